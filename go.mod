@@ -1,0 +1,3 @@
+module evergate
+
+go 1.26.0

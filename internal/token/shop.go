@@ -1,0 +1,71 @@
+package token
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+const shopSuffix = ".myshopify.com"
+
+// shopPattern is the one Shopify documents for callbacks, lower-cased and anchored.
+var shopPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*\.myshopify\.com$`)
+
+// Shop is a validated store. The zero Shop is no store.
+type Shop struct{ handle string }
+
+// ParseShop accepts "acme" or "acme.myshopify.com" in any case. What people paste by
+// mistake (a URL, an admin address, a storefront domain) is refused with an error that
+// names the mistake and, where it can be told, the right value.
+func ParseShop(s string) (Shop, error) {
+	in := strings.TrimSpace(s)
+	if in == "" {
+		return Shop{}, fmt.Errorf("the shop is empty: give the name before .myshopify.com, for example acme")
+	}
+	name := strings.ToLower(in)
+	if scheme, rest, ok := strings.Cut(name, "://"); ok {
+		return Shop{}, shopMistake(in, "is a URL: drop "+scheme+"://", rest)
+	}
+	if host, path, ok := strings.Cut(name, "/"); ok {
+		if host == "admin.shopify.com" {
+			return Shop{}, shopMistake(in, "is an address in the admin, not a shop", name)
+		}
+		return Shop{}, shopMistake(in, "has a path: drop /"+path, name)
+	}
+	if !strings.Contains(name, ".") {
+		name += shopSuffix
+	}
+	if !strings.HasSuffix(name, shopSuffix) {
+		return Shop{}, fmt.Errorf("%q is not a myshopify.com domain, and the API does not answer on a storefront or custom "+
+			"domain: use the permanent name that the admin shows under Settings > Domains, for example acme.myshopify.com", in)
+	}
+	if !shopPattern.MatchString(name) {
+		return Shop{}, fmt.Errorf("%q is not a shop name: it may hold letters, digits and hyphens before %s", in, shopSuffix)
+	}
+	return Shop{handle: strings.TrimSuffix(name, shopSuffix)}, nil
+}
+
+// shopMistake names the mistake and, when rest holds a usable name, the right value.
+func shopMistake(in, what, rest string) error {
+	guess := rest
+	if after, ok := strings.CutPrefix(rest, "admin.shopify.com/store/"); ok {
+		guess = after
+	}
+	guess, _, _ = strings.Cut(guess, "/")
+	if shop, err := ParseShop(guess); err == nil {
+		return fmt.Errorf("%q %s; the shop is %s", in, what, shop)
+	}
+	return fmt.Errorf("%q %s; give the name before %s, for example acme", in, what, shopSuffix)
+}
+
+// Handle returns the part before .myshopify.com.
+func (s Shop) Handle() string { return s.handle }
+
+// Domain returns the permanent domain, for example acme.myshopify.com.
+func (s Shop) Domain() string { return s.handle + shopSuffix }
+
+// IsZero reports whether s is no store.
+func (s Shop) IsZero() bool { return s.handle == "" }
+
+// String returns the domain.
+func (s Shop) String() string { return s.Domain() }
