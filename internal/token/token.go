@@ -39,3 +39,17 @@ type Token struct {
 
 // Expires reports whether the token has an end.
 func (t Token) Expires() bool { return t.Life > 0 }
+
+// UnavailableError says that there is no usable token now. It wraps why.
+type UnavailableError struct {
+	// Err is why the last attempt failed.
+	Err error
+	// RetryAfter is the time until the next attempt; zero when one is under way.
+	RetryAfter time.Duration
+}
+
+// Error implements error.
+func (e *UnavailableError) Error() string { return "no usable token: " + e.Err.Error() }
+
+// Unwrap returns why.
+func (e *UnavailableError) Unwrap() error { return e.Err }

@@ -1,0 +1,150 @@
+// Package grant obtains tokens: one file per grant, none of which keeps state, and one
+// POST (endpoint.go) that all of them share.
+//
+// Invariants: one call is one POST, never retried here; a secret travels in the body
+// only, never in a URL, a log or an error; an error carries a decision (token.ErrTransient,
+// token.ErrConfig, token.ErrReauthorize) and a sentence that says what to do, and never
+// the response's body, because some of Shopify's error pages echo the client id.
+package grant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"evergate/internal/token"
+)
+
+const (
+	// endpointPath is the one token endpoint of every grant; it has no API version.
+	endpointPath = "/admin/oauth/access_token"
+	// postTimeout bounds one POST. Shopify's edge waits up to 120 s for its origin, but
+	// a token that takes that long is better asked for again.
+	postTimeout = 30 * time.Second
+	// maxAnswer bounds what is read of an answer. A token is under 1 KiB, an error page
+	// under 100 KiB.
+	maxAnswer = 1 << 20
+)
+
+// Client is the app's identity at the token endpoint (RFC 6749 section 2.3.1).
+type Client struct {
+	ID     string
+	Secret token.Secret
+}
+
+// Endpoint is one shop's token endpoint. Its fields are set once; its methods are safe
+// for concurrent use.
+type Endpoint struct {
+	// Shop is the store whose tokens are asked for; its domain is the Host sent.
+	Shop token.Shop
+	// Base is where to connect: scheme and authority, no path.
+	Base *url.URL
+	// Transport carries the POST. It must not follow redirects or retry by itself.
+	Transport http.RoundTripper
+	// Client names the app for the next POST. It is called for every POST, so that a
+	// secret that was rotated on disk is picked up without a restart.
+	Client func() (Client, error)
+	// UserAgent is sent with every POST.
+	UserAgent string
+	// ClockSkew, if set, is told Shopify's clock minus ours after each answer that has a
+	// Date header. The header counts whole seconds, so the figure is good to a second or so.
+	ClockSkew func(time.Duration)
+}
+
+// post sends the grant's parameters together with the client's and returns the answer
+// of a 200. Any other outcome is an error that wraps one of the decisions of package token.
+func (e *Endpoint) post(ctx context.Context, params url.Values) (answer, error) {
+	client, err := e.Client()
+	if err != nil {
+		return answer{}, fmt.Errorf("%w: %w", token.ErrConfig, err)
+	}
+	params.Set("client_id", client.ID)
+	params.Set("client_secret", client.Secret.Reveal())
+
+	ctx, cancel := context.WithTimeoutCause(ctx, postTimeout, errNoAnswer)
+	defer cancel()
+	req, err := e.request(ctx, params)
+	if err != nil {
+		return answer{}, fmt.Errorf("%w: %w", token.ErrConfig, err)
+	}
+	sent := time.Now()
+	resp, err := e.Transport.RoundTrip(req)
+	if err != nil {
+		return answer{}, fmt.Errorf("token endpoint: %w: %w", token.ErrTransient, cause(ctx, err))
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	e.noteClock(sent, time.Now(), resp.Header)
+	if resp.StatusCode != http.StatusOK {
+		return answer{}, e.failure(resp, body)
+	}
+	if err != nil {
+		return answer{}, fmt.Errorf("token endpoint: the answer broke off: %w: %w", token.ErrTransient, cause(ctx, err))
+	}
+	a, err := parseAnswer(body)
+	if err != nil {
+		return answer{}, fmt.Errorf("token endpoint: %w: %w", token.ErrTransient, err)
+	}
+	a.sent = sent
+	return a, nil
+}
+
+var errNoAnswer = errors.New("no answer within 30 seconds")
+
+// cause prefers our own word for a time-out over "context deadline exceeded".
+func cause(ctx context.Context, err error) error {
+	if c := context.Cause(ctx); c != nil && errors.Is(c, errNoAnswer) {
+		return c
+	}
+	return err
+}
+
+func (e *Endpoint) request(ctx context.Context, params url.Values) (*http.Request, error) {
+	target := *e.Base
+	target.Path = endpointPath
+	// A form body, not JSON: Shopify documents this grant with a form, and it is the
+	// encoding that RFC 6749 requires every endpoint to take.
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(params.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.Host = e.Shop.Domain()
+	// Without GetBody no transport can send the body twice: a second POST is ours to decide.
+	req.GetBody = nil
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", e.UserAgent)
+	return req, nil
+}
+
+// noteClock compares the answer's Date with the middle of the exchange.
+func (e *Endpoint) noteClock(sent, received time.Time, h http.Header) {
+	if e.ClockSkew == nil {
+		return
+	}
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return
+	}
+	middle := sent.Add(received.Sub(sent) / 2)
+	e.ClockSkew(date.Sub(middle.Round(0)))
+}
+
+// failure turns an answer other than 200 into an EndpointError.
+func (e *Endpoint) failure(resp *http.Response, body []byte) error {
+	contentType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	said := parseFailure(contentType, body)
+	f := &EndpointError{
+		Status:     resp.StatusCode,
+		Code:       said.code,
+		RetryAfter: ParseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
+	}
+	f.decision, f.remedy = judge(e.Shop, resp, said)
+	return f
+}

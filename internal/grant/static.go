@@ -1,0 +1,31 @@
+package grant
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"evergate/internal/token"
+)
+
+// Static is not a grant in OAuth's sense: it hands out the permanent token of a custom
+// app, made in the store's admin before 2026, which does not expire.
+type Static struct {
+	// Read returns the token. It is called at each Grant, so that a file is read anew.
+	Read func() (token.Secret, error)
+}
+
+// Name returns the grant's name as it stands in EVERGATE_GRANT and in metrics.
+func (Static) Name() string { return "static" }
+
+// Grant reads the token. An error wraps token.ErrConfig.
+func (g Static) Grant(context.Context) (token.Token, error) {
+	access, err := g.Read()
+	if err != nil {
+		return token.Token{}, fmt.Errorf("%w: %w", token.ErrConfig, err)
+	}
+	if !isHeaderSafe(access.Reveal()) {
+		return token.Token{}, fmt.Errorf("%w: SHOPIFY_ACCESS_TOKEN is empty or holds characters that no token has: copy it again", token.ErrConfig)
+	}
+	return token.Token{Access: access, Issued: time.Now()}, nil
+}

@@ -1,0 +1,161 @@
+// Package metrics is every number Evergate publishes, in one struct built from a Registerer.
+//
+// Invariants: names and labels are API and are held by a golden file; every label's
+// values come from a closed list or from the configuration, never from a request; the
+// methods called for each request are free of locks and of allocation once a series exists.
+package metrics
+
+import (
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// latencyBuckets reach from a denied request to Shopify's edge giving up after 120 s.
+var latencyBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120}
+
+// Metrics holds every instrument. Its methods are safe for concurrent use.
+type Metrics struct {
+	refreshes       *prometheus.CounterVec
+	refreshDuration *prometheus.HistogramVec
+	clockSkew       prometheus.Gauge
+
+	requests           *prometheus.CounterVec
+	replays            *prometheus.CounterVec
+	denied             *prometheus.CounterVec
+	deprecated         *prometheus.CounterVec
+	duration, upstream *prometheus.HistogramVec
+
+	inFlight atomic.Int64
+	routes   []routeSeries
+}
+
+// routeSeries are the series of one route, looked up once and kept: a lookup by label
+// takes a read lock that all requests would share. A series is made when it is first
+// needed, so that routes nobody calls cost neither memory nor lines in a scrape.
+type routeSeries struct {
+	duration, upstream kept[prometheus.Observer]
+	deprecated         kept[prometheus.Counter]
+	requests           []atomic.Pointer[[maxStatus]kept[prometheus.Counter]] // by method, then status
+}
+
+// kept remembers the result of a lookup. Two goroutines may both look up; they get the same series.
+type kept[T any] struct{ v atomic.Pointer[T] }
+
+func (k *kept[T]) get(lookUp func() T) T {
+	if v := k.v.Load(); v != nil {
+		return *v
+	}
+	v := lookUp()
+	k.v.Store(&v)
+	return v
+}
+
+// maxStatus is one above the highest HTTP status; Shopify's own reach 783.
+const maxStatus = 1000
+
+// New registers every instrument with reg. version, commit and goVersion become the
+// labels of evergate_build_info.
+func New(reg prometheus.Registerer, version, commit, goVersion string) *Metrics {
+	f := promauto.With(reg)
+	f.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "evergate_build_info", Help: "1, labelled with the version, the commit and the Go version of this binary.",
+	}, []string{"version", "commit", "goversion"}).WithLabelValues(version, commit, goVersion).Set(1)
+
+	m := &Metrics{
+		refreshes: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "evergate_refreshes_total",
+			Help: "Attempts to obtain a token, the first one included, by grant and by result: ok, transient, config or reauthorize.",
+		}, []string{"shop", "grant", "result"}),
+		refreshDuration: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "evergate_refresh_duration_seconds", Help: "How long an attempt to obtain a token took.", Buckets: latencyBuckets,
+		}, []string{"shop"}),
+		clockSkew: f.NewGauge(prometheus.GaugeOpts{
+			Name: "evergate_clock_skew_seconds", Help: "Shopify's clock minus ours, as of the last answer of the token endpoint; good to about a second.",
+		}),
+		requests: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "evergate_requests_total", Help: "Requests answered, by route, method and HTTP status; 499 stands for a client that went away.",
+		}, []string{"route", "method", "code"}),
+		replays: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "evergate_replays_total", Help: "Requests sent to Shopify a second time, by reason.",
+		}, []string{"reason"}),
+		denied: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "evergate_denied_total", Help: "Requests refused before anything was sent to Shopify, by reason.",
+		}, []string{"reason"}),
+		deprecated: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "evergate_api_deprecated_total", Help: "Responses that Shopify marked as coming from a deprecated part of its API, by route.",
+		}, []string{"route"}),
+	}
+	m.registerRoutes(f)
+	return m
+}
+
+func (m *Metrics) registerRoutes(f promauto.Factory) {
+	m.duration = f.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "evergate_request_duration_seconds", Help: "From a request's header to the last byte of its answer, by route.", Buckets: latencyBuckets,
+	}, []string{"route"})
+	m.upstream = f.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "evergate_upstream_duration_seconds", Help: "From sending a request to Shopify to the header of its answer, by route.", Buckets: latencyBuckets,
+	}, []string{"route"})
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "evergate_requests_in_flight", Help: "Requests being served now.",
+	}, func() float64 { return float64(m.inFlight.Load()) })
+
+	m.routes = make([]routeSeries, len(routeNames))
+	for r := range m.routes {
+		m.routes[r].requests = make([]atomic.Pointer[[maxStatus]kept[prometheus.Counter]], len(methods))
+	}
+}
+
+// RequestStarted counts a request in flight.
+func (m *Metrics) RequestStarted() { m.inFlight.Add(1) }
+
+// RequestDone counts an answered request and ends what RequestStarted began.
+func (m *Metrics) RequestDone(r Route, method string, status int, took time.Duration) {
+	m.inFlight.Add(-1)
+	m.routes[r].duration.get(func() prometheus.Observer { return m.duration.WithLabelValues(r.String()) }).Observe(took.Seconds())
+	m.requestCounter(r, methodIndex(method), status).Inc()
+}
+
+func (m *Metrics) requestCounter(r Route, method, status int) prometheus.Counter {
+	if status < 0 || status >= maxStatus {
+		status = 0
+	}
+	slot := &m.routes[r].requests[method]
+	byStatus := slot.Load()
+	if byStatus == nil {
+		slot.CompareAndSwap(nil, new([maxStatus]kept[prometheus.Counter]))
+		byStatus = slot.Load()
+	}
+	return byStatus[status].get(func() prometheus.Counter {
+		return m.requests.WithLabelValues(r.String(), methods[method], strconv.Itoa(status))
+	})
+}
+
+// UpstreamAnswered records how long Shopify took to send the header of its answer.
+func (m *Metrics) UpstreamAnswered(r Route, took time.Duration) {
+	m.routes[r].upstream.get(func() prometheus.Observer { return m.upstream.WithLabelValues(r.String()) }).Observe(took.Seconds())
+}
+
+// Deprecated counts a response that carried Shopify's deprecation header.
+func (m *Metrics) Deprecated(r Route) {
+	m.routes[r].deprecated.get(func() prometheus.Counter { return m.deprecated.WithLabelValues(r.String()) }).Inc()
+}
+
+// Denied counts a request refused at the door. reason is one of the closed list of error codes.
+func (m *Metrics) Denied(reason string) { m.denied.WithLabelValues(reason).Inc() }
+
+// Replayed counts a request sent a second time.
+func (m *Metrics) Replayed(reason string) { m.replays.WithLabelValues(reason).Inc() }
+
+// Refreshed counts one attempt to obtain a token and how long it took.
+func (m *Metrics) Refreshed(shop, grant, result string, took time.Duration) {
+	m.refreshes.WithLabelValues(shop, grant, result).Inc()
+	m.refreshDuration.WithLabelValues(shop).Observe(took.Seconds())
+}
+
+// ClockSkew records Shopify's clock minus ours.
+func (m *Metrics) ClockSkew(d time.Duration) { m.clockSkew.Set(d.Seconds()) }

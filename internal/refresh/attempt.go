@@ -1,0 +1,142 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"evergate/internal/token"
+)
+
+// The functions of this file run inside the one flight, so no two of them run at once.
+
+// grantIfDue makes an attempt unless the token is fresh or the back-off is not over: a
+// waiter who comes late must not start a second one.
+func (s *Source) grantIfDue() {
+	now := s.now()
+	if e := s.current.Load(); e != nil && e.plan.state(now) == fresh {
+		return
+	}
+	if now.until(s.look().notBefore) > 0 {
+		return
+	}
+	s.grant()
+}
+
+// grantInsteadOf makes an attempt because Shopify refused the current token, unless that
+// was done a moment ago or the back-off is not over.
+func (s *Source) grantInsteadOf(refused token.Token) {
+	e := s.current.Load()
+	if e == nil || !e.token.Access.Equal(refused.Access) {
+		return
+	}
+	now := s.now()
+	if h := s.look(); now.until(h.heldUntil) > 0 || now.until(h.notBefore) > 0 {
+		return
+	}
+	s.opt.Log.Warn("Shopify refused the current token; obtaining a new one", "shop", s.opt.Shop.Domain())
+	s.mu.Lock()
+	s.health.heldUntil = now.add(scale(rejectionHold, e.plan.life))
+	s.mu.Unlock()
+	s.grant()
+}
+
+// grant makes one attempt and files its outcome.
+func (s *Source) grant() {
+	s.mu.Lock()
+	closed := s.health.closed
+	s.health.attempts++
+	s.mu.Unlock()
+	if closed {
+		return
+	}
+	began := time.Now()
+	// The lifetime of the work is its own: no caller's deadline ends it, and Run waits
+	// for it when the process stops.
+	t, err := s.opt.Granter.Grant(context.Background())
+	if err == nil {
+		err = s.publish(t)
+	}
+	if err != nil {
+		s.failed(err)
+	}
+	if s.opt.Observer != nil {
+		s.opt.Observer.Refreshed(s.opt.Shop.Domain(), s.opt.Granter.Name(), resultOf(err), time.Since(began))
+	}
+}
+
+// publish makes t the current token.
+func (s *Source) publish(t token.Token) error {
+	now := s.now()
+	e := &entry{token: t, plan: newPlan(s.at(t.Issued), t.Life, s.draw())}
+	if e.plan.state(now) == expired {
+		return fmt.Errorf("the token was over before it arrived: %w", token.ErrTransient)
+	}
+	s.current.Store(e)
+
+	s.mu.Lock()
+	failures := s.health.failures
+	s.health.failures, s.health.err, s.health.obtained = 0, nil, true
+	s.health.notBefore = now
+	close(s.health.publishing)
+	s.health.publishing = make(chan struct{})
+	s.mu.Unlock()
+
+	s.nudge() // Run has a new moment to wait for
+	s.logObtained(e, failures)
+	return nil
+}
+
+func (s *Source) logObtained(e *entry, failures int) {
+	attrs := []any{"shop", s.opt.Shop.Domain(), "grant", s.opt.Granter.Name()}
+	if e.token.Expires() {
+		attrs = append(attrs, "life", e.token.Life.Round(time.Second).String(), "renews_in", e.plan.renewIn.Round(time.Second).String())
+	}
+	if failures > 0 {
+		attrs = append(attrs, "after_failures", failures)
+	}
+	s.opt.Log.Info("token obtained", attrs...)
+	if e.token.Assumed {
+		s.opt.Log.Warn("Shopify named no life for the token that can be believed; assuming one",
+			"shop", s.opt.Shop.Domain(), "life", e.token.Life.String())
+	}
+	if missing := token.MissingScopes(s.opt.Scopes, e.token.Scopes); len(missing) > 0 && e.token.Scopes != nil {
+		s.opt.Log.Warn("the token lacks scopes that SHOPIFY_SCOPES names: add them to the app's version and approve it on the store",
+			"shop", s.opt.Shop.Domain(), "missing", slices.Clone(missing))
+	}
+}
+
+// failed files a failure and decides when to try again.
+func (s *Source) failed(err error) {
+	now := s.now()
+	e := s.current.Load()
+	var life time.Duration
+	if e != nil {
+		life = e.token.Life
+	}
+	s.mu.Lock()
+	s.health.failures++
+	s.health.err, s.health.failedAt = err, now
+	wait := pause(err, s.health.failures, life, s.draw())
+	s.health.notBefore = now.add(wait)
+	failures := s.health.failures
+	s.mu.Unlock()
+
+	// A failure is an error only when callers feel it; else it is a warning, because the
+	// token at hand goes on working.
+	level, left := slog.LevelError, time.Duration(0)
+	if e != nil && e.plan.state(now) != expired {
+		level, left = slog.LevelWarn, e.plan.left(now)
+	}
+	attrs := []any{"shop", s.opt.Shop.Domain(), "grant", s.opt.Granter.Name(), "result", resultOf(err), "err", err,
+		"failures", failures, "next_attempt_in", wait.Round(time.Millisecond).String()}
+	if level == slog.LevelWarn && e.token.Expires() {
+		attrs = append(attrs, "token_left", left.Round(time.Second).String())
+	} else if errors.Is(err, token.ErrTransient) && failures == 1 {
+		level = slog.LevelWarn // one hiccup at the start; waiters hardly notice
+	}
+	s.opt.Log.Log(context.Background(), level, "no token obtained", attrs...)
+}

@@ -1,0 +1,329 @@
+// Package refresh decides when a token is obtained, and owns the only copy in memory.
+//
+// Invariants:
+//   - At most one grant is in flight per Source; a caller's deadline bounds its waiting,
+//     never the shared work.
+//   - Token and error are two things: a failed attempt never displaces a usable token.
+//   - An expired token is never handed out. Age is taken at each use, by the wall clock or
+//     the monotonic clock, whichever says more; timers are hints.
+//   - Handing out a usable token is one atomic load: no lock, no allocation.
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"evergate/internal/token"
+)
+
+// Granter obtains a token.
+type Granter interface {
+	// Name is the grant's name for logs and metrics.
+	Name() string
+	// Grant obtains a token with one attempt. Its error wraps one of the decisions of
+	// package token and may have a Wait() time.Duration, a pause the server asked for.
+	// It must end by itself in bounded time.
+	Grant(ctx context.Context) (token.Token, error)
+}
+
+// Observer is told of each attempt. It must not block.
+type Observer interface {
+	Refreshed(shop, grant, result string, took time.Duration)
+}
+
+// Options configures a Source. Shop, Granter and Log are required.
+type Options struct {
+	Shop    token.Shop
+	Granter Granter
+	Log     *slog.Logger
+	// Observer is told of each attempt; nil for none.
+	Observer Observer
+	// Wait is the longest a caller waits for a token that is being obtained. Zero: 5 seconds.
+	Wait time.Duration
+	// Scopes are those the operator expects; a token that lacks some is used all the
+	// same, and the missing ones are logged.
+	Scopes []string
+}
+
+// Source keeps one shop's token usable. Its methods are safe for concurrent use.
+type Source struct {
+	opt   Options
+	epoch time.Time
+	// wall reads the wall clock; a test steps it. Everything else about time is the
+	// runtime's, which synctest fakes.
+	wall func() time.Time
+	// draw returns a number from [0, 1).
+	draw func() float64
+
+	current atomic.Pointer[entry]
+	flight  singleflight.Group
+	wake    chan struct{} // tells Run to look again
+
+	mu     sync.Mutex // never held while waiting or granting
+	health health
+}
+
+// entry is a token with its plan; immutable but for nudged.
+type entry struct {
+	token  token.Token
+	plan   plan
+	nudged atomic.Bool // Run has been told that this token is stale
+}
+
+// health is what is known of the attempts, and what a waiter needs to know.
+type health struct {
+	attempts   int     // since the start
+	failures   int     // in a row
+	err        error   // of the last attempt; nil after a success
+	failedAt   instant // when err happened
+	notBefore  instant // no attempt before this, unless a person asks
+	heldUntil  instant // no forced refresh before this
+	askedAt    instant // when a person last asked
+	obtained   bool    // a token has been obtained since the start
+	closed     bool
+	publishing chan struct{} // closed at the next success
+}
+
+const (
+	defaultWait = 5 * time.Second
+	// rejectionHold follows a refresh that a 401 forced: if the new token is refused as
+	// well, more of them will not help, and each costs Shopify a POST.
+	rejectionHold = 30 * time.Second
+	// askHold is the least time between two refreshes that a person asked for.
+	askHold = time.Second
+	// lookAgain bounds the background loop's sleep, because a timer stands still while
+	// the machine sleeps.
+	lookAgain = time.Minute
+)
+
+// New returns a Source without a token. Run keeps it fresh in the background; without
+// Run it obtains tokens when asked for one.
+func New(opt Options) *Source {
+	if opt.Wait == 0 {
+		opt.Wait = defaultWait
+	}
+	return &Source{
+		opt:    opt,
+		epoch:  time.Now(),
+		wall:   time.Now,
+		draw:   rand.Float64,
+		wake:   make(chan struct{}, 1),
+		health: health{publishing: make(chan struct{})},
+	}
+}
+
+func (s *Source) now() instant {
+	return instant{wall: s.wall().Round(0), mono: time.Since(s.epoch)}
+}
+
+// Token returns a usable token. It returns at once while there is one; else it waits for
+// the attempt in flight, or the next one, for at most Options.Wait and never longer than
+// ctx. The error is a *token.UnavailableError, or ctx's cause if ctx ended first.
+func (s *Source) Token(ctx context.Context) (token.Token, error) {
+	if t, ok := s.usable(); ok {
+		return t, nil
+	}
+	return s.wait(ctx)
+}
+
+// usable is the read path: one atomic load.
+func (s *Source) usable() (token.Token, bool) {
+	e := s.current.Load()
+	if e == nil {
+		return token.Token{}, false
+	}
+	switch e.plan.state(s.now()) {
+	case fresh:
+		return e.token, true
+	case stale:
+		if !e.nudged.Load() && e.nudged.CompareAndSwap(false, true) {
+			s.nudge()
+		}
+		return e.token, true
+	}
+	return token.Token{}, false
+}
+
+func (s *Source) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+var errWaited = errors.New("the longest wait for a token is over")
+
+// wait is for callers who find no usable token.
+func (s *Source) wait(caller context.Context) (token.Token, error) {
+	ctx, cancel := context.WithTimeoutCause(caller, s.opt.Wait, errWaited)
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	for {
+		h := s.look()
+		due := s.now().until(h.notBefore)
+		if due > time.Until(deadline) {
+			return token.Token{}, s.unavailable() // nothing is going to change while we wait
+		}
+		if due <= 0 {
+			if err := s.join(ctx, s.grantIfDue); err != nil {
+				return token.Token{}, s.gaveUp(caller, ctx)
+			}
+		} else if !sleep(ctx, due, h.publishing) {
+			return token.Token{}, s.gaveUp(caller, ctx)
+		}
+		if t, ok := s.usable(); ok {
+			return t, nil
+		}
+		if s.look().closed {
+			return token.Token{}, s.unavailable()
+		}
+	}
+}
+
+// gaveUp tells a caller that left from one that waited long enough.
+func (s *Source) gaveUp(caller, ctx context.Context) error {
+	if caller.Err() != nil && !errors.Is(context.Cause(ctx), errWaited) {
+		return context.Cause(caller)
+	}
+	return s.unavailable()
+}
+
+// unavailable says why there is no token and when the next attempt is due.
+func (s *Source) unavailable() error {
+	h := s.look()
+	u := &token.UnavailableError{Err: h.err, RetryAfter: max(s.now().until(h.notBefore), 0)}
+	if u.Err == nil {
+		u.Err = errors.New("the first token is still being obtained")
+	}
+	return u
+}
+
+// join runs work in the one flight, or waits for the flight under way. It returns an
+// error only if ctx ended first; what the flight did is to be read from the Source.
+func (s *Source) join(ctx context.Context, work func()) error {
+	done := s.flight.DoChan("grant", func() (any, error) { work(); return nil, nil })
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// sleep waits for d, for early or for ctx; false means ctx.
+func sleep(ctx context.Context, d time.Duration, early <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-early:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+func (s *Source) look() health {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.health
+}
+
+// ErrRefused says that Shopify refused the current token and that there is no other: its
+// 401 stands.
+var ErrRefused = errors.New("the refused token is the current one, and no other could be had")
+
+// Replace is told that Shopify refused a token with 401. If the refused token is not the
+// current one, it returns the current one. Else it obtains a new one, together with every
+// other caller in the same place, and then holds further refreshes of this kind for 30
+// seconds. The error is ErrRefused, or ctx's cause if ctx ended first.
+func (s *Source) Replace(caller context.Context, refused token.Token) (token.Token, error) {
+	ctx, cancel := context.WithTimeoutCause(caller, s.opt.Wait, errWaited)
+	defer cancel()
+	// Twice, because the flight joined first may be one that had nothing to do.
+	for range 2 {
+		if t, ok := s.usable(); ok && !t.Access.Equal(refused.Access) {
+			return t, nil
+		}
+		if err := s.join(ctx, func() { s.grantInsteadOf(refused) }); err != nil {
+			if caller.Err() != nil {
+				return token.Token{}, context.Cause(caller)
+			}
+			break
+		}
+	}
+	if t, ok := s.usable(); ok && !t.Access.Equal(refused.Access) {
+		return t, nil
+	}
+	return token.Token{}, ErrRefused
+}
+
+// Refresh obtains a token now because a person asked: a waiting back-off is skipped, at
+// most once a second. It returns the attempt's error.
+func (s *Source) Refresh(ctx context.Context) error {
+	s.mu.Lock()
+	now := s.now()
+	if s.health.askedAt != (instant{}) && now.since(s.health.askedAt) < askHold {
+		s.mu.Unlock()
+		return fmt.Errorf("asked for less than %s ago: wait a moment", askHold)
+	}
+	s.health.askedAt = now
+	before := s.health.attempts
+	s.mu.Unlock()
+	// The flight joined first may be one that had nothing to do.
+	for h := s.look(); h.attempts == before && !h.closed; h = s.look() {
+		if err := s.join(ctx, s.grant); err != nil {
+			return err
+		}
+	}
+	return s.look().err
+}
+
+// Run renews the token in the background until ctx ends, then waits for the attempt in
+// flight, so that nothing that Shopify handed out is lost. After it returns, no attempt
+// is made any more.
+func (s *Source) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if due := s.due(); due <= 0 {
+			_ = s.join(ctx, s.grantIfDue)
+		} else {
+			sleep(ctx, min(due, lookAgain), s.wake)
+		}
+	}
+	s.close()
+}
+
+// due is how long Run has nothing to do: until the token goes stale, but no attempt
+// before the back-off is over.
+func (s *Source) due() time.Duration {
+	now := s.now()
+	wait := now.until(s.look().notBefore)
+	if e := s.current.Load(); e != nil {
+		wait = max(wait, e.plan.untilRenewal(now))
+	}
+	return wait
+}
+
+// close waits for the flight under way, whoever started it, and forbids any other.
+func (s *Source) close() {
+	for !s.look().closed {
+		_ = s.join(context.Background(), func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.health.closed = true
+		})
+	}
+}
+
+// at places a time that was read with time.Now on both clocks.
+func (s *Source) at(t time.Time) instant {
+	return s.now().add(-time.Since(t))
+}

@@ -1,0 +1,55 @@
+package refresh
+
+import "time"
+
+// Status is what is known of a Source at one moment. It holds no secret.
+type Status struct {
+	Shop  string
+	Grant string
+	// State is "none" before the first token, then "fresh", "stale" or "expired".
+	State string
+	// Obtained says that a token was obtained since the start, whatever became of it.
+	Obtained bool
+	// Usable says that a request sent now would carry a token.
+	Usable bool
+	// Age is the token's, by whichever clock says more. Left is the rest of its life.
+	Age, Left time.Duration
+	// Issued, Expires and Renews are on the wall clock; the last two are zero for a token
+	// that does not expire.
+	Issued, Expires, Renews time.Time
+	// Assumed says that the life is an assumption of ours.
+	Assumed bool
+	// Scopes are those that Shopify granted.
+	Scopes []string
+	// Err is why the last attempt failed; nil after a success.
+	Err error
+	// FailedAt, Failures and NextAttempt belong to Err.
+	FailedAt, NextAttempt time.Time
+	Failures              int
+}
+
+// Status returns the present state.
+func (s *Source) Status() Status {
+	now, h, e := s.now(), s.look(), s.current.Load()
+	st := Status{Shop: s.opt.Shop.Domain(), Grant: s.opt.Granter.Name(), State: "none", Obtained: h.obtained}
+	if h.err != nil {
+		st.Err, st.Failures = h.err, h.failures
+		st.FailedAt, st.NextAttempt = h.failedAt.wall, h.notBefore.wall
+	}
+	if e == nil {
+		return st
+	}
+	state := e.plan.state(now)
+	st.State, st.Usable = state.String(), state != expired
+	st.Age, st.Issued = now.since(e.plan.issued), e.plan.issued.wall
+	st.Scopes, st.Assumed = e.token.Scopes, e.token.Assumed
+	if e.token.Expires() {
+		st.Left = e.plan.left(now)
+		st.Expires = now.wall.Add(st.Left)
+		if st.Left == 0 {
+			st.Expires = e.plan.issued.wall.Add(e.plan.life)
+		}
+		st.Renews = now.wall.Add(e.plan.untilRenewal(now))
+	}
+	return st
+}
