@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"evergate/internal/token"
@@ -103,10 +102,19 @@ func (s *Source) logObtained(e *entry, failures int) {
 		s.opt.Log.Warn("Shopify named no life for the token that can be believed; assuming one",
 			"shop", s.opt.Shop.Domain(), "life", e.token.Life.String())
 	}
-	if missing := token.MissingScopes(s.opt.Scopes, e.token.Scopes); len(missing) > 0 && e.token.Scopes != nil {
+	if missing := s.missingScopes(e); len(missing) > 0 {
 		s.opt.Log.Warn("the token lacks scopes that SHOPIFY_SCOPES names: add them to the app's version and approve it on the store",
-			"shop", s.opt.Shop.Domain(), "missing", slices.Clone(missing))
+			"shop", s.opt.Shop.Domain(), "missing", missing)
 	}
+}
+
+// missingScopes returns what the operator expects and the token lacks; nil when Shopify
+// did not say what it granted.
+func (s *Source) missingScopes(e *entry) []string {
+	if e.token.Scopes == nil {
+		return nil
+	}
+	return token.MissingScopes(s.opt.Scopes, e.token.Scopes)
 }
 
 // failed files a failure and decides when to try again.

@@ -12,7 +12,6 @@ package refresh
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -266,14 +265,17 @@ func (s *Source) Replace(caller context.Context, refused token.Token) (token.Tok
 	return token.Token{}, ErrRefused
 }
 
+// ErrTooSoon says that a person asked for a refresh less than a second ago.
+var ErrTooSoon = errors.New("a refresh was asked for less than a second ago: wait a moment")
+
 // Refresh obtains a token now because a person asked: a waiting back-off is skipped, at
-// most once a second. It returns the attempt's error.
+// most once a second. It returns the attempt's error, or ErrTooSoon.
 func (s *Source) Refresh(ctx context.Context) error {
 	s.mu.Lock()
 	now := s.now()
 	if s.health.askedAt != (instant{}) && now.since(s.health.askedAt) < askHold {
 		s.mu.Unlock()
-		return fmt.Errorf("asked for less than %s ago: wait a moment", askHold)
+		return ErrTooSoon
 	}
 	s.health.askedAt = now
 	before := s.health.attempts

@@ -21,6 +21,8 @@ type Status struct {
 	Assumed bool
 	// Scopes are those that Shopify granted.
 	Scopes []string
+	// MissingScopes are those of Options.Scopes that it did not grant.
+	MissingScopes []string
 	// Err is why the last attempt failed; nil after a success.
 	Err error
 	// FailedAt, Failures and NextAttempt belong to Err.
@@ -42,7 +44,7 @@ func (s *Source) Status() Status {
 	state := e.plan.state(now)
 	st.State, st.Usable = state.String(), state != expired
 	st.Age, st.Issued = now.since(e.plan.issued), e.plan.issued.wall
-	st.Scopes, st.Assumed = e.token.Scopes, e.token.Assumed
+	st.Scopes, st.MissingScopes, st.Assumed = e.token.Scopes, s.missingScopes(e), e.token.Assumed
 	if e.token.Expires() {
 		st.Left = e.plan.left(now)
 		st.Expires = now.wall.Add(st.Left)

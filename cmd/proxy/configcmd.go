@@ -1,0 +1,29 @@
+package main
+
+import (
+	"flag"
+
+	"evergate/internal/config"
+)
+
+// printConfig lists the settings. It prints what it can even when some are wrong, and
+// then says which.
+func printConfig(w world) error {
+	markdown := false
+	if err := parseFlags(w, "config", func(fs *flag.FlagSet) {
+		fs.BoolVar(&markdown, "markdown", false, "print the table of docs/configuration.md")
+	}); err != nil {
+		return err
+	}
+	if markdown {
+		return config.Markdown(w.out)
+	}
+	c, err := config.Load(w.environ)
+	if perr := c.Print(w.out); perr != nil {
+		return perr
+	}
+	if err != nil {
+		return configError(err)
+	}
+	return nil
+}

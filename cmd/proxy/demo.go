@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"evergate/internal/config"
+	"evergate/internal/shopsim"
+)
+
+const (
+	demoTokenLife = 60 * time.Second
+	demoProducts  = 7
+)
+
+// demo runs the simulator and the sidecar in front of it in one process. It reads no
+// account, no file and nothing of the environment but where to listen and how to log.
+func demo(w world) error {
+	if err := parseFlags(w, "demo", nil); err != nil {
+		return err
+	}
+	sim := shopsim.New(shopsim.Options{
+		Shops:    []shopsim.Shop{{Domain: shopsim.DefaultShop, Products: demoProducts}},
+		Settings: shopsim.Settings{TokenLife: demoTokenLife},
+	})
+	shopify, err := sim.Start("127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer shopify.Close()
+
+	cfg, err := config.Load(demoEnviron(w.environ, shopify.URL))
+	if err != nil {
+		return reportConfig(cfg, err, w.err)
+	}
+	cfg.Roots = x509.NewCertPool()
+	cfg.Roots.AppendCertsFromPEM(shopify.CAPEM)
+	log := newLogger(cfg, w.err)
+	s, err := newSidecar(cfg, log)
+	if err != nil {
+		return err
+	}
+	if err := listenSomewhere(s, w.environ); err != nil {
+		return err
+	}
+	narrateTokens(w.out, sim)
+	introduce(w.out, s)
+	begin, force := stopSignals(w.signals, log)
+	if err := s.serve(begin, force); err != nil {
+		return err
+	}
+	fmt.Fprintln(w.out, "\nThe demo has ended. The README says how to use your own shop.")
+	return nil
+}
+
+// demoEnviron keeps the few settings that make sense in a demo.
+func demoEnviron(environ []string, upstream string) []string {
+	out := []string{
+		"SHOPIFY_SHOP=" + shopsim.DefaultShop,
+		"SHOPIFY_CLIENT_ID=" + shopsim.DefaultClientID,
+		"SHOPIFY_CLIENT_SECRET=" + shopsim.DefaultClientSecret,
+		"EVERGATE_UPSTREAM_URL=" + upstream,
+	}
+	for _, e := range environ {
+		switch name, _, _ := strings.Cut(e, "="); name {
+		case "EVERGATE_LISTEN", "EVERGATE_ADMIN_LISTEN", "EVERGATE_LOG_LEVEL", "EVERGATE_LOG_FORMAT":
+			out = append(out, e)
+		}
+	}
+	return withDefaults(out, "EVERGATE_LOG_LEVEL=warn")
+}
+
+// listenSomewhere takes free ports when the usual ones are taken and nobody asked for them.
+func listenSomewhere(s *sidecar, environ []string) error {
+	err := s.listen(context.Background())
+	asked := withDefaults(environ, "EVERGATE_LISTEN=", "EVERGATE_ADMIN_LISTEN=")
+	if err == nil || !errors.Is(err, syscall.EADDRINUSE) || len(asked) != len(environ)+2 {
+		return err
+	}
+	for i := range s.cfg.Listeners {
+		s.cfg.Listeners[i].Address = "127.0.0.1:0"
+	}
+	s.cfg.Admin.Address = "127.0.0.1:0"
+	s.listeners = nil
+	return s.listen(context.Background())
+}
+
+// narrateTokens prints a line at each token that the simulated Shopify hands out.
+func narrateTokens(out io.Writer, sim *shopsim.Sim) {
+	var count atomic.Int64
+	sim.OnToken(func(e shopsim.TokenEvent) {
+		what := "token renewed"
+		if count.Add(1) == 1 {
+			what = "first token obtained"
+		}
+		fmt.Fprintf(out, "%s  %s (number %d); it lives for %s\n", e.Time.Format(time.TimeOnly), what, count.Load(), e.Life)
+	})
+}
+
+func introduce(out io.Writer, s *sidecar) {
+	fmt.Fprintf(out, `A simulated Shopify and Evergate in front of it are running. Tokens live for %s here,
+so one is renewed about every 45 seconds. Call as a tool that knows of no token would:
+
+  curl %[2]s/admin/api/2026-10/shop.json
+  curl -i '%[2]s/admin/api/2026-10/products.json?limit=3'
+  curl %[2]s/admin/api/2026-10/graphql.json -H 'Content-Type: application/json' -d '{"query":"{ shop { name } }"}'
+  curl %[2]s/admin/api/2026-10/products.json -H 'Content-Type: application/json' -d '{"product":{"title":"Lamp"}}'
+
+Watch it:  %[3]s/  and  curl %[3]s/metrics
+Ctrl-C ends it.
+
+`, demoTokenLife, s.url(), urlOf(s.adminOn))
+}
+

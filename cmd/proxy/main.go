@@ -1,0 +1,152 @@
+// Command proxy is Evergate: an authenticating reverse-proxy sidecar for the Shopify
+// Admin API. Each sub-command has a file of its own.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+func main() { os.Exit(run(realWorld())) }
+
+// world is everything a command may touch outside itself, so that a test can hand it one.
+type world struct {
+	args    []string
+	environ []string
+	stdin   io.Reader
+	out     io.Writer
+	err     io.Writer
+	// signals delivers SIGINT and SIGTERM. Every command but `run` only asks whether and
+	// how often they come.
+	signals <-chan os.Signal
+}
+
+func realWorld() world {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	return world{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, out: os.Stdout, err: os.Stderr, signals: signals}
+}
+
+// The exit codes. They are API: scripts and units rely on them.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitConfig  = 2 // the configuration or the command line is wrong
+)
+
+// exitError carries an exit code and, if it has one, a message for standard error.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func configError(err error) error { return &exitError{exitConfig, err} }
+
+type command struct {
+	name, args, summary string
+	run                 func(world) error
+	hidden              bool
+}
+
+func commands() []command {
+	return []command{
+		{name: "serve", summary: "run the sidecar (also without a command)", run: serve},
+		{name: "demo", summary: "run Shopify's simulator and the sidecar in front of it; needs no account", run: demo},
+		{name: "run", args: "-- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", run: runCommand},
+		{name: "wait", args: "[--timeout 60s]", summary: "wait until the sidecar of this environment is ready", run: wait},
+		{name: "healthcheck", args: "[--ready]", summary: "ask the sidecar whether it is alive, or ready", run: healthcheck},
+		{name: "quit", summary: "tell the sidecar to shut down cleanly", run: quit},
+		{name: "config", args: "[--markdown]", summary: "list every setting with its value, secrets redacted", run: printConfig},
+		{name: "simulate", summary: "run Shopify's simulator alone, to test other programs against", run: simulate},
+		{name: "version", summary: "print the version", run: printVersion},
+	}
+}
+
+// run executes one command and returns the exit code.
+func run(w world) int {
+	err := dispatch(w)
+	var exit *exitError
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.As(err, &exit):
+		if exit.err != nil {
+			fmt.Fprintln(w.err, "evergate:", exit.err)
+		}
+		return exit.code
+	}
+	fmt.Fprintln(w.err, "evergate:", err)
+	return exitFailure
+}
+
+func dispatch(w world) error {
+	name := "serve"
+	if len(w.args) > 0 && !strings.HasPrefix(w.args[0], "-") {
+		name, w.args = w.args[0], w.args[1:]
+	} else if len(w.args) > 0 && slices.Contains([]string{"-h", "--help", "-help"}, w.args[0]) {
+		name = "help"
+	}
+	if name == "help" {
+		usage(w.out)
+		return nil
+	}
+	for _, c := range commands() {
+		if c.name == name {
+			return c.run(w)
+		}
+	}
+	usage(w.err)
+	return configError(fmt.Errorf("there is no command %q", name))
+}
+
+func usage(to io.Writer) {
+	fmt.Fprintln(to, "Evergate puts Shopify's access token on the calls of tools that have none.\n\nUsage: evergate [COMMAND]")
+	fmt.Fprintln(to)
+	for _, c := range commands() {
+		fmt.Fprintf(to, "  %-30s %s\n", strings.TrimSpace(c.name+" "+c.args), c.summary)
+	}
+	fmt.Fprintln(to, "\nSettings come from the environment: `evergate config` lists them.")
+}
+
+// parseFlags parses a command's flags; what is left must be empty.
+func parseFlags(w world, name string, define func(*flag.FlagSet)) error {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(w.err)
+	if define != nil {
+		define(fs)
+	}
+	if err := fs.Parse(w.args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return &exitError{exitConfig, nil} // flag has printed what is wrong
+	}
+	if fs.NArg() > 0 {
+		return configError(fmt.Errorf("%s takes no argument %q", name, fs.Arg(0)))
+	}
+	return nil
+}
+
+// untilSignal is done at the first signal. It is for commands that need no clean end.
+func (w world) untilSignal() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		select {
+		case <-w.signals:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}

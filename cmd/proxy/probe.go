@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"evergate/internal/config"
+	"evergate/internal/guard"
+)
+
+const (
+	probeTimeout = 5 * time.Second
+	probeEvery   = 100 * time.Millisecond
+)
+
+// adminClient calls the admin listener that this environment's sidecar has.
+type adminClient struct {
+	http http.Client
+	base string
+}
+
+// newAdminClient needs one setting only, so that a probe works in a container that has no
+// other.
+func newAdminClient(environ []string) (*adminClient, error) {
+	cfg, err := config.Parse(environ)
+	if err != nil {
+		return nil, configError(err)
+	}
+	addresses, err := guard.ParseListen(cfg.AdminListen)
+	if err != nil || len(addresses) != 1 {
+		return nil, configError(fmt.Errorf("EVERGATE_ADMIN_LISTEN=%q: give one address with a port, for example 127.0.0.1:9090", cfg.AdminListen))
+	}
+	a := addresses[0]
+	var d net.Dialer
+	c := &adminClient{base: "http://localhost", http: http.Client{Timeout: probeTimeout, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return d.DialContext(ctx, a.Network, reachable(a))
+		},
+	}}}
+	return c, nil
+}
+
+// reachable turns an address to listen on into one to call: 0.0.0.0 and [::] mean every
+// address, this machine's loopback among them.
+func reachable(a guard.Address) string {
+	host, port, err := net.SplitHostPort(a.Address)
+	if a.Network == "tcp" && err == nil && (host == "" || host == "0.0.0.0" || host == "::") {
+		return net.JoinHostPort("localhost", port)
+	}
+	return a.Address
+}
+
+// call returns the first line of the answer, and an error unless the status is 2xx.
+func (c *adminClient) call(ctx context.Context, method, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return "", fmt.Errorf("no sidecar answers: %w", err)
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	line, _, _ := strings.Cut(string(body), "\n")
+	if resp.StatusCode/100 != 2 {
+		return line, errors.New(line)
+	}
+	return line, nil
+}
+
+func healthcheck(w world) error {
+	path := "/livez"
+	if err := parseFlags(w, "healthcheck", func(fs *flag.FlagSet) {
+		fs.BoolFunc("ready", "ask whether there is a usable token, too", func(string) error { path = "/readyz"; return nil })
+	}); err != nil {
+		return err
+	}
+	c, err := newAdminClient(w.environ)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := w.untilSignal()
+	defer cancel()
+	_, err = c.call(ctx, http.MethodGet, path)
+	return err
+}
+
+func wait(w world) error {
+	timeout := 60 * time.Second
+	if err := parseFlags(w, "wait", func(fs *flag.FlagSet) {
+		fs.DurationVar(&timeout, "timeout", timeout, "how long to wait")
+	}); err != nil {
+		return err
+	}
+	c, err := newAdminClient(w.environ)
+	if err != nil {
+		return err
+	}
+	signalled, cancel := w.untilSignal()
+	defer cancel()
+	ctx, stop := context.WithTimeout(signalled, timeout)
+	defer stop()
+	for {
+		_, err := c.call(ctx, http.MethodGet, "/readyz")
+		if err == nil {
+			return nil
+		}
+		if !pause(ctx, probeEvery) {
+			return fmt.Errorf("not ready after %s: %w", timeout, err)
+		}
+	}
+}
+
+func quit(w world) error {
+	if err := parseFlags(w, "quit", nil); err != nil {
+		return err
+	}
+	c, err := newAdminClient(w.environ)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := w.untilSignal()
+	defer cancel()
+	_, err = c.call(ctx, http.MethodPost, "/-/quit")
+	return err
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"evergate/internal/config"
+)
+
+const (
+	// readyWithin is how long `run` waits for the first token.
+	readyWithin = 30 * time.Second
+
+	exitNotExecutable = 126 // as a shell does
+	exitNotFound      = 127
+)
+
+// runCommand starts the sidecar on a free port, runs CMD with EVERGATE_URL pointing at it
+// and without the secrets, and exits with CMD's code.
+func runCommand(w world) error {
+	argv, err := commandLine(w.args)
+	if err != nil {
+		return err
+	}
+	path, err := exec.LookPath(argv[0])
+	if err != nil {
+		code := exitNotFound
+		if errors.Is(err, os.ErrPermission) {
+			code = exitNotExecutable
+		}
+		return &exitError{code, err}
+	}
+	cfg, err := config.Load(withDefaults(w.environ, "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0", "EVERGATE_LOG_LEVEL=warn"))
+	if err != nil {
+		return reportConfig(cfg, err, w.err)
+	}
+	log := newLogger(cfg, w.err)
+	logWarnings(cfg, log)
+	s, err := newSidecar(cfg, log)
+	if err != nil {
+		return err
+	}
+	if err := s.listen(context.Background()); err != nil {
+		return err
+	}
+	begin, force := make(chan struct{}), make(chan struct{})
+	served := make(chan error, 1)
+	go func() { served <- s.serve(begin, force) }()
+
+	result := runReady(w, s, path, argv)
+	close(begin)
+	go func() {
+		<-w.signals // impatience while draining
+		close(force)
+	}()
+	if err := <-served; err != nil && result == nil {
+		result = err
+	}
+	return result
+}
+
+// commandLine is what stands after `run`, with or without "--".
+func commandLine(args []string) ([]string, error) {
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return nil, configError(errors.New("run needs a command: evergate run -- CMD…"))
+	}
+	return args, nil
+}
+
+// runReady waits until the sidecar is ready and runs the command. Its error carries the
+// exit code.
+func runReady(w world, s *sidecar, path string, argv []string) error {
+	ctx, stop := context.WithTimeoutCause(context.Background(), readyWithin, fmt.Errorf("no token within %s", readyWithin))
+	defer stop()
+	ready := make(chan error, 1)
+	go func() { ready <- s.tokenNow(ctx) }()
+	select {
+	case err := <-ready:
+		if err != nil {
+			return fmt.Errorf("the sidecar did not become ready, so %s was not started: %w", argv[0], err)
+		}
+	case sig := <-w.signals:
+		return fmt.Errorf("%s before the sidecar was ready, so %s was not started", sig, argv[0])
+	}
+	cmd := &exec.Cmd{
+		Path: path, Args: argv, Env: commandEnviron(w.environ, s.url()),
+		Stdin: w.stdin, Stdout: w.out, Stderr: w.err,
+	}
+	if err := cmd.Start(); err != nil {
+		return &exitError{exitNotExecutable, err}
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	for {
+		select {
+		case err := <-done:
+			return exitOf(err)
+		case sig := <-w.signals:
+			if sig != os.Interrupt || !isTerminal(w.stdin) {
+				_ = cmd.Process.Signal(sig)
+			} // else the terminal has sent it to the command as well
+		}
+	}
+}
+
+func isTerminal(v any) bool {
+	f, ok := v.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Mode()&os.ModeDevice != 0 && f.Name() != os.DevNull
+}
+
+// exitOf turns the end of a command into our own: its code, or 128 and the signal's
+// number, as a shell does.
+func exitOf(err error) error {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &exit):
+		return err
+	}
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return &exitError{128 + int(status.Signal()), nil}
+	}
+	return &exitError{exit.ExitCode(), nil}
+}
+
+// withDefaults adds settings that the environment does not have, or has empty.
+func withDefaults(environ []string, defaults ...string) []string {
+	out := slices.Clone(environ)
+	for _, d := range defaults {
+		name, _, _ := strings.Cut(d, "=")
+		if !slices.ContainsFunc(environ, func(e string) bool { return strings.HasPrefix(e, name+"=") && e != name+"=" }) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// commandEnviron is the environment without our secrets and with the address to call.
+func commandEnviron(environ []string, url string) []string {
+	secret := append(config.SecretNames(), config.URLVariable)
+	out := slices.DeleteFunc(slices.Clone(environ), func(e string) bool {
+		name, _, _ := strings.Cut(e, "=")
+		return slices.Contains(secret, name)
+	})
+	return append(out, config.URLVariable+"="+url)
+}

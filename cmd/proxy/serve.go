@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"evergate/internal/config"
+)
+
+// serve runs the sidecar until a signal or POST /-/quit.
+func serve(w world) error {
+	if err := parseFlags(w, "serve", nil); err != nil {
+		return err
+	}
+	cfg, err := config.Load(w.environ)
+	if err != nil {
+		return reportConfig(cfg, err, w.err)
+	}
+	log := newLogger(cfg, w.err)
+	if err := serveUntilSignal(cfg, log, w.signals); err != nil {
+		log.Error("ended", "err", err)
+		return &exitError{exitFailure, nil} // said already, in the log's format
+	}
+	log.Info("ended")
+	return nil
+}
+
+func serveUntilSignal(cfg *config.Config, log *slog.Logger, signals <-chan os.Signal) error {
+	logWarnings(cfg, log)
+	s, err := newSidecar(cfg, log)
+	if err != nil {
+		return err
+	}
+	if err := s.listen(context.Background()); err != nil {
+		return err
+	}
+	begin, force := stopSignals(signals, log)
+	return s.serve(begin, force)
+}
+
+// stopSignals turns the first signal into begin and the second into force.
+func stopSignals(signals <-chan os.Signal, log *slog.Logger) (begin, force <-chan struct{}) {
+	first, second := make(chan struct{}), make(chan struct{})
+	go func() {
+		sig := <-signals
+		log.Info("signal", "signal", sig.String())
+		close(first)
+		sig = <-signals
+		log.Warn("second signal: ending at once", "signal", sig.String())
+		close(second)
+	}()
+	return first, second
+}

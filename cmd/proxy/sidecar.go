@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"evergate/internal/admin"
+	"evergate/internal/config"
+	"evergate/internal/grant"
+	"evergate/internal/guard"
+	"evergate/internal/inject"
+	"evergate/internal/metrics"
+	"evergate/internal/refresh"
+	"evergate/internal/token"
+)
+
+const (
+	// spareConnections are dialled ahead: one for the first call, one for the second.
+	spareConnections = 2
+
+	headerTimeout   = 10 * time.Second // a header that never ends is cut off
+	clientIdle      = 2 * time.Minute
+	largestHeader   = 128 << 10
+	adminDrain      = time.Second // scrapes and probes are short
+	adminAnswerTime = 30 * time.Second
+)
+
+// sidecar is everything that `serve`, `run` and `demo` have in common.
+type sidecar struct {
+	cfg       *config.Config
+	log       *slog.Logger
+	source    *refresh.Source
+	transport *inject.Transport
+
+	proxy, admin *http.Server
+	listeners    []net.Listener
+	adminOn      net.Listener
+
+	quit     chan struct{} // closed by POST /-/quit
+	quitOnce sync.Once
+	stopping atomic.Bool
+}
+
+// newSidecar wires the house together. It opens nothing yet.
+func newSidecar(cfg *config.Config, log *slog.Logger) (*sidecar, error) {
+	s := &sidecar{cfg: cfg, log: log, quit: make(chan struct{})}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	met := metrics.New(registry, version, commitOrVCS(), runtime.Version())
+
+	door, err := guard.NewDoor(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts})
+	if err != nil {
+		return nil, configError(fmt.Errorf("EVERGATE_ALLOWED_HOSTS: %w", err))
+	}
+	s.transport = inject.NewTransport(inject.TransportOptions{
+		Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout, Spares: spareConnections,
+	})
+	s.source = refresh.New(refresh.Options{
+		Shop: cfg.Shop, Granter: s.granter(met), Log: log, Observer: met, Wait: cfg.TokenWait, Scopes: cfg.Scopes,
+	})
+	metrics.RegisterTokens(registry, s.tokenStates)
+
+	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
+	s.proxy = &http.Server{
+		Handler: inject.New(inject.Options{
+			Shop: cfg.Shop, Base: cfg.Base, Door: door, Tokens: s.source, Transport: s.transport,
+			ReplayBuffer: int64(cfg.ReplayBuffer), Metrics: met, Log: log,
+		}),
+		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
+		DisableGeneralOptionsHandler: true, // the door judges OPTIONS * like everything else
+	}
+	s.admin = &http.Server{
+		Handler: admin.New(admin.Options{
+			Tokens: s.source, Door: door, Gatherer: registry, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
+		}),
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
+		IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
+	}
+	return s, nil
+}
+
+func (s *sidecar) granter(met *metrics.Metrics) refresh.Granter {
+	if s.cfg.Grant == config.GrantStatic {
+		return grant.Static{Read: s.cfg.StaticToken}
+	}
+	return grant.ClientCredentials{Endpoint: &grant.Endpoint{
+		Shop: s.cfg.Shop, Base: s.cfg.Base, Transport: s.transport, UserAgent: userAgent(), ClockSkew: met.ClockSkew,
+		Client: func() (grant.Client, error) {
+			id, secret, err := s.cfg.Client()
+			return grant.Client{ID: id, Secret: secret}, err
+		},
+	}}
+}
+
+// tokenStates translates the source's status for the metrics, which know nobody.
+func (s *sidecar) tokenStates() []metrics.TokenState {
+	st := s.source.Status()
+	return []metrics.TokenState{{
+		Shop: st.Shop, Present: !st.Issued.IsZero(), Usable: st.Usable, Age: st.Age, Issued: st.Issued, Expires: st.Expires,
+	}}
+}
+
+func (s *sidecar) beginQuit() { s.quitOnce.Do(func() { close(s.quit) }) }
+
+// listen opens every listener, so that nobody who starts beside us is refused a
+// connection; requests are answered with 503 until there is a token.
+func (s *sidecar) listen(ctx context.Context) error {
+	for _, a := range s.cfg.Listeners {
+		l, err := guard.Listen(ctx, a)
+		if err != nil {
+			s.closeListeners()
+			return fmt.Errorf("EVERGATE_LISTEN: %w", err)
+		}
+		s.listeners = append(s.listeners, l)
+		s.log.Info("listening for tools", "address", l.Addr().String(), "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
+	}
+	l, err := guard.Listen(ctx, s.cfg.Admin)
+	if err != nil {
+		s.closeListeners()
+		return fmt.Errorf("EVERGATE_ADMIN_LISTEN: %w", err)
+	}
+	s.adminOn = l
+	s.log.Info("listening for operators", "address", l.Addr().String())
+	return nil
+}
+
+func (s *sidecar) closeListeners() {
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+}
+
+// url is the address for tools: the first listener's.
+func (s *sidecar) url() string { return urlOf(s.listeners[0]) }
+
+func urlOf(l net.Listener) string {
+	if l.Addr().Network() == "unix" {
+		return "unix:" + l.Addr().String()
+	}
+	return "http://" + strings.Replace(l.Addr().String(), "[::]", "localhost", 1)
+}
+
+// errForced says that the end did not wait for the requests under way.
+var errForced = errors.New("ended before every request was answered")
+
+// serve runs until begin, POST /-/quit or a failure, and then shuts down cleanly; force
+// ends that at once. listen must have succeeded.
+func (s *sidecar) serve(begin, force <-chan struct{}) error {
+	work, stopWork := context.WithCancel(context.Background())
+	defer stopWork()
+	var background sync.WaitGroup
+	background.Go(func() { s.source.Run(work) })
+	background.Go(func() { s.transport.KeepWarm(work) })
+
+	failed := make(chan error, len(s.listeners)+1)
+	for _, l := range s.listeners {
+		go func() { failed <- s.proxy.Serve(l) }()
+	}
+	go func() { failed <- s.admin.Serve(s.adminOn) }()
+
+	var err error
+	select {
+	case <-begin:
+	case <-s.quit:
+	case err = <-failed:
+		err = fmt.Errorf("a listener failed: %w", err)
+	}
+	s.stopping.Store(true)
+	if err == nil {
+		s.log.Info("shutting down", "delay", s.cfg.ShutdownDelay.String(), "timeout", s.cfg.ShutdownTimeout.String())
+		err = s.drain(force)
+	}
+	stopWork()
+	// A token that Shopify has handed out is not thrown away for impatience: only force ends this wait.
+	if !waitFor(&background, force) {
+		err = errForced
+	}
+	s.close()
+	return err
+}
+
+// drain goes on accepting for ShutdownDelay, then lets the requests under way end.
+func (s *sidecar) drain(force <-chan struct{}) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-force:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if !pause(ctx, s.cfg.ShutdownDelay) {
+		return errForced
+	}
+	limited, stop := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
+	defer stop()
+	if err := s.proxy.Shutdown(limited); err != nil {
+		_ = s.proxy.Close()
+		return errForced
+	}
+	return nil
+}
+
+func (s *sidecar) close() {
+	_ = s.proxy.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), adminDrain)
+	defer cancel()
+	if s.admin.Shutdown(ctx) != nil {
+		_ = s.admin.Close()
+	}
+	s.transport.CloseIdleConnections()
+}
+
+// pause reports false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// waitFor reports false if force came first.
+func waitFor(group *sync.WaitGroup, force <-chan struct{}) bool {
+	done := make(chan struct{})
+	go func() { group.Wait(); close(done) }()
+	select {
+	case <-done:
+		return true
+	case <-force:
+		return false
+	}
+}
+
+// tokenNow waits for the first token; it is for `run`, which starts its command after it.
+func (s *sidecar) tokenNow(ctx context.Context) error {
+	for {
+		_, err := s.source.Token(ctx)
+		var unavailable *token.UnavailableError
+		if err == nil || !errors.As(err, &unavailable) {
+			return err
+		}
+		if !pause(ctx, max(unavailable.RetryAfter, 10*time.Millisecond)) {
+			return err
+		}
+	}
+}

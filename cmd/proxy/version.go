@@ -1,0 +1,38 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// Set by the linker for a release: -X main.version=… -X main.commit=….
+var (
+	version = "dev"
+	commit  = ""
+)
+
+// commitOrVCS falls back on what the Go command stamps into a build from a checkout.
+func commitOrVCS() string {
+	if commit != "" {
+		return commit
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return "unknown"
+}
+
+func userAgent() string { return "Evergate/" + version }
+
+func printVersion(w world) error {
+	if err := parseFlags(w, "version", nil); err != nil {
+		return err
+	}
+	fmt.Fprintf(w.out, "evergate %s (commit %s, %s)\n", version, commitOrVCS(), runtime.Version())
+	return nil
+}

@@ -1,0 +1,143 @@
+// Package admin is the listener for operators: health, metrics, a page for people.
+//
+// Invariants: no secret is on any of its answers; /livez never depends on Shopify; what
+// changes something can be called from this machine only, and never by a web page.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"evergate/internal/guard"
+	"evergate/internal/refresh"
+)
+
+// Tokens is what the listener asks and orders.
+type Tokens interface {
+	Status() refresh.Status
+	// Refresh obtains a token now and returns why it could not.
+	Refresh(ctx context.Context) error
+}
+
+// Options configures New; every field is required.
+type Options struct {
+	Tokens   Tokens
+	Door     *guard.Door
+	Gatherer prometheus.Gatherer
+	// Quit begins a clean shutdown.
+	Quit func()
+	// Stopping reports whether a shutdown has begun.
+	Stopping func() bool
+	// Version is shown to people.
+	Version string
+}
+
+type handler struct {
+	Options
+	started time.Time
+}
+
+// New returns the listener's handler.
+func New(o Options) http.Handler {
+	h := &handler{o, time.Now()}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /livez", h.livez)
+	mux.HandleFunc("GET /readyz", h.readyz)
+	mux.HandleFunc("GET /startupz", h.startupz)
+	mux.Handle("GET /{$}", h.local(h.page))
+	mux.Handle("GET /status", h.local(h.status))
+	mux.Handle("POST /-/refresh", h.local(h.order(h.refresh)))
+	mux.Handle("POST /-/quit", h.local(h.order(h.quit)))
+	return mux
+}
+
+// local keeps out other hosts' names and web pages of other sites.
+func (h *handler) local(next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refusal := h.Door.CheckLocal(r); refusal.Refused() {
+			refusal.Answer(w)
+			return
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next(w, r)
+	})
+}
+
+// order keeps out callers from other machines, where the listener can be reached from one.
+func (h *handler) order(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !guard.FromLoopback(r) {
+			guard.Refusal{Status: http.StatusForbidden, Code: "not_local",
+				Message: r.URL.Path + " can be called from this machine only."}.Answer(w)
+			return
+		}
+		next(w, r)
+	}
+}
+
+func (h *handler) livez(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") }
+
+func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) {
+	switch st := h.Tokens.Status(); {
+	case h.Stopping():
+		say(w, http.StatusServiceUnavailable, "shutting down")
+	case st.Usable:
+		say(w, http.StatusOK, "ok")
+	default:
+		say(w, http.StatusServiceUnavailable, "no usable token: "+reason(st))
+	}
+}
+
+func (h *handler) startupz(w http.ResponseWriter, _ *http.Request) {
+	if st := h.Tokens.Status(); !st.Obtained {
+		say(w, http.StatusServiceUnavailable, "no token yet: "+reason(st))
+		return
+	}
+	say(w, http.StatusOK, "ok")
+}
+
+func reason(st refresh.Status) string {
+	if st.Err == nil {
+		return "it is being obtained"
+	}
+	return st.Err.Error()
+}
+
+func say(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintln(w, text)
+}
+
+func (h *handler) refresh(w http.ResponseWriter, r *http.Request) {
+	if err := h.Tokens.Refresh(r.Context()); err != nil {
+		answerJSON(w, http.StatusServiceUnavailable, map[string]string{"errors": err.Error()})
+		return
+	}
+	answerJSON(w, http.StatusOK, h.report())
+}
+
+func (h *handler) quit(w http.ResponseWriter, _ *http.Request) {
+	answerJSON(w, http.StatusAccepted, map[string]string{"status": "shutting down"})
+	h.Quit()
+}
+
+func (h *handler) status(w http.ResponseWriter, _ *http.Request) {
+	answerJSON(w, http.StatusOK, h.report())
+}
+
+func answerJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	_ = e.Encode(v)
+}

@@ -1,0 +1,71 @@
+package admin
+
+import (
+	"time"
+
+	"evergate/internal/refresh"
+)
+
+// Report is the JSON of /status. Durations are in seconds, times in RFC 3339. It grows by
+// fields; what is there keeps its name and meaning.
+type Report struct {
+	Version       string    `json:"version"`
+	Started       time.Time `json:"started"`
+	Ready         bool      `json:"ready"`
+	Shop          string    `json:"shop"`
+	Grant         string    `json:"grant"`
+	State         string    `json:"state"` // none, fresh, stale or expired
+	TokenAge      *int64    `json:"token_age_seconds,omitempty"`
+	TokenLeft     *int64    `json:"token_left_seconds,omitempty"`
+	TokenIssued   time.Time `json:"token_issued,omitzero"`
+	TokenExpires  time.Time `json:"token_expires,omitzero"`
+	NextRenewal   time.Time `json:"next_renewal,omitzero"`
+	LifeAssumed   bool      `json:"life_assumed,omitempty"`
+	Scopes        []string  `json:"scopes,omitempty"`
+	MissingScopes []string  `json:"missing_scopes,omitempty"`
+	LastError     string    `json:"last_error,omitempty"`
+	LastErrorAt   time.Time `json:"last_error_at,omitzero"`
+	NextAttempt   time.Time `json:"next_attempt,omitzero"`
+	Failures      int       `json:"failures_in_a_row,omitempty"`
+}
+
+func (h *handler) report() Report {
+	st := h.Tokens.Status()
+	r := Report{
+		Version: h.Version, Started: h.started, Ready: st.Usable && !h.Stopping(),
+		Shop: st.Shop, Grant: st.Grant, State: st.State,
+		TokenIssued: st.Issued, TokenExpires: st.Expires, NextRenewal: st.Renews,
+		LifeAssumed: st.Assumed, Scopes: st.Scopes, MissingScopes: st.MissingScopes,
+		LastErrorAt: st.FailedAt, NextAttempt: st.NextAttempt, Failures: st.Failures,
+	}
+	if st.Err != nil {
+		r.LastError = st.Err.Error()
+	}
+	if !st.Issued.IsZero() {
+		r.TokenAge = seconds(st.Age)
+	}
+	if !st.Expires.IsZero() {
+		r.TokenLeft = seconds(st.Left)
+	}
+	return r
+}
+
+func seconds(d time.Duration) *int64 {
+	s := int64(d / time.Second)
+	return &s
+}
+
+// sentence says in words what a person should know first.
+func sentence(st refresh.Status) string {
+	switch {
+	case st.State == "none" && st.Err == nil:
+		return "The first token is being obtained."
+	case !st.Usable:
+		return "There is no usable token, so requests are answered with 503."
+	case st.Err != nil:
+		return "The token works; its renewal fails at the moment."
+	case st.State == "stale":
+		return "The token works and is about to be renewed."
+	}
+	return "All is well."
+}

@@ -1,0 +1,66 @@
+// Package config reads every setting from an environment that is handed to it.
+//
+// Invariants: one struct is the only list of settings, and its tags are the only place
+// where a default or a meaning is written; all mistakes are reported at once, each with
+// its remedy; a name that is misspelt is a mistake, not ignored; no secret is ever part of
+// an error or of a printed value.
+package config
+
+import (
+	"crypto/x509"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"evergate/internal/guard"
+	"evergate/internal/token"
+)
+
+// Config is every setting. A field's env tag is the variable's name, envDefault its
+// default, help its meaning; a field of type token.Secret can be given as NAME_FILE instead.
+type Config struct {
+	ShopName     string       `env:"SHOPIFY_SHOP" help:"The store: the name before .myshopify.com, or the whole domain. Required."`
+	ClientID     string       `env:"SHOPIFY_CLIENT_ID" help:"The app's client id, from the Dev Dashboard."`
+	ClientSecret token.Secret `env:"SHOPIFY_CLIENT_SECRET" help:"The app's client secret."`
+	AccessToken  token.Secret `env:"SHOPIFY_ACCESS_TOKEN" help:"The permanent token of a custom app that was made in the store's admin before 2026."`
+	Scopes       []string     `env:"SHOPIFY_SCOPES" help:"Scopes that the tools behind Evergate need, comma separated. A token that lacks some is used all the same; the log and the status say which are missing."`
+
+	Grant string `env:"EVERGATE_GRANT" envDefault:"auto" help:"How a token is obtained: client_credentials, static, or auto, which infers it from the credentials that are given."`
+
+	Listen       string   `env:"EVERGATE_LISTEN" envDefault:"127.0.0.1:8080" help:"Where tools call: one or more addresses, comma separated; unix:/path for a socket; shop@address for a listener of one shop. With port 0 a free port is taken and the log says which."`
+	UnsafeListen bool     `env:"EVERGATE_UNSAFE_LISTEN" envDefault:"false" help:"Allow a listener that other hosts can reach: whoever reaches it acts as the app."`
+	AdminListen  string   `env:"EVERGATE_ADMIN_LISTEN" envDefault:"127.0.0.1:9090" help:"Health, metrics and the status page."`
+	AllowedHosts []string `env:"EVERGATE_ALLOWED_HOSTS" help:"More Host names to accept, comma separated, beside localhost, 127.0.0.1, [::1], *.localhost and the shop's own."`
+
+	TokenWait    time.Duration `env:"EVERGATE_TOKEN_WAIT" envDefault:"5s" help:"The longest a request waits for a token that is being obtained; then 503."`
+	ReplayBuffer Size          `env:"EVERGATE_REPLAY_BUFFER" envDefault:"1MiB" help:"Request bodies up to this size can be sent again after a 401."`
+
+	ShutdownDelay   time.Duration `env:"EVERGATE_SHUTDOWN_DELAY" envDefault:"0s" help:"After SIGTERM, go on accepting requests for this long."`
+	ShutdownTimeout time.Duration `env:"EVERGATE_SHUTDOWN_TIMEOUT" envDefault:"30s" help:"After that, let the requests under way end for at most this long."`
+
+	LogLevel  slog.Level `env:"EVERGATE_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error; error is silent in a normal life."`
+	LogFormat string     `env:"EVERGATE_LOG_FORMAT" help:"text or json; without it text on a terminal, else json."`
+
+	UpstreamURL     string        `env:"EVERGATE_UPSTREAM_URL" envDefault:"https://{shop}" help:"Where to connect, for tests and gateways; {shop} stands for the shop's domain. The Host sent is always the shop's domain."`
+	UpstreamCAFile  string        `env:"EVERGATE_UPSTREAM_CA_FILE" help:"A PEM file with more certificate authorities to trust, beside the system's."`
+	UpstreamTimeout time.Duration `env:"EVERGATE_UPSTREAM_TIMEOUT" envDefault:"125s" help:"The longest wait for the header of Shopify's answer; then 504. Shopify's edge gives up after 120 s."`
+
+	// What follows is derived from the fields above when all of them are right.
+
+	Shop      token.Shop      // of ShopName
+	Base      *url.URL        // of UpstreamURL
+	Roots     *x509.CertPool  // nil: the system's
+	Listeners []guard.Address // of Listen
+	Admin     guard.Address   // of AdminListen
+	// Warnings are what looks wrong but may be meant.
+	Warnings []string
+
+	files map[string]string // setting → path, for what is given as NAME_FILE
+}
+
+// The values of Grant.
+const (
+	GrantAuto              = "auto"
+	GrantClientCredentials = "client_credentials"
+	GrantStatic            = "static"
+)

@@ -1,0 +1,186 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+
+	"evergate/internal/token"
+)
+
+// Load reads and checks every setting. The error joins one error for each mistake, and
+// each says what to do. environ has the form of os.Environ.
+func Load(environ []string) (*Config, error) {
+	c, err := parse(environ)
+	return c, errors.Join(err, c.check(env.ToMap(environ)))
+}
+
+// Parse reads the settings without checking that they make sense together. It is for
+// commands that need a few of them only, such as a health check.
+func Parse(environ []string) (*Config, error) { return parse(environ) }
+
+func parse(environ []string) (*Config, error) {
+	vars := env.ToMap(environ)
+	c := &Config{files: map[string]string{}}
+	var errs []error
+	errs = append(errs, unknownNames(vars)...)
+	errs = append(errs, c.takeFiles(vars)...)
+	if err := env.ParseWithOptions(c, env.Options{Environment: vars}); err != nil {
+		errs = append(errs, explain(err, vars)...)
+	}
+	return c, errors.Join(errs...)
+}
+
+// setting is one field of Config that the environment can set.
+type setting struct {
+	name, defaultValue, help string
+	index                    int
+	secret                   bool
+}
+
+// settings lists the fields of Config in order; it is the struct's tags, read once.
+var settings = func() []setting {
+	var all []setting
+	t := reflect.TypeFor[Config]()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if name := f.Tag.Get("env"); name != "" {
+			all = append(all, setting{name, f.Tag.Get("envDefault"), f.Tag.Get("help"), i, f.Type == reflect.TypeFor[token.Secret]()})
+		}
+	}
+	return all
+}()
+
+// hasFile reports whether a setting can be given as NAME_FILE. The client id is no
+// secret, but it is kept beside one so often that it can be given the same way.
+func (s setting) hasFile() bool { return s.secret || s.name == "SHOPIFY_CLIENT_ID" }
+
+// takeFiles reads each NAME_FILE into NAME.
+func (c *Config) takeFiles(vars map[string]string) (errs []error) {
+	for _, s := range settings {
+		path := vars[s.name+"_FILE"]
+		if !s.hasFile() || path == "" {
+			continue
+		}
+		if vars[s.name] != "" {
+			errs = append(errs, fmt.Errorf("%s and %s_FILE are both set: keep one", s.name, s.name))
+			continue
+		}
+		c.files[s.name] = path
+		value, err := readFile(path)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s_FILE: %w", s.name, err))
+			continue
+		}
+		vars[s.name] = value.Reveal()
+	}
+	return errs
+}
+
+// explain turns the library's errors, which name struct fields, into ones that name the
+// variable, its value and the remedy.
+func explain(err error, vars map[string]string) []error {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return []error{err}
+	}
+	var errs []error
+	for _, e := range all.Errors {
+		var p env.ParseError
+		if !errors.As(e, &p) {
+			errs = append(errs, e)
+			continue
+		}
+		f, _ := reflect.TypeFor[Config]().FieldByName(p.Name)
+		name := f.Tag.Get("env")
+		errs = append(errs, fmt.Errorf("%s=%q: %s", name, vars[name], shapeOf(f.Type)))
+	}
+	return errs
+}
+
+// shapeOf says how a value of a type is written.
+func shapeOf(t reflect.Type) string {
+	switch t.String() {
+	case "time.Duration":
+		return "not a duration: write a number with a unit, for example 5s, 500ms or 2m"
+	case "bool":
+		return "not a boolean: write true or false"
+	case "slog.Level":
+		return "not a log level: write debug, info, warn or error"
+	case "config.Size":
+		return "not a size: write a number of bytes, or one with KiB or MiB, for example 1MiB"
+	}
+	return "cannot be read as " + t.String()
+}
+
+// unknownNames refuses EVERGATE_… names that are no settings, because a misspelt one
+// would otherwise be a setting that silently does nothing.
+func unknownNames(vars map[string]string) (errs []error) {
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		if !strings.HasPrefix(name, "EVERGATE_") || known(name) || fromKubernetes(name) {
+			continue
+		}
+		message := fmt.Sprintf("%s is not a setting", name)
+		if near := nearest(name); near != "" {
+			message += ": did you mean " + near + "?"
+		} else {
+			message += ": `evergate config` lists them all; remove it"
+		}
+		errs = append(errs, errors.New(message))
+	}
+	return errs
+}
+
+// URLVariable is not a setting: `run` gives it to the command that it starts, which may
+// be another Evergate.
+const URLVariable = "EVERGATE_URL"
+
+func known(name string) bool {
+	return name == URLVariable || slices.ContainsFunc(settings, func(s setting) bool {
+		return s.name == name || s.hasFile() && s.name+"_FILE" == name
+	})
+}
+
+// fromKubernetes reports the names that Kubernetes puts into every pod beside a Service
+// that is called evergate.
+func fromKubernetes(name string) bool {
+	return name == "EVERGATE_PORT" || strings.HasPrefix(name, "EVERGATE_PORT_") || strings.HasPrefix(name, "EVERGATE_SERVICE_")
+}
+
+// nearest returns the setting whose name differs least, if that is little.
+func nearest(name string) string {
+	best, least := "", 4
+	for _, s := range settings {
+		for _, candidate := range []string{s.name, s.name + "_FILE"} {
+			if d := distance(name, candidate); d < least && known(candidate) {
+				best, least = candidate, d
+			}
+		}
+	}
+	return best
+}
+
+// distance is the Levenshtein distance.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,71 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"evergate/internal/token"
+)
+
+// maxSecretFile bounds what is read of a secret's file; no secret is near it.
+const maxSecretFile = 64 << 10
+
+// readFile reads a secret's file, without the white space around it.
+func readFile(path string) (token.Secret, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return token.Secret{}, fmt.Errorf("the file cannot be read: %w", err)
+	}
+	if len(b) > maxSecretFile {
+		return token.Secret{}, fmt.Errorf("%s is larger than %d bytes: it is not a secret's file", path, maxSecretFile)
+	}
+	var s token.Secret
+	if err := s.UnmarshalText(b); err != nil {
+		return token.Secret{}, err
+	}
+	if s.Empty() {
+		return token.Secret{}, errors.New(path + " is empty")
+	}
+	return s, nil
+}
+
+// current returns a value that may live in a file, read anew when it does.
+func (c *Config) current(name string, value token.Secret) (token.Secret, error) {
+	path, ok := c.files[name]
+	if !ok {
+		return value, nil
+	}
+	s, err := readFile(path)
+	if err != nil {
+		return token.Secret{}, fmt.Errorf("%s_FILE: %w", name, err)
+	}
+	return s, nil
+}
+
+// Client returns the app's id and secret as they are now: what is given as a file is read
+// at each call.
+func (c *Config) Client() (id string, secret token.Secret, err error) {
+	idNow, err := c.current("SHOPIFY_CLIENT_ID", token.NewSecret(c.ClientID))
+	if err != nil {
+		return "", token.Secret{}, err
+	}
+	secret, err = c.current("SHOPIFY_CLIENT_SECRET", c.ClientSecret)
+	return idNow.Reveal(), secret, err
+}
+
+// StaticToken returns the permanent token as it is now.
+func (c *Config) StaticToken() (token.Secret, error) {
+	return c.current("SHOPIFY_ACCESS_TOKEN", c.AccessToken)
+}
+
+// SecretNames lists the variables that a command started by `run` must not see.
+func SecretNames() []string {
+	var names []string
+	for _, s := range settings {
+		if s.secret {
+			names = append(names, s.name, s.name+"_FILE")
+		}
+	}
+	return names
+}

@@ -1,0 +1,195 @@
+package guard
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+
+	"evergate/internal/token"
+)
+
+// Options is what a Door is built from.
+type Options struct {
+	// Shop is the one shop that is served. Required.
+	Shop token.Shop
+	// AllowedHosts are names to accept beside the built-in ones, without port.
+	AllowedHosts []string
+}
+
+// Door lets requests in, or says why not. It is immutable and safe for concurrent use.
+type Door struct {
+	hosts  hosts
+	handle string
+	domain string
+}
+
+// Passage is what a request that may pass asks for, in the client's own bytes.
+type Passage struct {
+	// RawPath is the path to forward. It begins with exactly one slash.
+	RawPath string
+	// Prefix is what the client wrote before RawPath to name the shop, for example
+	// /acme.myshopify.com; empty when it did not. Links towards the client need it.
+	Prefix string
+	// Host is the address the client used: its Host, with the port. For a client that
+	// sent none it is the address it connected to.
+	Host string
+	// OwnName says that Host is the shop's own domain, so links need no change.
+	OwnName bool
+}
+
+// NewDoor reports every mistake in o at once.
+func NewDoor(o Options) (*Door, error) {
+	hosts, err := parseHosts(o.AllowedHosts)
+	if o.Shop.IsZero() {
+		err = errors.Join(errors.New("no shop is given: set SHOPIFY_SHOP, for example acme"), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Door{hosts: hosts, handle: o.Shop.Handle(), domain: o.Shop.Domain()}, nil
+}
+
+// Admit judges everything there is to judge before a request goes on to Shopify: the
+// Host, the web page it may come from, the shop it names, its method and its path.
+// Of http.Server it needs DisableGeneralOptionsHandler, or OPTIONS * never gets here.
+func (d *Door) Admit(r *http.Request) (Passage, Refusal) {
+	p := Passage{Host: r.Host}
+	shop, refusal := d.checkHost(r, &p)
+	if !refusal.Refused() {
+		refusal = CheckOrigin(r) // before anything that would tell a web page about the shop
+	}
+	if !refusal.Refused() && shop != "" && !d.isShop(shop) {
+		refusal = d.unknownShop(shop)
+	}
+	if refusal.Refused() {
+		return Passage{}, refusal
+	}
+	var ok bool
+	if p.RawPath, ok = rawPath(r); !ok {
+		return Passage{}, Refusal{http.StatusMisdirectedRequest, CodeMisdirectedHost, // may hold a password: not repeated
+			"The address in the request line is more than a host and a path. Send the path alone, and no user name."}
+	}
+	if refusal = d.cutShop(&p); !refusal.Refused() {
+		refusal = CheckPath(r.Method, p.RawPath)
+	}
+	if refusal.Refused() {
+		return Passage{}, refusal
+	}
+	return p, Refusal{}
+}
+
+// checkHost finds the Host on the allow-list. It returns the shop that a host of the
+// form shop.localhost names, and fills in what p says about the host.
+func (d *Door) checkHost(r *http.Request, p *Passage) (shop string, _ Refusal) {
+	if hostless(r) {
+		p.Host = connectedTo(r)
+		return "", Refusal{}
+	}
+	name, ok := hostname(r.Host)
+	switch {
+	case !ok:
+		return "", misdirected(r.Host)
+	case equalFold(name, d.domain):
+		p.OwnName = true
+		return "", Refusal{}
+	case d.hosts.has(name):
+		return "", Refusal{}
+	}
+	sub, ok := localName(name)
+	switch {
+	case !ok:
+		return "", misdirected(r.Host)
+	case !strings.Contains(sub, ".") || hasSuffixFold(sub, shopSuffix):
+		return sub, Refusal{}
+	}
+	return "", Refusal{} // a.b.localhost can name no shop; it is a local name like any other
+}
+
+// cutShop moves a leading segment that names the shop from the path to the prefix. A
+// segment that is not spelt as a domain stays, and the path policy refuses it.
+func (d *Door) cutShop(p *Passage) Refusal {
+	if !strings.HasPrefix(p.RawPath, "/") {
+		return Refusal{}
+	}
+	end := strings.IndexByte(p.RawPath[1:], '/') + 1
+	if end == 0 {
+		end = len(p.RawPath)
+	}
+	shop := p.RawPath[1:end]
+	if !hasSuffixFold(shop, shopSuffix) || !validName(shop) {
+		return Refusal{}
+	}
+	if !d.isShop(shop) {
+		return d.unknownShop(shop)
+	}
+	p.Prefix, p.RawPath = p.RawPath[:end], p.RawPath[end:]
+	return Refusal{}
+}
+
+func (d *Door) isShop(name string) bool {
+	return equalFold(name, d.handle) || equalFold(name, d.domain)
+}
+
+func (d *Door) unknownShop(name string) Refusal {
+	return Refusal{http.StatusNotFound, CodeUnknownShop,
+		"The shop " + quote(name) + " is not served here; the one that is known is " + d.domain + ". " +
+			"Name that one, or none."}
+}
+
+// CheckLocal judges a call to the admin listener: its Host, which is none of a shop's
+// names there, and the web page it may come from.
+func (d *Door) CheckLocal(r *http.Request) Refusal {
+	if hostless(r) {
+		return CheckOrigin(r)
+	}
+	name, ok := hostname(r.Host)
+	if ok && !d.hosts.has(name) {
+		_, ok = localName(name)
+	}
+	if !ok {
+		return misdirected(r.Host)
+	}
+	return CheckOrigin(r)
+}
+
+// rawPath returns the path as it stands in the request line. Request.URL cannot be used:
+// it has the path decoded, and RawPath only now and then.
+//
+// A target with an authority is what a client sends to a proxy. net/http has made that
+// authority the request's Host; it is false when the two differ, as they do when there
+// is a user in it.
+func rawPath(r *http.Request) (path string, ok bool) {
+	target := r.RequestURI
+	if !strings.HasPrefix(target, "/") {
+		if rest, found := cutScheme(target); found {
+			end := strings.IndexAny(rest, "/?#")
+			if end < 0 {
+				end = len(rest)
+			}
+			if rest[:end] != r.Host {
+				return "", false
+			}
+			target = rest[end:]
+		}
+	}
+	path, _, _ = strings.Cut(target, "?")
+	return path, true
+}
+
+func cutScheme(target string) (rest string, ok bool) {
+	for _, scheme := range [...]string{"http://", "https://"} {
+		if len(target) >= len(scheme) && equalFold(target[:len(scheme)], scheme) {
+			return target[len(scheme):], true
+		}
+	}
+	return "", false
+}
+
+// connectedTo names the listener for a client that named no host.
+func connectedTo(r *http.Request) string {
+	if addr, ok := localAddr(r).(*net.TCPAddr); ok {
+		return addr.String()
+	}
+	return "localhost"
+}

@@ -1,0 +1,255 @@
+package guard
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"evergate/internal/token"
+)
+
+func newDoor(t testing.TB, allowed ...string) *Door {
+	t.Helper()
+	shop, err := token.ParseShop("acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	door, err := NewDoor(Options{Shop: shop, AllowedHosts: allowed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return door
+}
+
+func request(host, target string) *http.Request {
+	return &http.Request{Method: "GET", Host: host, RequestURI: target, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}}
+}
+
+func TestOnlyListedHostsAreAnswered(t *testing.T) {
+	door := newDoor(t, "Evergate.internal", "192.0.2.7", "fd00::1", " [fd00::2] ", "")
+	for host, code := range map[string]string{
+		"localhost":              "",
+		"localhost:8080":         "",
+		"LOCALHOST:1":            "",
+		"127.0.0.1:65535":        "",
+		"[::1]":                  "",
+		"[::1]:8080":             "",
+		"a.b.localhost:8080":     "",
+		"acme.localhost":         "",
+		"acme.myshopify.com":     "",
+		"ACME.MyShopify.com:443": "",
+		"evergate.INTERNAL:80":   "",
+		"192.0.2.7":              "",
+		"[fd00::1]:80":           "",
+		"[fd00::2]":              "",
+
+		"":                             CodeMisdirectedHost,
+		"evil.example":                 CodeMisdirectedHost,
+		"127.0.0.2":                    CodeMisdirectedHost,
+		"127.1":                        CodeMisdirectedHost,
+		"::1":                          CodeMisdirectedHost,
+		"[::1":                         CodeMisdirectedHost,
+		"[::1]x":                       CodeMisdirectedHost,
+		"[::1]8080":                    CodeMisdirectedHost,
+		"[0:0:0:0:0:0:0:1]":            CodeMisdirectedHost,
+		"[::1%25lo]":                   CodeMisdirectedHost,
+		"localhost.":                   CodeMisdirectedHost,
+		"localhost.:80":                CodeMisdirectedHost,
+		" localhost":                   CodeMisdirectedHost,
+		"localhost ":                   CodeMisdirectedHost,
+		"localhost:":                   CodeMisdirectedHost,
+		"localhost:0":                  CodeMisdirectedHost,
+		"localhost:080":                CodeMisdirectedHost,
+		"localhost:65536":              CodeMisdirectedHost,
+		"localhost:+80":                CodeMisdirectedHost,
+		"localhost:8o":                 CodeMisdirectedHost,
+		"localhost:80:80":              CodeMisdirectedHost,
+		"localhost:80@evil":            CodeMisdirectedHost,
+		"user@localhost":               CodeMisdirectedHost,
+		"evil@acme.localhost":          CodeMisdirectedHost,
+		"localhost.evil.example":       CodeMisdirectedHost,
+		"evillocalhost":                CodeMisdirectedHost,
+		".localhost":                   CodeMisdirectedHost,
+		"a..localhost":                 CodeMisdirectedHost,
+		"a.localhost.":                 CodeMisdirectedHost,
+		"evil.example/x.localhost":     CodeMisdirectedHost,
+		"evil.example#.localhost":      CodeMisdirectedHost,
+		"localho\u017ft":               CodeMisdirectedHost, // a long s
+		"other.myshopify.com":          CodeMisdirectedHost,
+		"acme.myshopify.com.":          CodeMisdirectedHost,
+		"acme.myshopify.com.evil.test": CodeMisdirectedHost,
+		"x.evergate.internal":          CodeMisdirectedHost,
+		"localhost,evil.example":       CodeMisdirectedHost,
+
+		"other.localhost":               CodeUnknownShop,
+		"other.myshopify.com.localhost": CodeUnknownShop,
+	} {
+		_, refusal := door.Admit(request(host, "/admin/shop.json"))
+		wantCode(t, "Host "+host, refusal, code)
+		if code == CodeMisdirectedHost && refusal.Status != http.StatusMisdirectedRequest {
+			t.Errorf("Host %s: status %d, want 421", host, refusal.Status)
+		}
+	}
+}
+
+func TestAShopIsNamedByHostOrPath(t *testing.T) {
+	door := newDoor(t)
+	for _, c := range []struct {
+		host, target string
+		want         Passage
+	}{
+		{"localhost:8080", "/admin/shop.json?a=/b//c#d", Passage{RawPath: "/admin/shop.json", Host: "localhost:8080"}},
+		{"Acme.localhost:8080", "/admin/shop.json", Passage{RawPath: "/admin/shop.json", Host: "Acme.localhost:8080"}},
+		{"acme.myshopify.com.localhost", "/admin/shop.json", Passage{RawPath: "/admin/shop.json", Host: "acme.myshopify.com.localhost"}},
+		{"localhost", "/aCme.myshopify.COM/admin/shop.json", Passage{RawPath: "/admin/shop.json", Prefix: "/aCme.myshopify.COM", Host: "localhost"}},
+		{"acme.localhost", "/acme.myshopify.com/admin/a%20b.json", Passage{RawPath: "/admin/a%20b.json", Prefix: "/acme.myshopify.com", Host: "acme.localhost"}},
+		{"ACME.myshopify.com", "/admin/shop.json", Passage{RawPath: "/admin/shop.json", Host: "ACME.myshopify.com", OwnName: true}},
+		{"acme.myshopify.com:8443", "/acme.myshopify.com/admin/shop.json",
+			Passage{RawPath: "/admin/shop.json", Prefix: "/acme.myshopify.com", Host: "acme.myshopify.com:8443", OwnName: true}},
+	} {
+		got, refusal := door.Admit(request(c.host, c.target))
+		if got != c.want || refusal.Refused() {
+			t.Errorf("%s%s: %+v, %+v; want %+v", c.host, c.target, got, refusal, c.want)
+		}
+	}
+}
+
+func TestAnotherShopIsUnknown(t *testing.T) {
+	door := newDoor(t)
+	for _, c := range []struct{ host, target, code string }{
+		{"other.localhost:8080", "/admin/shop.json", CodeUnknownShop},
+		{"localhost", "/other.myshopify.com/admin/shop.json", CodeUnknownShop},
+		{"localhost", "/other.myshopify.com", CodeUnknownShop},
+		{"other.localhost", "/acme.myshopify.com/admin/shop.json", CodeUnknownShop},
+		{"acme.localhost", "/other.myshopify.com/admin/shop.json", CodeUnknownShop},
+		{"acme.myshopify.com", "/other.myshopify.com/admin/shop.json", CodeUnknownShop},
+		{"localhost", "/a.b.myshopify.com/admin/shop.json", CodeUnknownShop},
+		// Not spelt as a domain: nobody's prefix, and no path of the Admin API.
+		{"localhost", "/acme/admin/shop.json", CodeDeniedPath},
+		{"localhost", "/.myshopify.com/admin/shop.json", CodeDeniedPath},
+		{"localhost", "/acme%2emyshopify.com/admin/shop.json", CodeDeniedPath},
+		{"localhost", "/acme.myshopify.com", CodeDeniedPath},
+		{"localhost", "/acme.myshopify.com/", CodeDeniedPath},
+		{"localhost", "/acme.myshopify.com/acme.myshopify.com/admin/shop.json", CodeDeniedPath},
+		{"localhost", "/acme.myshopify.com/admin/oauth/access_token", CodeDeniedPath},
+		{"localhost", "/acme.myshopify.com//admin/shop.json", CodeAmbiguousPath},
+		{"localhost", "/acme.myshopify.com/../admin/shop.json", CodeAmbiguousPath},
+		{"localhost", "/%2e%2e%2fother.myshopify.com/admin/shop.json", CodeAmbiguousPath},
+	} {
+		got, refusal := door.Admit(request(c.host, c.target))
+		wantCode(t, c.host+c.target, refusal, c.code)
+		if c.code == CodeUnknownShop && (refusal.Status != http.StatusNotFound || !strings.Contains(refusal.Message, "acme.myshopify.com")) {
+			t.Errorf("%s%s: %+v, want a 404 that names the known shop", c.host, c.target, refusal)
+		}
+		if got != (Passage{}) {
+			t.Errorf("%s%s: refused, yet it got %+v", c.host, c.target, got)
+		}
+	}
+}
+
+func TestAnAllowedHostNamesNoShop(t *testing.T) {
+	_, refusal := newDoor(t, "evergate.localhost").Admit(request("evergate.localhost:8080", "/admin/shop.json"))
+	wantCode(t, "evergate.localhost", refusal, "")
+}
+
+func TestAWebPageLearnsNothingOfTheShop(t *testing.T) {
+	r := request("other.localhost", "/admin/shop.json")
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	_, refusal := newDoor(t).Admit(r)
+	wantCode(t, "a page asking for a shop", refusal, CodeCrossSite)
+}
+
+func TestMistakenAllowedHostsAreAllReported(t *testing.T) {
+	names := []string{"http://a.example", "*.b.example", "c.example:80", "d.example.", "e example", "[::1%lo]", "[::1]:80", "f@g", "h/i", "ü.example", "[127.0.0.1]", ".j"}
+	_, err := NewDoor(Options{AllowedHosts: names})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if got, want := len(strings.Split(err.Error(), "\n")), len(names)+1; got != want { // and the shop is missing
+		t.Errorf("%d errors, want %d:\n%v", got, want, err)
+	}
+}
+
+func TestAdminListenerHasNoShopNames(t *testing.T) {
+	door := newDoor(t, "evergate.internal")
+	for host, code := range map[string]string{
+		"localhost:9090": "", "127.0.0.1": "", "[::1]:9090": "", "x.localhost": "", "a.b.localhost": "", "evergate.internal": "",
+		"acme.myshopify.com": CodeMisdirectedHost, "evil.example": CodeMisdirectedHost, "": CodeMisdirectedHost, "localhost.": CodeMisdirectedHost,
+	} {
+		wantCode(t, "Host "+host, door.CheckLocal(request(host, "/-/quit")), code)
+	}
+	r := request("localhost:9090", "/-/quit")
+	r.Header.Set("Origin", "http://localhost:3000")
+	wantCode(t, "a page of another port", door.CheckLocal(r), CodeCrossSite)
+}
+
+func TestOnlyHTTP10OnThisMachineMayOmitTheHost(t *testing.T) {
+	loopback := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080}
+	for _, c := range []struct {
+		name  string
+		addr  net.Addr
+		minor int
+		code  string
+		host  string
+	}{
+		{"loopback", loopback, 0, "", "127.0.0.1:8080"},
+		{"loopback, IPv6", &net.TCPAddr{IP: net.IPv6loopback, Port: 80}, 0, "", "[::1]:80"},
+		{"Unix socket", &net.UnixAddr{Name: "/run/x", Net: "unix"}, 0, "", "localhost"},
+		{"reachable", &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 80}, 0, CodeMisdirectedHost, ""},
+		{"unknown", nil, 0, CodeMisdirectedHost, ""},
+		{"HTTP/1.1", loopback, 1, CodeMisdirectedHost, ""},
+	} {
+		r := request("", "/admin/shop.json")
+		r.ProtoMinor = c.minor
+		r = r.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, c.addr))
+		got, refusal := newDoor(t).Admit(r)
+		wantCode(t, c.name, refusal, c.code)
+		wantCode(t, c.name+", admin", newDoor(t).CheckLocal(r), c.code)
+		if got.Host != c.host {
+			t.Errorf("%s: the address in use is %q, want %q", c.name, got.Host, c.host)
+		}
+	}
+}
+
+func TestCallersOfThisMachineAreKnown(t *testing.T) {
+	for remote, want := range map[string]bool{
+		"127.0.0.1:1": true, "127.9.9.9:1": true, "[::1]:1": true, "[::ffff:127.0.0.1]:1": true,
+		"192.0.2.1:1": false, "[::]:1": false, "localhost:1": false, "127.0.0.1": false, "": false, "@": false,
+	} {
+		r := httptest.NewRequest("POST", "/-/quit", nil)
+		r.RemoteAddr = remote
+		if got := FromLoopback(r); got != want {
+			t.Errorf("FromLoopback for %q: %v, want %v", remote, got, want)
+		}
+	}
+	r := httptest.NewRequest("POST", "/-/quit", nil)
+	r.RemoteAddr = "@"
+	r = r.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, net.Addr(&net.UnixAddr{Net: "unix"})))
+	if !FromLoopback(r) {
+		t.Error("the caller of a Unix socket is on this machine")
+	}
+}
+
+func TestAdmittedRequestsAllocateNothing(t *testing.T) {
+	door := newDoor(t, "evergate.internal")
+	for _, r := range []*http.Request{
+		request("localhost:8080", "/admin/api/2026-10/graphql.json?x=y"),
+		request("acme.localhost:8080", "/acme.myshopify.com/admin/api/2026-10/graphql.json"),
+		request("evergate.internal", "http://evergate.internal/admin/shop.json"),
+	} {
+		if n := testing.AllocsPerRun(100, func() { door.Admit(r) }); n != 0 {
+			t.Errorf("%s%s: %v allocations", r.Host, r.RequestURI, n)
+		}
+	}
+}
+
+func BenchmarkAdmit(b *testing.B) {
+	door, r := newDoor(b), request("localhost:8080", "/admin/api/2026-10/graphql.json")
+	b.ReportAllocs()
+	for b.Loop() {
+		door.Admit(r)
+	}
+}

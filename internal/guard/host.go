@@ -1,0 +1,164 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+const (
+	localSuffix = ".localhost"
+	shopSuffix  = ".myshopify.com"
+)
+
+// hosts is the allow-list that a Host header must be on. It is what stands between the
+// token and a web page whose name was made to resolve to this machine.
+type hosts struct {
+	extra []string // lower-case, without port; IPv6 in brackets
+}
+
+// parseHosts checks the configured names and reports every mistake at once.
+func parseHosts(names []string) (hosts, error) {
+	var h hosts
+	var errs []error
+	for _, name := range names {
+		name = strings.ToLower(strings.TrimSpace(name))
+		if name == "" {
+			continue // a comma too many
+		}
+		if ip, err := netip.ParseAddr(name); err == nil && ip.Is6() {
+			name = "[" + name + "]"
+		}
+		if err := checkHostSetting(name); err != nil {
+			errs = append(errs, fmt.Errorf("the allowed host %s %w", quote(name), err))
+			continue
+		}
+		h.extra = append(h.extra, name)
+	}
+	return h, errors.Join(errs...)
+}
+
+func checkHostSetting(name string) error {
+	if strings.Contains(name, "://") || strings.ContainsAny(name, "/@") {
+		return errors.New("is more than a host: give the name alone, for example evergate.internal")
+	}
+	if strings.Contains(name, "*") {
+		return errors.New("is a pattern: list each name, for example evergate.internal")
+	}
+	bare, ok := hostname(name)
+	if ok && bare != name {
+		return errors.New("has a port: drop it, every port is accepted")
+	}
+	if inner, bracketed := strings.CutPrefix(bare, "["); bracketed {
+		ip, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
+		ok = ok && err == nil && ip.Is6() && ip.Zone() == ""
+	} else {
+		ok = ok && validName(bare)
+	}
+	if !ok {
+		return errors.New("is not a host name: it may hold letters, digits, hyphens and inner dots; " +
+			"give an international name in its xn-- form")
+	}
+	return nil
+}
+
+// has reports whether name is a local or a configured one. That excludes the shop's own.
+func (h hosts) has(name string) bool {
+	return equalFold(name, "localhost") || name == "127.0.0.1" || name == "[::1]" || h.hasExtra(name)
+}
+
+func (h hosts) hasExtra(name string) bool {
+	for _, extra := range h.extra {
+		if equalFold(name, extra) {
+			return true
+		}
+	}
+	return false
+}
+
+// hostname splits the port off a Host header. It is strict, because what follows the
+// name must not be read in another way by anyone: no user, no space, no second colon.
+// Brackets stay.
+func hostname(host string) (name string, ok bool) {
+	name, port := host, ""
+	if strings.HasPrefix(host, "[") {
+		end := strings.IndexByte(host, ']') + 1
+		name, port = host[:end], host[end:]
+	} else if colon := strings.IndexByte(host, ':'); colon >= 0 {
+		name, port = host[:colon], host[colon:]
+	}
+	return name, name != "" && (port == "" || port[0] == ':' && validPort(port[1:]))
+}
+
+// validPort accepts 1 to 65535 in the usual spelling.
+func validPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0 && s[0] != '0'
+}
+
+// validName accepts dot-separated labels of letters, digits, hyphens and underscores,
+// none of them empty: neither a leading nor a trailing dot.
+func validName(s string) bool {
+	label := 0
+	for i := range len(s) {
+		switch {
+		case isWord(s[i]):
+			label++
+		case s[i] == '.' && label > 0:
+			label = 0
+		default:
+			return false
+		}
+	}
+	return label > 0
+}
+
+// localName returns what stands before .localhost.
+func localName(name string) (sub string, ok bool) {
+	if !hasSuffixFold(name, localSuffix) {
+		return "", false
+	}
+	sub = name[:len(name)-len(localSuffix)]
+	return sub, validName(sub)
+}
+
+// hostless reports whether r came without a Host and may: an HTTP/1.0 client that is on
+// this machine. No browser speaks that, so there is no name that could have been forged.
+func hostless(r *http.Request) bool {
+	if r.Host != "" || r.ProtoAtLeast(1, 1) {
+		return false
+	}
+	switch addr := localAddr(r).(type) {
+	case *net.UnixAddr:
+		return true
+	case *net.TCPAddr:
+		return addr.IP.IsLoopback()
+	}
+	return false
+}
+
+// FromLoopback reports whether the caller is on this machine: its address is a loopback
+// one, or it came through a Unix socket.
+func FromLoopback(r *http.Request) bool {
+	if _, ok := localAddr(r).(*net.UnixAddr); ok {
+		return true // such a caller has no address to look at
+	}
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && remote.Addr().IsLoopback()
+}
+
+// localAddr is our end of the connection; nil when http.Server did not make the request.
+func localAddr(r *http.Request) any { return r.Context().Value(http.LocalAddrContextKey) }
+
+func misdirected(host string) Refusal {
+	message := "This request names no host. Send a Host header such as localhost."
+	if host != "" {
+		message = "Evergate does not answer to the host " + quote(host) + ". " +
+			"Call it as localhost, or add the name to EVERGATE_ALLOWED_HOSTS."
+	}
+	return Refusal{http.StatusMisdirectedRequest, CodeMisdirectedHost, message}
+}

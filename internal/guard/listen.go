@@ -1,0 +1,172 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"evergate/internal/token"
+)
+
+// Address is where to listen.
+type Address struct {
+	// Network is "tcp" or "unix".
+	Network string
+	// Address is host:port, or the path of a socket.
+	Address string
+	// Shop is the shop that everything arriving here is for; zero when the request says.
+	Shop token.Shop
+}
+
+// ParseListen reads a comma-separated list of host:port and unix:/path, each with an
+// optional shop@ in front. Every mistake is reported, each with its remedy.
+func ParseListen(spec string) ([]Address, error) {
+	var addresses []Address
+	var errs []error
+	seen := make(map[string]bool)
+	for entry := range strings.SplitSeq(spec, ",") {
+		entry = strings.TrimSpace(entry)
+		a, err := parseAddress(entry)
+		key := a.Network + " " + a.Address
+		if err == nil && seen[key] && !strings.HasSuffix(a.Address, ":0") {
+			err = errors.New("is listed twice: remove one")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("the listen address %q %w", entry, err))
+			continue
+		}
+		seen[key] = true
+		addresses = append(addresses, a)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return addresses, nil
+}
+
+// CheckPins reports every address that is pinned to another shop than the one served.
+func CheckPins(addresses []Address, shop token.Shop) error {
+	var errs []error
+	for _, a := range addresses {
+		if !a.Shop.IsZero() && a.Shop != shop {
+			errs = append(errs, fmt.Errorf("the listen address %q is for the shop %s, but %s is the one that is served: write %s",
+				a, a.Shop, shop, Address{Network: a.Network, Address: a.Address, Shop: shop}))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func parseAddress(entry string) (Address, error) {
+	if entry == "" {
+		return Address{}, errors.New("is empty: give host:port, for example 127.0.0.1:8080, and no comma too many")
+	}
+	if scheme, rest, ok := strings.Cut(entry, "://"); ok {
+		return Address{}, fmt.Errorf("is a URL: drop %s:// and any path, for example %s", scheme, exampleOf(rest))
+	}
+	var shop token.Shop
+	if name, rest, ok := strings.Cut(entry, "@"); ok && !strings.HasPrefix(entry, "unix:") {
+		var err error
+		if shop, err = token.ParseShop(name); err != nil {
+			return Address{}, fmt.Errorf("is pinned to no shop, for what precedes the @ must be one: %w", err)
+		}
+		entry = rest
+	}
+	if path, ok := strings.CutPrefix(entry, "unix:"); ok {
+		// An abstract socket (unix:@name) has no file mode, so any user could call it.
+		if !filepath.IsAbs(path) {
+			return Address{}, errors.New("needs an absolute path, for example unix:/run/evergate/evergate.sock")
+		}
+		return Address{Network: "unix", Address: filepath.Clean(path), Shop: shop}, nil
+	}
+	address, err := parseHostPort(entry)
+	return Address{Network: "tcp", Address: address, Shop: shop}, err
+}
+
+func parseHostPort(s string) (string, error) {
+	if _, err := strconv.Atoi(s); err == nil {
+		return "", fmt.Errorf("has no host: write 127.0.0.1:%s", s)
+	}
+	if ip, err := netip.ParseAddr(s); err == nil {
+		return "", fmt.Errorf("has no port: write %s", net.JoinHostPort(ip.String(), "8080"))
+	}
+	host, port, err := net.SplitHostPort(s)
+	switch {
+	case err != nil && strings.Count(s, ":") > 1:
+		return "", errors.New("is not host:port: write an IPv6 address in brackets, for example [::1]:8080")
+	case err != nil:
+		return "", errors.New("is not host:port: write, for example, 127.0.0.1:8080")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return "", errors.New("has no usable port: give a number from 0 to 65535, where 0 takes a free one")
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && !validName(host) {
+		return "", errors.New("has no usable host: give an IP address or a host name, for example 127.0.0.1:8080")
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// exampleOf is what is left of a URL that someone gave for an address.
+func exampleOf(rest string) string {
+	host, _, _ := strings.Cut(rest, "/")
+	if _, err := parseHostPort(host); err != nil {
+		return "127.0.0.1:8080"
+	}
+	return host
+}
+
+// Loopback reports whether only this machine can reach the address. A name other than
+// localhost may resolve to anything, so it does not count.
+func (a Address) Loopback() bool {
+	if a.Network == "unix" {
+		return true
+	}
+	host, _, err := net.SplitHostPort(a.Address)
+	if err != nil {
+		return false
+	}
+	if equalFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// String returns the address as ParseListen reads it.
+func (a Address) String() string {
+	s := a.Address
+	if a.Network == "unix" {
+		s = "unix:" + s
+	}
+	if !a.Shop.IsZero() {
+		s = a.Shop.Handle() + "@" + s
+	}
+	return s
+}
+
+// Listen opens a. A Unix socket is for its owner alone and takes the place of one that
+// nobody answers on any more; see listenUnix.
+func Listen(ctx context.Context, a Address) (net.Listener, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if a.Network == "unix" {
+		return listenUnix(ctx, a.Address)
+	}
+	var config net.ListenConfig
+	ln, err := config.Listen(ctx, a.Network, a.Address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("another process listens on %s: stop it, or choose another port (0 takes a free one): %w", a.Address, err)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("this user may not listen on %s: choose a port from 1024 on: %w", a.Address, err)
+	case err != nil:
+		return nil, fmt.Errorf("cannot listen on %s: give an address of this machine, for example 127.0.0.1:8080: %w", a.Address, err)
+	}
+	return ln, nil
+}

@@ -1,0 +1,193 @@
+// Package inject is the request path: it lets a request in, puts the token on it, sends it
+// to Shopify and brings the answer back.
+//
+// Invariants:
+//   - The token goes on a request of our own making, never on the client's, and only to
+//     the configured shop's upstream. Credentials of the client's never pass.
+//   - Nothing is invented, neither header nor body; the path and the query are sent as the
+//     bytes the client wrote.
+//   - A request is sent a second time only after a 401, which means that it was not carried
+//     out, and only with its body whole.
+//   - No lock is shared between requests, and a token that is being renewed delays nobody.
+package inject
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"evergate/internal/guard"
+	"evergate/internal/metrics"
+	"evergate/internal/token"
+)
+
+// TokenSource supplies the credential for one request to Shopify.
+type TokenSource interface {
+	// Token waits no longer than ctx. A *token.UnavailableError says why there is none.
+	Token(ctx context.Context) (token.Token, error)
+	// Replace is told that Shopify refused a token with 401, and returns another one. An
+	// error means that there is none and the 401 stands.
+	Replace(ctx context.Context, refused token.Token) (token.Token, error)
+}
+
+// Options configures a Handler; every field is required.
+type Options struct {
+	Shop token.Shop
+	// Base is where to connect: scheme and authority, no path.
+	Base      *url.URL
+	Door      *guard.Door
+	Tokens    TokenSource
+	Transport http.RoundTripper
+	// ReplayBuffer is the size in bytes up to which a body is kept for a second sending.
+	ReplayBuffer int64
+	Metrics      *metrics.Metrics
+	Log          *slog.Logger
+}
+
+// Handler serves the clients. It is safe for concurrent use.
+type Handler struct {
+	opt   Options
+	links links
+}
+
+// New returns a Handler.
+func New(opt Options) *Handler {
+	return &Handler{opt: opt, links: links{domain: opt.Shop.Domain()}}
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	h.opt.Metrics.RequestStarted()
+	route, status := metrics.RouteOther, http.StatusInternalServerError
+	defer func() { h.opt.Metrics.RequestDone(route, r.Method, status, time.Since(began)) }()
+
+	passage, refusal := h.opt.Door.Admit(r)
+	if refusal.Refused() {
+		h.opt.Metrics.Denied(refusal.Code)
+		status = refusal.Status
+		refusal.Answer(w)
+		return
+	}
+	route = metrics.RouteOf(passage.RawPath)
+	resp, err := h.forward(r, passage, route)
+	if err != nil {
+		status = h.fail(w, r, err)
+		return
+	}
+	defer resp.Body.Close()
+	status = resp.StatusCode
+	h.bringBack(w, r, resp, passage)
+}
+
+// forward sends the request and returns Shopify's answer.
+func (h *Handler) forward(r *http.Request, p guard.Passage, route metrics.Route) (*http.Response, error) {
+	tok, err := h.opt.Tokens.Token(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	body, err := newUpload(r, h.opt.ReplayBuffer)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := h.send(h.outgoing(r, p), body, tok, route)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	next, err := h.opt.Tokens.Replace(r.Context(), tok)
+	if err != nil {
+		return resp, nil // the 401 stands
+	}
+	if !setAside(resp) || !body.rewind(r.Context()) {
+		return resp, nil
+	}
+	h.opt.Metrics.Replayed("401")
+	return h.send(h.outgoing(r, p), body, next, route)
+}
+
+// outgoing makes the request for Shopify, without body and token. Nothing of it is shared
+// with another sending, because a transport may go on using a request after its answer.
+func (h *Handler) outgoing(r *http.Request, p guard.Passage) *http.Request {
+	out := &http.Request{
+		Method: r.Method,
+		URL: &url.URL{
+			Scheme: h.opt.Base.Scheme,
+			Host:   h.opt.Base.Host,
+			// Opaque is written as it is; Path would be escaped anew.
+			Opaque:     p.RawPath,
+			RawQuery:   r.URL.RawQuery,
+			ForceQuery: r.URL.ForceQuery,
+		},
+		Host:       h.opt.Shop.Domain(),
+		Header:     outgoingHeader(r.Header),
+		Proto:      "HTTP/1.1",
+		ProtoMajor: 1,
+		ProtoMinor: 1,
+	}
+	return out.WithContext(r.Context())
+}
+
+// send puts body and token on out and sends it once.
+func (h *Handler) send(out *http.Request, body *upload, tok token.Token, route metrics.Route) (*http.Response, error) {
+	body.attach(out)
+	out.Header[accessTokenHeader] = []string{tok.Access.Reveal()}
+	began := time.Now()
+	resp, err := h.opt.Transport.RoundTrip(out)
+	if err != nil {
+		if body.failed() {
+			return nil, errClientBody
+		}
+		return nil, err
+	}
+	h.opt.Metrics.UpstreamAnswered(route, time.Since(began))
+	if resp.Header["X-Shopify-Api-Deprecated-Reason"] != nil {
+		h.opt.Metrics.Deprecated(route)
+	}
+	return resp, nil
+}
+
+// largest401 bounds what is kept of a 401's body while its request is tried again.
+const largest401 = 64 << 10
+
+// setAside reads the body of a 401, which is short, so that the connection is free and the
+// answer can still be passed on if the request cannot be sent again. It reports false for
+// a body that is not short or does not come.
+func setAside(resp *http.Response) bool {
+	kept, err := io.ReadAll(io.LimitReader(resp.Body, largest401+1))
+	if err != nil || len(kept) > largest401 {
+		resp.Body = &resumed{first: kept, err: err, rest: resp.Body}
+		return false
+	}
+	_ = resp.Body.Close()
+	resp.Body = &resumed{first: kept, err: io.EOF, rest: http.NoBody}
+	return true
+}
+
+// resumed is a body of which a part has been read already.
+type resumed struct {
+	first []byte
+	err   error // what reading ended with; nil: rest goes on
+	rest  io.ReadCloser
+}
+
+// Read implements io.Reader.
+func (b *resumed) Read(p []byte) (int, error) {
+	if len(b.first) > 0 {
+		n := copy(p, b.first)
+		b.first = b.first[n:]
+		return n, nil
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	return b.rest.Read(p)
+}
+
+// Close implements io.Closer.
+func (b *resumed) Close() error { return b.rest.Close() }
+
+var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}

@@ -1,0 +1,136 @@
+package shopsim
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"net/http"
+	"time"
+)
+
+// Entry is one request as the simulator received it, credentials included.
+type Entry struct {
+	Seq        int // counts all requests since the start, from 1
+	Time       time.Time
+	Proto      string // "HTTP/2.0"
+	Host       string
+	Shop       string // the shop's domain, "" if the host is unknown
+	Method     string
+	Path       string // decoded
+	RequestURI string // path and query as they were sent
+	RawQuery   string
+	Header     http.Header
+	Body       []byte // at most Options.JournalBody bytes of it
+	BodySize   int
+	BodySHA256 string // of the whole body, in hex
+	Token      string // X-Shopify-Access-Token
+	Route      string // "token", "graphql", "rest:products", ...
+	Fault      Kind   // the fault that it met
+	Status     int    // of the answer; 0 if there was none (yet)
+}
+
+// journal is a ring of the latest requests.
+type journal struct {
+	ring    []*Entry
+	next    int // where the next entry goes
+	seq     int
+	maxBody int
+}
+
+func newJournal(size, maxBody int) journal {
+	return journal{ring: make([]*Entry, size), maxBody: maxBody}
+}
+
+func (j *journal) add(q *request) *Entry {
+	j.seq++
+	sum := sha256.Sum256(q.body)
+	e := &Entry{
+		Seq:        j.seq,
+		Time:       q.now,
+		Proto:      q.Proto,
+		Host:       q.Host,
+		Method:     q.Method,
+		Path:       q.URL.Path,
+		RequestURI: q.RequestURI,
+		RawQuery:   q.URL.RawQuery,
+		Header:     q.Header.Clone(),
+		Body:       bytes.Clone(q.body[:min(len(q.body), j.maxBody)]),
+		BodySize:   len(q.body),
+		BodySHA256: hex.EncodeToString(sum[:]),
+		Token:      q.Header.Get("X-Shopify-Access-Token"),
+		Route:      q.route.name,
+	}
+	if q.shop != nil {
+		e.Shop = q.shop.domain
+	}
+	j.ring[j.next] = e
+	j.next = (j.next + 1) % len(j.ring)
+	return e
+}
+
+// list returns copies, oldest first: the status of an entry is written later.
+func (j *journal) list() []Entry {
+	var out []Entry
+	for i := range j.ring {
+		if e := j.ring[(j.next+i)%len(j.ring)]; e != nil {
+			out = append(out, *e)
+		}
+	}
+	return out
+}
+
+// Journal returns the latest requests, oldest first.
+func (s *Sim) Journal() []Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.journal.list()
+}
+
+// Stats are the counters since the start or the last Reset.
+type Stats struct {
+	Requests     int
+	TokenPosts   int                    // requests to the token endpoint, answered in whatever way
+	TokensMinted int                    // new tokens, by any way
+	TokensAlive  int                    // that work now
+	Routes       map[string]map[int]int // route -> status -> requests; status 0: connection broken
+}
+
+type stats struct {
+	tokenPosts int
+	minted     int
+	routes     map[string]map[int]int
+}
+
+func newStats() stats { return stats{routes: map[string]map[int]int{}} }
+
+func (st *stats) count(q *request, status int) {
+	if q.route.name == routeToken {
+		st.tokenPosts++
+	}
+	if st.routes[q.route.name] == nil {
+		st.routes[q.route.name] = map[int]int{}
+	}
+	st.routes[q.route.name][status]++
+}
+
+// Stats returns the counters.
+func (s *Sim) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.state
+	now := time.Now()
+	out := Stats{TokenPosts: st.stats.tokenPosts, TokensMinted: st.stats.minted, Routes: map[string]map[int]int{}}
+	for _, t := range st.tokens {
+		if t.alive(now) {
+			out.TokensAlive++
+		}
+	}
+	for name, byStatus := range st.stats.routes {
+		out.Routes[name] = maps.Clone(byStatus)
+		for _, n := range byStatus {
+			out.Requests += n
+		}
+	}
+	return out
+}

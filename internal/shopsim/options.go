@@ -1,0 +1,284 @@
+package shopsim
+
+import (
+	"errors"
+	"fmt"
+	"log"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Defaults of the one shop and the one app that exist when Options names none.
+const (
+	DefaultShop         = "blue-finch.myshopify.com"
+	DefaultClientID     = "3f1c9b7a5d2e4f60819273a4b5c6d7e8"
+	DefaultClientSecret = "shpss_0123456789abcdef0123456789abcdef"
+	DefaultScopes       = "read_products,write_products"
+)
+
+// Options says what exists at the start. The zero value is one shop with one
+// app installed on it; every default is what Shopify does by current knowledge.
+type Options struct {
+	// Shops are the stores. Default: one, DefaultShop, without products.
+	Shops []Shop
+
+	// Apps are the apps, each known to all shops. Default: one, with
+	// DefaultClientID, DefaultClientSecret and DefaultScopes.
+	Apps []App
+
+	// Settings are the switches that can also be turned while running.
+	Settings Settings
+
+	// Versions are the supported API versions, oldest first. Default: 2026-01
+	// to 2027-01, as in November 2026. "unstable" is always served. An older
+	// version falls forward to the first of these; any other is a 404.
+	Versions []string
+
+	// LocalhostShop, if set, is the shop that answers to the Host names
+	// localhost, 127.0.0.1 and ::1, for clients that cannot send another Host.
+	LocalhostShop string
+
+	// Seed makes tokens, request ids and random faults repeatable. 0 takes a
+	// random seed.
+	Seed uint64
+
+	// JournalSize is how many requests the journal keeps. Default: 1000.
+	JournalSize int
+
+	// JournalBody is how many bytes of each body the journal keeps. Default: 16384.
+	JournalBody int
+
+	// ErrorLog receives what net/http has to say about connections. Default: nowhere.
+	ErrorLog *log.Logger
+}
+
+// Shop is a store.
+type Shop struct {
+	// Domain is "acme" or "acme.myshopify.com". Required.
+	Domain string
+
+	// Name is the name in shop.json. Default: made from the domain.
+	Name string
+
+	// Products is how many products the shop starts with.
+	Products int
+
+	// CustomDomains answer with 301 to the myshopify domain.
+	CustomDomains []string
+
+	// NotInstalled: no app is installed yet.
+	NotInstalled bool
+
+	// OtherOrganization: the shop belongs to another organisation than the
+	// apps, which the client credentials grant does not allow.
+	OtherOrganization bool
+
+	// Condition is what is wrong with the shop, if anything.
+	Condition Condition
+}
+
+// App is an app as its developer configured it.
+type App struct {
+	// ClientID identifies the app. Required.
+	ClientID string
+
+	// ClientSecret is its first secret. Required.
+	ClientSecret string
+
+	// Scopes is what its tokens may do, comma separated. Default: DefaultScopes.
+	Scopes string
+
+	// MustExpire makes the API refuse tokens of this app that never expire, as
+	// it does for public apps created since April 2026.
+	MustExpire bool
+}
+
+// Repeat is what happens when a client that holds a token asks for another.
+type Repeat string
+
+// What a second client credentials request gets. Shopify does not document it.
+const (
+	RepeatNew     Repeat = "new"     // a new token; the old one lives to its own expiry
+	RepeatSame    Repeat = "same"    // the same token while more than SameWhile is left
+	RepeatReplace Repeat = "replace" // a new token; the old one dies at once
+)
+
+// ErrorForm is how the token endpoint words a failure.
+type ErrorForm string
+
+// The two forms that have been seen in the wild.
+const (
+	ErrorHTML ErrorForm = "html"
+	ErrorJSON ErrorForm = "json"
+)
+
+// Settings are the switches that can be turned while the simulator runs. A
+// zero field means its default.
+type Settings struct {
+	// TokenLife is the life of a client credentials token. Default: 86399s.
+	TokenLife time.Duration
+
+	// Repeat is the answer to a repeated client credentials request. Default: RepeatNew.
+	Repeat Repeat
+
+	// SameWhile is the remaining life above which RepeatSame hands out the same
+	// token again. Default: 60s.
+	SameWhile time.Duration
+
+	// WrongSecret is the form of the answer to a wrong client secret: HTML is
+	// 400 invalid_request, JSON is 401 invalid_client. Default: ErrorHTML.
+	WrongSecret ErrorForm
+
+	// NotPermitted is the form of shop_not_permitted, 400 either way. Default: ErrorHTML.
+	NotPermitted ErrorForm
+
+	// RESTSize and RESTLeak are the REST bucket and its leak per second. Default: 40 and 2.
+	RESTSize int
+	RESTLeak float64
+
+	// RESTRetryAfter is the Retry-After of a full REST bucket. Default: the leak
+	// rate with one decimal ("2.0"), which is what has been measured.
+	RESTRetryAfter string
+
+	// GraphQLSize and GraphQLRestore are the GraphQL bucket and its points per
+	// second. Default: 2000 and 100.
+	GraphQLSize    float64
+	GraphQLRestore float64
+
+	// MaxQueryCost is the most that a single query may cost. Default: 1000.
+	MaxQueryCost int
+
+	// SetCookie adds Set-Cookie headers to API answers.
+	SetCookie bool
+
+	// Gzip compresses API answers for clients that accept it.
+	Gzip bool
+
+	// ClockSkew is how far the Date header runs ahead of the local clock.
+	ClockSkew time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if len(o.Shops) == 0 {
+		o.Shops = []Shop{{Domain: DefaultShop}}
+	}
+	if len(o.Apps) == 0 {
+		o.Apps = []App{{ClientID: DefaultClientID, ClientSecret: DefaultClientSecret}}
+	}
+	if len(o.Versions) == 0 {
+		o.Versions = []string{"2026-01", "2026-04", "2026-07", "2026-10", "2027-01"}
+	}
+	o.JournalSize = orDefault(o.JournalSize, 1000)
+	o.JournalBody = orDefault(o.JournalBody, 16<<10)
+	o.Settings = o.Settings.withDefaults()
+	return o
+}
+
+func (c Settings) withDefaults() Settings {
+	c.TokenLife = orDefault(c.TokenLife, 86399*time.Second)
+	c.Repeat = orDefault(c.Repeat, RepeatNew)
+	c.SameWhile = orDefault(c.SameWhile, time.Minute)
+	c.WrongSecret = orDefault(c.WrongSecret, ErrorHTML)
+	c.NotPermitted = orDefault(c.NotPermitted, ErrorHTML)
+	c.RESTSize = orDefault(c.RESTSize, 40)
+	c.RESTLeak = orDefault(c.RESTLeak, 2)
+	c.GraphQLSize = orDefault(c.GraphQLSize, 2000)
+	c.GraphQLRestore = orDefault(c.GraphQLRestore, 100)
+	c.MaxQueryCost = orDefault(c.MaxQueryCost, 1000)
+	return c
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// Validate reports everything that is wrong with the options at once.
+func (o Options) Validate() error {
+	var errs []error
+	known := map[string]bool{}
+	for _, sh := range o.withDefaults().Shops {
+		errs = append(errs, sh.validate())
+		if known[shopDomain(sh.Domain)] {
+			errs = append(errs, fmt.Errorf("shop %q is listed twice: remove one", sh.Domain))
+		}
+		known[shopDomain(sh.Domain)] = true
+	}
+	if o.LocalhostShop != "" && !known[shopDomain(o.LocalhostShop)] {
+		errs = append(errs, fmt.Errorf("LocalhostShop %q is none of the shops: add it to Shops", o.LocalhostShop))
+	}
+	for _, a := range o.Apps {
+		if a.ClientID == "" || a.ClientSecret == "" {
+			errs = append(errs, fmt.Errorf("app %q needs both a client id and a client secret", a.ClientID))
+		}
+	}
+	if o.JournalSize < 0 || o.JournalBody < 0 {
+		errs = append(errs, errors.New("JournalSize and JournalBody must not be negative"))
+	}
+	for _, v := range o.Versions {
+		if !quarterly.MatchString(v) {
+			errs = append(errs, fmt.Errorf("version %q: want YYYY-01, -04, -07 or -10", v))
+		}
+	}
+	return errors.Join(append(errs, o.Settings.Validate())...)
+}
+
+func (sh Shop) validate() error {
+	if !shopPattern.MatchString(shopDomain(sh.Domain)) {
+		return fmt.Errorf("shop %q: want a name such as acme or acme.myshopify.com", sh.Domain)
+	}
+	if sh.Products < 0 || sh.Products > maxProducts {
+		return fmt.Errorf("shop %q: the number of products must be between 0 and %d", sh.Domain, maxProducts)
+	}
+	return sh.Condition.Validate()
+}
+
+// Validate reports everything that is wrong with the settings at once.
+func (c Settings) Validate() error {
+	var errs []error
+	if !slices.Contains([]Repeat{"", RepeatNew, RepeatSame, RepeatReplace}, c.Repeat) {
+		errs = append(errs, fmt.Errorf("repeat %q: want new, same or replace", c.Repeat))
+	}
+	for _, f := range []ErrorForm{c.WrongSecret, c.NotPermitted} {
+		if !slices.Contains([]ErrorForm{"", ErrorHTML, ErrorJSON}, f) {
+			errs = append(errs, fmt.Errorf("error form %q: want html or json", f))
+		}
+	}
+	if c.TokenLife < 0 || c.SameWhile < 0 {
+		errs = append(errs, errors.New("token_life and same_while must not be negative"))
+	}
+	if c.RESTSize < 0 || c.RESTLeak < 0 || c.GraphQLSize < 0 || c.GraphQLRestore < 0 || c.MaxQueryCost < 0 {
+		errs = append(errs, errors.New("bucket sizes, rates and costs must not be negative"))
+	}
+	return errors.Join(append(errs, headerSafe("rest_retry_after", c.RESTRetryAfter))...)
+}
+
+// maxProducts keeps a typing error from eating the memory.
+const maxProducts = 1_000_000
+
+var (
+	shopPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*\.myshopify\.com$`)
+	quarterly   = regexp.MustCompile(`^20\d\d-(01|04|07|10)$`)
+)
+
+// shopDomain turns "Acme" into "acme.myshopify.com".
+func shopDomain(name string) string {
+	name = strings.ToLower(strings.TrimSpace(name))
+	if strings.Contains(name, ".") {
+		return name
+	}
+	return name + ".myshopify.com"
+}
+
+// headerSafe refuses values that could not be sent in a header field.
+func headerSafe(name, value string) error {
+	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fmt.Errorf("%s %q: want printable ASCII only", name, value)
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package shopsim
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// shop is a store while the simulator runs.
+type shop struct {
+	id        int64
+	domain    string
+	name      string
+	otherOrg  bool
+	condition Condition
+	installed map[string]bool     // by client id
+	buckets   map[string]*buckets // by client id
+	products  productStore
+}
+
+func newShop(cfg Shop, index int) *shop {
+	sh := &shop{
+		id:        60_000_001 + int64(index),
+		domain:    shopDomain(cfg.Domain),
+		name:      cfg.Name,
+		otherOrg:  cfg.OtherOrganization,
+		condition: cfg.Condition,
+		installed: map[string]bool{},
+		buckets:   map[string]*buckets{},
+	}
+	if sh.name == "" {
+		sh.name = displayName(sh.domain)
+	}
+	for n := range cfg.Products {
+		sh.products.create(map[string]any{"title": fmt.Sprintf("Product %d", n+1)}, seedTime)
+	}
+	return sh
+}
+
+// displayName turns "blue-finch.myshopify.com" into "Blue Finch".
+func displayName(domain string) string {
+	words := strings.Split(strings.TrimSuffix(domain, ".myshopify.com"), "-")
+	for i, w := range words {
+		if w != "" {
+			words[i] = strings.ToUpper(w[:1]) + w[1:]
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// Condition is something wrong with a shop that makes the API refuse every
+// request, whatever the token. The token endpoint goes on working.
+type Condition string
+
+// The conditions, by what Shopify answers in them.
+const (
+	Healthy             Condition = ""                     // nothing is wrong
+	Unauthorized        Condition = "unauthorized"         // 401 even for valid tokens
+	PaymentRequired     Condition = "payment_required"     // 402, the documented body
+	Frozen              Condition = "frozen"               // 402 "Unavailable Shop"
+	Unavailable         Condition = "unavailable"          // 403 "Unavailable Shop"
+	NonExpiringRefused  Condition = "non_expiring_refused" // 403 as for a token that never expires
+	CustomerDataRefused Condition = "customer_data"        // 403 protected customer data
+	Locked              Condition = "locked"               // 423
+)
+
+const (
+	badTokenText    = "[API] Invalid API key or access token (unrecognized login or wrong password)"
+	nonExpiringText = "[API] Non-expiring access tokens are no longer accepted for the Admin API. " +
+		"Start using expiring offline tokens: https://shopify.dev/docs/apps/build/authentication-authorization/" +
+		"access-tokens/offline-access-tokens#expiring-vs-non-expiring-offline-tokens"
+	customerDataText = "[API] This app is not approved to access REST endpoints with protected customer data. " +
+		"See https://partners.shopify.com/1/apps/1/customer_data for more details."
+)
+
+// answer is what the API says in this condition, nil when healthy.
+func (c Condition) answer() *response {
+	switch c {
+	case Unauthorized:
+		return jsonErrors(http.StatusUnauthorized, badTokenText)
+	case PaymentRequired:
+		return jsonErrors(http.StatusPaymentRequired, "This shop's plan does not have access to this feature")
+	case Frozen:
+		return jsonErrors(http.StatusPaymentRequired, "Unavailable Shop")
+	case Unavailable:
+		return jsonErrors(http.StatusForbidden, "Unavailable Shop")
+	case NonExpiringRefused:
+		return jsonErrors(http.StatusForbidden, nonExpiringText)
+	case CustomerDataRefused:
+		return jsonErrors(http.StatusForbidden, customerDataText)
+	case Locked:
+		return jsonErrors(http.StatusLocked, "This shop is unavailable")
+	}
+	return nil
+}
+
+// Validate reports a condition that does not exist.
+func (c Condition) Validate() error {
+	if c != Healthy && c.answer() == nil {
+		return fmt.Errorf("condition %q: want one of unauthorized, payment_required, frozen, unavailable, "+
+			"non_expiring_refused, customer_data, locked, or nothing for a healthy shop", string(c))
+	}
+	return nil
+}
+
+// SetCondition changes what is wrong with a shop. It panics on an unknown condition.
+func (s *Sim) SetCondition(shopName string, c Condition) {
+	if err := c.Validate(); err != nil {
+		panic(fmt.Sprintf("shopsim: %v", err))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mustShop(shopName).condition = c
+}
+
+// SetOtherOrganization says whether the shop belongs to another organisation
+// than the apps, which the client credentials grant does not allow.
+func (s *Sim) SetOtherOrganization(shopName string, other bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mustShop(shopName).otherOrg = other
+}
+
+// DrainBuckets empties both rate limits of the app on the shop, as if another
+// client had just spent them.
+func (s *Sim) DrainBuckets(shopName, clientID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mustShop(shopName).bucketsOf(s.mustApp(clientID).id).drain(s.state.settings)
+}
+
+// mustShop finds a shop by either form of its name, "" being the first one.
+func (s *Sim) mustShop(name string) *shop {
+	sh, err := s.findShop(name)
+	if err != nil {
+		panic(fmt.Sprintf("shopsim: %v", err))
+	}
+	return sh
+}
+
+func (s *Sim) findShop(name string) (*shop, error) {
+	if name == "" {
+		name = s.opts.Shops[0].Domain
+	}
+	sh := s.state.shops[shopDomain(name)]
+	if sh == nil {
+		known := slices.Sorted(maps.Keys(s.state.shops))
+		return nil, fmt.Errorf("no shop %q: the shops are %s", name, strings.Join(known, ", "))
+	}
+	return sh, nil
+}

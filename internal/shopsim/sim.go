@@ -1,0 +1,200 @@
+package shopsim
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// maxBody bounds what is read of a request. It is far above anything that the
+// simulated endpoints accept.
+const maxBody = 16 << 20
+
+// Sim is a simulated Shopify. Its methods may be called at any time, from any
+// goroutine. Methods that take a shop accept "acme" and "acme.myshopify.com",
+// and "" for the first one; those that take a client id accept "" for the first
+// app. An unknown shop or app is a mistake in the test and panics.
+type Sim struct {
+	opts   Options
+	schema *gqlSchema
+
+	mu    sync.Mutex
+	state *state
+	hooks []func(TokenEvent)
+}
+
+// state is everything that Reset brings back to the beginning.
+type state struct {
+	rng      *rand.Rand
+	settings Settings
+	shops    map[string]*shop // by myshopify domain
+	custom   map[string]*shop // by custom domain
+	apps     map[string]*app  // by client id
+	tokens   map[string]*token
+	faults   []*armedFault
+	faultSeq int
+	journal  journal
+	stats    stats
+}
+
+// New returns a simulator. It panics on options that Validate refuses.
+func New(o Options) *Sim {
+	if err := o.Validate(); err != nil {
+		panic(fmt.Sprintf("shopsim: %v", err))
+	}
+	s := &Sim{opts: o.withDefaults(), schema: newGQLSchema()}
+	s.state = newState(s.opts)
+	return s
+}
+
+func newState(o Options) *state {
+	seed := o.Seed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	st := &state{
+		rng:      rand.New(rand.NewPCG(seed, seed)),
+		settings: o.Settings,
+		shops:    map[string]*shop{},
+		custom:   map[string]*shop{},
+		apps:     map[string]*app{},
+		tokens:   map[string]*token{},
+		journal:  newJournal(o.JournalSize, o.JournalBody),
+		stats:    newStats(),
+	}
+	for _, a := range o.Apps {
+		st.apps[a.ClientID] = newApp(a)
+	}
+	for i, cfg := range o.Shops {
+		sh := newShop(cfg, i)
+		st.shops[sh.domain] = sh
+		for _, d := range cfg.CustomDomains {
+			st.custom[d] = sh
+		}
+		for id := range st.apps {
+			sh.installed[id] = !cfg.NotInstalled
+		}
+	}
+	return st
+}
+
+// Reset forgets everything that happened since New: tokens, products, faults,
+// settings, counters, journal. Functions given to OnToken stay.
+func (s *Sim) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state = newState(s.opts)
+}
+
+// Settings returns the switches as they are now.
+func (s *Sim) Settings() Settings {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.settings
+}
+
+// Change edits the settings in place: sim.Change(func(c *Settings) { c.Gzip = true }).
+// A field set to zero takes its default. It panics if the result is invalid.
+func (s *Sim) Change(edit func(*Settings)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := s.state.settings
+	edit(&next)
+	if err := next.Validate(); err != nil {
+		panic(fmt.Sprintf("shopsim: %v", err))
+	}
+	s.state.settings = next.withDefaults()
+}
+
+// Handler returns the simulated Shopify as an http.Handler. The shop is the
+// one that the Host header names.
+func (s *Sim) Handler() http.Handler { return http.HandlerFunc(s.serve) }
+
+// request is one request on its way through the simulator.
+type request struct {
+	*http.Request
+	now    time.Time
+	id     string // x-request-id of the answer
+	body   []byte
+	route  route
+	shop   *shop // nil if no shop answers to this host
+	entry  *Entry
+	minted *TokenEvent
+}
+
+// serve is the life of a request: receive, choose a fault, compute, note, deliver.
+func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		panic(http.ErrAbortHandler) // the client went away while sending: nobody is left to answer
+	}
+	q, f := s.receive(r, body)
+	if !f.AfterCommit && !pause(r.Context(), f.Delay) {
+		panic(http.ErrAbortHandler)
+	}
+	resp := f.before(q)
+	if resp == nil {
+		resp = f.after(q, s.process(q, f))
+	}
+	s.settle(q, resp)
+	if f.AfterCommit && !pause(r.Context(), f.Delay) {
+		panic(http.ErrAbortHandler)
+	}
+	f.deliver(w, r, resp)
+}
+
+// receive notes the request and decides which fault it meets, if any.
+func (s *Sim) receive(r *http.Request, body []byte) (*request, Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := &request{Request: r, now: time.Now(), body: body, id: s.state.requestID(), route: parseRoute(r.URL.Path)}
+	q.shop = s.shopByHost(r.Host)
+	q.entry = s.state.journal.add(q)
+	f := s.state.pickFault(q)
+	q.entry.Fault = f.Kind
+	return q, f
+}
+
+// settle makes the outcome visible to Stats, Journal and the OnToken functions.
+func (s *Sim) settle(q *request, resp *response) {
+	s.mu.Lock()
+	if resp.header != nil {
+		resp.header.Set("Date", time.Now().Add(s.state.settings.ClockSkew).UTC().Format(http.TimeFormat))
+	}
+	q.entry.Status = resp.status
+	s.state.stats.count(q, resp.status)
+	hooks := s.hooks
+	s.mu.Unlock()
+	if q.minted == nil {
+		return
+	}
+	for _, f := range hooks {
+		f(*q.minted)
+	}
+}
+
+// process computes the answer and makes its effects happen.
+func (s *Sim) process(q *request, f Fault) *response {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if q.shop == nil {
+		return s.unknownHost(q)
+	}
+	if len(q.body) > maxBody {
+		return jsonErrors(http.StatusRequestEntityTooLarge, "Request body too large")
+	}
+	var resp *response
+	switch q.route.name {
+	case routeOther:
+		resp = htmlPage(http.StatusNotFound, "404 Not Found", "404", "Page not found")
+	case routeToken:
+		resp = s.tokenEndpoint(q, f)
+	default:
+		resp = s.api(q)
+	}
+	s.decorate(q, resp)
+	return resp
+}
