@@ -118,4 +118,3 @@ Ctrl-C ends it.
 
 `, demoTokenLife, s.url(), urlOf(s.adminOn))
 }
-

@@ -32,9 +32,10 @@ func simulate(w world) error {
 		return err
 	}
 	options := shopsim.Options{
-		Shops:    []shopsim.Shop{{Domain: shop, Products: products}},
-		Apps:     []shopsim.App{{ClientID: id, ClientSecret: secret}},
-		Settings: shopsim.Settings{TokenLife: life},
+		Shops:         []shopsim.Shop{{Domain: shop, Products: products}},
+		LocalhostShop: shop, // for clients that cannot send another Host
+		Apps:          []shopsim.App{{ClientID: id, ClientSecret: secret}},
+		Settings:      shopsim.Settings{TokenLife: life},
 	}
 	if err := options.Validate(); err != nil {
 		return configError(err)

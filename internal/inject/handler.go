@@ -74,6 +74,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	route = metrics.RouteOf(passage.RawPath)
+	allowEarlyAnswer(w)
 	resp, err := h.forward(r, passage, route)
 	if err != nil {
 		status = h.fail(w, r, err)
@@ -82,6 +83,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer resp.Body.Close()
 	status = resp.StatusCode
 	h.bringBack(w, r, resp, passage)
+}
+
+// allowEarlyAnswer keeps net/http from reading, and throwing away, up to 256 KiB of a body
+// that is still on its way to Shopify when an answer begins: the upload would go on
+// without those bytes, and nobody would notice.
+func allowEarlyAnswer(w http.ResponseWriter) {
+	if d, ok := w.(interface{ EnableFullDuplex() error }); ok {
+		_ = d.EnableFullDuplex() // HTTP/1 servers of net/http know it; what does not has no such habit
+	}
 }
 
 // forward sends the request and returns Shopify's answer.

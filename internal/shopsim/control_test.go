@@ -76,7 +76,7 @@ func TestControlFaults(t *testing.T) {
 	want(t, c.mint(), 200, `"expires_in":"86399"`)
 	want(t, control(t, s, "DELETE", "/_sim/faults", ""), 200)
 	want(t, c.get(products), 200)
-	for _, bad := range []string{`{"kind":"status"}`, `{"kynd":"drop"}`, `{}`, ``, strings.Repeat(" ", maxControlBody+1)} {
+	for _, bad := range []string{`{"kind":"status"}`, `{"kynd":"drop"}`, `{"kind":"drop","shop":"nowhere"}`, `{}`, ``, strings.Repeat(" ", maxControlBody+1)} {
 		want(t, control(t, s, "POST", "/_sim/faults", bad), 400, `"error"`)
 	}
 }

@@ -103,9 +103,11 @@ func (s *Sim) injectFault(w faultWire) (any, error) {
 	if err := f.Validate(); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return map[string]int{"id": s.arm(f).id}, nil
+	id, err := s.arm(f)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]int{"id": id}, nil
 }
 
 func (s *Sim) controlFaults(w http.ResponseWriter, _ *http.Request) {

@@ -124,23 +124,31 @@ func (f Fault) Validate() error {
 	bad(f.Count < 0 || f.Skip < 0 || f.Chunks < 0, "count, skip and chunks must not be negative")
 	bad(f.Delay < 0 || f.Pause < 0, "delay and pause must not be negative")
 	bad(f.Probability < 0 || f.Probability > 1, "probability %g: want 0 to 1", f.Probability)
+	bad(f.Kind == FaultExpiresIn && f.Endpoint != AnyEndpoint && f.Endpoint != TokenEndpoint,
+		"an expires_in fault can only strike the token endpoint")
 	bad(f.ExpiresIn != "" && !json.Valid([]byte(f.ExpiresIn)), "expires_in %q is not JSON", f.ExpiresIn)
 	return errors.Join(append(errs, headerSafe("retry_after", f.RetryAfter), headerSafe("location", f.Location),
 		headerSafe("content_type", f.ContentType))...)
 }
 
-// Inject arms a fault. It panics on one that Validate refuses: a test whose
-// fault never strikes would pass for the wrong reason.
+// Inject arms a fault. It panics on one that Validate refuses and on an unknown
+// shop: a test whose fault never strikes would pass for the wrong reason.
 func (s *Sim) Inject(f Fault) {
 	if err := f.Validate(); err != nil {
 		panic(fmt.Sprintf("shopsim: %v", err))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.arm(f)
+	if _, err := s.arm(f); err != nil {
+		panic(fmt.Sprintf("shopsim: %v", err))
+	}
 }
 
-func (s *Sim) arm(f Fault) *armedFault {
+// arm adds a valid fault and returns its number.
+func (s *Sim) arm(f Fault) (id int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.findShop(f.Shop); err != nil {
+		return 0, err
+	}
 	st := s.state
 	st.faultSeq++
 	a := &armedFault{Fault: f, id: st.faultSeq, skip: f.Skip, left: f.Count}
@@ -148,7 +156,7 @@ func (s *Sim) arm(f Fault) *armedFault {
 		a.left = -1
 	}
 	st.faults = append(st.faults, a)
-	return a
+	return a.id, nil
 }
 
 // ClearFaults removes all faults.

@@ -55,7 +55,7 @@ func TestFaultAnswers(t *testing.T) {
 }
 
 func TestFaultsChooseTheirRequests(t *testing.T) {
-	s := simWith(1)
+	s := New(Options{Shops: []Shop{{Domain: "blue-finch"}, {Domain: "other"}}})
 	c := mintingClient(t, s)
 	status := func(f func() answer, fault Fault) int {
 		s.ClearFaults()
@@ -280,7 +280,8 @@ func TestInvalidFaultsAreReportedTogether(t *testing.T) {
 			t.Errorf("no word of %s in: %v", part, err)
 		}
 	}
-	for _, f := range []Fault{{Kind: FaultStatus}, {Kind: FaultStatus, Status: 100}, {Kind: FaultRedirect, Status: 200}, {Kind: FaultDelay}} {
+	for _, f := range []Fault{{Kind: FaultStatus}, {Kind: FaultStatus, Status: 100}, {Kind: FaultRedirect, Status: 200}, {Kind: FaultDelay},
+		{Kind: FaultExpiresIn, Endpoint: API}} {
 		if f.Validate() == nil {
 			t.Errorf("%+v accepted", f)
 		}

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -120,6 +122,42 @@ func explodingFragments(n int) string {
 	}
 	fmt.Fprintf(&b, " fragment F%d on Shop { name }", n)
 	return b.String()
+}
+
+func TestEveryFieldResolves(t *testing.T) {
+	s := simWith(2)
+	c := mintingClient(t, s)
+	var write func(of *gqlType) string
+	write = func(of *gqlType) string {
+		var b strings.Builder
+		for _, name := range slices.Sorted(maps.Keys(of.fields)) {
+			b.WriteString(" " + name + map[string]string{"product": "(id: 1)", "products": "(first: 2)"}[name])
+			if f := of.fields[name]; f.of != nil {
+				b.WriteString(" {" + write(f.of) + " }")
+			}
+		}
+		return b.String()
+	}
+	a := c.query("{"+write(s.schema.query)+" }", nil, "")
+	want(t, a, 200, `"handle":"2027-01","supported":false`, `"createdAt":"2026-01-15T09:30:00Z"`, `"tags":[]`)
+	if a.json(t)["errors"] != nil {
+		t.Errorf("errors: %s", a.body)
+	}
+}
+
+func TestArgumentsOfAllKinds(t *testing.T) {
+	c := mintingClient(t, simWith(1))
+	id := firstProductID
+	want(t, c.query(`query($id: ID!) { product(id: $id) { title } }`, map[string]any{"id": id}, ""), 200, "Product 1")
+	want(t, c.query(fmt.Sprintf(`{ product(id: %d) { title } }`, id), nil, ""), 200, "Product 1")
+	want(t, c.query(`mutation { productCreate(product: {title: "x", tags: "a"}) { product { tags } } }`, nil, ""), 200, `"tags":["a"]`)
+	for _, bad := range []string{`{ product(id: null) { id } }`, `{ product(id: {}) { id } }`, `{ products(first: 3000000000) { nodes { id } } }`,
+		`{ products(first: 1.5) { nodes { id } } }`, `mutation { productCreate(product: {tags: [1]}) { product { id } } }`,
+		`mutation { productCreate(product: {tags: 1}) { product { id } } }`, `mutation { productCreate(product: 1) { product { id } } }`} {
+		want(t, c.query(bad, nil, ""), 200, `"errors":[{"message":"Argument`, "has an invalid value")
+	}
+	want(t, c.query(`query($n: Int) { products(first: $n) { nodes { id } } }`, map[string]any{"n": 1.5}, ""), 200, "Expected type 'Int'")
+	want(t, c.query(`query($n: Int) { products(first: $n) { nodes { id } } }`, nil, ""), 200, "one of first or last")
 }
 
 func TestProductCreate(t *testing.T) {
@@ -240,10 +278,13 @@ func FuzzGraphQL(f *testing.F) {
 	}
 	s := simWith(3)
 	s.Change(func(c *Settings) { c.GraphQLSize, c.GraphQLRestore, c.MaxQueryCost = 1e12, 1e12, 1e9 })
+	token := s.IssueToken("", "", 0)
 	f.Fuzz(func(t *testing.T, document, variables string) {
 		var v map[string]any
 		_ = json.Unmarshal([]byte(variables), &v)
-		a := mintingClient(t, s).query(document, v, "")
+		c := newClient(t, s)
+		c.token = token
+		a := c.query(document, v, "")
 		if document == "" {
 			return
 		}

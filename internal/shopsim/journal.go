@@ -90,7 +90,7 @@ func (s *Sim) Journal() []Entry {
 // Stats are the counters since the start or the last Reset.
 type Stats struct {
 	Requests     int
-	TokenPosts   int                    // requests to the token endpoint, answered in whatever way
+	TokenPosts   int                    // POST requests to the token endpoint, answered in whatever way
 	TokensMinted int                    // new tokens, by any way
 	TokensAlive  int                    // that work now
 	Routes       map[string]map[int]int // route -> status -> requests; status 0: connection broken
@@ -105,7 +105,7 @@ type stats struct {
 func newStats() stats { return stats{routes: map[string]map[int]int{}} }
 
 func (st *stats) count(q *request, status int) {
-	if q.route.name == routeToken {
+	if q.route.name == routeToken && q.Method == http.MethodPost {
 		st.tokenPosts++
 	}
 	if st.routes[q.route.name] == nil {

@@ -212,7 +212,12 @@ func (o Options) Validate() error {
 	if o.LocalhostShop != "" && !known[shopDomain(o.LocalhostShop)] {
 		errs = append(errs, fmt.Errorf("LocalhostShop %q is none of the shops: add it to Shops", o.LocalhostShop))
 	}
+	apps := map[string]bool{}
 	for _, a := range o.Apps {
+		if apps[a.ClientID] {
+			errs = append(errs, fmt.Errorf("app %q is listed twice: remove one", a.ClientID))
+		}
+		apps[a.ClientID] = true
 		if a.ClientID == "" || a.ClientSecret == "" {
 			errs = append(errs, fmt.Errorf("app %q needs both a client id and a client secret", a.ClientID))
 		}

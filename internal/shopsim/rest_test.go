@@ -225,8 +225,10 @@ func FuzzPageInfo(f *testing.F) {
 	f.Add("eyJkaXJlY3Rpb24iOiJuZXh0In0=", "0")
 	s := simWith(5)
 	s.Change(func(c *Settings) { c.RESTSize = 1 << 30 })
+	token := s.IssueToken("", "", 0)
 	f.Fuzz(func(t *testing.T, info, limit string) {
-		c := mintingClient(t, s)
+		c := newClient(t, s)
+		c.token = token
 		a := c.get(products + "?" + url.Values{"page_info": {info}, "limit": {limit}}.Encode())
 		if a.StatusCode != 200 && a.StatusCode != 400 {
 			t.Fatalf("status %d: %s", a.StatusCode, a.body)

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"syscall"
@@ -143,32 +142,26 @@ func TestPlainServerAndGzip(t *testing.T) {
 
 func TestCloseEndsDelays(t *testing.T) {
 	s := simWith(0)
-	srv, err := s.StartPlain("127.0.0.1:0")
+	minted := make(chan TokenEvent, 1)
+	s.OnToken(func(e TokenEvent) { minted <- e })
+	s.Inject(Fault{Kind: FaultDelay, Delay: time.Hour, AfterCommit: true})
+	srv, err := s.Start("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Inject(Fault{Kind: FaultDelay, Delay: time.Hour})
+	c := over(t, s, srv, false)
 	failed := make(chan error, 1)
 	go func() {
-		conn, err := net.Dial("tcp", srv.Addr)
-		if err != nil {
-			failed <- nil
-			return
-		}
-		defer func() { _ = conn.Close() }()
-		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: "+DefaultShop+"\r\n\r\n")
-		_, err = io.ReadAll(conn)
+		_, err := c.try(http.MethodPost, "/admin/oauth/access_token", "", credentials().Encode())
 		failed <- err
 	}()
-	for len(s.Journal()) == 0 { // until the request has arrived
-		if len(failed) > 0 {
-			t.Fatal("the request ended before its delay")
-		}
-	}
+	<-minted // the answer is on its way, an hour long
 	if err := srv.Close(); err != nil {
 		t.Errorf("close: %v", err)
 	}
-	<-failed
+	if err := <-failed; err == nil {
+		t.Error("an answer came through a closed server")
+	}
 	if err := srv.Close(); err != nil {
 		t.Errorf("second close: %v", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -34,6 +35,7 @@ type state struct {
 	custom   map[string]*shop // by custom domain
 	apps     map[string]*app  // by client id
 	tokens   map[string]*token
+	sweepAt  int // number of tokens at which expired ones are forgotten
 	faults   []*armedFault
 	faultSeq int
 	journal  journal
@@ -62,6 +64,7 @@ func newState(o Options) *state {
 		custom:   map[string]*shop{},
 		apps:     map[string]*app{},
 		tokens:   map[string]*token{},
+		sweepAt:  minSweep,
 		journal:  newJournal(o.JournalSize, o.JournalBody),
 		stats:    newStats(),
 	}
@@ -72,7 +75,7 @@ func newState(o Options) *state {
 		sh := newShop(cfg, i)
 		st.shops[sh.domain] = sh
 		for _, d := range cfg.CustomDomains {
-			st.custom[d] = sh
+			st.custom[strings.ToLower(d)] = sh
 		}
 		for id := range st.apps {
 			sh.installed[id] = !cfg.NotInstalled

@@ -73,11 +73,23 @@ func (s *Sim) mint(a *app, sh *shop, secret string, life time.Duration, now time
 	if life > 0 {
 		t.expires = now.Add(life)
 	}
-	st.dropTokens(func(old *token) bool { return !old.alive(now) }) // or a long run would collect them
 	st.tokens[t.value] = t
 	st.stats.minted++
+	st.sweep(now)
 	return t
 }
+
+// sweep forgets expired tokens whenever their number has doubled, or a long run
+// would collect them.
+func (st *state) sweep(now time.Time) {
+	if len(st.tokens) < st.sweepAt {
+		return
+	}
+	st.dropTokens(func(t *token) bool { return !t.alive(now) })
+	st.sweepAt = max(minSweep, 2*len(st.tokens))
+}
+
+const minSweep = 1000
 
 // newest finds the youngest living token of the app on the shop, if any.
 func (st *state) newest(a *app, sh *shop, now time.Time) *token {

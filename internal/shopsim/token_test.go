@@ -3,6 +3,7 @@ package shopsim
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -242,6 +243,41 @@ func TestRevokedSecretTakesItsTokensAlong(t *testing.T) {
 	want(t, c.get(products), 200)
 }
 
+func TestExpiredTokensAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{})
+		for range 10 * minSweep {
+			s.IssueToken("", "", time.Second)
+			time.Sleep(time.Second / 100)
+		}
+		if n := len(s.state.tokens); n > minSweep {
+			t.Errorf("%d tokens kept, 100 are alive", n)
+		}
+	})
+}
+
+func TestManyAtOnce(t *testing.T) {
+	s := New(Options{Shops: []Shop{{Domain: "blue-finch", Products: 3}}, JournalSize: 10})
+	s.Inject(Fault{Kind: FaultDrop, Probability: 0.2})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			c := mintingClient(t, s)
+			for range 20 {
+				_, _ = c.try(http.MethodPost, "/admin/oauth/access_token", "", credentials().Encode())
+				_, _ = c.try(http.MethodPost, products, "application/json", `{"product":{"title":"x"}}`)
+				_, _ = c.try(http.MethodGet, products, "", "")
+				s.Journal()
+				control(t, s, http.MethodGet, "/_sim/state", "")
+			}
+		})
+	}
+	wg.Wait()
+	if n := s.Stats().Requests; n != 8*20*3 {
+		t.Errorf("%d requests counted, want %d", n, 8*20*3)
+	}
+}
+
 func TestRevokeAndExpire(t *testing.T) {
 	s := New(Options{})
 	c := mintingClient(t, s)
@@ -267,6 +303,7 @@ func TestUnknownNamesPanic(t *testing.T) {
 		"app":       func() { s.Uninstall("", "nobody") },
 		"condition": func() { s.SetCondition("", "odd") },
 		"fault":     func() { s.Inject(Fault{}) },
+		"faultshop": func() { s.Inject(Fault{Kind: FaultDrop, Shop: "nowhere"}) },
 		"settings":  func() { s.Change(func(c *Settings) { c.Repeat = "odd" }) },
 		"options":   func() { New(Options{Versions: []string{"x"}}) },
 	} {

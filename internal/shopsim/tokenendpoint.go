@@ -111,11 +111,13 @@ type tokenAnswer struct {
 
 func (s *Sim) clientCredentialsToken(q *request, a *app, secret string) (t *token, repeated bool) {
 	c := s.state.settings
-	old := s.state.newest(a, q.shop, q.now)
-	if c.Repeat == RepeatSame && old != nil && !old.expires.IsZero() && old.expires.Sub(q.now) > c.SameWhile {
-		return old, true
-	}
-	if c.Repeat == RepeatReplace {
+	switch c.Repeat {
+	case RepeatSame:
+		old := s.state.newest(a, q.shop, q.now)
+		if old != nil && !old.expires.IsZero() && old.expires.Sub(q.now) > c.SameWhile {
+			return old, true
+		}
+	case RepeatReplace:
 		s.state.dropTokens(func(t *token) bool { return t.app == a && t.shop == q.shop && !t.expires.IsZero() })
 	}
 	return s.mint(a, q.shop, secret, c.TokenLife, q.now), false

@@ -1,0 +1,66 @@
+package inject
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestLinksOfTheShopPointAtTheAddressTheClientUsed(t *testing.T) {
+	l := links{domain: shopDomain}
+	const base = "http://localhost:8080/p"
+	for in, want := range map[string]string{
+		`<https://blue-finch.myshopify.com/a?b=c>; rel="next"`:                                                           `<http://localhost:8080/p/a?b=c>; rel="next"`,
+		`<https://blue-finch.myshopify.com/a>; rel="previous", <https://blue-finch.myshopify.com/b?x=1,2;3>; rel="next"`: `<http://localhost:8080/p/a>; rel="previous", <http://localhost:8080/p/b?x=1,2;3>; rel="next"`,
+		`<HTTPS://Blue-Finch.MyShopify.com:443/a>`:                                                                       `<http://localhost:8080/p/a>`,
+		`<http://blue-finch.myshopify.com:80/a>`:                                                                         `<http://localhost:8080/p/a>`,
+		`<https://blue-finch.myshopify.com:8443/a>`:                                                                      `<https://blue-finch.myshopify.com:8443/a>`,
+		`<https://blue-finch.myshopify.com.evil.example/a>`:                                                              `<https://blue-finch.myshopify.com.evil.example/a>`,
+		`<https://evil.example/blue-finch.myshopify.com/a>`:                                                              `<https://evil.example/blue-finch.myshopify.com/a>`,
+		`<https://user@blue-finch.myshopify.com/a>`:                                                                      `<https://user@blue-finch.myshopify.com/a>`,
+		`<https://other.myshopify.com/a>; rel="next"`:                                                                    `<https://other.myshopify.com/a>; rel="next"`,
+		`</relative>; rel="next"`:                                                                                        `</relative>; rel="next"`,
+		`<https://blue-finch.myshopify.com>; rel="next"`:                                                                 `<http://localhost:8080/p>; rel="next"`,
+		`<https://blue-finch.myshopify.com?x>`:                                                                           `<http://localhost:8080/p?x>`,
+		`https://blue-finch.myshopify.com/a; rel="next"`:                                                                 `https://blue-finch.myshopify.com/a; rel="next"`,
+		`<https://blue-finch.myshopify.com/a`:                                                                            `<https://blue-finch.myshopify.com/a`,
+		`<<https://blue-finch.myshopify.com/a>>`:                                                                         `<<https://blue-finch.myshopify.com/a>>`,
+		``:                                                                                                               ``,
+	} {
+		if got := l.link(in, base); got != want {
+			t.Errorf("%s\n got %s\nwant %s", in, got, want)
+		}
+	}
+}
+
+// FuzzLink holds that nothing but targets at the shop's own host changes.
+func FuzzLink(f *testing.F) {
+	for _, s := range []string{
+		`<https://blue-finch.myshopify.com/a?b=c>; rel="next"`, `<<>>`, `<https://blue-finch.myshopify.com`, `>`, `<>`,
+		`<https://x/>, <https://blue-finch.myshopify.com:443/?>`,
+	} {
+		f.Add(s)
+	}
+	const base = "http://localhost:1/p"
+	l := links{domain: shopDomain}
+	f.Fuzz(func(t *testing.T, in string) {
+		out := l.link(in, base)
+		if !strings.Contains(strings.ToLower(in), "<http") && out != in {
+			t.Fatalf("%q became %q", in, out)
+		}
+		if strings.Count(out, "<") != strings.Count(in, "<") || strings.Count(out, ">") != strings.Count(in, ">") {
+			t.Fatalf("%q became %q: another number of targets", in, out)
+		}
+		if strings.Contains(in, base) {
+			return // the check below cannot tell what was rewritten
+		}
+		// What was put in, taken out again, leaves the bytes around it.
+		for i, piece := range strings.Split(out, base) {
+			if !strings.Contains(in, piece) {
+				t.Fatalf("%q became %q: piece %d was not there", in, out, i)
+			}
+		}
+		if again := l.link(out, base); again != out {
+			t.Fatalf("not settled: %q, then %q", out, again)
+		}
+	})
+}

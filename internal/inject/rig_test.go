@@ -1,0 +1,198 @@
+package inject
+
+import (
+	"bufio"
+	"context"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"evergate/internal/guard"
+	"evergate/internal/metrics"
+	"evergate/internal/token"
+)
+
+const shopDomain = "blue-finch.myshopify.com"
+
+// fakeTokens hands out first until it is refused, then the tokens of next in turn.
+type fakeTokens struct {
+	err error // of Token
+
+	mu       sync.Mutex
+	current  string
+	next     []string
+	replaced int
+}
+
+func (f *fakeTokens) Token(context.Context) (token.Token, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return token.Token{Access: token.NewSecret(f.current)}, f.err
+}
+
+func (f *fakeTokens) Replace(_ context.Context, refused token.Token) (token.Token, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.replaced++
+	if refused.Access.Reveal() == f.current {
+		if len(f.next) == 0 {
+			return token.Token{}, errors.New("no other token")
+		}
+		f.current, f.next = f.next[0], f.next[1:]
+	}
+	return token.Token{Access: token.NewSecret(f.current)}, nil
+}
+
+// rig is a Handler between a real client and a real upstream on the loopback.
+type rig struct {
+	url      string // of the front
+	host     string
+	upstream *httptest.Server
+	tokens   *fakeTokens
+	registry *prometheus.Registry
+	handler  *Handler
+}
+
+type rigOption func(*Options, *TransportOptions)
+
+func withReplayBuffer(n int64) rigOption {
+	return func(o *Options, _ *TransportOptions) { o.ReplayBuffer = n }
+}
+
+func withHeaderTimeout(d time.Duration) rigOption {
+	return func(_ *Options, t *TransportOptions) { t.HeaderTimeout = d }
+}
+
+func withTokenError(err error) rigOption {
+	return func(o *Options, _ *TransportOptions) { o.Tokens.(*fakeTokens).err = err }
+}
+
+func newRig(t testing.TB, upstream http.HandlerFunc, options ...rigOption) *rig {
+	t.Helper()
+	return newRigOn(t, httptest.NewServer(upstream), options...)
+}
+
+func newRigOn(t testing.TB, upstream *httptest.Server, options ...rigOption) *rig {
+	t.Helper()
+	t.Cleanup(upstream.Close)
+	shop, err := token.ParseShop(shopDomain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	door, err := guard.NewDoor(guard.Options{Shop: shop})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := url.Parse(upstream.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{upstream: upstream, tokens: &fakeTokens{current: "shpat_first"}, registry: prometheus.NewRegistry()}
+	o := Options{Shop: shop, Base: base, Door: door, Tokens: r.tokens, ReplayBuffer: 1 << 20,
+		Metrics: metrics.New(r.registry, "test", "none", "go"), Log: slog.New(slog.DiscardHandler)}
+	to := TransportOptions{Base: base, Roots: rootsOf(upstream), HeaderTimeout: 10 * time.Second}
+	for _, set := range options {
+		set(&o, &to)
+	}
+	transport := NewTransport(to)
+	t.Cleanup(transport.CloseIdleConnections)
+	o.Transport = transport
+	r.handler = New(o)
+	front := httptest.NewUnstartedServer(r.handler)
+	front.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	front.Start()
+	t.Cleanup(front.Close)
+	r.url, r.host = front.URL, strings.TrimPrefix(front.URL, "http://")
+	return r
+}
+
+func rootsOf(s *httptest.Server) *x509.CertPool {
+	if s.Certificate() == nil {
+		return nil
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	return roots
+}
+
+func (r *rig) do(t testing.TB, method, path string, body io.Reader, header ...string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Add(header[i], header[i+1])
+	}
+	tr := &http.Transport{DisableCompression: true, DisableKeepAlives: true}
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
+}
+
+// raw sends bytes and returns the connection and a reader of the answers.
+func (r *rig) raw(t testing.TB, request string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", r.host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second)) // a test that hangs fails instead
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	return conn, bufio.NewReader(conn)
+}
+
+func text(t testing.TB, resp *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// count returns the sum of a counter's series that have all the given label values.
+func (r *rig) count(t testing.TB, name string, values ...string) float64 {
+	t.Helper()
+	families, err := r.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			have := map[string]bool{}
+			for _, l := range m.GetLabel() {
+				have[l.GetValue()] = true
+			}
+			all := true
+			for _, v := range values {
+				all = all && have[v]
+			}
+			if all {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
