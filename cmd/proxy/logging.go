@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -53,11 +52,4 @@ func logWarnings(c *config.Config, log *slog.Logger) {
 	for _, warning := range c.Warnings {
 		log.Warn("configuration", "warning", warning)
 	}
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return fmt.Sprintf("1 %s", what)
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

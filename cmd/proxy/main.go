@@ -56,7 +56,6 @@ func configError(err error) error { return &exitError{exitConfig, err} }
 type command struct {
 	name, args, summary string
 	run                 func(world) error
-	hidden              bool
 }
 
 func commands() []command {

@@ -58,23 +58,23 @@ func reachable(a guard.Address) string {
 	return a.Address
 }
 
-// call returns the first line of the answer, and an error unless the status is 2xx.
-func (c *adminClient) call(ctx context.Context, method, path string) (string, error) {
+// call returns an error, the first line of the answer, unless the status is 2xx.
+func (c *adminClient) call(ctx context.Context, method, path string) error {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
 	if err != nil {
-		return "", err
+		return err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return "", fmt.Errorf("no sidecar answers: %w", err)
+		return fmt.Errorf("no sidecar answers: %w", err)
 	}
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 	line, _, _ := strings.Cut(string(body), "\n")
 	if resp.StatusCode/100 != 2 {
-		return line, errors.New(line)
+		return errors.New(line)
 	}
-	return line, nil
+	return nil
 }
 
 func healthcheck(w world) error {
@@ -90,8 +90,7 @@ func healthcheck(w world) error {
 	}
 	ctx, cancel := w.untilSignal()
 	defer cancel()
-	_, err = c.call(ctx, http.MethodGet, path)
-	return err
+	return c.call(ctx, http.MethodGet, path)
 }
 
 func wait(w world) error {
@@ -110,7 +109,7 @@ func wait(w world) error {
 	ctx, stop := context.WithTimeout(signalled, timeout)
 	defer stop()
 	for {
-		_, err := c.call(ctx, http.MethodGet, "/readyz")
+		err := c.call(ctx, http.MethodGet, "/readyz")
 		if err == nil {
 			return nil
 		}
@@ -130,6 +129,5 @@ func quit(w world) error {
 	}
 	ctx, cancel := w.untilSignal()
 	defer cancel()
-	_, err = c.call(ctx, http.MethodPost, "/-/quit")
-	return err
+	return c.call(ctx, http.MethodPost, "/-/quit")
 }

@@ -145,6 +145,6 @@ func (e *Endpoint) failure(resp *http.Response, body []byte) error {
 		Code:       said.code,
 		RetryAfter: ParseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
 	}
-	f.decision, f.remedy = judge(e.Shop, resp, said)
+	f.remedy, f.decision = judge(e.Shop, resp, said)
 	return f
 }

@@ -115,28 +115,28 @@ func jsonString(raw json.RawMessage) string {
 
 // judge decides what a failure asks for and says it in one sentence for a person. The
 // order matters: a code is worth more than a status.
-func judge(shop token.Shop, resp *http.Response, s said) (decision error, remedy string) {
+func judge(shop token.Shop, resp *http.Response, s said) (remedy string, decision error) {
 	switch {
 	case isTransient(resp.StatusCode):
-		return token.ErrTransient, "Shopify is busy or erring; this passes by itself"
+		return "Shopify is busy or erring; this passes by itself", token.ErrTransient
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		return token.ErrConfig, redirectRemedy(shop, resp.Header.Get("Location"))
+		return redirectRemedy(shop, resp.Header.Get("Location")), token.ErrConfig
 	}
 	if strings.Contains(s.description, "Could not find Shopify API application") {
 		s.code = "application_cannot_be_found" // older wording of the same refusal
 	}
 	if remedy, ok := codeRemedy(shop, s.code); ok {
-		return token.ErrConfig, remedy
+		return remedy, token.ErrConfig
 	}
 	switch resp.StatusCode {
 	case http.StatusPaymentRequired, http.StatusForbidden, http.StatusLocked:
-		return token.ErrConfig, fmt.Sprintf("%s is frozen, locked or closed: someone with access to its admin must look; this recovers by itself", shop)
+		return fmt.Sprintf("%s is frozen, locked or closed: someone with access to its admin must look; this recovers by itself", shop), token.ErrConfig
 	case http.StatusNotFound:
-		return token.ErrConfig, fmt.Sprintf("there is no shop %s: check SHOPIFY_SHOP", shop)
+		return fmt.Sprintf("there is no shop %s: check SHOPIFY_SHOP", shop), token.ErrConfig
 	case http.StatusUnauthorized:
-		return token.ErrConfig, "Shopify does not accept this client: check SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET"
+		return "Shopify does not accept this client: check SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET", token.ErrConfig
 	}
-	return token.ErrConfig, "check SHOPIFY_CLIENT_ID, SHOPIFY_CLIENT_SECRET and that the app is installed on " + shop.Domain()
+	return "check SHOPIFY_CLIENT_ID, SHOPIFY_CLIENT_SECRET and that the app is installed on " + shop.Domain(), token.ErrConfig
 }
 
 // isTransient reports the statuses that mean "the same again, later": 520 to 530 are the

@@ -35,7 +35,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot create the socket %s: its directory must exist and be writable: %w", path, err)
 	}
-	defer os.RemoveAll(dir) // empty by then, unless something failed
+	defer func() { _ = os.RemoveAll(dir) }() // empty by then, unless something failed
 
 	private := filepath.Join(dir, "s")
 	if longest := max(len(private), len(path)); longest > longestSocketPath {

@@ -185,3 +185,29 @@ func (r *rig) withTransport(t http.RoundTripper) *rig {
 	r.handler.opt.Transport = t
 	return r
 }
+
+// BenchmarkBurst sends fifty requests at once to an upstream that no connection leads to
+// yet: what HTTP/2 is better at.
+func BenchmarkBurst(b *testing.B) {
+	const burst = 50
+	for _, way := range []string{"evergate", "evergate_h2"} {
+		b.Run(way, func(b *testing.B) {
+			upstream := benchUpstream(b, way == "evergate_h2")
+			front := frontFor(b, way, upstream)
+			client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: burst}}
+			defer client.CloseIdleConnections()
+			for b.Loop() {
+				upstream.CloseClientConnections()
+				failed := make(chan error, burst)
+				for range burst {
+					go func() { failed <- post(client, front) }()
+				}
+				for range burst {
+					if err := <-failed; err != nil {
+						b.Log(err) // a connection closed in the very moment of its use
+					}
+				}
+			}
+		})
+	}
+}

@@ -63,7 +63,7 @@ func (s *Sim) customDomains() []string {
 }
 
 func (s *Sim) listen(addr string, h http.Handler, config *tls.Config, caPEM []byte) (*Server, error) {
-	ln, err := net.Listen("tcp", addr)
+	ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the simulator: %w", err)
 	}

@@ -48,7 +48,7 @@ func parseParams(contentType string, body []byte) (params, error) {
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, fmt.Errorf("the form could not be parsed: %v", err)
+		return nil, fmt.Errorf("the form could not be parsed: %w", err)
 	}
 	p := params{}
 	for name := range form {
@@ -65,7 +65,7 @@ func parseJSONParams(body []byte) (params, error) {
 	dec.UseNumber()
 	var object map[string]any
 	if err := dec.Decode(&object); err != nil {
-		return nil, fmt.Errorf("the JSON could not be parsed: %v", err)
+		return nil, fmt.Errorf("the JSON could not be parsed: %w", err)
 	}
 	p := params{}
 	for name, v := range object {

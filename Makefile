@@ -1,0 +1,46 @@
+# Everything a developer runs. `make test` needs nothing but Go and, on Debian, apt.
+
+GO ?= go
+LDFLAGS := -s -w -X main.version=$(shell git describe --tags --always --dirty 2>/dev/null || echo dev) \
+	-X main.commit=$(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+
+.PHONY: all build demo test check bench fuzz deps generate clean
+
+all: check test
+
+build: ## the binary, as a release has it
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/evergate ./cmd/proxy
+
+demo: ## a simulated Shopify and Evergate in front of it
+	$(GO) run ./cmd/proxy demo
+
+test: deps ## every test, with everything it needs; nothing is skipped
+	TEST_COMPONENTS=required $(GO) test -race -shuffle=on -timeout 15m ./...
+
+deps: ## what the tests use beside Go
+	./scripts/install-test-deps
+
+check: bin/golangci-lint ## what a reviewer should not have to say
+	test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./cmd/... ./internal/...
+	GOOS=windows $(GO) vet ./cmd/... ./internal/...
+	bin/golangci-lint run
+	if command -v shellcheck >/dev/null; then shellcheck .ci/run scripts/*; fi
+
+bin/golangci-lint: tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o ../bin/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+bench: ## the request path beside other ways to do the same; only ratios mean anything
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 2s ./internal/inject
+
+FUZZTIME ?= 20s
+fuzz: ## every fuzz target for FUZZTIME
+	./scripts/fuzz $(FUZZTIME)
+
+generate: ## the tables in docs/ that are made from the code
+	$(GO) test ./internal/config -run TestMarkdown -update
+
+clean:
+	rm -rf bin dist
