@@ -1,0 +1,75 @@
+package token
+
+import (
+	"errors"
+	"time"
+)
+
+// What a store can say beside "done".
+var (
+	// ErrNotFound says that nothing is stored for the shop.
+	ErrNotFound = errors.New("nothing is stored for this shop")
+	// ErrConflict says that something else than the handle's record is stored now: load
+	// it before deciding anew.
+	ErrConflict = errors.New("another process has stored something else meanwhile")
+)
+
+// Handle names one state of a stored record: opaque, and different after every change.
+// The empty Handle stands for nothing being stored.
+type Handle string
+
+// Pair is what the token endpoint hands out for an offline grant.
+type Pair struct {
+	// Token is the access token. For a permanent one it does not expire.
+	Token Token
+	// Refresh obtains the next pair, once: Shopify replaces it at each use. Empty for a
+	// permanent token.
+	Refresh Secret
+	// RefreshExpires is when Refresh ends if it is not used; zero when Shopify did not say.
+	RefreshExpires time.Time
+}
+
+// Record is everything that is kept of one shop's grant. A Record is a value: change a
+// copy and store that. Times in it are on the wall clock.
+type Record struct {
+	// Shop is the domain, and ClientID the app: a record is of no use to another.
+	Shop, ClientID string
+	// Grant is the grant's name, as in EVERGATE_GRANT.
+	Grant string
+	// Current is the newest pair.
+	Current Pair
+	// Previous is the refresh token that Current replaced. Shopify honours it until
+	// Current.Refresh is used, so it is kept until then.
+	Previous *Previous
+	// Attempt is the note that a refresh has begun; it is removed with its outcome. One
+	// that is found at a start means that the outcome was lost.
+	Attempt *Attempt
+	// Original is the permanent token that was migrated. Presented again within seven days
+	// it brings the same pair back, so it is kept until the first refresh has succeeded.
+	Original Secret
+	// Reauthorize says since when and why a person must authorise anew; nil while none must.
+	Reauthorize *Reauthorize
+}
+
+// Previous is a refresh token that has been replaced.
+type Previous struct {
+	Refresh Secret
+	Expires time.Time
+	// FirstUsed is when it was first used for a refresh: Shopify honours it for 30 days from then.
+	FirstUsed time.Time
+	// Tried says that it has been tried as the way back after its replacement was refused.
+	Tried bool
+}
+
+// Attempt is a refresh under way.
+type Attempt struct {
+	// Fingerprint tells which refresh token was sent, without being it.
+	Fingerprint string
+	Started     time.Time
+}
+
+// Reauthorize is why a grant is dead.
+type Reauthorize struct {
+	Since  time.Time
+	Reason string
+}
