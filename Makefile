@@ -15,7 +15,7 @@ demo: ## a simulated Shopify and Evergate in front of it
 	$(GO) run ./cmd/proxy demo
 
 test: deps ## every test, with everything it needs; nothing is skipped
-	TEST_COMPONENTS=required $(GO) test -race -shuffle=on -timeout 15m ./...
+	TEST_COMPONENTS=required $(GO) test -race -shuffle=on -count=1 -timeout 15m ./...
 
 deps: ## what the tests use beside Go
 	./scripts/install-test-deps
