@@ -32,6 +32,8 @@ type TokenSource interface {
 	// Replace is told that Shopify refused a token with 401, and returns another one. An
 	// error means that there is none and the 401 stands.
 	Replace(ctx context.Context, refused token.Token) (token.Token, error)
+	// Accepted is told that Shopify took a token. It is called for every request.
+	Accepted(t token.Token)
 }
 
 // Options configures a Handler; every field is required.
@@ -105,8 +107,12 @@ func (h *Handler) forward(r *http.Request, p guard.Passage, route metrics.Route)
 		return nil, err
 	}
 	resp, err := h.send(h.outgoing(r, p), body, tok, route)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
-		return resp, err
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusUnauthorized {
+		h.opt.Tokens.Accepted(tok)
+		return resp, nil
 	}
 	next, err := h.opt.Tokens.Replace(r.Context(), tok)
 	if err != nil {

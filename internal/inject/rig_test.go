@@ -54,6 +54,8 @@ func (f *fakeTokens) Replace(_ context.Context, refused token.Token) (token.Toke
 	return token.Token{Access: token.NewSecret(f.current)}, nil
 }
 
+func (*fakeTokens) Accepted(token.Token) {}
+
 // rig is a Handler between a real client and a real upstream on the loopback.
 type rig struct {
 	url      string // of the front

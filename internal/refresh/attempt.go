@@ -22,7 +22,33 @@ func (s *Source) grantIfDue() {
 	if now.until(s.look().notBefore) > 0 {
 		return
 	}
-	s.grant()
+	s.grant(s.needNow())
+}
+
+// needNow describes the token at hand, which is not good enough.
+func (s *Source) needNow() need {
+	e := s.current.Load()
+	if e == nil {
+		return need{}
+	}
+	return need{current: e.token.Access, left: e.plan.left(s.now())}
+}
+
+// tend lets the grant look after what it keeps, and takes over a token that came by itself.
+func (s *Source) tend() {
+	if s.look().closed {
+		return
+	}
+	t, ok := s.obtainer.tend(context.Background())
+	if !ok {
+		return
+	}
+	if e := s.current.Load(); e != nil && e.token.Access.Equal(t.Access) {
+		return
+	}
+	if err := s.publish(t); err == nil {
+		s.opt.Log.Info("took over a token that was put there by someone else", "shop", s.opt.Shop.Domain(), "grant", s.name)
+	}
 }
 
 // grantInsteadOf makes an attempt because Shopify refused the current token, unless that
@@ -40,11 +66,11 @@ func (s *Source) grantInsteadOf(refused token.Token) {
 	s.mu.Lock()
 	s.health.heldUntil = now.add(scale(rejectionHold, e.plan.life))
 	s.mu.Unlock()
-	s.grant()
+	s.grant(s.needNow())
 }
 
 // grant makes one attempt and files its outcome.
-func (s *Source) grant() {
+func (s *Source) grant(n need) {
 	s.mu.Lock()
 	closed := s.health.closed
 	s.health.attempts++
@@ -55,7 +81,7 @@ func (s *Source) grant() {
 	began := time.Now()
 	// The lifetime of the work is its own: no caller's deadline ends it, and Run waits
 	// for it when the process stops.
-	t, err := s.opt.Granter.Grant(context.Background())
+	t, err := s.obtainer.obtain(context.Background(), n)
 	if err == nil {
 		err = s.publish(t)
 	}
@@ -63,7 +89,7 @@ func (s *Source) grant() {
 		s.failed(err)
 	}
 	if s.opt.Observer != nil {
-		s.opt.Observer.Refreshed(s.opt.Shop.Domain(), s.opt.Granter.Name(), resultOf(err), time.Since(began))
+		s.opt.Observer.Refreshed(s.opt.Shop.Domain(), s.name, resultOf(err), time.Since(began))
 	}
 }
 
@@ -90,7 +116,7 @@ func (s *Source) publish(t token.Token) error {
 }
 
 func (s *Source) logObtained(e *entry, failures int) {
-	attrs := []any{"shop", s.opt.Shop.Domain(), "grant", s.opt.Granter.Name()}
+	attrs := []any{"shop", s.opt.Shop.Domain(), "grant", s.name}
 	if e.token.Expires() {
 		attrs = append(attrs, "life", e.token.Life.Round(time.Second).String(), "renews_in", e.plan.renewIn.Round(time.Second).String())
 	}
@@ -139,7 +165,7 @@ func (s *Source) failed(err error) {
 	if e != nil && e.plan.state(now) != expired {
 		level, left = slog.LevelWarn, e.plan.left(now)
 	}
-	attrs := []any{"shop", s.opt.Shop.Domain(), "grant", s.opt.Granter.Name(), "result", resultOf(err), "err", err,
+	attrs := []any{"shop", s.opt.Shop.Domain(), "grant", s.name, "result", resultOf(err), "err", err,
 		"failures", failures, "next_attempt_in", wait.Round(time.Millisecond).String()}
 	if level == slog.LevelWarn && e.token.Expires() {
 		attrs = append(attrs, "token_left", left.Round(time.Second).String())

@@ -76,7 +76,7 @@ func TestSameTokenAgainMeansTheRefusalStands(t *testing.T) {
 		e := newEndpoint(t, time.Hour)
 		s := newSource(e)
 		tok := use(t, s, e)
-		s.opt.Granter = sameAgain{tok}
+		s.obtainer = direct{granter: sameAgain{tok}}
 		if _, err := s.Replace(t.Context(), tok); !errors.Is(err, ErrRefused) {
 			t.Errorf("%v, want ErrRefused", err)
 		}

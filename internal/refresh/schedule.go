@@ -23,6 +23,9 @@ const (
 
 	transientBase, transientMax = time.Second, time.Minute
 	configBase, configMax       = 30 * time.Second, 5 * time.Minute
+	// A dead grant is probed slowly: only a person brings it back, and what a person puts
+	// into the store is noticed without a probe.
+	probeBase, probeMax = 45 * time.Minute, 75 * time.Minute
 	// shortestPause keeps full jitter from drawing a pause of nothing.
 	shortestPause = 100 * time.Millisecond
 	// longestRetryAfter caps what the token endpoint may ask of us: it is not going to
@@ -116,7 +119,10 @@ func scale(margin, life time.Duration) time.Duration {
 // band, because only a person ends those.
 func pause(err error, n int, life time.Duration, draw float64) time.Duration {
 	low, high := shortestPause, doubled(transientBase, n-1, transientMax)
-	if !errors.Is(err, token.ErrTransient) {
+	switch {
+	case errors.Is(err, token.ErrReauthorize):
+		low, high = probeBase, probeMax
+	case !errors.Is(err, token.ErrTransient):
 		low, high = configBase, doubled(2*configBase, n-1, configMax)
 	}
 	d := scale(low+time.Duration(float64(high-low)*draw), life)

@@ -38,11 +38,22 @@ type Observer interface {
 	Refreshed(shop, grant, result string, took time.Duration)
 }
 
-// Options configures a Source. Shop, Granter and Log are required.
+// Options configures a Source. Shop, Log and either Granter or Refresher are required.
 type Options struct {
-	Shop    token.Shop
+	Shop token.Shop
+	Log  *slog.Logger
+	// Granter obtains tokens of a grant that can always ask again. With a Store its tokens
+	// are kept there, too.
 	Granter Granter
-	Log     *slog.Logger
+	// Poll says that asking Granter costs nothing, so that it is asked every few seconds
+	// whether the token has changed.
+	Poll bool
+	// Refresher obtains tokens of the offline grant, which rests in Store.
+	Refresher Refresher
+	// Store keeps the grant; required with Refresher.
+	Store Store
+	// ClientID is the app's, which a stored grant must be of; empty: any.
+	ClientID string
 	// Observer is told of each attempt; nil for none.
 	Observer Observer
 	// Wait is the longest a caller waits for a token that is being obtained. Zero: 5 seconds.
@@ -54,8 +65,10 @@ type Options struct {
 
 // Source keeps one shop's token usable. Its methods are safe for concurrent use.
 type Source struct {
-	opt   Options
-	epoch time.Time
+	opt      Options
+	name     string // of the grant
+	obtainer obtainer
+	epoch    time.Time
 	// wall reads the wall clock; a test steps it. Everything else about time is the
 	// runtime's, which synctest fakes.
 	wall func() time.Time
@@ -72,9 +85,10 @@ type Source struct {
 
 // entry is a token with its plan; immutable but for nudged.
 type entry struct {
-	token  token.Token
-	plan   plan
-	nudged atomic.Bool // Run has been told that this token is stale
+	token    token.Token
+	plan     plan
+	nudged   atomic.Bool  // Run has been told that this token is stale
+	refusals atomic.Int32 // 401s in a row that stood
 }
 
 // health is what is known of the attempts, and what a waiter needs to know.
@@ -101,6 +115,11 @@ const (
 	// lookAgain bounds the background loop's sleep, because a timer stands still while
 	// the machine sleeps.
 	lookAgain = time.Minute
+	// tendEvery is how often a store or a file is looked at for what others put there.
+	tendEvery = 2 * time.Second
+	// deadAfter is how many refusals in a row make a token unusable in the eyes of the
+	// metrics. One can be an accident of Shopify's.
+	deadAfter = 2
 )
 
 // New returns a Source without a token. Run keeps it fresh in the background; without
@@ -109,7 +128,7 @@ func New(opt Options) *Source {
 	if opt.Wait == 0 {
 		opt.Wait = defaultWait
 	}
-	return &Source{
+	s := &Source{
 		opt:    opt,
 		epoch:  time.Now(),
 		wall:   time.Now,
@@ -117,7 +136,25 @@ func New(opt Options) *Source {
 		wake:   make(chan struct{}, 1),
 		health: health{publishing: make(chan struct{})},
 	}
+	s.name, s.obtainer = newObtainer(opt)
+	return s
 }
+
+func newObtainer(opt Options) (name string, _ obtainer) {
+	if opt.Store == nil {
+		return opt.Granter.Name(), direct{opt.Granter, opt.Poll}
+	}
+	k := &keeper{store: opt.Store, shop: opt.Shop, clientID: opt.ClientID, log: opt.Log}
+	if opt.Refresher != nil {
+		k.grant = opt.Refresher.Name()
+		return k.grant, rotating{k, opt.Refresher}
+	}
+	k.grant = opt.Granter.Name()
+	return k.grant, kept{k, opt.Granter}
+}
+
+// keeps reports whether others may change the token behind our back.
+func (s *Source) keeps() bool { return s.opt.Store != nil || s.opt.Poll }
 
 func (s *Source) now() instant {
 	return instant{wall: s.wall().Round(0), mono: time.Since(s.epoch)}
@@ -262,7 +299,26 @@ func (s *Source) Replace(caller context.Context, refused token.Token) (token.Tok
 	if t, ok := s.usable(); ok && !t.Access.Equal(refused.Access) {
 		return t, nil
 	}
+	s.noteRefusal(refused)
 	return token.Token{}, ErrRefused
+}
+
+// noteRefusal counts a 401 that stands.
+func (s *Source) noteRefusal(refused token.Token) {
+	e := s.current.Load()
+	if e == nil || !e.token.Access.Equal(refused.Access) || e.refusals.Add(1) != deadAfter {
+		return
+	}
+	s.opt.Log.Error("Shopify refuses the token, and there is no other: it was revoked, or the app was uninstalled",
+		"shop", s.opt.Shop.Domain(), "grant", s.name)
+}
+
+// Accepted is told that Shopify took a token. It costs an atomic load.
+func (s *Source) Accepted(t token.Token) {
+	e := s.current.Load()
+	if e != nil && e.refusals.Load() != 0 && e.token.Access.Equal(t.Access) {
+		e.refusals.Store(0)
+	}
 }
 
 // ErrTooSoon says that a person asked for a refresh less than a second ago.
@@ -282,7 +338,7 @@ func (s *Source) Refresh(ctx context.Context) error {
 	s.mu.Unlock()
 	// The flight joined first may be one that had nothing to do.
 	for h := s.look(); h.attempts == before && !h.closed; h = s.look() {
-		if err := s.join(ctx, s.grant); err != nil {
+		if err := s.join(ctx, func() { s.grant(need{force: true}) }); err != nil {
 			return err
 		}
 	}
@@ -294,10 +350,17 @@ func (s *Source) Refresh(ctx context.Context) error {
 // is made any more.
 func (s *Source) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if due := s.due(); due <= 0 {
+		due, rest := s.due(), lookAgain
+		if s.keeps() {
+			rest = tendEvery
+		}
+		if due <= 0 {
 			_ = s.join(ctx, s.grantIfDue)
-		} else {
-			sleep(ctx, min(due, lookAgain), s.wake)
+			continue
+		}
+		sleep(ctx, min(due, rest), s.wake)
+		if s.keeps() {
+			_ = s.join(ctx, s.tend)
 		}
 	}
 	s.close()

@@ -1,6 +1,11 @@
 package refresh
 
-import "time"
+import (
+	"errors"
+	"time"
+
+	"evergate/internal/token"
+)
 
 // Status is what is known of a Source at one moment. It holds no secret.
 type Status struct {
@@ -23,6 +28,16 @@ type Status struct {
 	Scopes []string
 	// MissingScopes are those of Options.Scopes that it did not grant.
 	MissingScopes []string
+	// Refused says that Shopify has refused the token several times in a row.
+	Refused bool
+	// RefreshExpires is when the stored refresh token ends if it is not used; zero if there
+	// is none or its end is not known.
+	RefreshExpires time.Time
+	// Reauthorize says that a person must authorise anew, and ReauthorizeSince since when.
+	Reauthorize      bool
+	ReauthorizeSince time.Time
+	// Unsaved is why the newest grant could not be written; nil when it is, or need not be.
+	Unsaved error
 	// Err is why the last attempt failed; nil after a success.
 	Err error
 	// FailedAt, Failures and NextAttempt belong to Err.
@@ -33,16 +48,25 @@ type Status struct {
 // Status returns the present state.
 func (s *Source) Status() Status {
 	now, h, e := s.now(), s.look(), s.current.Load()
-	st := Status{Shop: s.opt.Shop.Domain(), Grant: s.opt.Granter.Name(), State: "none", Obtained: h.obtained}
+	st := Status{Shop: s.opt.Shop.Domain(), Grant: s.name, State: "none", Obtained: h.obtained}
 	if h.err != nil {
 		st.Err, st.Failures = h.err, h.failures
 		st.FailedAt, st.NextAttempt = h.failedAt.wall, h.notBefore.wall
+	}
+	standing := s.obtainer.standing()
+	st.RefreshExpires, st.Unsaved = standing.refreshExpires, standing.unsaved
+	if errors.Is(h.err, token.ErrReauthorize) {
+		st.Reauthorize, st.ReauthorizeSince = true, h.failedAt.wall
+	}
+	if r := standing.reauthorize; r != nil {
+		st.Reauthorize, st.ReauthorizeSince = true, r.Since
 	}
 	if e == nil {
 		return st
 	}
 	state := e.plan.state(now)
-	st.State, st.Usable = state.String(), state != expired
+	st.Refused = e.refusals.Load() >= deadAfter
+	st.State, st.Usable = state.String(), state != expired && !st.Refused
 	st.Age, st.Issued = now.since(e.plan.issued), e.plan.issued.wall
 	st.Scopes, st.MissingScopes, st.Assumed = e.token.Scopes, s.missingScopes(e), e.token.Assumed
 	if e.token.Expires() {
