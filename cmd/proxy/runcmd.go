@@ -150,12 +150,17 @@ func withDefaults(environ []string, defaults ...string) []string {
 	return out
 }
 
+// isShopifySecret knows the names that Shopify's own templates use for the same secrets.
+func isShopifySecret(name string) bool {
+	return strings.HasPrefix(name, "SHOPIFY_") && (strings.Contains(name, "SECRET") || strings.Contains(name, "TOKEN"))
+}
+
 // commandEnviron is the environment without our secrets and with the address to call.
 func commandEnviron(environ []string, url string) []string {
 	secret := append(config.SecretNames(), config.URLVariable)
 	out := slices.DeleteFunc(slices.Clone(environ), func(e string) bool {
 		name, _, _ := strings.Cut(e, "=")
-		return slices.Contains(secret, name)
+		return slices.Contains(secret, name) || isShopifySecret(name)
 	})
 	return append(out, config.URLVariable+"="+url)
 }

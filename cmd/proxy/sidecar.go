@@ -62,7 +62,7 @@ func newSidecar(cfg *config.Config, log *slog.Logger) (*sidecar, error) {
 
 	door, err := guard.NewDoor(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts})
 	if err != nil {
-		return nil, configError(fmt.Errorf("EVERGATE_ALLOWED_HOSTS: %w", err))
+		return nil, err // config.Load has tried it
 	}
 	s.transport = inject.NewTransport(inject.TransportOptions{
 		Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout, Spares: spareConnections,

@@ -26,6 +26,7 @@ func (c *Config) check(vars map[string]string) error {
 	add(c.checkShop())
 	errs = append(errs, c.checkCredentials(vars)...)
 	errs = append(errs, c.checkListeners()...)
+	add(c.checkHosts())
 	add(c.checkUpstream())
 	add(c.checkRoots())
 	errs = append(errs, c.checkDurations()...)
@@ -72,6 +73,16 @@ func (c *Config) checkListeners() (errs []error) {
 		c.Admin = admin[0]
 	}
 	return errs
+}
+
+func (c *Config) checkHosts() error {
+	if c.Shop.IsZero() {
+		return nil // said already, and a door needs one
+	}
+	if _, err := guard.NewDoor(guard.Options{Shop: c.Shop, AllowedHosts: c.AllowedHosts}); err != nil {
+		return fmt.Errorf("EVERGATE_ALLOWED_HOSTS: %w", err)
+	}
+	return nil
 }
 
 func (c *Config) checkUpstream() error {

@@ -69,7 +69,11 @@ func isHeaderSafe(s string) bool {
 	return s != ""
 }
 
+// splitScopes returns nil when Shopify did not say.
 func splitScopes(s string) []string {
+	if s == "" {
+		return nil
+	}
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }
 

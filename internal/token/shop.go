@@ -22,15 +22,15 @@ func ParseShop(s string) (Shop, error) {
 	if in == "" {
 		return Shop{}, fmt.Errorf("the shop is empty: give the name before .myshopify.com, for example acme")
 	}
-	name := strings.ToLower(in)
+	name := lowerASCII(in)
 	if scheme, rest, ok := strings.Cut(name, "://"); ok {
-		return Shop{}, shopMistake(in, "is a URL: drop "+scheme+"://", rest)
+		return Shop{}, shopMistake(in, fmt.Sprintf("is a URL: drop %.40q", scheme+"://"), rest)
 	}
 	if host, path, ok := strings.Cut(name, "/"); ok {
 		if host == "admin.shopify.com" {
 			return Shop{}, shopMistake(in, "is an address in the admin, not a shop", name)
 		}
-		return Shop{}, shopMistake(in, "has a path: drop /"+path, name)
+		return Shop{}, shopMistake(in, fmt.Sprintf("has a path: drop %.100q", "/"+path), name)
 	}
 	if !strings.Contains(name, ".") {
 		name += shopSuffix
@@ -43,6 +43,18 @@ func ParseShop(s string) (Shop, error) {
 		return Shop{}, fmt.Errorf("%q is not a shop name: it may hold letters, digits and hyphens before %s", in, shopSuffix)
 	}
 	return Shop{handle: strings.TrimSuffix(name, shopSuffix)}, nil
+}
+
+// lowerASCII leaves everything but A to Z as it is: strings.ToLower makes a k of the Kelvin
+// sign, and with it another shop's name of one that is none.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // shopMistake names the mistake and, when rest holds a usable name, the right value.
