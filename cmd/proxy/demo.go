@@ -43,7 +43,11 @@ func demo(w world) error {
 	cfg.Roots = x509.NewCertPool()
 	cfg.Roots.AppendCertsFromPEM(shopify.CAPEM)
 	log := newLogger(cfg, w.err)
-	s, err := newSidecar(cfg, log)
+	c, err := connect(cfg, nil)
+	if err != nil {
+		return err
+	}
+	s, err := newSidecar(c, log)
 	if err != nil {
 		return err
 	}

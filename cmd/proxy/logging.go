@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 
 	"evergate/internal/config"
@@ -24,10 +23,8 @@ func logFormat(c *config.Config, w io.Writer) string {
 	if c.LogFormat != "" {
 		return c.LogFormat
 	}
-	if f, ok := w.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			return "text"
-		}
+	if isTerminal(w) {
+		return "text"
 	}
 	return "json"
 }

@@ -48,7 +48,12 @@ type exitError struct {
 	err  error
 }
 
-func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
 func (e *exitError) Unwrap() error { return e.err }
 
 func configError(err error) error { return &exitError{exitConfig, err} }
@@ -86,6 +91,15 @@ func run(w world) int {
 		return exit.code
 	}
 	fmt.Fprintln(w.err, "evergate:", err)
+	return exitFailure
+}
+
+// exitCode is the code that an error carries, or that of a failure.
+func exitCode(err error) int {
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.code
+	}
 	return exitFailure
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -72,7 +71,7 @@ func (c *adminClient) call(ctx context.Context, method, path string) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 	line, _, _ := strings.Cut(string(body), "\n")
 	if resp.StatusCode/100 != 2 {
-		return errors.New(line)
+		return fmt.Errorf("%s: %s", resp.Status, line)
 	}
 	return nil
 }

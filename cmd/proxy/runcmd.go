@@ -42,8 +42,7 @@ func runCommand(w world) error {
 		return reportConfig(cfg, err, w.err)
 	}
 	log := newLogger(cfg, w.err)
-	logWarnings(cfg, log)
-	s, err := newSidecar(cfg, log)
+	s, err := assemble(cfg, log, w.environ)
 	if err != nil {
 		return err
 	}
@@ -113,13 +112,19 @@ func runReady(w world, s *sidecar, path string, argv []string) error {
 	}
 }
 
+// isTerminal reports whether v is a character device other than the one that cron,
+// systemd and CI give to what they start.
 func isTerminal(v any) bool {
 	f, ok := v.(*os.File)
 	if !ok {
 		return false
 	}
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Mode()&os.ModeDevice != 0 && f.Name() != os.DevNull
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 // exitOf turns the end of a command into our own: its code, or 128 and the signal's

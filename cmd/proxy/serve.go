@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 
@@ -18,25 +19,39 @@ func serve(w world) error {
 		return reportConfig(cfg, err, w.err)
 	}
 	log := newLogger(cfg, w.err)
-	if err := serveUntilSignal(cfg, log, w.signals); err != nil {
+	if err := serveUntilSignal(cfg, log, w); err != nil {
 		log.Error("ended", "err", err)
-		return &exitError{exitFailure, nil} // said already, in the log's format
+		return &exitError{exitCode(err), nil} // said already, in the log's format
 	}
 	log.Info("ended")
 	return nil
 }
 
-func serveUntilSignal(cfg *config.Config, log *slog.Logger, signals <-chan os.Signal) error {
-	logWarnings(cfg, log)
-	s, err := newSidecar(cfg, log)
+func serveUntilSignal(cfg *config.Config, log *slog.Logger, w world) error {
+	s, err := assemble(cfg, log, w.environ)
 	if err != nil {
 		return err
 	}
 	if err := s.listen(context.Background()); err != nil {
 		return err
 	}
-	begin, force := stopSignals(signals, log)
+	begin, force := stopSignals(w.signals, log)
 	return s.serve(begin, force)
+}
+
+// assemble makes a sidecar for `serve` and `run`.
+func assemble(cfg *config.Config, log *slog.Logger, environ []string) (*sidecar, error) {
+	c, err := connect(cfg, environ)
+	if err != nil {
+		return nil, err
+	}
+	logWarnings(cfg, log)
+	ctx, cancel := context.WithTimeout(context.Background(), storeWait)
+	defer cancel()
+	if err := c.seed(ctx); err != nil {
+		return nil, fmt.Errorf("the grant cannot be begun with SHOPIFY_REFRESH_TOKEN: %w", err)
+	}
+	return newSidecar(c, log)
 }
 
 // stopSignals turns the first signal into begin and the second into force.

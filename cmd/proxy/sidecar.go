@@ -18,7 +18,6 @@ import (
 
 	"evergate/internal/admin"
 	"evergate/internal/config"
-	"evergate/internal/grant"
 	"evergate/internal/guard"
 	"evergate/internal/inject"
 	"evergate/internal/metrics"
@@ -43,6 +42,8 @@ type sidecar struct {
 	log       *slog.Logger
 	source    *refresh.Source
 	transport *inject.Transport
+	// notice is what Shopify said that a person must act on; see retired.
+	notice atomic.Pointer[string]
 
 	proxy, admin *http.Server
 	listeners    []net.Listener
@@ -53,9 +54,10 @@ type sidecar struct {
 	stopping atomic.Bool
 }
 
-// newSidecar wires the house together. It opens nothing yet.
-func newSidecar(cfg *config.Config, log *slog.Logger) (*sidecar, error) {
-	s := &sidecar{cfg: cfg, log: log, quit: make(chan struct{})}
+// newSidecar wires the house together. It opens no listener yet.
+func newSidecar(c *connection, log *slog.Logger) (*sidecar, error) {
+	cfg := c.cfg
+	s := &sidecar{cfg: cfg, log: log, transport: c.transport, quit: make(chan struct{})}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	met := metrics.New(registry, version, commitOrVCS(), runtime.Version())
@@ -64,19 +66,15 @@ func newSidecar(cfg *config.Config, log *slog.Logger) (*sidecar, error) {
 	if err != nil {
 		return nil, err // config.Load has tried it
 	}
-	s.transport = inject.NewTransport(inject.TransportOptions{
-		Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout, Spares: spareConnections,
-	})
-	s.source = refresh.New(refresh.Options{
-		Shop: cfg.Shop, Granter: s.granter(met), Log: log, Observer: met, Wait: cfg.TokenWait, Scopes: cfg.Scopes,
-	})
+	c.endpoint.ClockSkew = met.ClockSkew
+	s.source = c.newSource(log, met)
 	metrics.RegisterTokens(registry, s.tokenStates)
 
 	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	s.proxy = &http.Server{
 		Handler: inject.New(inject.Options{
 			Shop: cfg.Shop, Base: cfg.Base, Door: door, Tokens: s.source, Transport: s.transport,
-			ReplayBuffer: int64(cfg.ReplayBuffer), Metrics: met, Log: log,
+			ReplayBuffer: int64(cfg.ReplayBuffer), Metrics: met, Log: log, PermanentRetired: s.retired,
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // the door judges OPTIONS * like everything else
@@ -84,6 +82,7 @@ func newSidecar(cfg *config.Config, log *slog.Logger) (*sidecar, error) {
 	s.admin = &http.Server{
 		Handler: admin.New(admin.Options{
 			Tokens: s.source, Door: door, Gatherer: registry, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
+			Notice: s.said,
 		}),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
 		IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
@@ -91,17 +90,22 @@ func newSidecar(cfg *config.Config, log *slog.Logger) (*sidecar, error) {
 	return s, nil
 }
 
-func (s *sidecar) granter(met *metrics.Metrics) refresh.Granter {
-	if s.cfg.Grant == config.GrantStatic {
-		return grant.Static{Read: s.cfg.StaticToken}
+// retired is told that Shopify does not accept tokens any more that do not expire. It is
+// said once; every request would say it otherwise.
+func (s *sidecar) retired() {
+	const notice = "Shopify no longer accepts tokens that do not expire from this app: run `evergate token migrate`, or log in again with `evergate login`"
+	text := notice
+	if s.notice.CompareAndSwap(nil, &text) {
+		s.log.Error(notice, "shop", s.cfg.Shop.Domain())
 	}
-	return grant.ClientCredentials{Endpoint: &grant.Endpoint{
-		Shop: s.cfg.Shop, Base: s.cfg.Base, Transport: s.transport, UserAgent: userAgent(), ClockSkew: met.ClockSkew,
-		Client: func() (grant.Client, error) {
-			id, secret, err := s.cfg.Client()
-			return grant.Client{ID: id, Secret: secret}, err
-		},
-	}}
+}
+
+// said is the notice for people; empty while there is none.
+func (s *sidecar) said() string {
+	if n := s.notice.Load(); n != nil {
+		return *n
+	}
+	return ""
 }
 
 // tokenStates translates the source's status for the metrics, which know nobody.
@@ -109,6 +113,7 @@ func (s *sidecar) tokenStates() []metrics.TokenState {
 	st := s.source.Status()
 	return []metrics.TokenState{{
 		Shop: st.Shop, Present: !st.Issued.IsZero(), Usable: st.Usable, Age: st.Age, Issued: st.Issued, Expires: st.Expires,
+		RefreshExpires: st.RefreshExpires, Reauthorize: st.Reauthorize,
 	}}
 }
 

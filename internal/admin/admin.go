@@ -34,6 +34,8 @@ type Options struct {
 	Quit func()
 	// Stopping reports whether a shutdown has begun.
 	Stopping func() bool
+	// Notice is what Shopify said that a person must act on; empty while there is nothing.
+	Notice func() string
 	// Version is shown to people.
 	Version string
 }

@@ -33,6 +33,9 @@ dt { opacity: .75; } dd { margin: 0; overflow-wrap: anywhere; }
 <dt>Next renewal</dt><dd>{{.Report.NextRenewal.UTC.Format "2006-01-02 15:04:05"}} UTC</dd>{{end}}
 {{with .Report.Scopes}}<dt>Scopes</dt><dd>{{range $i, $s := .}}{{if $i}}, {{end}}{{$s}}{{end}}</dd>{{end}}
 {{with .Report.MissingScopes}}<dt>Missing scopes</dt><dd>{{range $i, $s := .}}{{if $i}}, {{end}}{{$s}}{{end}}</dd>{{end}}
+{{with .Report.Notice}}<dt>Notice</dt><dd>{{.}}</dd>{{end}}
+{{with .Report.Unsaved}}<dt>Not written</dt><dd>{{.}}</dd>{{end}}
+{{if not .Report.RefreshExpires.IsZero}}<dt>Refresh token until</dt><dd>{{.Report.RefreshExpires.UTC.Format "2006-01-02 15:04:05"}} UTC</dd>{{end}}
 {{with .Report.LastError}}<dt>Last error</dt><dd>{{.}}</dd>
 <dt>Next attempt</dt><dd>{{$.Report.NextAttempt.UTC.Format "2006-01-02 15:04:05"}} UTC</dd>{{end}}
 <dt>Running since</dt><dd>{{.Report.Started.UTC.Format "2006-01-02 15:04:05"}} UTC</dd>

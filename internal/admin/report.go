@@ -23,10 +23,19 @@ type Report struct {
 	LifeAssumed   bool      `json:"life_assumed,omitempty"`
 	Scopes        []string  `json:"scopes,omitempty"`
 	MissingScopes []string  `json:"missing_scopes,omitempty"`
-	LastError     string    `json:"last_error,omitempty"`
-	LastErrorAt   time.Time `json:"last_error_at,omitzero"`
-	NextAttempt   time.Time `json:"next_attempt,omitzero"`
-	Failures      int       `json:"failures_in_a_row,omitempty"`
+	// Reauthorize says that the grant is dead and a person must authorise anew.
+	Reauthorize      bool      `json:"reauthorization_required,omitempty"`
+	ReauthorizeSince time.Time `json:"reauthorization_required_since,omitzero"`
+	RefreshExpires   time.Time `json:"refresh_token_expires,omitzero"`
+	// Unsaved is why the newest grant is in memory only.
+	Unsaved string `json:"unsaved,omitempty"`
+	Refused bool   `json:"token_refused,omitempty"`
+	Notice  string `json:"notice,omitempty"`
+
+	LastError   string    `json:"last_error,omitempty"`
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	NextAttempt time.Time `json:"next_attempt,omitzero"`
+	Failures    int       `json:"failures_in_a_row,omitempty"`
 }
 
 func (h *handler) report() Report {
@@ -37,6 +46,11 @@ func (h *handler) report() Report {
 		TokenIssued: st.Issued, TokenExpires: st.Expires, NextRenewal: st.Renews,
 		LifeAssumed: st.Assumed, Scopes: st.Scopes, MissingScopes: st.MissingScopes,
 		LastErrorAt: st.FailedAt, NextAttempt: st.NextAttempt, Failures: st.Failures,
+	}
+	r.Reauthorize, r.ReauthorizeSince, r.RefreshExpires = st.Reauthorize, st.ReauthorizeSince, st.RefreshExpires
+	r.Refused, r.Notice = st.Refused, h.notice()
+	if st.Unsaved != nil {
+		r.Unsaved = st.Unsaved.Error()
 	}
 	if st.Err != nil {
 		r.LastError = st.Err.Error()
@@ -50,6 +64,13 @@ func (h *handler) report() Report {
 	return r
 }
 
+func (h *handler) notice() string {
+	if h.Notice == nil {
+		return ""
+	}
+	return h.Notice()
+}
+
 func seconds(d time.Duration) *int64 {
 	s := int64(d / time.Second)
 	return &s
@@ -60,6 +81,12 @@ func sentence(st refresh.Status) string {
 	switch {
 	case st.State == "none" && st.Err == nil:
 		return "The first token is being obtained."
+	case st.Reauthorize && st.Usable:
+		return "A person must authorise the app anew (`evergate login`); until the token ends, requests still work."
+	case st.Reauthorize:
+		return "A person must authorise the app anew: run `evergate login`. Requests are answered with 503."
+	case st.Refused:
+		return "Shopify refuses the token, and there is no other. Its 401 is passed on."
 	case !st.Usable:
 		return "There is no usable token, so requests are answered with 503."
 	case st.Err != nil:

@@ -22,15 +22,24 @@ type Config struct {
 	ShopName     string       `env:"SHOPIFY_SHOP" help:"The store: the name before .myshopify.com, or the whole domain. Required."`
 	ClientID     string       `env:"SHOPIFY_CLIENT_ID" help:"The app's client id, from the Dev Dashboard."`
 	ClientSecret token.Secret `env:"SHOPIFY_CLIENT_SECRET" help:"The app's client secret."`
-	AccessToken  token.Secret `env:"SHOPIFY_ACCESS_TOKEN" help:"The permanent token of a custom app that was made in the store's admin before 2026."`
-	Scopes       []string     `env:"SHOPIFY_SCOPES" help:"Scopes that the tools behind Evergate need, comma separated. A token that lacks some is used all the same; the log and the status say which are missing."`
+	// PreviousSecret is for the days in which two are valid: Shopify signs callbacks with
+	// the oldest one, and refuses it from one moment to the next.
+	PreviousSecret token.Secret `env:"SHOPIFY_CLIENT_SECRET_PREVIOUS" help:"While the client secret is being rotated: the other one that is still valid. It is tried when SHOPIFY_CLIENT_SECRET is refused."`
+	AccessToken    token.Secret `env:"SHOPIFY_ACCESS_TOKEN" help:"The permanent token of a custom app that was made in the store's admin before 2026."`
+	RefreshToken   token.Secret `env:"SHOPIFY_REFRESH_TOKEN" help:"The refresh token of an offline grant that another program obtained. It is used once, if the store is empty; from then on the store holds the grant."`
+	Scopes         []string     `env:"SHOPIFY_SCOPES" help:"Scopes that the tools behind Evergate need, comma separated; asked for at login. A token that lacks some is used all the same; the log and the status say which are missing."`
 
-	Grant string `env:"EVERGATE_GRANT" envDefault:"auto" help:"How a token is obtained: client_credentials, static, or auto, which infers it from the credentials that are given."`
+	Grant string `env:"EVERGATE_GRANT" envDefault:"auto" help:"How a token is obtained: client_credentials, offline (a stored grant, made by a login), static, or auto, which infers it from the credentials that are given and from what is stored."`
 
 	Listen       string   `env:"EVERGATE_LISTEN" envDefault:"127.0.0.1:8080" help:"Where tools call: one or more addresses, comma separated; unix:/path for a socket; shop@address for a listener of one shop. With port 0 a free port is taken and the log says which."`
 	UnsafeListen bool     `env:"EVERGATE_UNSAFE_LISTEN" envDefault:"false" help:"Allow a listener that other hosts can reach: whoever reaches it acts as the app."`
 	AdminListen  string   `env:"EVERGATE_ADMIN_LISTEN" envDefault:"127.0.0.1:9090" help:"Health, metrics and the status page."`
 	AllowedHosts []string `env:"EVERGATE_ALLOWED_HOSTS" help:"More Host names to accept, comma separated, beside localhost, 127.0.0.1, [::1], *.localhost and the shop's own."`
+
+	Store            string       `env:"EVERGATE_STORE" help:"Where a grant rests: memory: or file:DIR. Without it the offline grant rests in a file below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate, and the others in memory."`
+	StoreKey         token.Secret `env:"EVERGATE_STORE_KEY" help:"32 bytes, as base64 or hex, that encrypt what is stored (AES-256-GCM)."`
+	StoreKeyPrevious token.Secret `env:"EVERGATE_STORE_KEY_PREVIOUS" help:"The key before EVERGATE_STORE_KEY: still read, no more written."`
+	PublicURL        string       `env:"EVERGATE_PUBLIC_URL" help:"The https address under which a merchant's browser reaches the admin listener, for a login from elsewhere: it adds /oauth/start and /oauth/callback there."`
 
 	TokenWait    time.Duration `env:"EVERGATE_TOKEN_WAIT" envDefault:"5s" help:"The longest a request waits for a token that is being obtained; then 503."`
 	ReplayBuffer Size          `env:"EVERGATE_REPLAY_BUFFER" envDefault:"1MiB" help:"Request bodies up to this size can be sent again after a 401."`
@@ -52,6 +61,10 @@ type Config struct {
 	Roots     *x509.CertPool  // nil: the system's
 	Listeners []guard.Address // of Listen
 	Admin     guard.Address   // of AdminListen
+	Public    *url.URL        // of PublicURL; nil if there is none
+	// Inferred says that Grant was settled by what is given, not by its setting: a stored
+	// grant may settle it otherwise.
+	Inferred bool
 	// Warnings are what looks wrong but may be meant.
 	Warnings []string
 
@@ -62,5 +75,6 @@ type Config struct {
 const (
 	GrantAuto              = "auto"
 	GrantClientCredentials = "client_credentials"
+	GrantOffline           = "offline"
 	GrantStatic            = "static"
 )

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,15 +18,19 @@ import (
 // each says what to do. environ has the form of os.Environ.
 func Load(environ []string) (*Config, error) {
 	c, err := parse(environ)
-	return c, errors.Join(err, c.check(env.ToMap(environ)))
+	return c, hush(errors.Join(err, c.check(env.ToMap(environ))))
 }
 
 // Parse reads the settings without checking that they make sense together. It is for
 // commands that need a few of them only, such as a health check.
-func Parse(environ []string) (*Config, error) { return parse(environ) }
+func Parse(environ []string) (*Config, error) {
+	c, err := parse(environ)
+	return c, hush(err)
+}
 
 func parse(environ []string) (*Config, error) {
 	vars := env.ToMap(environ)
+	delete(vars, "") // the library would take it for every field without a name
 	c := &Config{files: map[string]string{}}
 	var errs []error
 	errs = append(errs, unknownNames(vars)...)
@@ -33,7 +38,20 @@ func parse(environ []string) (*Config, error) {
 	if err := env.ParseWithOptions(c, env.Options{Environment: vars}); err != nil {
 		errs = append(errs, explain(err, vars)...)
 	}
+	c.ClientID = strings.TrimSpace(c.ClientID)
+	c.Scopes, c.AllowedHosts = trimmed(c.Scopes), trimmed(c.AllowedHosts)
 	return c, errors.Join(errs...)
+}
+
+// trimmed drops the spaces and the empty entries of a list that was written for reading.
+func trimmed(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if s = strings.TrimSpace(s); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // setting is one field of Config that the environment can set.
@@ -146,10 +164,12 @@ func known(name string) bool {
 	})
 }
 
-// fromKubernetes reports the names that Kubernetes puts into every pod beside a Service
-// that is called evergate.
+// kubernetesNames are what Kubernetes puts into every pod beside a Service that is called
+// evergate, or evergate-something.
+var kubernetesNames = regexp.MustCompile(`^EVERGATE_(?:[A-Z0-9_]+_)?(?:PORT|PORT_\d+_.+|SERVICE_HOST|SERVICE_PORT|SERVICE_PORT_.+)$`)
+
 func fromKubernetes(name string) bool {
-	return name == "EVERGATE_PORT" || strings.HasPrefix(name, "EVERGATE_PORT_") || strings.HasPrefix(name, "EVERGATE_SERVICE_")
+	return kubernetesNames.MatchString(name) || strings.HasPrefix(name, "EVERGATE_PORT_") || strings.HasPrefix(name, "EVERGATE_SERVICE_")
 }
 
 // nearest returns the setting whose name differs least, if that is little.

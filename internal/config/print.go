@@ -16,7 +16,7 @@ func (c *Config) Print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SETTING\tVALUE\tDEFAULT\tMEANING")
 	for _, s := range settings {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", s.name, c.effective(s), dash(s.defaultValue), s.help)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", s.name, scrub(c.effective(s)), dash(s.defaultValue), s.help)
 	}
 	return t.Flush()
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"evergate/internal/token"
@@ -13,7 +14,12 @@ const maxSecretFile = 64 << 10
 
 // readFile reads a secret's file, without the white space around it.
 func readFile(path string) (token.Secret, error) {
-	b, err := os.ReadFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return token.Secret{}, fmt.Errorf("the file cannot be read: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
 	if err != nil {
 		return token.Secret{}, fmt.Errorf("the file cannot be read: %w", err)
 	}
@@ -52,6 +58,26 @@ func (c *Config) Client() (id string, secret token.Secret, err error) {
 	}
 	secret, err = c.current("SHOPIFY_CLIENT_SECRET", c.ClientSecret)
 	return idNow.Reveal(), secret, err
+}
+
+// OtherSecret returns the second client secret of a rotation as it is now; empty when
+// there is none.
+func (c *Config) OtherSecret() (token.Secret, error) {
+	return c.current("SHOPIFY_CLIENT_SECRET_PREVIOUS", c.PreviousSecret)
+}
+
+// StoreKeys returns the texts of the keys that encrypt what is stored; empty when there are none.
+func (c *Config) StoreKeys() (current, previous token.Secret, err error) {
+	if current, err = c.current("EVERGATE_STORE_KEY", c.StoreKey); err != nil {
+		return token.Secret{}, token.Secret{}, err
+	}
+	previous, err = c.current("EVERGATE_STORE_KEY_PREVIOUS", c.StoreKeyPrevious)
+	return current, previous, err
+}
+
+// RefreshSeed returns the refresh token to begin with, if one is given.
+func (c *Config) RefreshSeed() (token.Secret, error) {
+	return c.current("SHOPIFY_REFRESH_TOKEN", c.RefreshToken)
 }
 
 // StaticToken returns the permanent token as it is now.

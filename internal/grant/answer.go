@@ -25,12 +25,19 @@ type answer struct {
 	access    token.Secret
 	scopes    []string
 	expiresIn time.Duration // zero: missing or unbelievable
+	expires   bool          // Shopify named an end, believable or not
+
+	refresh        token.Secret  // empty: missing or unusable
+	refreshes      bool          // Shopify named a refresh token, usable or not
+	refreshExpires time.Duration // zero: missing or unbelievable
 }
 
 var (
 	errEmpty    = errors.New("a 200 without a body")
 	errNotJSON  = errors.New("a 200 whose body is not the JSON of a token")
 	errNoAccess = errors.New("a 200 without a usable access_token")
+
+	errNoRefresh = errors.New("an answer without a refresh token, which would end the grant if it were kept")
 )
 
 // parseAnswer reads the JSON of a 200. A value of the wrong type is treated as missing,
@@ -40,9 +47,11 @@ func parseAnswer(body []byte) (answer, error) {
 		return answer{}, errEmpty
 	}
 	var v struct {
-		AccessToken string          `json:"access_token"`
-		Scope       json.RawMessage `json:"scope"`
-		ExpiresIn   json.RawMessage `json:"expires_in"`
+		AccessToken    string          `json:"access_token"`
+		Scope          json.RawMessage `json:"scope"`
+		ExpiresIn      json.RawMessage `json:"expires_in"`
+		RefreshToken   json.RawMessage `json:"refresh_token"`
+		RefreshExpires json.RawMessage `json:"refresh_token_expires_in"`
 	}
 	// The decoder's own error is dropped: it may quote the body.
 	if err := json.Unmarshal(body, &v); err != nil {
@@ -51,12 +60,23 @@ func parseAnswer(body []byte) (answer, error) {
 	if !isHeaderSafe(v.AccessToken) {
 		return answer{}, errNoAccess
 	}
-	return answer{
+	a := answer{
 		access:    token.NewSecret(v.AccessToken),
 		scopes:    splitScopes(jsonString(v.Scope)),
 		expiresIn: parseLife(v.ExpiresIn),
-	}, nil
+		expires:   isPresent(v.ExpiresIn),
+
+		refreshes:      isPresent(v.RefreshToken),
+		refreshExpires: parseLife(v.RefreshExpires),
+	}
+	if refresh := jsonString(v.RefreshToken); isHeaderSafe(refresh) {
+		a.refresh = token.NewSecret(refresh)
+	}
+	return a, nil
 }
+
+// isPresent reports whether a member was there: null says the same as nothing.
+func isPresent(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
 
 // isHeaderSafe reports whether s can travel as a header's value: visible ASCII, not empty.
 // Nothing else is asked of a token, which is opaque and of unknown length.
@@ -99,4 +119,27 @@ func (a answer) expiring(longest time.Duration) token.Token {
 		t.Life, t.Assumed = assumedLife, true
 	}
 	return t
+}
+
+// pair makes the pair of a grant that renews itself. A life that cannot be believed becomes
+// 50 minutes, as for expiring.
+func (a answer) pair() (token.Pair, error) {
+	if a.refresh.Empty() {
+		return token.Pair{}, errNoRefresh
+	}
+	p := token.Pair{Token: a.expiring(maxLife), Refresh: a.refresh}
+	if a.refreshExpires > 0 {
+		p.RefreshExpires = a.sent.Round(0).Add(a.refreshExpires)
+	}
+	return p, nil
+}
+
+// pairOrPermanent makes the pair of a grant whose token may also be a permanent one: the one
+// that has neither an end nor a refresh token. One that has an end and cannot be renewed is
+// neither (it belongs to a person's session in the admin), and is refused as pair does.
+func (a answer) pairOrPermanent() (token.Pair, error) {
+	if a.refreshes || a.expires {
+		return a.pair()
+	}
+	return token.Pair{Token: token.Token{Access: a.access, Scopes: a.scopes, Issued: a.sent}}, nil
 }

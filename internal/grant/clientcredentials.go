@@ -2,6 +2,7 @@ package grant
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -22,9 +23,27 @@ func (ClientCredentials) Name() string { return "client_credentials" }
 
 // Grant obtains a token with one POST. An error wraps one of the decisions of package token.
 func (g ClientCredentials) Grant(ctx context.Context) (token.Token, error) {
-	a, err := g.Endpoint.post(ctx, url.Values{"grant_type": {"client_credentials"}})
+	a, err := g.Endpoint.post(ctx, url.Values{"grant_type": {"client_credentials"}}, readClientCredentials)
 	if err != nil {
 		return token.Token{}, err
 	}
 	return a.expiring(longestClientCredentials), nil
+}
+
+func readClientCredentials(shop token.Shop, r refusal) (verdict, bool) {
+	switch r.code {
+	case "shop_not_permitted":
+		return config("the app and %s are in different organisations (or the app is not installed there), and client "+
+			"credentials work only within one: use the offline grant", shop), true
+	case "app_not_installed":
+		return config("the app is not installed on %s: install it from the Dev Dashboard; this recovers by itself", shop), true
+	case "unauthorized_client", "unsupported_grant_type":
+		return config("this app may not use client credentials: use the offline grant"), true
+	case "invalid_request":
+		// As a page with status 400 this is what Shopify says of a wrong secret, to this grant only.
+		v, ok := readCommon(shop, r)
+		v.client = !r.json && r.status == http.StatusBadRequest
+		return v, ok
+	}
+	return verdict{}, false
 }

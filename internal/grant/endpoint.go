@@ -1,10 +1,13 @@
 // Package grant obtains tokens: one file per grant, none of which keeps state, and one
-// POST (endpoint.go) that all of them share.
+// POST (endpoint.go) that all of them share. authorize.go and sessiontoken.go judge what
+// comes back through a browser before any of it is sent on.
 //
-// Invariants: one call is one POST, never retried here; a secret travels in the body
-// only, never in a URL, a log or an error; an error carries a decision (token.ErrTransient,
-// token.ErrConfig, token.ErrReauthorize) and a sentence that says what to do, and never
-// the response's body, because some of Shopify's error pages echo the client id.
+// Invariants: one call is one POST, never retried here, and a second one only where Shopify
+// refused the client itself and the client has another secret (secrets.go): a refused client
+// was granted nothing and has spent nothing. A secret travels in the body only, never in a
+// URL, a log or an error. An error of a POST carries a decision (token.ErrTransient,
+// token.ErrConfig, token.ErrReauthorize) and a sentence that says what to do, and never the
+// response's body, because some of Shopify's error pages echo the client id.
 package grant
 
 import (
@@ -16,6 +19,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"evergate/internal/token"
@@ -32,12 +36,6 @@ const (
 	maxAnswer = 1 << 20
 )
 
-// Client is the app's identity at the token endpoint (RFC 6749 section 2.3.1).
-type Client struct {
-	ID     string
-	Secret token.Secret
-}
-
 // Endpoint is one shop's token endpoint. Its fields are set once; its methods are safe
 // for concurrent use.
 type Endpoint struct {
@@ -50,23 +48,21 @@ type Endpoint struct {
 	// Client names the app for the next POST. It is called for every POST, so that a
 	// secret that was rotated on disk is picked up without a restart.
 	Client func() (Client, error)
+	// Previous, if set, names the app's other secret while its secrets are being rotated, or
+	// an empty one. It is called for every POST and is needed only where the first is refused.
+	Previous func() (token.Secret, error)
 	// UserAgent is sent with every POST.
 	UserAgent string
 	// ClockSkew, if set, is told Shopify's clock minus ours after each answer that has a
 	// Date header. The header counts whole seconds, so the figure is good to a second or so.
 	ClockSkew func(time.Duration)
+
+	refused atomic.Pointer[refusedSecret]
 }
 
-// post sends the grant's parameters together with the client's and returns the answer
-// of a 200. Any other outcome is an error that wraps one of the decisions of package token.
-func (e *Endpoint) post(ctx context.Context, params url.Values) (answer, error) {
-	client, err := e.Client()
-	if err != nil {
-		return answer{}, fmt.Errorf("%w: %w", token.ErrConfig, err)
-	}
-	params.Set("client_id", client.ID)
-	params.Set("client_secret", client.Secret.Reveal())
-
+// send makes the POST and returns the answer of a 200. Any other outcome is an error that
+// wraps one of the decisions of package token.
+func (e *Endpoint) send(ctx context.Context, params url.Values, own reading) (answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, postTimeout, errNoAnswer)
 	defer cancel()
 	req, err := e.request(ctx, params)
@@ -82,7 +78,7 @@ func (e *Endpoint) post(ctx context.Context, params url.Values) (answer, error) 
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	e.noteClock(sent, time.Now(), resp.Header)
 	if resp.StatusCode != http.StatusOK {
-		return answer{}, e.failure(resp, body)
+		return answer{}, e.failure(resp, body, own)
 	}
 	if err != nil {
 		return answer{}, fmt.Errorf("token endpoint: the answer broke off: %w: %w", token.ErrTransient, cause(ctx, err))
@@ -108,8 +104,8 @@ func cause(ctx context.Context, err error) error {
 func (e *Endpoint) request(ctx context.Context, params url.Values) (*http.Request, error) {
 	target := *e.Base
 	target.Path = endpointPath
-	// A form body, not JSON: Shopify documents this grant with a form, and it is the
-	// encoding that RFC 6749 requires every endpoint to take.
+	// A form body, not JSON: the endpoint takes both for every grant, and the form is the
+	// encoding that RFC 6749 requires of it.
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(params.Encode()))
 	if err != nil {
 		return nil, err
@@ -136,15 +132,16 @@ func (e *Endpoint) noteClock(sent, received time.Time, h http.Header) {
 	e.ClockSkew(date.Sub(middle.Round(0)))
 }
 
-// failure turns an answer other than 200 into an EndpointError.
-func (e *Endpoint) failure(resp *http.Response, body []byte) error {
+// failure turns an answer other than 200 into an EndpointError. The grants' own readings
+// come before what a refusal means to all of them.
+func (e *Endpoint) failure(resp *http.Response, body []byte, own ...reading) error {
 	contentType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	said := parseFailure(contentType, body)
-	f := &EndpointError{
+	_, isJSON := parseJSONFailure(body)
+	r := refusal{said: parseFailure(contentType, body), status: resp.StatusCode, json: isJSON}
+	return &EndpointError{
 		Status:     resp.StatusCode,
-		Code:       said.code,
+		Code:       r.code,
 		RetryAfter: ParseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		verdict:    judge(e.Shop, r, resp.Header.Get("Location"), own...),
 	}
-	f.remedy, f.decision = judge(e.Shop, resp, said)
-	return f
 }

@@ -2,20 +2,17 @@ package grant
 
 import (
 	"encoding/json"
-	"fmt"
 	"html"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
-
-	"evergate/internal/token"
 )
 
 // EndpointError is a refusal by the token endpoint. It matches the decision it asks for
-// with errors.Is (token.ErrTransient, token.ErrConfig or token.ErrReauthorize).
+// with errors.Is (token.ErrTransient, token.ErrConfig or token.ErrReauthorize), and ErrCode
+// or ErrSubjectToken beside it where that is what was refused.
 type EndpointError struct {
 	// Status is the HTTP status.
 	Status int
@@ -24,8 +21,7 @@ type EndpointError struct {
 	// RetryAfter is how long Shopify asked us to wait, or zero.
 	RetryAfter time.Duration
 
-	decision error
-	remedy   string
+	verdict
 }
 
 // Error says what Shopify answered and what a person must do. It holds nothing of the body.
@@ -42,8 +38,10 @@ func (e *EndpointError) Error() string {
 	return b.String()
 }
 
-// Is reports whether target is the decision this failure asks for.
-func (e *EndpointError) Is(target error) bool { return target == e.decision }
+// Is reports whether target is the decision this failure asks for, or what was refused.
+func (e *EndpointError) Is(target error) bool {
+	return target == e.decision || target == e.subject
+}
 
 // Wait is how long Shopify asked us to wait before the next attempt, or zero.
 func (e *EndpointError) Wait() time.Duration { return e.RetryAfter }
@@ -54,7 +52,7 @@ type said struct{ code, description string }
 // Shopify answers failures as JSON or as a page whose title and text hold
 // "Oauth error CODE: SENTENCE", whatever the Accept header asked for.
 var (
-	oauthError = regexp.MustCompile(`Oauth error ([a-z_]{1,64})(?::\s*([^<]{0,1000}))?`)
+	oauthError = regexp.MustCompile(`Oauth error ([a-z_]{1,64})\b(?::\s*([^<]{0,1000}))?`)
 	pageTitle  = regexp.MustCompile(`(?is)<title[^>]*>([^<]{0,200})`)
 	codeShape  = regexp.MustCompile(`^[a-z_]{1,64}$`)
 )
@@ -111,69 +109,6 @@ func jsonString(raw json.RawMessage) string {
 		return ""
 	}
 	return s
-}
-
-// judge decides what a failure asks for and says it in one sentence for a person. The
-// order matters: a code is worth more than a status.
-func judge(shop token.Shop, resp *http.Response, s said) (remedy string, decision error) {
-	switch {
-	case isTransient(resp.StatusCode):
-		return "Shopify is busy or erring; this passes by itself", token.ErrTransient
-	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		return redirectRemedy(shop, resp.Header.Get("Location")), token.ErrConfig
-	}
-	if strings.Contains(s.description, "Could not find Shopify API application") {
-		s.code = "application_cannot_be_found" // older wording of the same refusal
-	}
-	if remedy, ok := codeRemedy(shop, s.code); ok {
-		return remedy, token.ErrConfig
-	}
-	switch resp.StatusCode {
-	case http.StatusPaymentRequired, http.StatusForbidden, http.StatusLocked:
-		return fmt.Sprintf("%s is frozen, locked or closed: someone with access to its admin must look; this recovers by itself", shop), token.ErrConfig
-	case http.StatusNotFound:
-		return fmt.Sprintf("there is no shop %s: check SHOPIFY_SHOP", shop), token.ErrConfig
-	case http.StatusUnauthorized:
-		return "Shopify does not accept this client: check SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET", token.ErrConfig
-	}
-	return "check SHOPIFY_CLIENT_ID, SHOPIFY_CLIENT_SECRET and that the app is installed on " + shop.Domain(), token.ErrConfig
-}
-
-// isTransient reports the statuses that mean "the same again, later": 520 to 530 are the
-// edge that gets no answer from its origin.
-func isTransient(status int) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return true
-	}
-	return status >= 500
-}
-
-// codeRemedy says what a person must do about the code of a client-credentials refusal.
-func codeRemedy(shop token.Shop, code string) (string, bool) {
-	switch code {
-	case "shop_not_permitted":
-		return fmt.Sprintf("the app and %s are in different organisations (or the app is not installed there), and client "+
-			"credentials work only within one: use the offline grant", shop), true
-	case "app_not_installed":
-		return fmt.Sprintf("the app is not installed on %s: install it from the Dev Dashboard; this recovers by itself", shop), true
-	case "application_cannot_be_found":
-		return "no app has this client id: check SHOPIFY_CLIENT_ID (an app made a moment ago takes a little to be known)", true
-	case "invalid_request":
-		return fmt.Sprintf("the client secret is wrong, or the app is not installed on %s: check SHOPIFY_CLIENT_SECRET, then the installation", shop), true
-	case "invalid_client":
-		return "the client id and the client secret do not belong together: check SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET", true
-	case "unauthorized_client", "unsupported_grant_type":
-		return "this app may not use client credentials: use the offline grant", true
-	}
-	return "", false
-}
-
-func redirectRemedy(shop token.Shop, location string) string {
-	if u, err := url.Parse(location); err == nil && u.Host != "" && u.Host != shop.Domain() {
-		return fmt.Sprintf("%s has moved to %.100q: set SHOPIFY_SHOP to the shop's permanent myshopify.com name", shop, u.Host)
-	}
-	return fmt.Sprintf("%s redirects: set SHOPIFY_SHOP to the shop's permanent myshopify.com name", shop)
 }
 
 // maxRetryAfter bounds what ParseRetryAfter believes.

@@ -67,7 +67,7 @@ func parseAddress(entry string) (Address, error) {
 		return Address{}, errors.New("is empty: give host:port, for example 127.0.0.1:8080, and no comma too many")
 	}
 	if scheme, rest, ok := strings.Cut(entry, "://"); ok {
-		return Address{}, fmt.Errorf("is a URL: drop %s:// and any path, for example %s", scheme, exampleOf(rest))
+		return Address{}, fmt.Errorf("is a URL: drop %.40q and any path, for example %s", scheme+"://", exampleOf(rest))
 	}
 	var shop token.Shop
 	if name, rest, ok := strings.Cut(entry, "@"); ok && !strings.HasPrefix(entry, "unix:") {

@@ -12,7 +12,9 @@
 package inject
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -29,14 +31,14 @@ import (
 type TokenSource interface {
 	// Token waits no longer than ctx. A *token.UnavailableError says why there is none.
 	Token(ctx context.Context) (token.Token, error)
-	// Replace is told that Shopify refused a token with 401, and returns another one. An
-	// error means that there is none and the 401 stands.
+	// Replace is told that Shopify refused a token with 401, and returns another one. A
+	// *token.UnavailableError says that there is none yet; any other error that the 401 stands.
 	Replace(ctx context.Context, refused token.Token) (token.Token, error)
 	// Accepted is told that Shopify took a token. It is called for every request.
 	Accepted(t token.Token)
 }
 
-// Options configures a Handler; every field is required.
+// Options configures a Handler; every field but the last is required.
 type Options struct {
 	Shop token.Shop
 	// Base is where to connect: scheme and authority, no path.
@@ -48,6 +50,9 @@ type Options struct {
 	ReplayBuffer int64
 	Metrics      *metrics.Metrics
 	Log          *slog.Logger
+	// PermanentRetired, if set, is told each time Shopify says that it no longer accepts the
+	// kind of token that does not expire.
+	PermanentRetired func()
 }
 
 // Handler serves the clients. It is safe for concurrent use.
@@ -112,9 +117,17 @@ func (h *Handler) forward(r *http.Request, p guard.Passage, route metrics.Route)
 	}
 	if resp.StatusCode != http.StatusUnauthorized {
 		h.opt.Tokens.Accepted(tok)
+		if resp.StatusCode == http.StatusForbidden && !tok.Expires() && h.opt.PermanentRetired != nil {
+			h.readForbidden(resp)
+		}
 		return resp, nil
 	}
 	next, err := h.opt.Tokens.Replace(r.Context(), tok)
+	var unavailable *token.UnavailableError
+	if errors.As(err, &unavailable) {
+		resp.Body.Close()
+		return nil, err // the token ended on its way, and there is no other yet: that is no 401
+	}
 	if err != nil {
 		return resp, nil // the 401 stands
 	}
@@ -123,6 +136,15 @@ func (h *Handler) forward(r *http.Request, p guard.Passage, route metrics.Route)
 	}
 	h.opt.Metrics.Replayed("401")
 	return h.send(h.outgoing(r, p), body, next, route)
+}
+
+// readForbidden looks for the one 403 that is about the token: since 2026, and for all
+// public apps from January 2027 on, Shopify refuses tokens that do not expire. The answer
+// is passed on as it is; a compressed one is not looked into.
+func (h *Handler) readForbidden(resp *http.Response) {
+	if setAside(resp) && bytes.Contains(resp.Body.(*resumed).first, []byte("Non-expiring access tokens are no longer accepted")) {
+		h.opt.PermanentRetired()
+	}
 }
 
 // outgoing makes the request for Shopify, without body and token. Nothing of it is shared

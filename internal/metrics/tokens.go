@@ -14,6 +14,10 @@ type TokenState struct {
 	Age     time.Duration // since it was issued
 	Issued  time.Time
 	Expires time.Time // zero: it does not expire
+	// RefreshExpires is zero when there is no refresh token or its end is not known.
+	RefreshExpires time.Time
+	// Reauthorize says that a person must authorise anew.
+	Reauthorize bool
 }
 
 var (
@@ -23,6 +27,10 @@ var (
 		"When the current token expires, in Unix seconds; absent for a token that does not.", []string{"shop"}, nil)
 	tokenIssued = prometheus.NewDesc("evergate_token_issued_timestamp_seconds",
 		"When the current token was issued, in Unix seconds.", []string{"shop"}, nil)
+	refreshExpiry = prometheus.NewDesc("evergate_refresh_token_expiry_timestamp_seconds",
+		"When the stored refresh token expires if it is not used, in Unix seconds; absent for grants without one.", []string{"shop"}, nil)
+	reauthorize = prometheus.NewDesc("evergate_reauthorization_required",
+		"1 while the grant is dead and a person must authorise anew, else 0.", []string{"shop"}, nil)
 	tokenUsable = prometheus.NewDesc("evergate_token_usable",
 		"1 while there is a token that can be sent, else 0.", []string{"shop"}, nil)
 )
@@ -37,7 +45,7 @@ type tokenCollector func() []TokenState
 
 // Describe implements prometheus.Collector.
 func (tokenCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{tokenAge, tokenExpiry, tokenIssued, tokenUsable} {
+	for _, d := range []*prometheus.Desc{tokenAge, tokenExpiry, tokenIssued, tokenUsable, refreshExpiry, reauthorize} {
 		ch <- d
 	}
 }
@@ -48,11 +56,11 @@ func (c tokenCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge := func(d *prometheus.Desc, v float64) {
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, s.Shop)
 		}
-		usable := 0.0
-		if s.Usable {
-			usable = 1
+		gauge(tokenUsable, oneIf(s.Usable))
+		gauge(reauthorize, oneIf(s.Reauthorize))
+		if !s.RefreshExpires.IsZero() {
+			gauge(refreshExpiry, unix(s.RefreshExpires))
 		}
-		gauge(tokenUsable, usable)
 		if !s.Present {
 			continue
 		}
@@ -62,6 +70,13 @@ func (c tokenCollector) Collect(ch chan<- prometheus.Metric) {
 			gauge(tokenExpiry, unix(s.Expires))
 		}
 	}
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -132,7 +132,7 @@ func (k *keeper) tend(ctx context.Context) (token.Token, bool) {
 			return token.Token{}, false
 		}
 		_ = k.flush(ctx) // says by itself what happened
-		return k.record.Current.Token, k.record.Current.Token.Access.Reveal() != ""
+		return k.record.Current.Token, !k.record.Current.Token.Access.Empty()
 	}
 	changed, err := k.store.Changed(ctx, k.handle)
 	if err != nil || !changed {

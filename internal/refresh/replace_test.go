@@ -152,3 +152,27 @@ type sameAgain struct{ t token.Token }
 
 func (sameAgain) Name() string                                 { return "static" }
 func (g sameAgain) Grant(context.Context) (token.Token, error) { return g.t, nil }
+
+func TestTokenThatEndedOnItsWayIsWaitedForLikeAnyOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEndpoint(t, time.Hour)
+		s := newSource(e)
+		ended := use(t, s, e)
+		time.Sleep(time.Hour)
+		e.failWith(func() error { return askingError(2 * time.Second) })
+		if _, err := s.Token(t.Context()); err == nil {
+			t.Fatal("an expired token was handed out")
+		}
+		e.failWith(nil) // but the back-off goes on for a moment
+		got, err := s.Replace(t.Context(), ended)
+		if err != nil || !e.alive(got) {
+			t.Errorf("%v", err)
+		}
+		time.Sleep(time.Hour)
+		e.failWith(func() error { return token.ErrConfig })
+		var unavailable *token.UnavailableError
+		if _, err := s.Replace(t.Context(), got); !errors.As(err, &unavailable) {
+			t.Errorf("%v, want to be told that there is no token", err)
+		}
+	})
+}

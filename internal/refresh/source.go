@@ -280,7 +280,9 @@ var ErrRefused = errors.New("the refused token is the current one, and no other 
 // Replace is told that Shopify refused a token with 401. If the refused token is not the
 // current one, it returns the current one. Else it obtains a new one, together with every
 // other caller in the same place, and then holds further refreshes of this kind for 30
-// seconds. The error is ErrRefused, or ctx's cause if ctx ended first.
+// seconds. If the token ended on its way, the refusal says nothing about it and the caller
+// waits like one of Token. The error is ErrRefused, a *token.UnavailableError, or ctx's
+// cause if ctx ended first.
 func (s *Source) Replace(caller context.Context, refused token.Token) (token.Token, error) {
 	ctx, cancel := context.WithTimeoutCause(caller, s.opt.Wait, errWaited)
 	defer cancel()
@@ -288,6 +290,9 @@ func (s *Source) Replace(caller context.Context, refused token.Token) (token.Tok
 	for range 2 {
 		if t, ok := s.usable(); ok && !t.Access.Equal(refused.Access) {
 			return t, nil
+		}
+		if e := s.current.Load(); e != nil && e.plan.state(s.now()) == expired {
+			return s.wait(caller)
 		}
 		if err := s.join(ctx, func() { s.grantInsteadOf(refused) }); err != nil {
 			if caller.Err() != nil {

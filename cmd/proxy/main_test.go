@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const (
+	aClientID = "3f1c9b7a5d2e4f60819273a4b5c6d7e8"
+	aSecret   = "shpss_0123456789abcdef0123456789abcdef"
+)
+
+// outcome is what a command left behind.
+type outcome struct {
+	code     int
+	out, err string
+}
+
+// execute runs one command to its end, in a world that has nothing but environ.
+func execute(environ []string, args ...string) outcome {
+	var out, errw bytes.Buffer
+	code := run(world{args: args, environ: environ, stdin: strings.NewReader(""), out: &out, err: &errw, signals: make(chan os.Signal)})
+	return outcome{code, out.String(), errw.String()}
+}
+
+func right(more ...string) []string {
+	return append([]string{"SHOPIFY_SHOP=acme", "SHOPIFY_CLIENT_ID=" + aClientID, "SHOPIFY_CLIENT_SECRET=" + aSecret}, more...)
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	o := execute(nil, "version")
+	if o.code != exitOK || o.err != "" || !regexp.MustCompile(`^evergate \S+ \(commit \S+, go1\.\S+\)\n$`).MatchString(o.out) {
+		t.Errorf("%+v", o)
+	}
+	if userAgent() != "Evergate/"+version {
+		t.Errorf("%s", userAgent())
+	}
+}
+
+func TestHelpListsEveryCommand(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}, {"-help"}} {
+		o := execute(nil, args...)
+		if o.code != exitOK || o.err != "" {
+			t.Errorf("%q: %+v", args, o)
+		}
+		for _, c := range commands() {
+			if !strings.Contains(o.out, "\n  "+c.name) || !strings.Contains(o.out, c.summary) {
+				t.Errorf("%q: nothing of %s:\n%s", args, c.name, o.out)
+			}
+		}
+	}
+}
+
+func TestUnknownCommandIsAMistake(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"start", "SERVE", "check "} {
+		o := execute(right(), name)
+		if o.code != exitConfig || o.out != "" || !strings.Contains(o.err, `there is no command "`+name+`"`) || !strings.Contains(o.err, "healthcheck") {
+			t.Errorf("%+v", o)
+		}
+	}
+}
+
+func TestBadFlagsAreMistakes(t *testing.T) {
+	t.Parallel()
+	for _, c := range commands() {
+		if c.name == "run" {
+			continue // what follows it is another program's
+		}
+		if o := execute(right(), c.name, "--no-such-flag"); o.code != exitConfig || !strings.Contains(o.err, "no-such-flag") || o.out != "" {
+			t.Errorf("%s: %+v", c.name, o)
+		}
+		if o := execute(right(), c.name, "surplus"); o.code != exitConfig || !strings.Contains(o.err, c.name+` takes no argument "surplus"`) || o.out != "" {
+			t.Errorf("%s: %+v", c.name, o)
+		}
+		if o := execute(right(), c.name, "--help"); o.code != exitOK || !strings.Contains(o.err, "Usage of "+c.name) {
+			t.Errorf("%s: %+v", c.name, o)
+		}
+	}
+	for _, args := range [][]string{{"--listen=x"}, {"wait", "--timeout", "soon"}, {"simulate", "--products", "many"}, {"healthcheck", "--ready=maybe", "x"}} {
+		if o := execute(right(), args...); o.code != exitConfig || o.out != "" {
+			t.Errorf("%q: %+v", args, o)
+		}
+	}
+}
+
+func TestConfigPrintsWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	o := execute(right("EVERGATE_TOKEN_WAIT=7s"), "config")
+	if o.code != exitOK || o.err != "" || !strings.Contains(o.out, "[redacted]") || !regexp.MustCompile(`EVERGATE_TOKEN_WAIT +7s +5s `).MatchString(o.out) {
+		t.Errorf("%+v", o)
+	}
+	if strings.Contains(o.out, aSecret) {
+		t.Error("the secret is printed")
+	}
+}
+
+func TestConfigPrintsWhatItCanOfAWrongOne(t *testing.T) {
+	t.Parallel()
+	o := execute(right("EVERGATE_TOKEN_WAIT=soon", "EVERGATE_LISTNE=x"), "config")
+	if o.code != exitConfig || !strings.Contains(o.out, "SHOPIFY_SHOP") || !strings.Contains(o.out, "EVERGATE_UPSTREAM_TIMEOUT") ||
+		!strings.Contains(o.err, "did you mean EVERGATE_LISTEN?") || !strings.Contains(o.err, `EVERGATE_TOKEN_WAIT="soon"`) {
+		t.Errorf("%+v", o)
+	}
+	if o := execute(nil, "config"); o.code != exitConfig || !strings.Contains(o.out, "EVERGATE_LISTEN") || !strings.Contains(o.err, "SHOPIFY_SHOP is not set") {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestConfigMarkdownNeedsNoConfiguration(t *testing.T) {
+	t.Parallel()
+	o := execute([]string{"EVERGATE_NONSENSE=1"}, "config", "--markdown")
+	if o.code != exitOK || o.err != "" || !strings.HasPrefix(o.out, "| Setting | Default | Meaning |\n") {
+		t.Errorf("%+v", o)
+	}
+}
+
+// A closed port, because nobody has listened on it since.
+func nobody(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestProbesFailWhenNobodyListens(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"healthcheck"}, {"healthcheck", "--ready"}, {"quit"}, {"wait", "--timeout", "1ms"}} {
+		// A probe's container has this setting only.
+		o := execute([]string{"EVERGATE_ADMIN_LISTEN=" + nobody(t)}, args...)
+		if o.code != exitFailure || o.out != "" || o.err == "" {
+			t.Errorf("%q: %+v", args, o)
+		}
+		socket := execute([]string{"EVERGATE_ADMIN_LISTEN=unix:" + t.TempDir() + "/admin.sock"}, args...)
+		if socket.code != exitFailure {
+			t.Errorf("%q: %+v", args, socket)
+		}
+	}
+}
+
+func TestProbesOfAWrongConfigurationSaySo(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"healthcheck"}, {"quit"}, {"wait"}} {
+		for _, set := range []string{"EVERGATE_ADMIN_LISTEN=9090", "EVERGATE_ADMIN_LISTEN=127.0.0.1:1,127.0.0.1:2", "EVERGATE_ADMIN_LISTNE=127.0.0.1:1"} {
+			if o := execute([]string{set}, args...); o.code != exitConfig || !strings.Contains(o.err, "EVERGATE_ADMIN_LISTEN") {
+				t.Errorf("%q with %s: %+v", args, set, o)
+			}
+		}
+	}
+}
+
+func TestServeReportsEveryMistakeInALineOfJSON(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{nil, {"serve"}} {
+		o := execute([]string{"EVERGATE_TOKEN_WAIT=-1s", "EVERGATE_LISTNE=x"}, args...)
+		lines := strings.Split(strings.TrimSuffix(o.err, "\n"), "\n")
+		if o.code != exitConfig || o.out != "" || len(lines) != 4 {
+			t.Fatalf("%+v", o)
+		}
+		for _, line := range lines {
+			if e := parseLog(line); e.Level != "ERROR" || e.Message != "configuration" || e.Err == "" {
+				t.Errorf("%s", line)
+			}
+		}
+	}
+}
+
+func TestServeReportsMistakesToPeopleAsAList(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"serve"}, {"run", "--", "true"}} {
+		o := execute([]string{"EVERGATE_LOG_FORMAT=text", "SHOPIFY_SHOP=acme"}, args...)
+		if o.code != exitConfig || !strings.HasPrefix(o.err, "evergate: the configuration is not right:\n  - no credentials") || !strings.Contains(o.err, "`evergate config` lists every setting") {
+			t.Errorf("%+v", o)
+		}
+	}
+}
+
+func TestWrongAllowedHostIsAConfigurationError(t *testing.T) {
+	t.Parallel()
+	o := execute(right("EVERGATE_ALLOWED_HOSTS=*.internal", "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0"), "serve")
+	if o.code != exitConfig || !strings.Contains(o.err, "EVERGATE_ALLOWED_HOSTS") {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestTakenPortIsAFailureThatSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, set := range [][]string{
+		{"EVERGATE_LISTEN=" + l.Addr().String(), "EVERGATE_ADMIN_LISTEN=127.0.0.1:0"},
+		{"EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=" + l.Addr().String()},
+	} {
+		o := execute(right(set...), "serve")
+		if o.code != exitFailure || !strings.Contains(o.err, "another process listens on "+l.Addr().String()) {
+			t.Errorf("%+v", o)
+		}
+	}
+}
+
+func TestSimulateRefusesWhatMakesNoSense(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"--shop", "not a shop"}, {"--products", "-1"}, {"--client-id", ""}, {"--token-life", "-1s"}, {"--plain", "--listen", "127.0.0.1:0", "--ca-file", t.TempDir() + "/ca.pem"},
+	} {
+		if o := execute(nil, append([]string{"simulate"}, args...)...); o.code != exitConfig || o.err == "" {
+			t.Errorf("%q: %+v", args, o)
+		}
+	}
+}
+
+func TestLogFormatIsForPeopleOnATerminalOnly(t *testing.T) {
+	t.Parallel()
+	file, err := os.Create(t.TempDir() + "/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, w := range []io.Writer{file, &bytes.Buffer{}, io.Discard} {
+		for set, want := range map[string]string{"": "json", "text": "text", "json": "json"} {
+			if got := logFormat(loaded(t, right("EVERGATE_LOG_FORMAT="+set)), w); got != want {
+				t.Errorf("%T with %q: %s, want %s", w, set, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"evergate/internal/shopsim"
+)
+
+// playCommand is what this binary does when `run` has started it.
+func playCommand(what string) {
+	verb, arg, _ := strings.Cut(what, " ")
+	switch n, _ := strconv.Atoi(arg); verb {
+	case "exit":
+		os.Exit(n)
+	case "signal":
+		if self, err := os.FindProcess(os.Getpid()); err == nil {
+			_ = self.Signal(syscall.Signal(n))
+		}
+		select {}
+	case "call": // a tool: it knows an address, and no token
+		client := http.Client{Transport: &http.Transport{}}
+		resp, err := client.Get(os.Getenv("EVERGATE_URL") + "/admin/api/2026-10/shop.json")
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println(resp.StatusCode)
+		fmt.Println(strings.Join(os.Environ(), "\n"))
+		os.Exit(5)
+	case "wait": // for a signal, which ends it
+		fmt.Println("started")
+		select {}
+	}
+	os.Exit(99)
+}
+
+// entry is a line of the log.
+type entry struct {
+	Level   string `json:"level"`
+	Message string `json:"msg"`
+	Address string `json:"address"`
+	Err     string `json:"err"`
+}
+
+func parseLog(line string) (e entry) {
+	_ = json.Unmarshal([]byte(line), &e)
+	return e
+}
+
+// tail collects what a command writes and lets a test wait for a line.
+type tail struct {
+	mu    sync.Mutex
+	all   bytes.Buffer
+	rest  string
+	lines chan string
+}
+
+func newTail() *tail { return &tail{lines: make(chan string, 1000)} }
+
+func (l *tail) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all.Write(p)
+	l.rest += string(p)
+	for {
+		line, rest, found := strings.Cut(l.rest, "\n")
+		if !found {
+			return len(p), nil
+		}
+		l.rest = rest
+		l.lines <- line
+	}
+}
+
+func (l *tail) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
+}
+
+// next returns the next line that passes.
+func (l *tail) next(t *testing.T, passes func(string) bool) string {
+	t.Helper()
+	limit := time.NewTimer(30 * time.Second)
+	defer limit.Stop()
+	for {
+		select {
+		case line := <-l.lines:
+			if passes(line) {
+				return line
+			}
+		case <-limit.C:
+			t.Fatalf("the line does not come:\n%s", l)
+		}
+	}
+}
+
+func has(part string) func(string) bool {
+	return func(line string) bool { return strings.Contains(line, part) }
+}
+
+// running is a command that has not ended.
+type running struct {
+	out, err *tail
+	signals  chan os.Signal
+	code     chan int
+}
+
+func start(environ []string, args ...string) *running {
+	r := &running{newTail(), newTail(), make(chan os.Signal, 4), make(chan int, 1)}
+	w := world{args: args, environ: environ, stdin: strings.NewReader(""), out: r.out, err: r.err, signals: r.signals}
+	go func() { r.code <- run(w) }()
+	return r
+}
+
+func (r *running) mustEnd(t *testing.T, want int) {
+	t.Helper()
+	select {
+	case code := <-r.code:
+		if code != want {
+			t.Errorf("exit code %d, want %d:\n%s%s", code, want, r.out, r.err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatalf("it does not end:\n%s%s", r.out, r.err)
+	}
+}
+
+// shopify is a simulated one and the settings that lead to it.
+func shopify(t *testing.T) (*shopsim.Sim, []string) {
+	t.Helper()
+	sim := shopsim.New(shopsim.Options{})
+	server, err := sim.StartPlain("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	return sim, []string{
+		"SHOPIFY_SHOP=" + shopsim.DefaultShop, "SHOPIFY_CLIENT_ID=" + shopsim.DefaultClientID, "SHOPIFY_CLIENT_SECRET=" + shopsim.DefaultClientSecret,
+		"EVERGATE_UPSTREAM_URL=" + server.URL, "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0",
+	}
+}
+
+// serving waits until a sidecar listens and returns where.
+func serving(t *testing.T, r *running) (tools, operators string) {
+	t.Helper()
+	tools = parseLog(r.err.next(t, has("listening for tools"))).Address
+	return tools, parseLog(r.err.next(t, has("listening for operators"))).Address
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
+	resp, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func TestServeFromStartToQuit(t *testing.T) {
+	t.Parallel()
+	_, environ := shopify(t)
+	s := start(environ)
+	tools, operators := serving(t, s)
+	probe := []string{"EVERGATE_ADMIN_LISTEN=" + operators}
+	for _, args := range [][]string{{"wait"}, {"healthcheck"}, {"healthcheck", "--ready"}} {
+		if o := execute(probe, args...); o.code != exitOK || o.out+o.err != "" {
+			t.Errorf("%q: %+v", args, o)
+		}
+	}
+	if status, body := get(t, "http://"+tools+"/admin/api/2026-10/shop.json"); status != 200 || !strings.Contains(body, shopsim.DefaultShop) {
+		t.Errorf("%d %s", status, body)
+	}
+	if _, metrics := get(t, "http://"+operators+"/metrics"); !strings.Contains(metrics, `evergate_token_usable{shop="`+shopsim.DefaultShop+`"} 1`) ||
+		!strings.Contains(metrics, `evergate_refreshes_total{grant="client_credentials",result="ok",shop="`+shopsim.DefaultShop+`"} 1`) ||
+		!strings.Contains(metrics, "go_goroutines") || !strings.Contains(metrics, "evergate_build_info{") {
+		t.Errorf("%s", metrics)
+	}
+	if o := execute(probe, "quit"); o.code != exitOK {
+		t.Errorf("%+v", o)
+	}
+	s.mustEnd(t, exitOK)
+	log := s.err.String()
+	for line := range strings.Lines(log) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not JSON: %s", line)
+		}
+	}
+	if s.out.String() != "" || strings.Contains(log, shopsim.DefaultClientSecret) || strings.Contains(log, "shpat_") || strings.Contains(log, `"ERROR"`) {
+		t.Errorf("out %q, log\n%s", s.out, log)
+	}
+}
+
+func TestServeEndsCleanlyAtASignal(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		_, environ := shopify(t)
+		s := start(environ, "serve")
+		serving(t, s)
+		s.signals <- sig
+		s.mustEnd(t, exitOK)
+	}
+}
+
+func TestSecondSignalForcesTheEnd(t *testing.T) {
+	t.Parallel()
+	_, environ := shopify(t)
+	s := start(append(environ, "EVERGATE_SHUTDOWN_DELAY=1h"), "serve")
+	_, operators := serving(t, s)
+	s.signals <- os.Interrupt
+	s.err.next(t, has("shutting down"))
+	if status, body := get(t, "http://"+operators+"/readyz"); status != 503 || body != "shutting down\n" {
+		t.Errorf("%d %s", status, body)
+	}
+	s.signals <- os.Interrupt
+	s.mustEnd(t, exitFailure)
+}
+
+func TestServeAnswers503UntilThereIsAToken(t *testing.T) {
+	t.Parallel()
+	sim, environ := shopify(t)
+	sim.Uninstall("", "")
+	s := start(append(environ, "EVERGATE_TOKEN_WAIT=1ms"), "serve")
+	tools, operators := serving(t, s)
+	s.err.next(t, has("app_not_installed"))
+	if status, body := get(t, "http://"+tools+"/admin/api/2026-10/shop.json"); status != 503 || !strings.Contains(body, "install it from the Dev Dashboard") {
+		t.Errorf("%d %s", status, body)
+	}
+	probe := []string{"EVERGATE_ADMIN_LISTEN=" + operators}
+	if o := execute(probe, "healthcheck"); o.code != exitOK {
+		t.Errorf("%+v", o)
+	}
+	if o := execute(probe, "healthcheck", "--ready"); o.code != exitFailure || !strings.Contains(o.err, "app_not_installed") {
+		t.Errorf("%+v", o)
+	}
+	if o := execute(probe, "wait", "--timeout", "1ms"); o.code != exitFailure || !strings.Contains(o.err, "not ready after 1ms") {
+		t.Errorf("%+v", o)
+	}
+	s.signals <- os.Interrupt
+	s.mustEnd(t, exitOK)
+}
+
+func TestRunGivesTheCommandAnAddressAndExitsWithItsCode(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, environ := shopify(t)
+	r := start(append(environ, "PROXY_TEST_COMMAND=call"), "run", "--", self)
+	r.mustEnd(t, 5)
+	status, rest, _ := strings.Cut(r.out.String(), "\n")
+	if status != "200" || !strings.Contains(rest, "EVERGATE_URL=http://127.0.0.1:") {
+		t.Errorf("out\n%s\nlog\n%s", r.out, r.err)
+	}
+	if strings.Contains(rest, shopsim.DefaultClientSecret) || strings.Contains(rest, "shpat_") {
+		t.Error("the command has a secret")
+	}
+}
+
+func TestRunPassesSignalsOn(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, environ := shopify(t)
+	r := start(append(environ, "PROXY_TEST_COMMAND=wait"), "run", self)
+	r.out.next(t, has("started"))
+	r.signals <- syscall.SIGTERM
+	r.mustEnd(t, 128+int(syscall.SIGTERM))
+}
+
+func TestDemoWorksWithoutAnySetting(t *testing.T) {
+	t.Parallel()
+	d := start([]string{"EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0", "SHOPIFY_SHOP=not a shop", "EVERGATE_TOKEN_WAIT=x"}, "demo")
+	line := strings.TrimSpace(d.out.next(t, has("curl http://127.0.0.1:")))
+	if status, body := get(t, strings.TrimPrefix(line, "curl ")); status != 200 || !strings.Contains(body, shopsim.DefaultShop) {
+		t.Errorf("%d %s", status, body)
+	}
+	d.signals <- os.Interrupt
+	d.mustEnd(t, exitOK)
+	if !strings.Contains(d.out.String(), "first token obtained") || d.err.String() != "" {
+		t.Errorf("out\n%s\nerr\n%s", d.out, d.err)
+	}
+}
+
+func TestSimulateRunsUntilASignal(t *testing.T) {
+	t.Parallel()
+	caFile := t.TempDir() + "/ca.pem"
+	for _, args := range [][]string{{"--plain"}, {"--ca-file", caFile}} {
+		s := start(nil, append([]string{"simulate", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--shop", "acme.myshopify.com"}, args...)...)
+		if line := s.out.next(t, has("simulated Shopify at ")); !strings.Contains(line, "acme.myshopify.com") {
+			t.Errorf("%s", line)
+		}
+		s.out.next(t, has("control API at http://127.0.0.1:"))
+		s.signals <- os.Interrupt
+		s.mustEnd(t, exitOK)
+	}
+	if pem, err := os.ReadFile(caFile); err != nil || !strings.Contains(string(pem), "BEGIN CERTIFICATE") {
+		t.Errorf("%s, %v", pem, err)
+	}
+}

@@ -1,0 +1,184 @@
+package archtest
+
+import (
+	"go/ast"
+	"go/token"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// inHouse reports whether a file is part of the binary. Suites such as storetest are not.
+func inHouse(f file) bool {
+	return !f.isTest() && !strings.HasSuffix(f.dir(), "test") && (strings.HasPrefix(f.name, "cmd/") || strings.HasPrefix(f.name, "internal/"))
+}
+
+// Everything else returns an error that carries its exit code, so that deferred calls run
+// and a test can ask for the code.
+func TestTheProcessIsEndedInOnePlace(t *testing.T) {
+	t.Parallel()
+	for _, f := range files(t) {
+		if !inHouse(f) {
+			continue
+		}
+		f.uses(func(pkg, name string, at *ast.SelectorExpr) {
+			ends := pkg == "os" && name == "Exit" || pkg == "syscall" && name == "Exit" || pkg == "log" && (strings.HasPrefix(name, "Fatal") || strings.HasPrefix(name, "Panic"))
+			if ends && (f.name != "cmd/proxy/main.go" || name != "Exit") {
+				t.Errorf("%s: %s.%s ends the process", f.at(at.Pos()), pkg, name)
+			}
+		})
+	}
+}
+
+// The globals of net/http have no time-outs and are shared with everybody.
+func TestGlobalsOfNetHTTPAreNotUsed(t *testing.T) {
+	t.Parallel()
+	global := []string{"DefaultClient", "DefaultServeMux", "DefaultTransport"}
+	hidden := []string{"Get", "Head", "Post", "PostForm", "Handle", "HandleFunc"} // these use them
+	for _, f := range files(t) {
+		f.uses(func(pkg, name string, at *ast.SelectorExpr) {
+			if pkg == "net/http" && (slices.Contains(global, name) || inHouse(f) && slices.Contains(hidden, name)) {
+				t.Errorf("%s: http.%s", f.at(at.Pos()), name)
+			}
+		})
+	}
+}
+
+// revealers are the files that may see the value of a secret, and what for.
+var revealers = map[string]string{
+	"cmd/proxy/connection.go":        "the text of a store's key, for its parser",
+	"internal/token/secret.go":       "defines it, and compares",
+	"internal/config/load.go":        "hands a file's content to the parser",
+	"internal/config/secret.go":      "the client id, which is kept like a secret but is none",
+	"internal/config/check.go":       "recognises values that stand in the wrong place",
+	"internal/config/credentials.go": "recognises values that stand in the wrong place",
+	"internal/grant/endpoint.go":     "the body of the POST to the token endpoint",
+	"internal/grant/secrets.go":      "the body of the POST to the token endpoint",
+	"internal/grant/offline.go":      "the body of the POST to the token endpoint",
+	"internal/grant/authorize.go":    "the key of a callback's HMAC",
+	"internal/grant/sessiontoken.go": "a session token, to verify its signature",
+	"internal/grant/static.go":       "checks that it can travel in a header",
+	"internal/refresh/rotate.go":     "a fingerprint, which tells refresh tokens apart",
+	"internal/store/key.go":          "the key of the store's cipher",
+	"internal/store/wire.go":         "what a store writes",
+	"internal/inject/handler.go":     "the header of the request to Shopify",
+}
+
+func TestSecretsAreRevealedInAFewPlacesOnly(t *testing.T) {
+	t.Parallel()
+	for _, f := range files(t) {
+		if !inHouse(f) || revealers[f.name] != "" {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "Reveal" {
+				t.Errorf("%s: a secret is revealed; if it must be, say in the list here what for", f.at(sel.Pos()))
+			}
+			return true
+		})
+	}
+}
+
+// sleepers sleep outside synctest.Test(…) and are called in bubbles only, in a way that
+// cannot be seen here: through an interface or a variable.
+var sleepers = []string{
+	"internal/grant/offline_test.go slow.RoundTrip",
+	"internal/refresh/source_test.go endpoint.Grant",
+	"internal/shopsim/token_test.go TestRepeatedClientCredentials",
+}
+
+// A test that sleeps in real time is slow, or fails on a slow machine, or both. In a
+// testing/synctest bubble time.Sleep costs nothing and is exact.
+func TestTestsDoNotSleep(t *testing.T) {
+	t.Parallel()
+	all := files(t)
+	for _, f := range all {
+		for _, fn := range functionsOf(f) {
+			at := sleepIn(f, fn)
+			if at == token.NoPos || !f.isTest() || slices.Contains(sleepers, f.name+" "+nameOf(fn)) || onlyInBubbles(all, f, fn, 3) {
+				continue
+			}
+			t.Errorf("%s: %s sleeps outside a synctest bubble", f.at(at), nameOf(fn))
+		}
+	}
+}
+
+func functionsOf(f file) (all []*ast.FuncDecl) {
+	for _, decl := range f.ast.Decls {
+		if fn, ok := decl.(*ast.FuncDecl); ok {
+			all = append(all, fn)
+		}
+	}
+	return all
+}
+
+// sleepIn returns where fn sleeps outside a bubble of its own.
+func sleepIn(f file, fn *ast.FuncDecl) (at token.Pos) {
+	bubbles := bubblesIn(f, fn)
+	f.uses(func(pkg, name string, sel *ast.SelectorExpr) {
+		if pkg == "time" && name == "Sleep" && fn.Pos() <= sel.Pos() && sel.Pos() < fn.End() && !within(bubbles, sel.Pos()) {
+			at = sel.Pos()
+		}
+	})
+	return at
+}
+
+// onlyInBubbles reports whether a helper is used, and only inside bubbles or by helpers of
+// which the same is true. depth ends the search among helpers that call each other.
+func onlyInBubbles(all []file, in file, helper *ast.FuncDecl, depth int) bool {
+	if helper.Recv != nil || depth == 0 {
+		return false
+	}
+	used, outside := false, false
+	for _, f := range all {
+		if f.dir() != in.dir() || !f.isTest() {
+			continue
+		}
+		for _, fn := range functionsOf(f) {
+			bubbles := bubblesIn(f, fn)
+			ast.Inspect(fn.Body, func(n ast.Node) bool {
+				if id, ok := n.(*ast.Ident); ok && id.Name == helper.Name.Name && fn != helper {
+					used = true
+					outside = outside || !within(bubbles, id.Pos()) && !onlyInBubbles(all, f, fn, depth-1)
+				}
+				return true
+			})
+		}
+	}
+	return used && !outside
+}
+
+func within(bubbles [][2]token.Pos, at token.Pos) bool {
+	return slices.ContainsFunc(bubbles, func(b [2]token.Pos) bool { return b[0] < at && at < b[1] })
+}
+
+// bubblesIn returns where the calls of synctest.Test in fn begin and end.
+func bubblesIn(f file, fn *ast.FuncDecl) (all [][2]token.Pos) {
+	imports := f.imports()
+	ast.Inspect(fn, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			if sel, ok := call.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "Test" {
+				if x, ok := sel.X.(*ast.Ident); ok && imports[x.Name] == "testing/synctest" {
+					all = append(all, [2]token.Pos{call.Pos(), call.End()})
+				}
+			}
+		}
+		return true
+	})
+	return all
+}
+
+// nameOf is Function or Type.Method.
+func nameOf(fn *ast.FuncDecl) string {
+	if fn.Recv == nil || len(fn.Recv.List) == 0 {
+		return fn.Name.Name
+	}
+	t := fn.Recv.List[0].Type
+	if star, ok := t.(*ast.StarExpr); ok {
+		t = star.X
+	}
+	if id, ok := t.(*ast.Ident); ok {
+		return id.Name + "." + fn.Name.Name
+	}
+	return fn.Name.Name
+}

@@ -1,0 +1,107 @@
+package archtest
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport is the matrix: for each package, the other packages of the module that it may
+// import, and the modules that it may. What is not here is forbidden, a new package too.
+var mayImport = map[string]struct{ ours, others []string }{
+	"cmd/proxy": {ours: []string{"admin", "config", "grant", "guard", "inject", "metrics", "refresh", "shopsim", "store", "token"},
+		others: []string{"github.com/prometheus/client_golang"}},
+	"internal/admin":    {ours: []string{"guard", "refresh"}, others: []string{"github.com/prometheus/client_golang"}},
+	"internal/archtest": {},
+	"internal/config":   {ours: []string{"guard", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
+	"internal/grant":    {ours: []string{"token"}},
+	"internal/guard":    {ours: []string{"token"}},
+	"internal/inject":   {ours: []string{"guard", "metrics", "token"}},
+	"internal/metrics":  {others: []string{"github.com/prometheus/client_golang"}},
+	"internal/refresh":  {ours: []string{"token"}, others: []string{"golang.org/x/sync"}},
+	"internal/shopsim":  {},
+	"internal/store":    {ours: []string{"token"}},
+	"internal/token":    {},
+
+	"internal/store/storetest": {ours: []string{"refresh", "store", "token"}}, // the suite that every store passes
+}
+
+// alone are the packages whose tests must not import another one either: the vocabulary,
+// and a simulator that would otherwise share our misreadings of the protocol.
+var alone = []string{"internal/token", "internal/metrics", "internal/shopsim"}
+
+func TestImportsFollowTheMatrix(t *testing.T) {
+	t.Parallel()
+	for _, f := range files(t) {
+		if strings.HasPrefix(f.dir(), "test/") || f.dir() == "test" {
+			continue // programs that test the binary from outside
+		}
+		allowed, known := mayImport[f.dir()]
+		if !known {
+			t.Errorf("%s: the package %s is not in the matrix: add it here and to docs/architecture.md", f.name, f.dir())
+			continue
+		}
+		for _, target := range f.imports() {
+			if !f.isTest() || slices.Contains(alone, f.dir()) && strings.HasPrefix(target, module+"/") {
+				if !permitted(target, allowed.ours, allowed.others) {
+					t.Errorf("%s must not import %s", f.name, target)
+				}
+			}
+		}
+	}
+}
+
+func permitted(target string, ours, others []string) bool {
+	if rest, ok := strings.CutPrefix(target, module+"/internal/"); ok {
+		return slices.Contains(ours, rest)
+	}
+	first, _, _ := strings.Cut(target, "/")
+	if first == module || !strings.Contains(first, ".") {
+		return first != module // the standard library
+	}
+	return slices.ContainsFunc(others, func(m string) bool { return target == m || strings.HasPrefix(target, m+"/") })
+}
+
+func TestNothingImportsACommand(t *testing.T) {
+	t.Parallel()
+	for _, f := range files(t) {
+		for _, target := range f.imports() {
+			if strings.HasPrefix(target, module+"/cmd/") {
+				t.Errorf("%s imports %s", f.name, target)
+			}
+		}
+	}
+}
+
+// What is tested in the standard library's packages and in the others' is a test's own
+// choice, but a test library would be a second language.
+func TestTestsUseNoTestLibrary(t *testing.T) {
+	t.Parallel()
+	for _, f := range files(t) {
+		for _, target := range f.imports() {
+			for _, library := range []string{"github.com/stretchr/testify", "github.com/onsi/", "gotest.tools/", "github.com/google/go-cmp"} {
+				if strings.HasPrefix(target, library) {
+					t.Errorf("%s imports %s: the standard library is enough", f.name, target)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryPackageHasAPackageComment(t *testing.T) {
+	t.Parallel()
+	documented := map[string]bool{}
+	for _, f := range files(t) {
+		name := "Package " + f.ast.Name.Name + " "
+		if f.ast.Name.Name == "main" {
+			name = "Command " + path.Base(f.dir()) + " "
+		}
+		documented[f.dir()] = documented[f.dir()] || !f.isTest() && strings.HasPrefix(f.ast.Doc.Text(), name)
+	}
+	for dir, ok := range documented {
+		if !ok {
+			t.Errorf("%s has no comment that begins with Package or Command and its name", dir)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package archtest
+
+import (
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
+	fence   = regexp.MustCompile("(?ms)^ *```.*?^ *```")
+)
+
+func TestLinksInTheDocumentationLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	pages, links := 0, 0
+	err := walk(".md", func(name string) error {
+		pages++
+		text := readPage(t, name)
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			target, err := url.Parse(m[1])
+			if err != nil {
+				t.Errorf("%s: %s: %v", name, m[1], err)
+				continue
+			}
+			if target.Scheme != "" || target.Host != "" {
+				continue // the network is no part of a test
+			}
+			links++
+			to := name
+			if target.Path != "" {
+				to = path.Join(path.Dir(name), target.Path)
+			}
+			info, err := os.Stat(filepath.Join(root, filepath.FromSlash(to)))
+			switch {
+			case err != nil:
+				t.Errorf("%s: %s does not exist", name, m[1])
+			case target.Fragment != "" && !info.IsDir() && strings.HasSuffix(to, ".md") && !hasAnchor(readPage(t, to), target.Fragment):
+				t.Errorf("%s: %s has no heading %q", name, to, target.Fragment)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pages < 2 || links == 0 {
+		t.Errorf("%d pages with %d links: these are not the docs", pages, links)
+	}
+}
+
+// readPage returns a page without its code.
+func readPage(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fence.ReplaceAllString(string(b), "")
+}
+
+// hasAnchor reports whether a page has a heading that GitHub gives the anchor to.
+func hasAnchor(text, anchor string) bool {
+	for _, m := range heading.FindAllStringSubmatch(text, -1) {
+		slug := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, m[1])
+		if slug == anchor {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,167 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"evergate/internal/token"
+)
+
+// checkCredentials settles the grant and looks for the usual mistakes: one value pasted
+// where another belongs. No value is ever part of a message.
+func (c *Config) checkCredentials(vars map[string]string) (errs []error) {
+	for _, err := range []error{
+		mistakenID(c.ClientID), mistakenSecret("SHOPIFY_CLIENT_SECRET", c.ClientSecret, c.ClientID),
+		mistakenSecret("SHOPIFY_CLIENT_SECRET_PREVIOUS", c.PreviousSecret, c.ClientID),
+		mistakenToken(c.AccessToken, c.ClientID, c.ClientSecret), mistakenRefresh(c.RefreshToken),
+	} {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if hex32.MatchString(c.AccessToken.Reveal()) && len(errs) == 0 {
+		c.Warnings = append(c.Warnings, "SHOPIFY_ACCESS_TOKEN has the shape of a client id, or of a token from before 2020: if Shopify refuses it, it is the former")
+	}
+	if err := c.settleGrant(vars); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+// settleGrant replaces auto by what the credentials say.
+func (c *Config) settleGrant(vars map[string]string) error {
+	g := given{
+		id: isSet(vars, "SHOPIFY_CLIENT_ID"), secret: isSet(vars, "SHOPIFY_CLIENT_SECRET"),
+		static: isSet(vars, "SHOPIFY_ACCESS_TOKEN"), refresh: isSet(vars, "SHOPIFY_REFRESH_TOKEN"),
+	}
+	switch c.Grant {
+	case GrantAuto:
+		if g.static && (g.id || g.secret || g.refresh) {
+			return errors.New("SHOPIFY_ACCESS_TOKEN and credentials of another grant are both set: say which to use with " +
+				"EVERGATE_GRANT=static or EVERGATE_GRANT=client_credentials, or with EVERGATE_GRANT=offline")
+		}
+		c.Grant, c.Inferred = g.grant(), true
+	case GrantClientCredentials, GrantOffline, GrantStatic:
+	default:
+		return fmt.Errorf("EVERGATE_GRANT=%q: write client_credentials, offline, static or auto", c.Grant)
+	}
+	if c.Grant == GrantStatic {
+		if !g.static {
+			return errors.New("EVERGATE_GRANT=static needs SHOPIFY_ACCESS_TOKEN, or SHOPIFY_ACCESS_TOKEN_FILE")
+		}
+		return nil
+	}
+	switch {
+	case !g.id && !g.secret:
+		return errors.New("no credentials: set SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET, which the Dev Dashboard shows under the app's settings, " +
+			"or SHOPIFY_ACCESS_TOKEN for a custom app from before 2026" + otherNames(vars))
+	case !g.id:
+		return errors.New("SHOPIFY_CLIENT_ID is not set, but SHOPIFY_CLIENT_SECRET is: set both" + otherNames(vars))
+	case !g.secret:
+		return errors.New("SHOPIFY_CLIENT_SECRET is not set, but SHOPIFY_CLIENT_ID is: set both" + otherNames(vars))
+	}
+	return nil
+}
+
+// given is which credentials there are.
+type given struct{ id, secret, static, refresh bool }
+
+func (g given) grant() string {
+	switch {
+	case g.static:
+		return GrantStatic
+	case g.refresh:
+		return GrantOffline
+	}
+	return GrantClientCredentials
+}
+
+func isSet(vars map[string]string, name string) bool {
+	return strings.TrimSpace(vars[name]) != "" || vars[name+"_FILE"] != ""
+}
+
+// otherNames points at names that Shopify's own templates use for the same values.
+func otherNames(vars map[string]string) string {
+	var hints []string
+	for _, n := range [][2]string{{"SHOPIFY_API_KEY", "SHOPIFY_CLIENT_ID"}, {"SHOPIFY_API_SECRET", "SHOPIFY_CLIENT_SECRET"},
+		{"SHOPIFY_API_SECRET_KEY", "SHOPIFY_CLIENT_SECRET"}} {
+		if vars[n[0]] != "" {
+			hints = append(hints, n[0]+" is called "+n[1]+" here")
+		}
+	}
+	if hints == nil {
+		return ""
+	}
+	return " (" + strings.Join(hints, "; ") + ")"
+}
+
+var hex32 = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// kinds are the credentials of Shopify's that can be told by their prefix.
+var kinds = []struct{ prefix, what string }{
+	{"shpss_", "a client secret"},
+	{"shprt_", "a refresh token"},
+	{"shptka_", "a Theme Access password"},
+	{"atkn_", "an app automation token of the Shopify CLI"},
+	{"shpat_", "an access token"},
+	{"shpca_", "an access token"},
+	{"shppa_", "the password of a private app"},
+	{"shpua_", "an online access token, which ends with its user's session"},
+}
+
+func kindOf(s token.Secret) string {
+	for _, k := range kinds {
+		if s.HasPrefix(k.prefix) {
+			return k.what
+		}
+	}
+	return ""
+}
+
+func mistakenID(id string) error {
+	if kind := kindOf(token.NewSecret(id)); kind != "" {
+		return fmt.Errorf("SHOPIFY_CLIENT_ID holds %s: the client id is the other value, 32 characters without a prefix", kind)
+	}
+	return quoted("SHOPIFY_CLIENT_ID", id)
+}
+
+func mistakenSecret(name string, s token.Secret, id string) error {
+	switch kind := kindOf(s); {
+	case !s.Empty() && s.Reveal() == id:
+		return fmt.Errorf("%s holds the client id: the secret stands beside it in the Dev Dashboard and starts with shpss_", name)
+	case kind != "" && !s.HasPrefix("shpss_"):
+		return fmt.Errorf("%s holds %s: the client secret starts with shpss_", name, kind)
+	}
+	return quoted(name, s.Reveal())
+}
+
+func mistakenRefresh(s token.Secret) error {
+	if kind := kindOf(s); kind != "" && !s.HasPrefix("shprt_") {
+		return fmt.Errorf("SHOPIFY_REFRESH_TOKEN holds %s: a refresh token starts with shprt_", kind)
+	}
+	return quoted("SHOPIFY_REFRESH_TOKEN", s.Reveal())
+}
+
+func mistakenToken(t token.Secret, id string, secret token.Secret) error {
+	switch kind := kindOf(t); {
+	case t.Empty():
+		return nil
+	case t.HasPrefix("shpss_") || t.Equal(secret):
+		return errors.New("SHOPIFY_ACCESS_TOKEN holds a client secret, which no API accepts: put it into SHOPIFY_CLIENT_SECRET, with SHOPIFY_CLIENT_ID, and Evergate obtains the token")
+	case t.Reveal() == id:
+		return errors.New("SHOPIFY_ACCESS_TOKEN holds the client id: remove it and set SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET; Evergate obtains the token")
+	case kind != "" && !t.HasPrefix("shpat_") && !t.HasPrefix("shpca_") && !t.HasPrefix("shpua_") && !t.HasPrefix("shppa_"):
+		return fmt.Errorf("SHOPIFY_ACCESS_TOKEN holds %s, which the Admin API does not accept", kind)
+	}
+	return quoted("SHOPIFY_ACCESS_TOKEN", t.Reveal())
+}
+
+// quoted finds quotation marks that an env file or a YAML file left around a value.
+func quoted(name, value string) error {
+	if len(value) > 1 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0] {
+		return fmt.Errorf("%s has quotation marks around it, which are taken as part of the value: remove them", name)
+	}
+	return nil
+}

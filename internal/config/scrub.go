@@ -1,0 +1,30 @@
+package config
+
+import "regexp"
+
+// credential finds what is certainly a credential, wherever someone has put it by mistake:
+// Shopify's own, by their prefixes, and the user part of a URL.
+var credential = regexp.MustCompile(`(?i)\b(?:shp[a-z]{2,3}|atkn)_[0-9a-z_-]{4,}|//[^/@\s]+@`)
+
+// scrub takes credentials out of a text for people.
+func scrub(s string) string {
+	return credential.ReplaceAllStringFunc(s, func(found string) string {
+		if found[0] == '/' {
+			return "//[redacted]@"
+		}
+		return "[redacted]"
+	})
+}
+
+// hushed is an error that does not repeat a credential, whatever it was made from.
+type hushed struct{ err error }
+
+func (h hushed) Error() string { return scrub(h.err.Error()) }
+func (h hushed) Unwrap() error { return h.err }
+
+func hush(err error) error {
+	if err == nil {
+		return nil
+	}
+	return hushed{err}
+}

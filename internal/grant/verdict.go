@@ -1,0 +1,119 @@
+package grant
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"evergate/internal/token"
+)
+
+// What Shopify can refuse beside the client. Both come with token.ErrConfig: a person must
+// do something, and nothing that is stored is dead.
+var (
+	// ErrCode says that an authorization code is unknown, used or too old.
+	ErrCode = errors.New("the authorization code is not accepted")
+	// ErrSubjectToken says that the token that was to be exchanged is not accepted: a
+	// session token, or the permanent token of a migration.
+	ErrSubjectToken = errors.New("the token to be exchanged is not accepted")
+)
+
+// refusal is a failed answer as far as it could be read.
+type refusal struct {
+	said
+	status int
+	json   bool // it was JSON, not a page
+}
+
+// verdict is what a refusal asks for.
+type verdict struct {
+	remedy   string // one sentence for a person
+	decision error  // token.ErrTransient, token.ErrConfig or token.ErrReauthorize
+	subject  error  // ErrCode, ErrSubjectToken or nil
+	client   bool   // the client itself was refused: another secret of its may do
+}
+
+// reading is what a refusal means to one grant, in that grant's words. False leaves it to
+// what the refusal means to all of them.
+type reading func(token.Shop, refusal) (verdict, bool)
+
+// judge decides what a failure asks for and says it in one sentence for a person. The
+// order matters: a code is worth more than a status.
+func judge(shop token.Shop, r refusal, location string, own ...reading) verdict {
+	switch {
+	case isTransient(r.status):
+		return verdict{remedy: "Shopify is busy or erring; this passes by itself", decision: token.ErrTransient}
+	case r.status >= 300 && r.status < 400:
+		return config("%s", redirectRemedy(shop, location))
+	}
+	if strings.Contains(r.description, "Could not find Shopify API application") {
+		r.code = "application_cannot_be_found" // older wording of the same refusal
+	}
+	for _, read := range append(own, readCommon) {
+		if v, ok := read(shop, r); ok {
+			return v
+		}
+	}
+	return readStatus(shop, r.status)
+}
+
+// config is the verdict that asks for a change of the configuration.
+func config(format string, args ...any) verdict {
+	return verdict{remedy: fmt.Sprintf(format, args...), decision: token.ErrConfig}
+}
+
+// isTransient reports the statuses that mean "the same again, later": 520 to 530 are the
+// edge that gets no answer from its origin.
+func isTransient(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	}
+	return status >= 500 || status/100 == 2 // a success that is no 200 is no answer we know
+}
+
+// readCommon reads the codes that mean the same to every grant.
+func readCommon(shop token.Shop, r refusal) (verdict, bool) {
+	switch r.code {
+	case "application_cannot_be_found":
+		return config("no app has this client id: check SHOPIFY_CLIENT_ID (an app made a moment ago takes a little to be known)"), true
+	case "invalid_client":
+		v := config("the client id and the client secret do not belong together: check SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET")
+		v.client = isClientError(r.status)
+		return v, true
+	case "invalid_request":
+		return config("the client secret is wrong, or the app is not installed on %s: check SHOPIFY_CLIENT_SECRET, then the installation", shop), true
+	case "app_not_installed":
+		return config("the app is not installed on %s: install it, then authorise it there with `evergate login`", shop), true
+	case "unauthorized_client", "unsupported_grant_type":
+		return config("this app may not obtain tokens in this way: check SHOPIFY_CLIENT_ID and EVERGATE_GRANT"), true
+	}
+	return verdict{}, false
+}
+
+// isClientError reports the statuses of a refusal that names its reason.
+func isClientError(status int) bool {
+	return status == http.StatusBadRequest || status == http.StatusUnauthorized
+}
+
+// readStatus is what is left when no code says more.
+func readStatus(shop token.Shop, status int) verdict {
+	switch status {
+	case http.StatusPaymentRequired, http.StatusForbidden, http.StatusLocked:
+		return config("%s is frozen, locked or closed: someone with access to its admin must look; this recovers by itself", shop)
+	case http.StatusNotFound:
+		return config("there is no shop %s: check SHOPIFY_SHOP", shop)
+	case http.StatusUnauthorized:
+		return config("Shopify does not accept this client: check SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET")
+	}
+	return config("check SHOPIFY_CLIENT_ID, SHOPIFY_CLIENT_SECRET and that the app is installed on %s", shop)
+}
+
+func redirectRemedy(shop token.Shop, location string) string {
+	if u, err := url.Parse(location); err == nil && u.Host != "" && u.Host != shop.Domain() {
+		return fmt.Sprintf("%s has moved to %.100q: set SHOPIFY_SHOP to the shop's permanent myshopify.com name", shop, u.Host)
+	}
+	return fmt.Sprintf("%s redirects: set SHOPIFY_SHOP to the shop's permanent myshopify.com name", shop)
+}

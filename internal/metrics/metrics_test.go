@@ -1,0 +1,332 @@
+package metrics
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+)
+
+var update = flag.Bool("update", false, "write testdata/metrics.golden")
+
+// used is a registry in which every instrument has been used.
+func used(t *testing.T) *prometheus.Registry {
+	t.Helper()
+	reg := prometheus.NewPedanticRegistry()
+	m := New(reg, "1.2.3", "abcdef", "go1.26")
+	now := time.Unix(1_796_040_000, 0)
+	RegisterTokens(reg, func() []TokenState {
+		return []TokenState{{
+			Shop: "acme.myshopify.com", Present: true, Usable: true, Age: time.Hour, Issued: now, Expires: now.Add(time.Hour),
+			RefreshExpires: now.Add(90 * 24 * time.Hour), Reauthorize: true,
+		}}
+	})
+	m.RequestStarted()
+	m.UpstreamAnswered(RouteGraphQL, time.Millisecond)
+	m.Deprecated(RouteGraphQL)
+	m.RequestDone(RouteGraphQL, "POST", 200, time.Millisecond)
+	m.Denied("denied_path")
+	m.Replayed("401")
+	m.Refreshed("acme.myshopify.com", "client_credentials", "ok", time.Second)
+	m.ClockSkew(time.Second)
+	return reg
+}
+
+// series maps name{label="value",…} to its value; a histogram counts under its own name.
+func series(t *testing.T, reg prometheus.Gatherer) map[string]float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
+			}
+			all[f.GetName()+"{"+strings.Join(labels, ",")+"}"] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return all
+}
+
+// signatures are the lines of the golden file: name{labels} type.
+func signatures(t *testing.T, reg prometheus.Gatherer) []string {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, f := range families {
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, l.GetName())
+		}
+		lines = append(lines, fmt.Sprintf("%s{%s} %s", f.GetName(), strings.Join(labels, ","), strings.ToLower(f.GetType().String())))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func TestNamesAndLabelsAreAPI(t *testing.T) {
+	const golden = "testdata/metrics.golden"
+	got := strings.Join(signatures(t, used(t)), "\n") + "\n"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%s\nwant\n%s\nDashboards and alerts are built on these. If it is meant: go test ./internal/metrics -run API -update", got, want)
+	}
+}
+
+func TestMetricsFollowPrometheusConventions(t *testing.T) {
+	t.Parallel()
+	families, err := used(t).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "evergate_") || !strings.HasSuffix(f.GetHelp(), ".") {
+			t.Errorf("%s: %q: want the prefix evergate_ and a sentence", f.GetName(), f.GetHelp())
+		}
+	}
+}
+
+func TestEachEventIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	got := series(t, used(t))
+	for name, want := range map[string]float64{
+		`evergate_build_info{commit="abcdef",goversion="go1.26",version="1.2.3"}`:                    1,
+		`evergate_requests_total{code="200",method="POST",route="graphql"}`:                          1,
+		`evergate_request_duration_seconds{route="graphql"}`:                                         1,
+		`evergate_upstream_duration_seconds{route="graphql"}`:                                        1,
+		`evergate_requests_in_flight{}`:                                                              0,
+		`evergate_api_deprecated_total{route="graphql"}`:                                             1,
+		`evergate_denied_total{reason="denied_path"}`:                                                1,
+		`evergate_replays_total{reason="401"}`:                                                       1,
+		`evergate_refreshes_total{grant="client_credentials",result="ok",shop="acme.myshopify.com"}`: 1,
+		`evergate_refresh_duration_seconds{shop="acme.myshopify.com"}`:                               1,
+		`evergate_clock_skew_seconds{}`:                                                              1,
+		`evergate_token_age_seconds{shop="acme.myshopify.com"}`:                                      3600,
+		`evergate_token_issued_timestamp_seconds{shop="acme.myshopify.com"}`:                         1_796_040_000,
+		`evergate_token_expiry_timestamp_seconds{shop="acme.myshopify.com"}`:                         1_796_043_600,
+		`evergate_token_usable{shop="acme.myshopify.com"}`:                                           1,
+	} {
+		if v, ok := got[name]; !ok || v != want {
+			t.Errorf("%s: %v (there: %t), want %v", name, v, ok, want)
+		}
+	}
+}
+
+func TestTokenIsDescribedAsItIs(t *testing.T) {
+	t.Parallel()
+	const (
+		usable, age   = "evergate_token_usable", "evergate_token_age_seconds"
+		issued        = "evergate_token_issued_timestamp_seconds"
+		expiry        = "evergate_token_expiry_timestamp_seconds"
+		refreshExpiry = "evergate_refresh_token_expiry_timestamp_seconds"
+		reauthorize   = "evergate_reauthorization_required"
+	)
+	at := time.UnixMilli(1_796_040_000_250)
+	for _, tc := range []struct {
+		name  string
+		state TokenState
+		want  map[string]float64
+	}{
+		{"none", TokenState{}, map[string]float64{usable: 0, reauthorize: 0}},
+		{"permanent", TokenState{Present: true, Usable: true, Age: 90 * time.Second, Issued: at}, map[string]float64{usable: 1, reauthorize: 0, age: 90, issued: 1_796_040_000.25}},
+		{"expiring", TokenState{Present: true, Usable: true, Age: time.Minute, Issued: at, Expires: at.Add(time.Hour)}, map[string]float64{usable: 1, reauthorize: 0, age: 60, issued: 1_796_040_000.25, expiry: 1_796_043_600.25}},
+		{"expired", TokenState{Present: true, Age: 2 * time.Hour, Issued: at, Expires: at.Add(time.Hour)}, map[string]float64{usable: 0, reauthorize: 0, age: 7200, issued: 1_796_040_000.25, expiry: 1_796_043_600.25}},
+		{"dead_grant", TokenState{RefreshExpires: at, Reauthorize: true}, map[string]float64{usable: 0, reauthorize: 1, refreshExpiry: 1_796_040_000.25}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			reg := prometheus.NewPedanticRegistry()
+			tc.state.Shop = "acme.myshopify.com"
+			RegisterTokens(reg, func() []TokenState { return []TokenState{tc.state} })
+			got := series(t, reg)
+			for _, name := range []string{usable, age, issued, expiry, refreshExpiry, reauthorize} {
+				v, there := got[name+`{shop="acme.myshopify.com"}`]
+				if want, wanted := tc.want[name]; there != wanted || v != want {
+					t.Errorf("%s: %v (there: %t), want %v (there: %t)", name, v, there, want, wanted)
+				}
+			}
+		})
+	}
+}
+
+func TestTokensAreAskedForAtEachScrape(t *testing.T) {
+	t.Parallel()
+	reg, scrapes := prometheus.NewPedanticRegistry(), 0
+	RegisterTokens(reg, func() []TokenState {
+		scrapes++
+		return []TokenState{{Shop: "a", Usable: scrapes > 1}, {Shop: "b"}}
+	})
+	for n := range 3 {
+		got := series(t, reg)
+		b, there := got[`evergate_token_usable{shop="b"}`]
+		if a := got[`evergate_token_usable{shop="a"}`]; a != min(float64(n), 1) || b != 0 || !there {
+			t.Errorf("scrape %d: %v", n, got)
+		}
+	}
+}
+
+func TestRequestsInFlightRiseAndFall(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewPedanticRegistry()
+	m := New(reg, "", "", "")
+	m.RequestStarted()
+	m.RequestStarted()
+	m.RequestDone(RouteOther, "GET", 200, 0)
+	if v := series(t, reg)["evergate_requests_in_flight{}"]; v != 1 {
+		t.Errorf("%v, want 1", v)
+	}
+}
+
+func TestNoRequestCanGrowTheNumberOfSeries(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewPedanticRegistry()
+	m := New(reg, "", "", "")
+	rng := rand.New(rand.NewPCG(1, 2))
+	statuses := []int{200, 201, 204, 301, 304, 400, 401, 402, 403, 404, 406, 421, 422, 423, 429, 430, 499, 500, 502, 503, 504, 520, 530, 540, 783, -1, -200, 1000, 1 << 40}
+	random := func() string {
+		b := make([]byte, rng.IntN(12))
+		for i := range b {
+			b[i] = byte(rng.IntN(256))
+		}
+		return string(b)
+	}
+	for range 10_000 {
+		path := "/admin/api/" + random() + "/" + random() + ".json"
+		switch rng.IntN(4) {
+		case 0:
+			path = random()
+		case 1:
+			path = "/admin/api/2026-10/" + restResources[rng.IntN(len(restResources))] + "/" + random()
+		}
+		method := random()
+		if rng.IntN(2) == 0 {
+			method = methods[rng.IntN(len(methods))]
+		}
+		r := RouteOf(path)
+		m.RequestStarted()
+		m.UpstreamAnswered(r, time.Duration(rng.Int64()))
+		m.Deprecated(r)
+		m.RequestDone(r, method, statuses[rng.IntN(len(statuses))], time.Duration(rng.Int64()))
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		limit := len(routeNames)
+		if f.GetName() == "evergate_requests_total" {
+			limit *= len(methods) * (len(statuses) - 3) // the impossible ones share the code 0
+		}
+		if n := len(f.GetMetric()); n > limit {
+			t.Errorf("%s: %d series, more than %d", f.GetName(), n, limit)
+		}
+		for _, metric := range f.GetMetric() {
+			for _, l := range metric.GetLabel() {
+				ok := f.GetName() == "evergate_build_info"
+				switch l.GetName() {
+				case "route":
+					ok = slices.Contains(routeNames, l.GetValue())
+				case "method":
+					ok = slices.Contains(methods, l.GetValue())
+				case "code":
+					n, err := strconv.Atoi(l.GetValue())
+					ok = err == nil && n >= 0 && n < maxStatus
+				}
+				if !ok {
+					t.Errorf("%s: label %s=%q is on no list", f.GetName(), l.GetName(), l.GetValue())
+				}
+			}
+		}
+	}
+}
+
+func TestImpossibleStatusIsCountedAsZero(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewPedanticRegistry()
+	m := New(reg, "", "", "")
+	for _, status := range []int{-1, 1000, 999, 0} {
+		m.RequestDone(RouteOther, "BREW", status, 0)
+	}
+	got := series(t, reg)
+	if got[`evergate_requests_total{code="0",method="other",route="other"}`] != 3 || got[`evergate_requests_total{code="999",method="other",route="other"}`] != 1 {
+		t.Errorf("%v", got)
+	}
+}
+
+// Two goroutines that meet a series for the first time must not lose a count.
+func TestConcurrentFirstUseLosesNothing(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewPedanticRegistry()
+	m := New(reg, "", "", "")
+	const workers, each = 8, 200
+	var wg sync.WaitGroup
+	begin := make(chan struct{})
+	for range workers {
+		wg.Go(func() {
+			<-begin
+			for i := range each {
+				m.RequestStarted()
+				m.UpstreamAnswered(Route(i%len(routeNames)), time.Millisecond)
+				m.RequestDone(Route(i%len(routeNames)), methods[i%len(methods)], 200+i%100, time.Millisecond)
+			}
+		})
+	}
+	close(begin)
+	wg.Wait()
+	sums := map[string]float64{}
+	for name, v := range series(t, reg) {
+		family, _, _ := strings.Cut(name, "{")
+		sums[family] += v
+	}
+	for _, name := range []string{"evergate_requests_total", "evergate_request_duration_seconds", "evergate_upstream_duration_seconds"} {
+		if sums[name] != workers*each {
+			t.Errorf("%s: %v, want %d", name, sums[name], workers*each)
+		}
+	}
+}
+
+// Not parallel: an allocation of another test would count.
+func TestRequestPathAllocatesNothing(t *testing.T) {
+	m := New(prometheus.NewPedanticRegistry(), "", "", "")
+	r := RouteOf("/admin/api/2026-10/graphql.json")
+	for name, f := range map[string]func(){
+		"RequestStarted and RequestDone": func() { m.RequestStarted(); m.RequestDone(r, "POST", 200, time.Millisecond) },
+		"another method":                 func() { m.RequestDone(r, "BREW", 783, time.Millisecond) },
+		"UpstreamAnswered":               func() { m.UpstreamAnswered(r, time.Millisecond) },
+		"Deprecated":                     func() { m.Deprecated(r) },
+		"RouteOf":                        func() { _ = RouteOf("/admin/api/2026-10/products/632910392/images.json").String() },
+	} {
+		f() // the first use makes the series
+		if n := testing.AllocsPerRun(200, f); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}

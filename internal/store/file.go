@@ -1,0 +1,247 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"evergate/internal/token"
+)
+
+// settled is how old a file must be for its modification time to tell it from a later
+// one: file systems count in ticks of up to two seconds, and give a number of a removed
+// file to the next.
+const settled = 3 * time.Second
+
+// FileStore keeps a shop's record in a directory:
+//
+//	DOMAIN.json    the record; replaced by rename, never written in place
+//	DOMAIN.lock    locked while the record is read, compared and replaced
+//	DOMAIN.lease   locked while a grant is refreshed
+//	.DOMAIN.*.tmp  a record being written; only under the lock
+//
+// The locks are the kernel's: they end with the process that holds them, however it ends.
+// The files they are on are never removed, because a process could wait for, and get, the
+// lock on a removed one. Nothing is held between calls, so any number of processes can
+// share a directory, and a directory can be restored from a backup under our feet.
+type FileStore struct {
+	dir     string
+	codec   codec
+	syncDir func(dir string) error // replaced in tests
+
+	mu sync.Mutex
+	// seen is the file that was read last, once it had settled.
+	seen struct {
+		info   fs.FileInfo
+		handle token.Handle
+	}
+	// doubtful is the last write, if its rename could not be made durable.
+	doubtful struct{ old, next token.Handle }
+}
+
+// OpenDir opens the record of shop in dir. It makes the directory if it is missing, and
+// refuses one that others can enter or that belongs to somebody else.
+func OpenDir(dir string, shop token.Shop, keys Keys) (*FileStore, error) {
+	if err := keys.validate(); err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(dir) // so that errors say where, and a later chdir changes nothing
+	if err != nil {
+		return nil, fmt.Errorf("the store's directory: %w", err)
+	}
+	if err := makeDir(dir); err != nil {
+		return nil, fmt.Errorf("the store's directory cannot be made: %w: make it, or name another one in EVERGATE_STORE=file:DIR", err)
+	}
+	if err := checkDir(dir); err != nil {
+		return nil, err
+	}
+	s := &FileStore{dir: dir, codec: codec{shop: shop, keys: keys}, syncDir: syncDir}
+	if err := s.sweep(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// path returns the file of the shop with the given extension.
+func (s *FileStore) path(ext string) string {
+	return filepath.Join(s.dir, s.codec.shop.Domain()+ext)
+}
+
+// Load implements Store.
+func (s *FileStore) Load(ctx context.Context) (token.Record, token.Handle, error) {
+	// On Unix a reader takes no lock. It may see a record whose rename is not durable yet;
+	// that does no harm, because whoever goes on to refresh it writes a note first, into
+	// the same directory, and that makes both renames durable.
+	unlock, err := s.lockForReading(ctx)
+	if err != nil {
+		return token.Record{}, "", err
+	}
+	defer unlock()
+	content, err := s.read()
+	if err != nil {
+		return token.Record{}, "", err
+	}
+	if content == nil {
+		return token.Record{}, "", token.ErrNotFound
+	}
+	record, err := s.decode(content)
+	if err != nil {
+		return token.Record{}, "", err
+	}
+	return record, handleOf(content), nil
+}
+
+// Swap implements Store. Once it has begun to write, it no longer heeds ctx.
+func (s *FileStore) Swap(ctx context.Context, old token.Handle, next token.Record) (token.Handle, error) {
+	content, err := s.codec.encode(next)
+	if err != nil {
+		return "", err
+	}
+	unlock, err := s.lock(ctx, ".lock")
+	if err != nil {
+		return "", fmt.Errorf("the store cannot be locked for writing: %w", err)
+	}
+	defer unlock()
+	stored, err := s.read()
+	if err != nil {
+		return "", err
+	}
+	if stored != nil {
+		// Before the handles are compared: what cannot be read is never overwritten, and
+		// to be told to load it again would help nobody.
+		if _, err := s.decode(stored); err != nil {
+			return "", err
+		}
+	}
+	if current := handleOf(stored); current != old && !s.isDoubtful(old, current) {
+		return "", token.ErrConflict
+	}
+	if err := s.replace(old, content); err != nil {
+		return "", fmt.Errorf("the record cannot be written: %w: see that %s is writable and has space", err, s.dir)
+	}
+	return handleOf(content), nil
+}
+
+// replace makes content the record, durably, or leaves the one before.
+func (s *FileStore) replace(old token.Handle, content []byte) error {
+	temp, err := s.writeTemp(content)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(temp, s.path(".json")); err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	err = s.syncDir(s.dir)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubtful.old, s.doubtful.next = "", ""
+	if err != nil {
+		s.doubtful.old, s.doubtful.next = old, handleOf(content)
+	}
+	return err
+}
+
+// isDoubtful reports whether current is our own write from old, which took effect but was
+// reported as failed, because it may not have survived the machine. The writer tries
+// again from old: that is no conflict.
+func (s *FileStore) isDoubtful(old, current token.Handle) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.doubtful.next != "" && s.doubtful.old == old && s.doubtful.next == current
+}
+
+// Lease implements Store.
+func (s *FileStore) Lease(ctx context.Context) (release func(), err error) {
+	release, err = s.lock(ctx, ".lease")
+	if err != nil {
+		return nil, fmt.Errorf("the right to refresh %s: %w", s.codec.shop, err)
+	}
+	return release, nil
+}
+
+// Changed implements Store. Most calls cost one stat.
+func (s *FileStore) Changed(ctx context.Context, old token.Handle) (bool, error) {
+	if info, err := os.Lstat(s.path(".json")); err == nil {
+		if handle, ok := s.recall(info); ok {
+			return handle != old, nil
+		}
+	}
+	unlock, err := s.lockForReading(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	content, err := s.read()
+	if err != nil {
+		return false, err
+	}
+	return handleOf(content) != old, nil
+}
+
+func (s *FileStore) decode(content []byte) (token.Record, error) {
+	record, err := s.codec.decode(content)
+	if err != nil {
+		return token.Record{}, fmt.Errorf("%s: %w", s.path(".json"), err)
+	}
+	return record, nil
+}
+
+// read returns the content of the record's file, nil if there is none.
+func (s *FileStore) read() ([]byte, error) {
+	path := s.path(".json")
+	now := time.Now() // before the file is looked at: a later change is then a younger one
+	f, err := openRegular(path, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(s.dir); err != nil { // no directory is not the same as no record
+			return nil, fmt.Errorf("the store's directory is gone: %w: restore it and start again", err)
+		}
+		return nil, nil
+	}
+	if errors.Is(err, ErrUnreadable) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, readError(err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	info, err := f.Stat()
+	if err != nil {
+		return nil, readError(err)
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return nil, readError(err)
+	}
+	if len(content) > maxSize {
+		return nil, fmt.Errorf("%s: %w", path, errDamaged)
+	}
+	if now.Sub(info.ModTime()) > settled {
+		s.remember(info, handleOf(content))
+	}
+	return content, nil
+}
+
+func readError(err error) error {
+	return fmt.Errorf("the stored record cannot be read: %w: make it readable for the user that runs Evergate", err)
+}
+
+func (s *FileStore) remember(info fs.FileInfo, handle token.Handle) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen.info, s.seen.handle = info, handle
+}
+
+// recall returns the handle of a file that was read before and has not changed since.
+func (s *FileStore) recall(info fs.FileInfo) (token.Handle, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := s.seen.info
+	same := seen != nil && seen.Mode() == info.Mode() && seen.Size() == info.Size() && seen.ModTime().Equal(info.ModTime()) && os.SameFile(seen, info)
+	return s.seen.handle, same
+}

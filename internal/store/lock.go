@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"time"
+)
+
+// Pauses between attempts at a lock: short at first, because a write takes a millisecond
+// or two; longer then, because a refresh takes a second.
+const (
+	firstPause   = time.Millisecond
+	longestPause = 50 * time.Millisecond
+)
+
+// lock locks the file with the given extension, through a descriptor of its own: the
+// kernel's locks belong to the open file, so two holders in one process exclude each
+// other like two processes.
+//
+// It polls. A blocking flock cannot be called off: when ctx ended, it would go on to hold
+// a thread, and then the lock, for nobody.
+func (s *FileStore) lock(ctx context.Context, ext string) (unlock func(), err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	f, err := openRegular(s.path(ext), os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		return nil, err
+	}
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		unlock, ok, err := tryLock(f)
+		if err != nil {
+			return nil, lockError(f, err)
+		}
+		if ok {
+			return unlock, nil
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause)) //nolint:gosec // G404: jitter, not a secret
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			_ = f.Close() // it has no lock and no content
+			return nil, fmt.Errorf("%s is held by another: %w", f.Name(), context.Cause(ctx))
+		}
+	}
+}
+
+// lockForReading locks only where a file that is being read cannot be replaced.
+func (s *FileStore) lockForReading(ctx context.Context) (unlock func(), err error) {
+	if !readersLock {
+		return func() {}, nil
+	}
+	unlock, err = s.lock(ctx, ".lock")
+	if err != nil {
+		return nil, fmt.Errorf("the store cannot be locked for reading: %w", err)
+	}
+	return unlock, nil
+}
+
+// lockError closes f and explains.
+func lockError(f *os.File, err error) error {
+	_ = f.Close() // it has no lock and no content
+	return fmt.Errorf("%s cannot be locked: %w: keep the store on a file system with locks", f.Name(), err)
+}

@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"evergate/internal/token"
+)
+
+// MemoryStore keeps a record for as long as the process lives. It keeps it encoded, like
+// every other store, so that nobody shares memory with what is stored and a test that
+// passes here does not owe it to a pointer or a monotonic clock reading.
+type MemoryStore struct {
+	codec codec
+	lease chan struct{}
+
+	mu      sync.Mutex
+	content []byte // nil while nothing is stored
+}
+
+// Memory returns an empty store.
+func Memory(shop token.Shop) *MemoryStore {
+	return &MemoryStore{codec: codec{shop: shop}, lease: make(chan struct{}, 1)}
+}
+
+// Load implements Store.
+func (s *MemoryStore) Load(context.Context) (token.Record, token.Handle, error) {
+	content := s.read()
+	if content == nil {
+		return token.Record{}, "", token.ErrNotFound
+	}
+	record, err := s.codec.decode(content)
+	if err != nil {
+		return token.Record{}, "", err
+	}
+	return record, handleOf(content), nil
+}
+
+// Swap implements Store, but for the durability.
+func (s *MemoryStore) Swap(ctx context.Context, old token.Handle, next token.Record) (token.Handle, error) {
+	content, err := s.codec.encode(next)
+	if err != nil {
+		return "", err
+	}
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if handleOf(s.content) != old {
+		return "", token.ErrConflict
+	}
+	s.content = content
+	return handleOf(content), nil
+}
+
+// Lease implements Store.
+func (s *MemoryStore) Lease(ctx context.Context) (release func(), err error) {
+	if ctx.Err() == nil {
+		select {
+		case s.lease <- struct{}{}:
+			return sync.OnceFunc(func() { <-s.lease }), nil
+		case <-ctx.Done():
+		}
+	}
+	return nil, fmt.Errorf("the right to refresh %s is held elsewhere: %w", s.codec.shop, context.Cause(ctx))
+}
+
+// Changed implements Store.
+func (s *MemoryStore) Changed(_ context.Context, old token.Handle) (bool, error) {
+	return handleOf(s.read()) != old, nil
+}
+
+func (s *MemoryStore) read() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.content
+}

@@ -1,0 +1,65 @@
+//go:build !windows
+
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// noFollow has an open fail on a symlink that was put there after it was checked.
+const noFollow = syscall.O_NOFOLLOW
+
+// readersLock: a file that is open can be renamed over.
+const readersLock = false
+
+// tryLock locks f if nobody else has; unlock closes it. Go opens files close-on-exec, so a
+// command that we start does not inherit the lock.
+func tryLock(f *os.File) (unlock func(), ok bool, err error) {
+	for {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return sync.OnceFunc(func() {
+		// Unlocked first: a process that is being forked has a copy of the descriptor for a
+		// moment, and closing ours alone would not end the lock. Closing cannot fail to end it.
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		_ = f.Close()
+	}), true, nil
+}
+
+// foreignOwner returns the owner if it is not us.
+func foreignOwner(info fs.FileInfo) (user uint32, foreign bool) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(stat.Uid) == os.Geteuid() {
+		return 0, false
+	}
+	return stat.Uid, true
+}
+
+// loose reports whether the group or others can do anything.
+func loose(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }
+
+// syncDir makes renames in dir durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		err = nil // a file system without such a thing; there is no other way to ask
+	}
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+	"unsafe"
+)
+
+// noFollow: there is no such flag; the check before the open has to do.
+const noFollow = 0
+
+// readersLock: a file that is open for reading cannot be renamed over.
+const readersLock = true
+
+var lockFileEx = syscall.NewLazyDLL("kernel32.dll").NewProc("LockFileEx")
+
+const (
+	lockExclusive       = 2
+	lockFailImmediately = 1
+	errorLockViolation  = syscall.Errno(33)
+	errorIOPending      = syscall.Errno(997)
+)
+
+// tryLock locks f if nobody else has; unlock closes it. The lock ends with the handle, and
+// handles are not inherited.
+func tryLock(f *os.File) (unlock func(), ok bool, err error) {
+	var whole syscall.Overlapped // from offset 0
+	r, _, err := lockFileEx.Call(f.Fd(), lockExclusive|lockFailImmediately, 0, 0xffffffff, 0xffffffff, uintptr(unsafe.Pointer(&whole)))
+	if r != 0 {
+		return sync.OnceFunc(func() { _ = f.Close() }), true, nil
+	}
+	if errors.Is(err, errorLockViolation) || errors.Is(err, errorIOPending) {
+		return nil, false, nil
+	}
+	return nil, false, err
+}
+
+// foreignOwner: a directory in %LocalAppData% is private by its inherited access list,
+// which Go cannot read without another dependency.
+func foreignOwner(fs.FileInfo) (user uint32, foreign bool) { return 0, false }
+
+// loose: the mode that Go reports here says nothing about other users.
+func loose(fs.FileInfo) bool { return false }
+
+// syncDir: NTFS journals renames, and a directory cannot be flushed.
+func syncDir(string) error { return nil }

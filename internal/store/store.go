@@ -1,0 +1,121 @@
+// Package store is where a grant rests between refreshes and between processes: one
+// record per shop, in memory or in a file.
+//
+// Invariants:
+//
+//   - A record is replaced as a whole and only by compare-and-swap: of any number of
+//     writers that start from one state, one wins. A reader sees the record before or
+//     the record after, never a mixture.
+//   - When Swap returns nil, the record survives the death of the process and of the
+//     machine (but for memory). When it fails, the record before is intact.
+//   - What cannot be read is never overwritten: a damaged record, one of a newer
+//     Evergate, one that is encrypted with a key we do not have.
+//   - A handle never comes back: equal records that were stored at different times have
+//     different handles.
+//   - No error contains a secret or a piece of what is stored.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"evergate/internal/token"
+)
+
+// ErrUnreadable says that something is stored that cannot be used: it is damaged, of a
+// newer version, or encrypted with another key. It is left as it is, and a person must act.
+var ErrUnreadable = errors.New("the stored record cannot be used")
+
+// Store is what Open returns. All methods are safe for concurrent use.
+type Store interface {
+	// Load returns the stored record and its handle; token.ErrNotFound when there is none.
+	Load(ctx context.Context) (token.Record, token.Handle, error)
+	// Swap replaces what old names; an empty old stands for nothing being stored.
+	// token.ErrConflict says that something else is. When it returns nil, next is durable.
+	Swap(ctx context.Context, old token.Handle, next token.Record) (token.Handle, error)
+	// Lease keeps every other holder from refreshing the same grant until release is
+	// called, which can be done twice. It waits no longer than ctx.
+	Lease(ctx context.Context) (release func(), err error)
+	// Changed reports whether something else than old may be stored. It may be wrong
+	// when it says yes, never when it says no.
+	Changed(ctx context.Context, old token.Handle) (bool, error)
+}
+
+// Open opens what a value of EVERGATE_STORE names: "memory:", "file:DIR", or "file:" for
+// DefaultDir. The value is not repeated in errors, because that of a database may hold a password.
+func Open(spec string, shop token.Shop, keys Keys, getenv func(string) string) (Store, error) {
+	scheme, rest, ok := strings.Cut(spec, ":")
+	switch {
+	case !ok:
+		return nil, errors.New("EVERGATE_STORE has no scheme: give memory: or file:DIR, for example file:/var/lib/evergate")
+	case scheme == "memory" && rest == "":
+		return Memory(shop), nil
+	case scheme == "memory":
+		return nil, errors.New("EVERGATE_STORE: memory: takes nothing after the colon")
+	case scheme == "file":
+		dir, err := fileDir(rest, getenv)
+		if err != nil {
+			return nil, err
+		}
+		return openFile(dir, shop, keys) // not OpenDir: a nil *FileStore must not become a Store
+	case scheme == "redis" || scheme == "rediss" || scheme == "kubernetes":
+		return nil, fmt.Errorf("EVERGATE_STORE: %s: is not supported by this version: give memory: or file:DIR", scheme)
+	}
+	return nil, errors.New("EVERGATE_STORE has an unknown scheme: give memory: or file:DIR, for example file:/var/lib/evergate")
+}
+
+func openFile(dir string, shop token.Shop, keys Keys) (Store, error) {
+	s, err := OpenDir(dir, shop, keys)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// fileDir is the directory that file:rest names.
+func fileDir(rest string, getenv func(string) string) (string, error) {
+	if rest == "" {
+		return DefaultDir(getenv)
+	}
+	if path, ok := strings.CutPrefix(rest, "//"); ok {
+		if !strings.HasPrefix(path, "/") {
+			return "", errors.New("EVERGATE_STORE: file:// needs an absolute path, for example file:///var/lib/evergate")
+		}
+		rest = path
+	}
+	if rest == "~" || strings.HasPrefix(rest, "~/") {
+		return "", errors.New("EVERGATE_STORE: a ~ after file: is not expanded: write the directory in full")
+	}
+	return rest, nil
+}
+
+// DefaultDir is where a file store lies when nobody says where: the directory systemd
+// made for the service, else the user's directory for state.
+func DefaultDir(getenv func(string) string) (string, error) {
+	return defaultDir(runtime.GOOS, getenv)
+}
+
+func defaultDir(goos string, getenv func(string) string) (string, error) {
+	if goos == "windows" {
+		if dir := getenv("LocalAppData"); dir != "" {
+			return filepath.Join(dir, "evergate"), nil
+		}
+		return "", errors.New("there is no directory to keep the grant in, because %LocalAppData% is not set: set EVERGATE_STORE=file:DIR")
+	}
+	// systemd gives one path for each name in StateDirectory=, joined by colons.
+	if dir, _, _ := strings.Cut(getenv("STATE_DIRECTORY"), ":"); dir != "" {
+		return dir, nil
+	}
+	// The XDG specification has relative paths ignored.
+	if dir := getenv("XDG_STATE_HOME"); strings.HasPrefix(dir, "/") {
+		return filepath.Join(dir, "evergate"), nil
+	}
+	if dir := getenv("HOME"); strings.HasPrefix(dir, "/") {
+		return filepath.Join(dir, ".local", "state", "evergate"), nil
+	}
+	return "", errors.New("there is no directory to keep the grant in, because none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set: set EVERGATE_STORE=file:DIR")
+}
