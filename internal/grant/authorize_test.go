@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -289,66 +288,9 @@ func TestNothingToCompareWithAcceptsNothing(t *testing.T) {
 	}
 	want = callbackWant(t)
 	want.Shop = token.Shop{}
-	if _, err := VerifyCallback(goodCallback().signed("shpss_new", false), want); !errors.Is(err, ErrShop) {
-		t.Errorf("without a shop: %v", err)
-	}
-}
-
-func FuzzCallback(f *testing.F) {
-	for _, p := range []params{
-		goodCallback(), goodCallback().with("error", "access_denied"), goodCallback().without("state"), goodCallback().with("shop", "other.myshopify.com"),
-		goodCallback().with("a%=b&c", "%26;+ é"), goodCallback().with("timestamp", "1"),
-	} {
-		for _, encoded := range []bool{false, true} {
-			f.Add(p.signed("shpss_old", encoded), false, encoded)
-			f.Add(p.query(), true, encoded)
+	for _, p := range []params{goodCallback(), goodCallback().without("shop")} {
+		if _, err := VerifyCallback(p.signed("shpss_new", false), want); !errors.Is(err, ErrShop) {
+			t.Errorf("without a shop: %v", err)
 		}
 	}
-	f.Add("&&=&code&code", true, false)
-	shop := regexp.MustCompile(`(?i)\A[a-z0-9][a-z0-9-]*\.myshopify\.com\z`)
-	f.Fuzz(func(t *testing.T, query string, sign, encoded bool) {
-		want := callbackWant(t)
-		// The oracle's own parser: Go's, told that a semicolon separates nothing.
-		values, parseErr := url.ParseQuery(strings.ReplaceAll(query, ";", "%3B"))
-		if sign && parseErr == nil && !values.Has("hmac") {
-			var p params
-			for k := range values {
-				p = append(p, [2]string{k, values.Get(k)})
-			}
-			query += "&hmac=" + signature(p, "shpss_new", encoded)
-			values, parseErr = url.ParseQuery(strings.ReplaceAll(query, ";", "%3B"))
-		}
-		var p params
-		once := parseErr == nil
-		for k, v := range values {
-			once = once && len(v) == 1
-			p = append(p, [2]string{k, v[0]})
-		}
-		isSigned := false
-		for _, secret := range []string{"shpss_new", "shpss_old"} {
-			for _, encoded := range []bool{false, true} {
-				isSigned = isSigned || once && values.Get("hmac") == signature(p, secret, encoded)
-			}
-		}
-		code, err := VerifyCallback(query, want)
-		if err == nil {
-			if !isSigned || values.Get("state") != want.State || !shop.MatchString(values.Get("shop")) || values.Has("error") || code.Reveal() != values.Get("code") || code.Empty() {
-				t.Fatalf("accepted: %q", query)
-			}
-			return
-		}
-		if !code.Empty() {
-			t.Fatalf("%v together with a code", err)
-		}
-		if slices.Contains([]error{ErrMalformed, ErrHMAC, ErrState, ErrStale, ErrDeclined}, err) {
-			return // a constant, which holds nothing of the query
-		}
-		if !errors.Is(err, ErrShop) || !isSigned {
-			t.Fatalf("%v", err)
-		}
-		name := strings.ToLower(values.Get("shop"))
-		if !shop.MatchString(name) && err.Error() != ErrShop.Error()+": it names none" || len(err.Error()) > 300+len(name) {
-			t.Fatalf("%q says too much of %q", err, query)
-		}
-	})
 }

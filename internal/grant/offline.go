@@ -123,6 +123,8 @@ func namesDeadRefreshToken(sentence string) bool {
 	return false
 }
 
+// readCode takes a page without a sentence for one of two things: only to client credentials
+// is it known to mean a wrong secret, and what is wrong with a code has been seen as a page, too.
 func readCode(_ token.Shop, r refusal) (verdict, bool) {
 	isPage := !r.json && !strings.Contains(r.description, "authorization code")
 	switch {

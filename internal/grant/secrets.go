@@ -50,9 +50,7 @@ func (e *Endpoint) post(ctx context.Context, params url.Values, own reading) (an
 			}
 			return a, err
 		}
-		if refused == nil {
-			refused = err
-		}
+		refused = err
 	}
 	if unread != nil {
 		return answer{}, fmt.Errorf("%w; the previous secret could not be tried: %w", refused, unread)

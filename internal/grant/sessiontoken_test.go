@@ -61,7 +61,7 @@ func TestSessionTokenNamesItsShopUnderEitherSecret(t *testing.T) {
 		for _, header := range []string{jwtHeader, `{"typ":"JWT","alg":"HS256"}`, ` { "alg" : "HS256" } `, `{"alg":"HS256","kid":"1"}`} {
 			for _, payload := range []string{
 				claims("iss", `"https://acme.myshopify.com/admin"`), claims("iss", `"https://acme.myshopify.com"`), claims("nbf", ""), claims("sub", ""),
-				claims("exp", "1795305600.5"), claims("exp", "1.7953056e9"), claims("exp", fmt.Sprint(sessionTime-9)), claims("nbf", fmt.Sprint(sessionTime+10)),
+				claims("exp", "1795305600.5"), claims("exp", "1795305590.5"), claims("exp", "1.7953056e9"), claims("exp", fmt.Sprint(sessionTime-9)), claims("nbf", fmt.Sprint(sessionTime+10)),
 				claims("more", `{"a":1,"a":2}`),
 			} {
 				if shop, err := verify(signJWT(header, payload, secret)); err != nil || shop.Domain() != "acme.myshopify.com" {
@@ -117,9 +117,12 @@ func TestSessionTokenThatIsNotRightIsRefused(t *testing.T) {
 		{"two_algorithms", signJWT(`{"alg":"HS256","alg":"none"}`, good, key), errNotJWT},
 
 		{"header_no_object", signJWT(`["HS256"]`, good, key), errNotJWT},
+		{"header_list_of_pairs", signJWT(`["alg","HS256"]`, good, key), errNotJWT},
 		{"header_no_json", signJWT(leaked, good, key), errNotJWT},
 		{"claims_no_object", signJWT(jwtHeader, `"`+leaked+`"`, key), errNotJWT},
 		{"claims_cut", signJWT(jwtHeader, good[:len(good)-1], key), errNotJWT},
+		{"claims_named_by_a_number", signJWT(jwtHeader, "{1:2}", key), errNotJWT},
+		{"claims_named_by_a_list", signJWT(jwtHeader, `{["aud"]:2}`, key), errNotJWT},
 		{"claims_and_more", signJWT(jwtHeader, good+"{}", key), errNotJWT},
 		{"claims_twice", signJWT(jwtHeader, strings.Replace(good, "{", `{"aud":"`+leaked+`",`, 1), key), errNotJWT},
 		{"claims_twice_in_other_letters", signJWT(jwtHeader, strings.Replace(good, "{", `{"\u0061ud":"x",`, 1), key), errNotJWT},
@@ -135,6 +138,7 @@ func TestSessionTokenThatIsNotRightIsRefused(t *testing.T) {
 		{"no_destination", signJWT(jwtHeader, claims("dest", ""), key), errDestination},
 		{"destination_http", signJWT(jwtHeader, claims("dest", `"http://acme.myshopify.com"`), key), errDestination},
 		{"destination_bare", signJWT(jwtHeader, claims("dest", `"acme.myshopify.com"`), key), errDestination},
+		{"both_bare", signJWT(jwtHeader, strings.ReplaceAll(good, "https://", ""), key), errDestination},
 		{"destination_short", signJWT(jwtHeader, claims("dest", `"https://acme"`), key), errDestination},
 		{"destination_with_path", signJWT(jwtHeader, claims("dest", `"https://acme.myshopify.com/admin"`), key), errDestination},
 		{"destination_elsewhere", signJWT(jwtHeader, claims("dest", `"https://acme.myshopify.com.evil.test"`), key), errDestination},
@@ -147,6 +151,7 @@ func TestSessionTokenThatIsNotRightIsRefused(t *testing.T) {
 		{"expired", signJWT(jwtHeader, claims("exp", fmt.Sprint(sessionTime-10)), key), errTooOld},
 		{"end_as_text", signJWT(jwtHeader, claims("exp", `"1795305650"`), key), errTooOld},
 		{"end_null", signJWT(jwtHeader, claims("exp", "null"), key), errTooOld},
+		{"end_in_milliseconds", signJWT(jwtHeader, claims("exp", "1795305650000"), key), errTooOld},
 		{"end_never", signJWT(jwtHeader, claims("exp", "1e300"), key), errTooOld},
 		{"not_yet", signJWT(jwtHeader, claims("nbf", fmt.Sprint(sessionTime+11)), key), errTooNew},
 		{"begin_as_text", signJWT(jwtHeader, claims("nbf", `"0"`), key), errTooNew},
