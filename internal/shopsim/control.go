@@ -42,6 +42,11 @@ func (s *Sim) Control() http.Handler {
 	handle(mux, "POST /_sim/tokens/expire", func(struct{}) (any, error) {
 		return map[string]int{"ended": s.ExpireTokens()}, nil
 	})
+	mux.HandleFunc("GET /_sim/chains", s.controlChains)
+	handle(mux, "POST /_sim/chains/end", s.endChain)
+	handle(mux, "POST /_sim/codes", s.issueCode)
+	handle(mux, "POST /_sim/pairs", s.issuePair)
+	handle(mux, "POST /_sim/session", s.issueSession)
 	return refuseBrowsers(mux)
 }
 
@@ -156,7 +161,9 @@ func (s *Sim) controlState(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	writeControl(w, http.StatusOK, map[string]any{
 		"requests": stats.Requests, "token_posts": stats.TokenPosts, "tokens_minted": stats.TokensMinted,
-		"tokens_alive": stats.TokensAlive, "routes": stats.Routes, "shops": shops, "tokens": tokens,
+		"tokens_alive": stats.TokensAlive, "grants": stats.Grants, "refreshes": stats.Refreshes, "retries": stats.Retries,
+		"dead_refreshes": stats.DeadRefreshes, "chains_lost": stats.ChainsLost,
+		"routes": stats.Routes, "shops": shops, "tokens": tokens,
 	})
 }
 
@@ -219,7 +226,7 @@ func (e Entry) view(reveal bool) map[string]any {
 	view := map[string]any{
 		"seq": e.Seq, "time": e.Time, "proto": e.Proto, "host": e.Host, "shop": e.Shop, "method": e.Method,
 		"path": e.Path, "raw_query": e.RawQuery, "header": header, "body_size": e.BodySize, "body_sha256": e.BodySHA256,
-		"token": masked(e.Token, reveal), "route": e.Route, "fault": e.Fault, "status": e.Status,
+		"token": masked(e.Token, reveal), "route": e.Route, "grant": e.Grant, "fault": e.Fault, "status": e.Status,
 	}
 	if reveal {
 		view["body"] = string(e.Body)

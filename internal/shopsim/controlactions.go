@@ -8,62 +8,12 @@ import (
 	"time"
 )
 
-// settingsWire is Settings in the control API.
-type settingsWire struct {
-	TokenLife      seconds   `json:"token_life"`
-	Repeat         Repeat    `json:"repeat"`
-	SameWhile      seconds   `json:"same_while"`
-	WrongSecret    ErrorForm `json:"wrong_secret"`
-	NotPermitted   ErrorForm `json:"not_permitted"`
-	RESTSize       int       `json:"rest_size"`
-	RESTLeak       float64   `json:"rest_leak"`
-	RESTRetryAfter string    `json:"rest_retry_after"`
-	GraphQLSize    float64   `json:"graphql_size"`
-	GraphQLRestore float64   `json:"graphql_restore"`
-	MaxQueryCost   int       `json:"max_query_cost"`
-	SetCookie      bool      `json:"set_cookie"`
-	Gzip           bool      `json:"gzip"`
-	ClockSkew      seconds   `json:"clock_skew"`
-}
-
-func wireSettings(c Settings) settingsWire {
-	return settingsWire{seconds(c.TokenLife), c.Repeat, seconds(c.SameWhile), c.WrongSecret, c.NotPermitted,
-		c.RESTSize, c.RESTLeak, c.RESTRetryAfter, c.GraphQLSize, c.GraphQLRestore, c.MaxQueryCost,
-		c.SetCookie, c.Gzip, seconds(c.ClockSkew)}
-}
-
-func (w settingsWire) settings() Settings {
-	return Settings{time.Duration(w.TokenLife), w.Repeat, time.Duration(w.SameWhile), w.WrongSecret, w.NotPermitted,
-		w.RESTSize, w.RESTLeak, w.RESTRetryAfter, w.GraphQLSize, w.GraphQLRestore, w.MaxQueryCost,
-		w.SetCookie, w.Gzip, time.Duration(w.ClockSkew)}
-}
-
-func (s *Sim) controlSettings(w http.ResponseWriter, _ *http.Request) {
-	writeControl(w, http.StatusOK, wireSettings(s.Settings()))
-}
-
-// changeSettings changes the members that are given and answers with all.
-func (s *Sim) changeSettings(given json.RawMessage) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	next := wireSettings(s.state.settings)
-	if len(given) > 0 {
-		if err := decodeStrict(given, &next); err != nil {
-			return nil, err
-		}
-	}
-	if err := next.settings().Validate(); err != nil {
-		return nil, err
-	}
-	s.state.settings = next.settings().withDefaults()
-	return wireSettings(s.state.settings), nil
-}
-
 // faultWire is Fault in the control API. ExpiresIn may be written as the JSON
 // value itself; "omit" means that the member is to be missing.
 type faultWire struct {
 	Kind           Kind            `json:"kind"`
 	Endpoint       Endpoint        `json:"endpoint,omitempty"`
+	Grant          Grant           `json:"grant,omitempty"`
 	Method         string          `json:"method,omitempty"`
 	Shop           string          `json:"shop,omitempty"`
 	Count          int             `json:"count,omitempty"`
@@ -84,7 +34,7 @@ type faultWire struct {
 }
 
 func wireFault(f Fault) faultWire {
-	return faultWire{f.Kind, f.Endpoint, f.Method, f.Shop, f.Count, f.Skip, f.Probability, f.AfterCommit,
+	return faultWire{f.Kind, f.Endpoint, f.Grant, f.Method, f.Shop, f.Count, f.Skip, f.Probability, f.AfterCommit,
 		seconds(f.Delay), f.Status, f.Body, f.ContentType, f.RetryAfter, seconds(f.RetryAfterDate), f.Location,
 		f.Chunks, seconds(f.Pause), f.ContentLength, json.RawMessage(f.ExpiresIn)}
 }
@@ -93,7 +43,7 @@ func (w faultWire) fault() Fault {
 	if bytes.Equal(w.ExpiresIn, []byte(`"omit"`)) {
 		w.ExpiresIn = nil
 	}
-	return Fault{w.Kind, w.Endpoint, w.Method, w.Shop, w.Count, w.Skip, w.Probability, w.AfterCommit,
+	return Fault{w.Kind, w.Endpoint, w.Grant, w.Method, w.Shop, w.Count, w.Skip, w.Probability, w.AfterCommit,
 		time.Duration(w.Delay), w.Status, w.Body, w.ContentType, w.RetryAfter, time.Duration(w.RetryAfterDate), w.Location,
 		w.Chunks, time.Duration(w.Pause), w.ContentLength, string(w.ExpiresIn)}
 }

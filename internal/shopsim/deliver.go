@@ -53,7 +53,7 @@ func (f Fault) trickle(w http.ResponseWriter, r *http.Request, body []byte) {
 		}
 		n := min(size, len(body))
 		if _, err := w.Write(body[:n]); err != nil {
-			return
+			panic(http.ErrAbortHandler)
 		}
 		flush(w)
 		body = body[n:]

@@ -1,6 +1,7 @@
 // Package shopsim is a simulator of the parts of Shopify that an Admin API
-// client meets: the token endpoint, the REST and GraphQL Admin API, their rate
-// limits, their error bodies, and the ways in which all of it breaks.
+// client meets: the token endpoint with all its grants, the authorize page, the
+// REST and GraphQL Admin API, their rate limits, their error bodies, and the
+// ways in which all of it breaks.
 //
 // It exists to be tested against, by Evergate and by anybody else's Shopify
 // code. docs/simulator.md is the manual.
@@ -13,6 +14,9 @@
 //   - One mutex guards all state and is held for computation only, never over
 //     input, output or a wait. Every answer is computed in full before its
 //     first byte is sent, so a fault can lose an answer whose effect stays.
+//   - Which refresh tokens are honoured is decided in one place,
+//     refreshToken.honoured; what announces it (Generations, ChainAlive,
+//     ChainHeld) and what acts on it cannot disagree.
 //   - Counters and journal are up to date before the first byte of an answer
 //     goes out: a test may read them as soon as it has the response.
 //   - Nothing runs in the background except servers that were started, until

@@ -23,11 +23,27 @@ func TestManualNamesEverySwitch(t *testing.T) {
 	for _, k := range []Kind{FaultStatus, FaultDrop, FaultDelay, FaultSlowBody, FaultTruncate, FaultCut, FaultEmpty, FaultHTML, FaultRedirect, FaultExpiresIn} {
 		names = append(names, string(k))
 	}
-	for _, c := range []Condition{Unauthorized, PaymentRequired, Frozen, Unavailable, NonExpiringRefused, CustomerDataRefused, Locked} {
+	for _, c := range []Condition{Unauthorized, PaymentRequired, Frozen, Unavailable, NonExpiringRefused, NonExpiringEnded, CustomerDataRefused, Locked} {
 		names = append(names, string(c))
 	}
-	for field := range reflect.TypeFor[Options]().Fields() {
-		names = append(names, field.Name)
+	for _, g := range []Grant{GrantClientCredentials, GrantCode, GrantRefresh, GrantExchange, GrantMigration} {
+		names = append(names, string(g))
+	}
+	for _, choices := range [][]string{
+		{string(RotationCurrent), string(RotationWindow60m), string(RotationStrict), string(RetryNewPair), string(RetrySamePair)},
+		{string(DeadPlain), string(DeadFullStop), string(DeadLong), string(DeadInvalidGrant), string(SignedDecoded), string(SignedEncoded)},
+	} {
+		names = append(names, choices...)
+	}
+	for _, options := range []reflect.Type{reflect.TypeFor[Options](), reflect.TypeFor[Shop](), reflect.TypeFor[App](), reflect.TypeFor[Settings](), reflect.TypeFor[Fault]()} {
+		for field := range options.Fields() {
+			names = append(names, field.Name)
+		}
+	}
+	for method := range reflect.TypeFor[*Sim]().Methods() {
+		if !strings.Contains(string(manual), "`"+method.Name+"(") && !strings.Contains(string(manual), "`"+method.Name+"`") {
+			t.Errorf("the manual does not name the method %s", method.Name)
+		}
 	}
 	for _, name := range names {
 		if !strings.Contains(string(manual), "`"+name+"`") {

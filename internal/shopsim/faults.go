@@ -46,8 +46,10 @@ type Fault struct {
 	// Kind is what goes wrong. Required.
 	Kind Kind
 
-	// Endpoint, Method and Shop limit which requests are hit. Default: all.
+	// Endpoint, Grant, Method and Shop limit which requests are hit; Grant to
+	// token requests that ask for it. Default: all.
 	Endpoint Endpoint
+	Grant    Grant
 	Method   string
 	Shop     string
 
@@ -118,6 +120,8 @@ func (f Fault) Validate() error {
 		"delay, slow_body, truncate, cut, empty, html, redirect or expires_in", f.Kind)
 	bad(!slices.Contains([]Endpoint{AnyEndpoint, TokenEndpoint, API, REST, GraphQL}, f.Endpoint),
 		"endpoint %q does not exist: want token, api, rest, graphql or nothing", f.Endpoint)
+	bad(f.Grant != "" && f.Endpoint != AnyEndpoint && f.Endpoint != TokenEndpoint,
+		"a fault with a grant can only strike the token endpoint")
 	bad(f.Kind == FaultStatus && (f.Status < 200 || f.Status > 999), "status %d: want 200 to 999", f.Status)
 	bad(f.Kind == FaultRedirect && f.Status != 0 && f.Status/100 != 3, "status %d: a redirect wants 3xx", f.Status)
 	bad(f.Kind == FaultDelay && f.Delay == 0, "a delay fault needs a delay")
@@ -127,7 +131,8 @@ func (f Fault) Validate() error {
 	bad(f.Kind == FaultExpiresIn && f.Endpoint != AnyEndpoint && f.Endpoint != TokenEndpoint,
 		"an expires_in fault can only strike the token endpoint")
 	bad(f.ExpiresIn != "" && !json.Valid([]byte(f.ExpiresIn)), "expires_in %q is not JSON", f.ExpiresIn)
-	return errors.Join(append(errs, headerSafe("retry_after", f.RetryAfter), headerSafe("location", f.Location),
+	return errors.Join(append(errs, oneOf("grant", f.Grant, GrantClientCredentials, GrantCode, GrantRefresh,
+		GrantExchange, GrantMigration), headerSafe("retry_after", f.RetryAfter), headerSafe("location", f.Location),
 		headerSafe("content_type", f.ContentType))...)
 }
 
@@ -193,6 +198,9 @@ func (f Fault) matches(q *request) bool {
 		return false
 	}
 	if f.Shop != "" && (q.shop == nil || q.shop.domain != shopDomain(f.Shop)) {
+		return false
+	}
+	if f.Grant != "" && f.Grant != q.grant {
 		return false
 	}
 	switch f.Endpoint {
@@ -295,4 +303,9 @@ func (f Fault) expiresIn(seconds int64) json.RawMessage {
 		return fmt.Appendf(nil, "%d", seconds)
 	}
 	return json.RawMessage(f.ExpiresIn)
+}
+
+// keepsAnswer tells whether the true answer reaches the client whole.
+func (f Fault) keepsAnswer() bool {
+	return slices.Contains([]Kind{FaultNone, FaultDelay, FaultSlowBody, FaultExpiresIn}, f.Kind)
 }

@@ -196,7 +196,7 @@ func (s *gqlSchema) appUninstall(errorType *gqlType) *gqlField {
 	errs.list = true
 	payload := s.add("AppUninstallPayload", 0, map[string]*gqlField{"userErrors": errs})
 	return &gqlField{of: payload, price: mutationPrice, resolve: func(r *gqlRun, _ any, _ map[string]any) any {
-		r.sim.uninstall(r.q.shop, r.token.app)
+		r.sim.uninstall(r.q.shop, r.token.app, r.q.now)
 		return struct{}{}
 	}}
 }

@@ -26,6 +26,7 @@ type Entry struct {
 	BodySHA256 string // of the whole body, in hex
 	Token      string // X-Shopify-Access-Token
 	Route      string // "token", "graphql", "rest:products", ...
+	Grant      Grant  // that a token request asked for
 	Fault      Kind   // the fault that it met
 	Status     int    // of the answer; 0 if there was none (yet)
 }
@@ -60,6 +61,7 @@ func (j *journal) add(q *request) *Entry {
 		BodySHA256: hex.EncodeToString(sum[:]),
 		Token:      q.Header.Get("X-Shopify-Access-Token"),
 		Route:      q.route.name,
+		Grant:      q.grant,
 	}
 	if q.shop != nil {
 		e.Shop = q.shop.domain
@@ -93,25 +95,44 @@ type Stats struct {
 	TokenPosts   int                    // POST requests to the token endpoint, answered in whatever way
 	TokensMinted int                    // new tokens, by any way
 	TokensAlive  int                    // that work now
+	Grants       map[Grant]map[int]int  // grant -> status -> token requests; status 0: connection broken
 	Routes       map[string]map[int]int // route -> status -> requests; status 0: connection broken
+
+	// Of the refresh grant, counted when it took effect, whatever became of the answer:
+	Refreshes     int // by a current refresh token
+	Retries       int // by one that had been used before and was honoured
+	DeadRefreshes int // refused because the refresh token was not honoured
+	ChainsLost    int // chains with a refusal when nothing that was delivered would have been honoured
 }
 
 type stats struct {
 	tokenPosts int
 	minted     int
+	grants     map[Grant]map[int]int
 	routes     map[string]map[int]int
+	refreshes  int
+	retries    int
+	dead       int
+	chainsLost int
 }
 
-func newStats() stats { return stats{routes: map[string]map[int]int{}} }
+func newStats() stats {
+	return stats{grants: map[Grant]map[int]int{}, routes: map[string]map[int]int{}}
+}
 
 func (st *stats) count(q *request, status int) {
-	if q.route.name == routeToken && q.Method == http.MethodPost {
+	if q.isTokenPost() {
 		st.tokenPosts++
+		countStatus(st.grants, q.grant, status)
 	}
-	if st.routes[q.route.name] == nil {
-		st.routes[q.route.name] = map[int]int{}
+	countStatus(st.routes, q.route.name, status)
+}
+
+func countStatus[K comparable](counts map[K]map[int]int, k K, status int) {
+	if counts[k] == nil {
+		counts[k] = map[int]int{}
 	}
-	st.routes[q.route.name][status]++
+	counts[k][status]++
 }
 
 // Stats returns the counters.
@@ -120,13 +141,18 @@ func (s *Sim) Stats() Stats {
 	defer s.mu.Unlock()
 	st := s.state
 	now := time.Now()
-	out := Stats{TokenPosts: st.stats.tokenPosts, TokensMinted: st.stats.minted, Routes: map[string]map[int]int{}}
+	n := st.stats
+	out := Stats{TokenPosts: n.tokenPosts, TokensMinted: n.minted, Refreshes: n.refreshes, Retries: n.retries,
+		DeadRefreshes: n.dead, ChainsLost: n.chainsLost, Grants: map[Grant]map[int]int{}, Routes: map[string]map[int]int{}}
 	for _, t := range st.tokens {
 		if t.alive(now) {
 			out.TokensAlive++
 		}
 	}
-	for name, byStatus := range st.stats.routes {
+	for grant, byStatus := range n.grants {
+		out.Grants[grant] = maps.Clone(byStatus)
+	}
+	for name, byStatus := range n.routes {
 		out.Routes[name] = maps.Clone(byStatus)
 		for _, n := range byStatus {
 			out.Requests += n

@@ -4,10 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/url"
 	"regexp"
-	"slices"
 	"strings"
-	"time"
 )
 
 // Defaults of the one shop and the one app that exist when Options names none.
@@ -93,71 +92,14 @@ type App struct {
 	// MustExpire makes the API refuse tokens of this app that never expire, as
 	// it does for public apps created since April 2026.
 	MustExpire bool
-}
 
-// Repeat is what happens when a client that holds a token asks for another.
-type Repeat string
+	// AppURL is the app's own address. If set, the authorize page demands that
+	// redirect URLs have the same host.
+	AppURL string
 
-// What a second client credentials request gets. Shopify does not document it.
-const (
-	RepeatNew     Repeat = "new"     // a new token; the old one lives to its own expiry
-	RepeatSame    Repeat = "same"    // the same token while more than SameWhile is left
-	RepeatReplace Repeat = "replace" // a new token; the old one dies at once
-)
-
-// ErrorForm is how the token endpoint words a failure.
-type ErrorForm string
-
-// The two forms that have been seen in the wild.
-const (
-	ErrorHTML ErrorForm = "html"
-	ErrorJSON ErrorForm = "json"
-)
-
-// Settings are the switches that can be turned while the simulator runs. A
-// zero field means its default.
-type Settings struct {
-	// TokenLife is the life of a client credentials token. Default: 86399s.
-	TokenLife time.Duration
-
-	// Repeat is the answer to a repeated client credentials request. Default: RepeatNew.
-	Repeat Repeat
-
-	// SameWhile is the remaining life above which RepeatSame hands out the same
-	// token again. Default: 60s.
-	SameWhile time.Duration
-
-	// WrongSecret is the form of the answer to a wrong client secret: HTML is
-	// 400 invalid_request, JSON is 401 invalid_client. Default: ErrorHTML.
-	WrongSecret ErrorForm
-
-	// NotPermitted is the form of shop_not_permitted, 400 either way. Default: ErrorHTML.
-	NotPermitted ErrorForm
-
-	// RESTSize and RESTLeak are the REST bucket and its leak per second. Default: 40 and 2.
-	RESTSize int
-	RESTLeak float64
-
-	// RESTRetryAfter is the Retry-After of a full REST bucket. Default: the leak
-	// rate with one decimal ("2.0"), which is what has been measured.
-	RESTRetryAfter string
-
-	// GraphQLSize and GraphQLRestore are the GraphQL bucket and its points per
-	// second. Default: 2000 and 100.
-	GraphQLSize    float64
-	GraphQLRestore float64
-
-	// MaxQueryCost is the most that a single query may cost. Default: 1000.
-	MaxQueryCost int
-
-	// SetCookie adds Set-Cookie headers to API answers.
-	SetCookie bool
-
-	// Gzip compresses API answers for clients that accept it.
-	Gzip bool
-
-	// ClockSkew is how far the Date header runs ahead of the local clock.
-	ClockSkew time.Duration
+	// RedirectURLs are where the authorize page may send the browser, compared
+	// byte by byte. See also Settings.ExactRedirects.
+	RedirectURLs []string
 }
 
 func (o Options) withDefaults() Options {
@@ -174,20 +116,6 @@ func (o Options) withDefaults() Options {
 	o.JournalBody = orDefault(o.JournalBody, 16<<10)
 	o.Settings = o.Settings.withDefaults()
 	return o
-}
-
-func (c Settings) withDefaults() Settings {
-	c.TokenLife = orDefault(c.TokenLife, 86399*time.Second)
-	c.Repeat = orDefault(c.Repeat, RepeatNew)
-	c.SameWhile = orDefault(c.SameWhile, time.Minute)
-	c.WrongSecret = orDefault(c.WrongSecret, ErrorHTML)
-	c.NotPermitted = orDefault(c.NotPermitted, ErrorHTML)
-	c.RESTSize = orDefault(c.RESTSize, 40)
-	c.RESTLeak = orDefault(c.RESTLeak, 2)
-	c.GraphQLSize = orDefault(c.GraphQLSize, 2000)
-	c.GraphQLRestore = orDefault(c.GraphQLRestore, 100)
-	c.MaxQueryCost = orDefault(c.MaxQueryCost, 1000)
-	return c
 }
 
 func orDefault[T comparable](v, def T) T {
@@ -221,6 +149,7 @@ func (o Options) Validate() error {
 		if a.ClientID == "" || a.ClientSecret == "" {
 			errs = append(errs, fmt.Errorf("app %q needs both a client id and a client secret", a.ClientID))
 		}
+		errs = append(errs, a.validateURLs())
 	}
 	if o.JournalSize < 0 || o.JournalBody < 0 {
 		errs = append(errs, errors.New("JournalSize and JournalBody must not be negative"))
@@ -233,6 +162,16 @@ func (o Options) Validate() error {
 	return errors.Join(append(errs, o.Settings.Validate())...)
 }
 
+func (a App) validateURLs() error {
+	var errs []error
+	for _, raw := range append([]string{orDefault(a.AppURL, "https://localhost")}, a.RedirectURLs...) {
+		if u, err := url.Parse(raw); err != nil || u.Host == "" || u.Fragment != "" {
+			errs = append(errs, fmt.Errorf("app %q: URL %q: want one such as https://app.example/callback", a.ClientID, raw))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (sh Shop) validate() error {
 	if !shopPattern.MatchString(shopDomain(sh.Domain)) {
 		return fmt.Errorf("shop %q: want a name such as acme or acme.myshopify.com", sh.Domain)
@@ -241,26 +180,6 @@ func (sh Shop) validate() error {
 		return fmt.Errorf("shop %q: the number of products must be between 0 and %d", sh.Domain, maxProducts)
 	}
 	return sh.Condition.Validate()
-}
-
-// Validate reports everything that is wrong with the settings at once.
-func (c Settings) Validate() error {
-	var errs []error
-	if !slices.Contains([]Repeat{"", RepeatNew, RepeatSame, RepeatReplace}, c.Repeat) {
-		errs = append(errs, fmt.Errorf("repeat %q: want new, same or replace", c.Repeat))
-	}
-	for _, f := range []ErrorForm{c.WrongSecret, c.NotPermitted} {
-		if !slices.Contains([]ErrorForm{"", ErrorHTML, ErrorJSON}, f) {
-			errs = append(errs, fmt.Errorf("error form %q: want html or json", f))
-		}
-	}
-	if c.TokenLife < 0 || c.SameWhile < 0 {
-		errs = append(errs, errors.New("token_life and same_while must not be negative"))
-	}
-	if c.RESTSize < 0 || c.RESTLeak < 0 || c.GraphQLSize < 0 || c.GraphQLRestore < 0 || c.MaxQueryCost < 0 {
-		errs = append(errs, errors.New("bucket sizes, rates and costs must not be negative"))
-	}
-	return errors.Join(append(errs, headerSafe("rest_retry_after", c.RESTRetryAfter))...)
 }
 
 // maxProducts keeps a typing error from eating the memory.

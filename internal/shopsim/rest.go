@@ -23,7 +23,7 @@ func (s *Sim) api(q *request) *response {
 		if q.Method != http.MethodDelete {
 			return methodNotAllowed(http.MethodDelete)
 		}
-		s.uninstall(q.shop, t.app)
+		s.uninstall(q.shop, t.app, q.now)
 		return jsonResponse(http.StatusOK, struct{}{})
 	}
 	served, fellForward := s.serveVersion(q.route.version)

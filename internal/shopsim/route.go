@@ -11,6 +11,7 @@ import (
 // The routes that counters, journal and faults know.
 const (
 	routeToken     = "token"
+	routeAuthorize = "authorize"
 	routeScopes    = "access_scopes"
 	routeUninstall = "uninstall"
 	routeGraphQL   = "graphql"
@@ -43,6 +44,8 @@ func parseRoute(path string) route {
 	switch strings.TrimSuffix(rest, ".json") {
 	case "oauth/access_token":
 		return route{name: routeToken}
+	case "oauth/authorize":
+		return route{name: routeAuthorize}
 	case "oauth/access_scopes":
 		return route{name: routeScopes}
 	case "api_permissions/current":

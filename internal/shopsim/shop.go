@@ -50,8 +50,9 @@ func displayName(domain string) string {
 	return strings.Join(words, " ")
 }
 
-// Condition is something wrong with a shop that makes the API refuse every
-// request, whatever the token. The token endpoint goes on working.
+// Condition is something wrong with a shop that makes the API refuse requests:
+// all of them, whatever the token, but for NonExpiringEnded. The token endpoint
+// goes on working.
 type Condition string
 
 // The conditions, by what Shopify answers in them.
@@ -61,7 +62,8 @@ const (
 	PaymentRequired     Condition = "payment_required"     // 402, the documented body
 	Frozen              Condition = "frozen"               // 402 "Unavailable Shop"
 	Unavailable         Condition = "unavailable"          // 403 "Unavailable Shop"
-	NonExpiringRefused  Condition = "non_expiring_refused" // 403 as for a token that never expires
+	NonExpiringRefused  Condition = "non_expiring_refused" // 403 as for a token that never expires, whatever the token
+	NonExpiringEnded    Condition = "non_expiring_ended"   // the same 403, only for tokens that never expire
 	CustomerDataRefused Condition = "customer_data"        // 403 protected customer data
 	Locked              Condition = "locked"               // 423
 )
@@ -75,7 +77,8 @@ const (
 		"See https://partners.shopify.com/1/apps/1/customer_data for more details."
 )
 
-// answer is what the API says in this condition, nil when healthy.
+// answer is what the API says to any token in this condition, nil if that
+// depends on the token.
 func (c Condition) answer() *response {
 	switch c {
 	case Unauthorized:
@@ -98,9 +101,9 @@ func (c Condition) answer() *response {
 
 // Validate reports a condition that does not exist.
 func (c Condition) Validate() error {
-	if c != Healthy && c.answer() == nil {
+	if c != Healthy && c != NonExpiringEnded && c.answer() == nil {
 		return fmt.Errorf("condition %q: want one of unauthorized, payment_required, frozen, unavailable, "+
-			"non_expiring_refused, customer_data, locked, or nothing for a healthy shop", string(c))
+			"non_expiring_refused, non_expiring_ended, customer_data, locked, or nothing for a healthy shop", string(c))
 	}
 	return nil
 }

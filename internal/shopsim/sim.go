@@ -36,6 +36,10 @@ type state struct {
 	apps     map[string]*app  // by client id
 	tokens   map[string]*token
 	sweepAt  int // number of tokens at which expired ones are forgotten
+	codes    map[string]code
+	chains   map[grantKey]*chain
+	refresh  map[string]*refreshToken
+	migrated map[string]migration // by the token that was given up
 	faults   []*armedFault
 	faultSeq int
 	journal  journal
@@ -64,6 +68,10 @@ func newState(o Options) *state {
 		custom:   map[string]*shop{},
 		apps:     map[string]*app{},
 		tokens:   map[string]*token{},
+		codes:    map[string]code{},
+		chains:   map[grantKey]*chain{},
+		refresh:  map[string]*refreshToken{},
+		migrated: map[string]migration{},
 		sweepAt:  minSweep,
 		journal:  newJournal(o.JournalSize, o.JournalBody),
 		stats:    newStats(),
@@ -119,13 +127,19 @@ func (s *Sim) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 // request is one request on its way through the simulator.
 type request struct {
 	*http.Request
-	now    time.Time
-	id     string // x-request-id of the answer
-	body   []byte
-	route  route
-	shop   *shop // nil if no shop answers to this host
-	entry  *Entry
-	minted *TokenEvent
+	now   time.Time
+	id    string // x-request-id of the answer
+	body  []byte
+	route route
+	shop  *shop // nil if no shop answers to this host
+	entry *Entry
+
+	// Of a request to the token endpoint:
+	grant     Grant
+	params    params
+	paramsErr error
+	minted    *TokenEvent
+	handed    *refreshToken // that is in the answer, if the answer is to arrive
 }
 
 // serve is the life of a request: receive, choose a fault, compute, note, deliver.
@@ -135,6 +149,12 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // the client went away while sending: nobody is left to answer
 	}
 	q, f := s.receive(r, body)
+	arrived := false
+	defer func() {
+		if !arrived {
+			s.undeliver(q)
+		}
+	}()
 	if !f.AfterCommit && !pause(r.Context(), f.Delay) {
 		panic(http.ErrAbortHandler)
 	}
@@ -147,13 +167,24 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	f.deliver(w, r, resp)
+	arrived = true
+}
+
+// isTokenPost tells whether the request asks for a token.
+func (q *request) isTokenPost() bool {
+	return q.route.name == routeToken && q.Method == http.MethodPost
 }
 
 // receive notes the request and decides which fault it meets, if any.
 func (s *Sim) receive(r *http.Request, body []byte) (*request, Fault) {
+	q := &request{Request: r, now: time.Now(), body: body, route: parseRoute(r.URL.Path)}
+	if q.isTokenPost() {
+		q.params, q.paramsErr = parseParams(r.Header.Get("Content-Type"), body)
+		q.grant = q.params.grant()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := &request{Request: r, now: time.Now(), body: body, id: s.state.requestID(), route: parseRoute(r.URL.Path)}
+	q.id = s.state.requestID()
 	q.shop = s.shopByHost(r.Host)
 	q.entry = s.state.journal.add(q)
 	f := s.state.pickFault(q)
@@ -183,6 +214,7 @@ func (s *Sim) settle(q *request, resp *response) {
 func (s *Sim) process(q *request, f Fault) *response {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	q.now = time.Now() // a fault may have delayed the request until now
 	if q.shop == nil {
 		return s.unknownHost(q)
 	}
@@ -195,6 +227,8 @@ func (s *Sim) process(q *request, f Fault) *response {
 		resp = htmlPage(http.StatusNotFound, "404 Not Found", "404", "Page not found")
 	case routeToken:
 		resp = s.tokenEndpoint(q, f)
+	case routeAuthorize:
+		resp = s.authorize(q)
 	default:
 		resp = s.api(q)
 	}

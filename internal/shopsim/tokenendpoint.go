@@ -9,36 +9,74 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // params are the parameters of a token request, whichever way they came.
 type params map[string]string
 
+// grantNames are the values of grant_type. A code may come without one.
+var grantNames = map[string]Grant{
+	"":                   GrantCode,
+	"authorization_code": GrantCode,
+	"client_credentials": GrantClientCredentials,
+	"refresh_token":      GrantRefresh,
+	"urn:ietf:params:oauth:grant-type:token-exchange": GrantExchange,
+}
+
+// grant is what the parameters ask for.
+func (p params) grant() Grant {
+	g, ok := grantNames[p["grant_type"]]
+	switch {
+	case !ok:
+		return grantOther
+	case g == GrantExchange && p["subject_token_type"] == offlineType:
+		return GrantMigration
+	}
+	return g
+}
+
+// expiring tells whether the parameters ask for a token that expires.
+func (p params) expiring() bool { return p["expiring"] == "1" || p["expiring"] == "true" }
+
 // tokenEndpoint answers POST /admin/oauth/access_token. The order of the checks
 // is observable and has been measured in part: the app is looked up before
 // anything else about the request matters.
 func (s *Sim) tokenEndpoint(q *request, f Fault) *response {
-	if q.Method != http.MethodPost {
-		return methodNotAllowed(http.MethodPost)
-	}
-	p, err := parseParams(q.Header.Get("Content-Type"), q.body)
-	if err != nil {
-		return oauthJSON(http.StatusBadRequest, "invalid_request", err.Error())
-	}
+	p := q.params
 	a := s.state.apps[p["client_id"]]
-	if a == nil {
-		return oauthHTML("application_cannot_be_found",
-			"Could not find Shopify API application with api_key "+p["client_id"])
+	switch {
+	case q.Method != http.MethodPost:
+		return methodNotAllowed(http.MethodPost)
+	case q.paramsErr != nil:
+		return oauthJSON(http.StatusBadRequest, "invalid_request", q.paramsErr.Error())
+	case a == nil:
+		return unknownApp(p["client_id"])
+	case q.grant == GrantClientCredentials:
+		return s.clientCredentials(q, a, f)
+	case q.grant == grantOther:
+		return oauthJSON(http.StatusBadRequest, "unsupported_grant_type",
+			fmt.Sprintf("The grant type %q is not supported", p["grant_type"]))
+	case !slices.Contains(a.secrets, p["client_secret"]):
+		return wrongSecret(s.state.settings.WrongSecretOther)
 	}
-	switch p["grant_type"] {
-	case "client_credentials":
-		return s.clientCredentials(q, a, p, f)
-	case "":
-		return oauthJSON(http.StatusBadRequest, "invalid_request", "Missing required parameter: grant_type")
+	switch q.grant {
+	case GrantRefresh:
+		return s.refreshGrant(q, a, f)
+	case GrantExchange:
+		return s.exchangeGrant(q, a, f)
+	case GrantMigration:
+		return s.migrationGrant(q, a, f)
+	default:
+		return s.codeGrant(q, a, f)
 	}
-	return oauthJSON(http.StatusBadRequest, "unsupported_grant_type",
-		fmt.Sprintf("The grant type %q is not supported", p["grant_type"]))
+}
+
+func unknownApp(clientID string) *response {
+	return oauthHTML("application_cannot_be_found", "Could not find Shopify API application with api_key "+clientID)
+}
+
+func missing(parameter string) *response {
+	return oauthJSON(http.StatusBadRequest, "invalid_request", "Missing required parameter: "+parameter)
 }
 
 // parseParams reads a JSON or form body. Parameters in the URL do not count.
@@ -82,49 +120,36 @@ func parseJSONParams(body []byte) (params, error) {
 }
 
 // clientCredentials is the grant of apps whose organisation also owns the shop.
-func (s *Sim) clientCredentials(q *request, a *app, p params, f Fault) *response {
+func (s *Sim) clientCredentials(q *request, a *app, f Fault) *response {
+	secret := q.params["client_secret"]
 	switch {
-	case !slices.Contains(a.secrets, p["client_secret"]):
-		return s.wrongSecret()
+	case !slices.Contains(a.secrets, secret):
+		return wrongSecret(s.state.settings.WrongSecret)
 	case q.shop.otherOrg:
 		return s.notPermitted()
 	case !q.shop.installed[a.id]:
 		return oauthHTML("app_not_installed", "The app is not installed on this shop.")
 	}
-	t, repeated := s.clientCredentialsToken(q, a, p["client_secret"])
-	life := t.expires.Sub(q.now)
-	q.minted = &TokenEvent{Time: q.now, Shop: q.shop.domain, ClientID: a.id, Grant: "client_credentials",
-		Token: t.value, Life: life, Repeated: repeated}
-	return jsonResponse(http.StatusOK, tokenAnswer{
-		AccessToken: t.value,
-		Scope:       strings.Join(t.scopes, ","),
-		ExpiresIn:   f.expiresIn(int64(life.Seconds())),
-	})
+	t, repeated := s.clientCredentialsToken(q, grantKey{a, q.shop}, secret)
+	return s.handOver(q, t, nil, repeated, f)
 }
 
-// tokenAnswer is the success of the token endpoint.
-type tokenAnswer struct {
-	AccessToken string          `json:"access_token"`
-	Scope       string          `json:"scope"`
-	ExpiresIn   json.RawMessage `json:"expires_in,omitempty"`
-}
-
-func (s *Sim) clientCredentialsToken(q *request, a *app, secret string) (t *token, repeated bool) {
+func (s *Sim) clientCredentialsToken(q *request, k grantKey, secret string) (t *token, repeated bool) {
 	c := s.state.settings
 	switch c.Repeat {
 	case RepeatSame:
-		old := s.state.newest(a, q.shop, q.now)
-		if old != nil && !old.expires.IsZero() && old.expires.Sub(q.now) > c.SameWhile {
+		old := s.state.newest(k, q.now)
+		if old != nil && old.expires.Sub(q.now) > c.SameWhile {
 			return old, true
 		}
 	case RepeatReplace:
-		s.state.dropTokens(func(t *token) bool { return t.app == a && t.shop == q.shop && !t.expires.IsZero() })
+		s.state.endTokens(func(t *token) bool { return t.grantKey == k && t.kind == kindShort })
 	}
-	return s.mint(a, q.shop, secret, c.TokenLife, q.now), false
+	return s.state.mint(token{grantKey: k, kind: kindShort, scopes: k.app.scopes, secret: secret}, c.TokenLife, q.now), false
 }
 
-func (s *Sim) wrongSecret() *response {
-	if s.state.settings.WrongSecret == ErrorJSON {
+func wrongSecret(form ErrorForm) *response {
+	if form == ErrorJSON {
 		return oauthJSON(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
 	}
 	return oauthHTML("invalid_request", "The client credentials are invalid.")

@@ -27,7 +27,8 @@ func makeDir(dir string) error {
 	if err := makeDir(parent); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) { // another process may have been faster
+	// Another process may have been faster.
+	if err := os.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return syncDir(parent)
@@ -35,7 +36,8 @@ func makeDir(dir string) error {
 
 // checkDir refuses a directory in which others could read or replace records.
 func checkDir(dir string) error {
-	info, err := os.Stat(dir) // systemd makes a state directory a symlink, so one is followed
+	// systemd may make a state directory a symlink, so one is followed.
+	info, err := os.Stat(dir)
 	if err != nil {
 		return fmt.Errorf("the store's directory: %w", err)
 	}
@@ -96,7 +98,7 @@ func (s *FileStore) writeTemp(content []byte) (path string, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
+			_ = os.Remove(f.Name()) // or the next open does it
 		}
 	}()
 	_, err = f.Write(content)

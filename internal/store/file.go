@@ -128,20 +128,20 @@ func (s *FileStore) Swap(ctx context.Context, old token.Handle, next token.Recor
 	return handleOf(content), nil
 }
 
-// replace makes content the record, durably, or leaves the one before.
+// replace makes content the record, durably. If it fails, the one before is still there,
+// unless the rename is in doubt.
 func (s *FileStore) replace(old token.Handle, content []byte) error {
 	temp, err := s.writeTemp(content)
 	if err != nil {
 		return err
 	}
 	if err := os.Rename(temp, s.path(".json")); err != nil {
-		return errors.Join(err, os.Remove(temp))
+		_ = os.Remove(temp) // or the next open does it
+		return err
 	}
-	err = s.syncDir(s.dir)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.doubtful.old, s.doubtful.next = "", ""
-	if err != nil {
+	if err = s.syncDir(s.dir); err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.doubtful.old, s.doubtful.next = old, handleOf(content)
 	}
 	return err

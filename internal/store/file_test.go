@@ -213,6 +213,23 @@ func TestLeftoversAreRemovedAtOpen(t *testing.T) {
 	}
 }
 
+// What Swap reports as done has its name on the disk.
+func TestRenameIsMadeDurable(t *testing.T) {
+	t.Parallel()
+	s, handle, before := filled(t, Keys{})
+	synced := 0
+	s.syncDir = func(dir string) error {
+		if dir != s.dir || bytes.Equal(read(t, s.path(".json")), before) {
+			t.Errorf("%s is synced before the rename", dir)
+		}
+		synced++
+		return nil
+	}
+	if _, err := s.Swap(t.Context(), handle, storetest.Named("b")); err != nil || synced != 1 {
+		t.Errorf("%v, synced %d times", err, synced)
+	}
+}
+
 // A rename that took effect but may not be durable is an error, and the writer tries again
 // from the handle that it has. That is not a conflict, unless somebody else wrote meanwhile.
 func TestWriteInDoubtCanBeRepeated(t *testing.T) {

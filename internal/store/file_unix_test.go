@@ -178,12 +178,12 @@ func TestWriteThatFailsLeavesTheRecord(t *testing.T) {
 }
 
 func init() {
-	helpers["write_a_little"] = func(ctx context.Context, dir string) error {
+	helpers["write_a_little"] = func(ctx context.Context) error {
 		// Go ignores SIGXFSZ, so that the write fails with an error.
 		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 100, Max: 100}); err != nil {
 			return err
 		}
-		s, err := OpenDir(dir, storetest.Shop(), Keys{})
+		s, err := OpenDir(".", storetest.Shop(), Keys{})
 		if err != nil {
 			return err
 		}

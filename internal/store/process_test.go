@@ -21,8 +21,8 @@ import (
 const helperVariable = "EVERGATE_STORE_TEST_HELPER"
 
 // helpers are what this test binary does, instead of running tests, when it is started by
-// one of them.
-var helpers = map[string]func(ctx context.Context, dir string) error{
+// one of them: something with the store in its working directory.
+var helpers = map[string]func(ctx context.Context) error{
 	"swap":  helpSwap,
 	"lease": helpLease,
 }
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	if !ok {
 		os.Exit(m.Run())
 	}
-	if err := help(context.Background(), os.Args[1]); err != nil {
+	if err := help(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -40,7 +40,12 @@ func TestMain(m *testing.M) {
 
 func helper(t *testing.T, name, dir string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], dir)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self)
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), helperVariable+"="+name)
 	cmd.Stderr = t.Output()
 	return cmd
@@ -81,8 +86,8 @@ func numbered(n int) token.Record {
 func numberOf(r token.Record) (int, error) { return strconv.Atoi(storetest.NameOf(r)) }
 
 // helpSwap writes one record after the other, and says so after each.
-func helpSwap(ctx context.Context, dir string) error {
-	s, err := OpenDir(dir, storetest.Shop(), Keys{Current: key("k")})
+func helpSwap(ctx context.Context) error {
+	s, err := OpenDir(".", storetest.Shop(), Keys{Current: key("k")})
 	if err != nil {
 		return err
 	}
@@ -160,8 +165,8 @@ func killWriter(t *testing.T, dir string) (acknowledged int) {
 }
 
 // helpLease takes the lease and holds it.
-func helpLease(ctx context.Context, dir string) error {
-	s, err := OpenDir(dir, storetest.Shop(), Keys{})
+func helpLease(ctx context.Context) error {
+	s, err := OpenDir(".", storetest.Shop(), Keys{})
 	if err != nil {
 		return err
 	}
