@@ -69,6 +69,26 @@ func (u *upload) rewind(ctx context.Context) bool {
 	return u.stream.rewind(ctx)
 }
 
+// allowEarlyAnswer keeps net/http from reading, and throwing away, up to 256 KiB of a body
+// that is still on its way to Shopify when an answer begins: the upload would go on
+// without those bytes, and nobody would notice. It is for streamed bodies only, because it
+// also takes away what net/http does about a body that nobody reads.
+func (u *upload) allowEarlyAnswer(w http.ResponseWriter) {
+	if d, ok := w.(interface{ EnableFullDuplex() error }); ok && u.stream != nil {
+		_ = d.EnableFullDuplex() // HTTP/1 servers of net/http know it; what does not has no such habit
+	}
+}
+
+// unread reports whether bytes of the body may be left on the client's connection, or
+// bytes of which nobody knows whether they are body: after a malformed chunk, say. They
+// must not be taken for the next request, so the connection ends with this answer.
+func (u *upload) unread() bool {
+	if u == nil {
+		return true // it broke off while it was read
+	}
+	return u.stream != nil && !u.stream.done()
+}
+
 // letGo bounds the wait for the transport to stop reading a body it was told to drop.
 const letGo = 2 * time.Second
 
@@ -180,6 +200,13 @@ func (r *recorder) settle() {
 	default:
 		close(r.settled)
 	}
+}
+
+// done reports whether src is at its end.
+func (r *recorder) done() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ended
 }
 
 func (r *recorder) failed() bool {

@@ -17,18 +17,16 @@ const headerPatience = time.Millisecond
 // bringBack sends Shopify's answer to the client. When Shopify's connection dies in the
 // middle it breaks the client's, because an answer that merely ended would look whole.
 func (h *Handler) bringBack(w http.ResponseWriter, r *http.Request, resp *http.Response, p guard.Passage) {
-	base := ""
-	if !p.OwnName {
-		base = "http://" + p.Host + p.Prefix
-	}
-	h.incomingHeader(w.Header(), resp.Header, base)
+	h.incomingHeader(w.Header(), resp.Header, p)
 	w.WriteHeader(resp.StatusCode)
 	if resp.Body == http.NoBody || r.Method == http.MethodHead {
 		return
 	}
 	if err := stream(w, resp.Body); err != nil {
 		if errors.Is(err, errClientGone) || r.Context().Err() != nil {
-			return
+			// A client that closed its sending side only still reads, and must not take
+			// what it has got for the whole.
+			panic(http.ErrAbortHandler)
 		}
 		h.opt.Log.WarnContext(r.Context(), "Shopify's answer broke off; breaking the client's connection", "err", err)
 		panic(http.ErrAbortHandler) // net/http's way to break a connection
@@ -41,11 +39,11 @@ var errClientGone = errors.New("the client went away")
 func stream(w http.ResponseWriter, body io.Reader) error {
 	buf := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buf)
-	flush := func() {}
-	if f, ok := w.(http.Flusher); ok {
-		flush = f.Flush
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		flusher = noFlusher{}
 	}
-	n, err := readFirst(body, buf[:], flush)
+	n, err := readFirst(body, buf[:], flusher)
 	for {
 		if n > 0 {
 			if _, werr := w.Write(buf[:n]); werr != nil {
@@ -56,32 +54,65 @@ func stream(w http.ResponseWriter, body io.Reader) error {
 			return nil
 		}
 		if err != nil {
-			flush() // what came is the client's, even if the rest never comes
+			flusher.Flush() // what came is the client's, even if the rest never comes
 			return err
 		}
 		if n < len(buf) {
-			flush() // the next read would wait
+			flusher.Flush() // the next read would wait
 		}
 		n, err = body.Read(buf[:])
 	}
 }
 
+type noFlusher struct{}
+
+func (noFlusher) Flush() {}
+
 // readFirst reads the first part of a body. If that takes longer than headerPatience, the
 // header goes out meanwhile.
-func readFirst(body io.Reader, buf []byte, flush func()) (int, error) {
-	var mu sync.Mutex // of this request alone: flush must not meet a write
-	over := false
-	timer := time.AfterFunc(headerPatience, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if !over {
-			flush()
-		}
-	})
+func readFirst(body io.Reader, buf []byte, flusher http.Flusher) (int, error) {
+	p := patiences.Get().(*patience)
+	p.begin(flusher)
 	n, err := body.Read(buf)
-	mu.Lock()
-	defer mu.Unlock()
-	over = true
-	timer.Stop()
+	p.end()
+	patiences.Put(p)
 	return n, err
+}
+
+// patience flushes the header of one answer unless it is ended in time. It is used again
+// for other answers; one that fires late flushes another header a little early, which does no harm.
+type patience struct {
+	timer *time.Timer
+
+	mu      sync.Mutex // keeps the flush from meeting a write
+	flusher http.Flusher
+}
+
+var patiences = sync.Pool{New: func() any {
+	p := &patience{}
+	p.timer = time.AfterFunc(time.Hour, p.fire)
+	p.timer.Stop()
+	return p
+}}
+
+func (p *patience) begin(f http.Flusher) {
+	p.mu.Lock()
+	p.flusher = f
+	p.mu.Unlock()
+	p.timer.Reset(headerPatience)
+}
+
+func (p *patience) end() {
+	p.timer.Stop()
+	p.mu.Lock()
+	p.flusher = nil
+	p.mu.Unlock()
+}
+
+func (p *patience) fire() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.flusher != nil {
+		p.flusher.Flush()
+	}
 }

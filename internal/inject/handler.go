@@ -15,6 +15,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -81,10 +82,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	route = metrics.RouteOf(passage.RawPath)
-	allowEarlyAnswer(w)
-	resp, err := h.forward(r, passage, route)
+	// The body first: a client may take its time with it, and a token is not to grow old meanwhile.
+	body, err := newUpload(r, h.opt.ReplayBuffer)
+	var resp *http.Response
+	if err == nil {
+		body.allowEarlyAnswer(w)
+		resp, err = h.forward(r, body, passage, route)
+	}
+	if body.unread() {
+		w.Header().Set("Connection", "close") // see unread
+	}
 	if err != nil {
-		status = h.fail(w, r, err)
+		if status = h.fail(w, r, err); status == statusClientGone {
+			panic(http.ErrAbortHandler) // returning would send an empty 200
+		}
 		return
 	}
 	defer resp.Body.Close()
@@ -92,22 +103,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.bringBack(w, r, resp, passage)
 }
 
-// allowEarlyAnswer keeps net/http from reading, and throwing away, up to 256 KiB of a body
-// that is still on its way to Shopify when an answer begins: the upload would go on
-// without those bytes, and nobody would notice.
-func allowEarlyAnswer(w http.ResponseWriter) {
-	if d, ok := w.(interface{ EnableFullDuplex() error }); ok {
-		_ = d.EnableFullDuplex() // HTTP/1 servers of net/http know it; what does not has no such habit
-	}
-}
-
 // forward sends the request and returns Shopify's answer.
-func (h *Handler) forward(r *http.Request, p guard.Passage, route metrics.Route) (*http.Response, error) {
+func (h *Handler) forward(r *http.Request, body *upload, p guard.Passage, route metrics.Route) (*http.Response, error) {
 	tok, err := h.opt.Tokens.Token(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	body, err := newUpload(r, h.opt.ReplayBuffer)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +116,7 @@ func (h *Handler) forward(r *http.Request, p guard.Passage, route metrics.Route)
 	if resp.StatusCode != http.StatusUnauthorized {
 		h.opt.Tokens.Accepted(tok)
 		if resp.StatusCode == http.StatusForbidden && !tok.Expires() && h.opt.PermanentRetired != nil {
-			h.readForbidden(resp)
+			resp.Body = &watched{ReadCloser: resp.Body, first: h.readForbidden}
 		}
 		return resp, nil
 	}
@@ -139,12 +137,28 @@ func (h *Handler) forward(r *http.Request, p guard.Passage, route metrics.Route)
 }
 
 // readForbidden looks for the one 403 that is about the token: since 2026, and for all
-// public apps from January 2027 on, Shopify refuses tokens that do not expire. The answer
-// is passed on as it is; a compressed one is not looked into.
-func (h *Handler) readForbidden(resp *http.Response) {
-	if setAside(resp) && bytes.Contains(resp.Body.(*resumed).first, []byte("Non-expiring access tokens are no longer accepted")) {
+// public apps from January 2027 on, Shopify refuses tokens that do not expire. The sentence
+// stands at the start of a short body; a compressed one is not looked into.
+func (h *Handler) readForbidden(b []byte) {
+	if bytes.Contains(b, []byte("Non-expiring access tokens are no longer accepted")) {
 		h.opt.PermanentRetired()
 	}
+}
+
+// watched shows the first bytes of a body to first while they pass.
+type watched struct {
+	io.ReadCloser
+	first func([]byte)
+}
+
+// Read implements io.Reader.
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if n > 0 && w.first != nil {
+		w.first(p[:n])
+		w.first = nil
+	}
+	return n, err
 }
 
 // outgoing makes the request for Shopify, without body and token. Nothing of it is shared
@@ -160,7 +174,7 @@ func (h *Handler) outgoing(r *http.Request, p guard.Passage) *http.Request {
 			RawQuery:   r.URL.RawQuery,
 			ForceQuery: r.URL.ForceQuery,
 		},
-		Host:       h.opt.Shop.Domain(),
+		Host:       h.links.domain,
 		Header:     outgoingHeader(r.Header),
 		Proto:      "HTTP/1.1",
 		ProtoMajor: 1,
@@ -180,6 +194,10 @@ func (h *Handler) send(out *http.Request, body *upload, tok token.Token, route m
 			return nil, errClientBody
 		}
 		return nil, err
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 999 {
+		_ = resp.Body.Close() // a switch of protocols nobody asked for, or no status at all
+		return nil, fmt.Errorf("the answer has the status %d, which is none", resp.StatusCode)
 	}
 	h.opt.Metrics.UpstreamAnswered(route, time.Since(began))
 	if resp.Header["X-Shopify-Api-Deprecated-Reason"] != nil {

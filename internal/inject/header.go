@@ -3,6 +3,8 @@ package inject
 import (
 	"net/http"
 	"strings"
+
+	"evergate/internal/guard"
 )
 
 const accessTokenHeader = "X-Shopify-Access-Token"
@@ -81,13 +83,13 @@ func dropNamed(h http.Header, connection []string) {
 }
 
 // incomingHeader copies what goes back to the client into out.
-func (h *Handler) incomingHeader(out, in http.Header, base string) {
+func (h *Handler) incomingHeader(out, in http.Header, p guard.Passage) {
 	for name, values := range in {
 		if _, drop := neverDownstream[name]; drop || strings.HasPrefix(name, "Access-Control-") {
 			continue
 		}
-		if base != "" && (name == "Link" || name == "Location") {
-			values = h.links.rewrite(name, values, base)
+		if !p.OwnName && (name == "Link" || name == "Location") {
+			values = h.links.rewrite(name, values, "http://"+p.Host+p.Prefix)
 		}
 		out[name] = values
 	}

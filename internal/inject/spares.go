@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,8 @@ const (
 	// spareAge is how long a spare connection is kept before a new one takes its place, so
 	// that a change of DNS, or a middlebox that forgot the old one, is met before a request is.
 	spareAge = 4 * time.Minute
+	// youngSpare is the age below which a spare's end counts as a failure to dial.
+	youngSpare = 5 * time.Second
 	// spareBackoff bounds the pause between attempts to dial ahead while dialling fails.
 	spareBackoffMin, spareBackoffMax = time.Second, time.Minute
 )
@@ -25,6 +28,8 @@ type spares struct {
 	dial func(context.Context) (net.Conn, error)
 	want int
 	wake chan struct{}
+
+	diedYoung atomic.Bool
 
 	mu    sync.Mutex
 	ready []*spare // oldest first
@@ -42,15 +47,16 @@ func newSpares(dial func(context.Context) (net.Conn, error), want int) *spares {
 	return &spares{dial: dial, want: want, wake: make(chan struct{}, 1)}
 }
 
-// take returns the newest spare that is alive, or dials.
-func (p *spares) take(ctx context.Context) (net.Conn, error) {
+// take returns the newest spare that is alive, or dials. The bool tells which.
+func (p *spares) take(ctx context.Context) (net.Conn, bool, error) {
 	for {
 		s := p.pop()
 		if s == nil {
-			return p.dial(ctx)
+			c, err := p.dial(ctx)
+			return c, false, err
 		}
 		if s.claim() {
-			return s.conn, nil
+			return s.conn, true, nil
 		}
 	}
 }
@@ -75,42 +81,60 @@ func (p *spares) poke() {
 	}
 }
 
-// run keeps want spares ready until ctx ends, then closes them.
+// run keeps want spares ready until ctx ends, then closes them. An upstream that cannot be
+// reached, or closes what has just been opened, is left in peace for longer and longer.
 func (p *spares) run(ctx context.Context) {
 	defer p.retire(func(*spare) bool { return true })
-	backoff := spareBackoffMin
+	failures, last := 0, time.Time{}
 	for ctx.Err() == nil {
 		p.retire(func(s *spare) bool { return time.Since(s.made) >= spareAge })
-		wait := spareAge / 4
-		if p.missing() > 0 {
-			if err := p.add(ctx); err == nil {
-				backoff = spareBackoffMin
-				continue
+		if p.diedYoung.Swap(false) {
+			failures++
+		}
+		wait, wake := spareAge/4, (<-chan struct{})(p.wake)
+		switch rest := backoffOf(failures) - time.Since(last); {
+		case failures > 0 && p.count() > 0:
+			wait = youngSpare // if it lives that long, all is well again
+		case failures > 0 && rest > 0:
+			wait, wake = rest, nil // a burst of requests must not make this pause none
+		case p.count() >= p.want:
+		default:
+			last = time.Now()
+			if p.add(ctx) != nil {
+				failures++
 			}
-			wait, backoff = backoff, min(2*backoff, spareBackoffMax)
+			continue
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-p.wakeUnlessFailing(backoff):
-		case <-ctx.Done():
+		if !rested(ctx, wait, wake) && p.count() > 0 && !p.diedYoung.Load() {
+			failures = 0
 		}
-		timer.Stop()
 	}
 }
 
-// wakeUnlessFailing keeps a burst of requests from turning the pause after a failure into none.
-func (p *spares) wakeUnlessFailing(backoff time.Duration) <-chan struct{} {
-	if backoff > spareBackoffMin {
-		return nil
+func backoffOf(failures int) time.Duration {
+	if failures == 0 {
+		return 0
 	}
-	return p.wake
+	return min(spareBackoffMin<<min(failures-1, 10), spareBackoffMax)
 }
 
-func (p *spares) missing() int {
+// rested waits for d, for wake or for ctx; it reports whether it was disturbed.
+func rested(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return false
+	case <-wake:
+	case <-ctx.Done():
+	}
+	return true
+}
+
+func (p *spares) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.want - len(p.ready)
+	return len(p.ready)
 }
 
 // add dials one spare and watches it.
@@ -137,6 +161,9 @@ func (p *spares) watch(s *spare) {
 	}
 	s.result <- err
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		if time.Since(s.made) < youngSpare {
+			p.diedYoung.Store(true)
+		}
 		p.retire(func(other *spare) bool { return other == s })
 	}
 }

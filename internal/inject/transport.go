@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -28,7 +29,8 @@ type TransportOptions struct {
 	Base *url.URL
 	// Roots are the certificate authorities to trust; nil for the system's.
 	Roots *x509.CertPool
-	// HeaderTimeout bounds the wait for a response's header once the request is written.
+	// HeaderTimeout bounds the wait for a response's header once the request is written, and
+	// for any progress while it is written. Zero: no bound.
 	HeaderTimeout time.Duration
 	// Spares is how many connections are dialled ahead and kept ready by KeepWarm.
 	Spares int
@@ -41,6 +43,45 @@ type Transport struct {
 	base   *http.Transport
 	spares *spares
 }
+
+// conn is a connection to the upstream. A write that makes no progress for as long as an
+// answer may take ends it: net/http bounds the wait for an answer, but not the upload
+// before it.
+type conn struct {
+	net.Conn
+	patience time.Duration
+	extended time.Time // the write deadline's last extension; writes come one at a time
+	spare    bool      // it was dialled ahead
+	answered bool      // a byte has come back; reads come one at a time
+}
+
+// Write implements io.Writer.
+func (c *conn) Write(p []byte) (int, error) {
+	if now := time.Now(); c.patience > 0 && now.Sub(c.extended) > c.patience/8 {
+		if err := c.SetWriteDeadline(now.Add(c.patience)); err != nil {
+			return 0, err
+		}
+		c.extended = now
+	}
+	return c.Conn.Write(p)
+}
+
+// Read implements io.Reader.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil && c.spare && !c.answered {
+		err = &spareError{err}
+	}
+	c.answered = c.answered || n > 0
+	return n, err
+}
+
+// spareError says that a connection dialled ahead ended before it answered anything: the
+// other side, or something between, may have forgotten it.
+type spareError struct{ err error }
+
+func (e *spareError) Error() string { return e.err.Error() }
+func (e *spareError) Unwrap() error { return e.err }
 
 // NewTransport returns a Transport. KeepWarm dials ahead; without it, connections are
 // dialled when needed.
@@ -57,7 +98,13 @@ func NewTransport(o TransportOptions) *Transport {
 		}
 	}
 	t := &Transport{spares: newSpares(d.dial, o.Spares)}
-	connect := func(ctx context.Context, _, _ string) (net.Conn, error) { return t.spares.take(ctx) }
+	connect := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		c, spare, err := t.spares.take(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &conn{Conn: c, patience: o.HeaderTimeout, spare: spare}, nil
+	}
 	t.base = &http.Transport{
 		DialContext:            connect,
 		DialTLSContext:         connect,
@@ -71,8 +118,22 @@ func NewTransport(o TransportOptions) *Transport {
 	return t
 }
 
-// RoundTrip implements http.RoundTripper.
-func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) { return t.base.RoundTrip(r) }
+// RoundTrip implements http.RoundTripper. http.Transport sends a GET again when a pooled
+// connection turns out to be dead, but takes one that was dialled ahead for a new one, so
+// that is done here.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.base.RoundTrip(r)
+	var forgotten *spareError
+	if err != nil && errors.As(err, &forgotten) && isSafe(r) && r.Context().Err() == nil {
+		return t.base.RoundTrip(r)
+	}
+	return resp, err
+}
+
+// isSafe reports whether a request changes nothing and has no body that is used up.
+func isSafe(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Body == nil
+}
 
 // KeepWarm keeps spare connections ready until ctx ends, so that the first request after
 // a start or a pause pays one round trip and no handshake.
