@@ -182,11 +182,14 @@ func (c *connection) seed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = c.store.Load(ctx)
-	if !errors.Is(err, token.ErrNotFound) {
+	stored, handle, err := c.store.Load(ctx)
+	if err != nil && !errors.Is(err, token.ErrNotFound) {
 		return err
 	}
-	_, err = c.store.Swap(ctx, "", token.Record{
+	if !stored.Current.Token.Access.Empty() || !stored.Current.Refresh.Empty() {
+		return nil
+	}
+	_, err = c.store.Swap(ctx, handle, token.Record{
 		Shop: c.cfg.Shop.Domain(), ClientID: id, Grant: config.GrantOffline, Current: token.Pair{Refresh: refresh},
 	})
 	if errors.Is(err, token.ErrConflict) {

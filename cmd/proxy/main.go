@@ -27,12 +27,14 @@ type world struct {
 	// signals delivers SIGINT and SIGTERM. Every command but `run` only asks whether and
 	// how often they come.
 	signals <-chan os.Signal
+	// browse opens an address in the person's browser; nil: there is none.
+	browse func(url string) error
 }
 
 func realWorld() world {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	return world{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, out: os.Stdout, err: os.Stderr, signals: signals}
+	return world{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, out: os.Stdout, err: os.Stderr, signals: signals, browse: browse}
 }
 
 // The exit codes. They are API: scripts and units rely on them.
@@ -67,6 +69,9 @@ func commands() []command {
 	return []command{
 		{name: "serve", summary: "run the sidecar (also without a command)", run: serve},
 		{name: "demo", summary: "run Shopify's simulator and the sidecar in front of it; needs no account", run: demo},
+		{name: "login", args: "[--port N] [--paste] […]", summary: "have a merchant authorise the app, and store the grant", run: logIn},
+		{name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", run: tokenCommand},
+		{name: "check", args: "[--json]", summary: "say what is right and wrong with this configuration", run: checkCommand},
 		{name: "run", args: "-- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", run: runCommand},
 		{name: "wait", args: "[--timeout 60s]", summary: "wait until the sidecar of this environment is ready", run: wait},
 		{name: "healthcheck", args: "[--ready]", summary: "ask the sidecar whether it is alive, or ready", run: healthcheck},

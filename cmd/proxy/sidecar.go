@@ -20,6 +20,7 @@ import (
 	"evergate/internal/config"
 	"evergate/internal/guard"
 	"evergate/internal/inject"
+	"evergate/internal/login"
 	"evergate/internal/metrics"
 	"evergate/internal/refresh"
 	"evergate/internal/token"
@@ -44,6 +45,7 @@ type sidecar struct {
 	transport *inject.Transport
 	// notice is what Shopify said that a person must act on; see retired.
 	notice atomic.Pointer[string]
+	login  *login.Flow // nil when the grant needs no login
 
 	proxy, admin *http.Server
 	listeners    []net.Listener
@@ -79,11 +81,13 @@ func newSidecar(c *connection, log *slog.Logger) (*sidecar, error) {
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // the door judges OPTIONS * like everything else
 	}
+	operators := admin.Options{
+		Tokens: s.source, Door: door, Gatherer: registry, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
+		Notice: s.said,
+	}
+	s.mountLogin(c, &operators)
 	s.admin = &http.Server{
-		Handler: admin.New(admin.Options{
-			Tokens: s.source, Door: door, Gatherer: registry, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
-			Notice: s.said,
-		}),
+		Handler:           admin.New(operators),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
 		IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 	}
@@ -168,6 +172,9 @@ func (s *sidecar) serve(begin, force <-chan struct{}) error {
 	var background sync.WaitGroup
 	background.Go(func() { s.source.Run(work) })
 	background.Go(func() { s.transport.KeepWarm(work) })
+	if s.login != nil {
+		background.Go(func() { <-work.Done(); s.login.Close() })
+	}
 
 	failed := make(chan error, len(s.listeners)+1)
 	for _, l := range s.listeners {
@@ -254,11 +261,12 @@ func waitFor(group *sync.WaitGroup, force <-chan struct{}) bool {
 }
 
 // tokenNow waits for the first token; it is for `run`, which starts its command after it.
+// What only a person can mend is not waited for.
 func (s *sidecar) tokenNow(ctx context.Context) error {
 	for {
 		_, err := s.source.Token(ctx)
 		var unavailable *token.UnavailableError
-		if err == nil || !errors.As(err, &unavailable) {
+		if err == nil || !errors.As(err, &unavailable) || errors.Is(err, token.ErrConfig) || errors.Is(err, token.ErrReauthorize) {
 			return err
 		}
 		if !pause(ctx, max(unavailable.RetryAfter, 10*time.Millisecond)) {

@@ -1,7 +1,8 @@
 // Package admin is the listener for operators: health, metrics, a page for people.
 //
 // Invariants: no secret is on any of its answers; /livez never depends on Shopify; what
-// changes something can be called from this machine only, and never by a web page.
+// changes something can be called from this machine only, and never by a web page; under
+// the public address there is the merchant's login and nothing else.
 package admin
 
 import (
@@ -9,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,7 +27,7 @@ type Tokens interface {
 	Refresh(ctx context.Context) error
 }
 
-// Options configures New; every field is required.
+// Options configures New; every field is required, unless it says otherwise.
 type Options struct {
 	Tokens   Tokens
 	Door     *guard.Door
@@ -38,6 +40,12 @@ type Options struct {
 	Notice func() string
 	// Version is shown to people.
 	Version string
+	// Exchange, if set, answers POST /-/token-exchange.
+	Exchange http.Handler
+	// Public is the address under which merchants' browsers reach Login, and nothing else;
+	// nil: there is none, and no Login either.
+	Public *url.URL
+	Login  http.Handler
 }
 
 type handler struct {
@@ -57,7 +65,10 @@ func New(o Options) http.Handler {
 	mux.Handle("GET /status", h.local(h.status))
 	mux.Handle("POST /-/refresh", h.local(h.order(h.refresh)))
 	mux.Handle("POST /-/quit", h.local(h.order(h.quit)))
-	return mux
+	if o.Exchange != nil {
+		mux.Handle("POST /-/token-exchange", h.local(h.order(o.Exchange.ServeHTTP)))
+	}
+	return h.inPublic(mux)
 }
 
 // local keeps out other hosts' names and web pages of other sites.

@@ -18,7 +18,7 @@ func readFile(path string) (token.Secret, error) {
 	if err != nil {
 		return token.Secret{}, fmt.Errorf("the file cannot be read: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	b, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
 	if err != nil {
 		return token.Secret{}, fmt.Errorf("the file cannot be read: %w", err)

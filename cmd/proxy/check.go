@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"evergate/internal/adminapi"
+	"evergate/internal/check"
+	"evergate/internal/config"
+	"evergate/internal/guard"
+	"evergate/internal/token"
+)
+
+// checkup is what `check` knows of this environment. After a mistake some of it is missing.
+type checkup struct {
+	environ   []string
+	cfg       *config.Config
+	mistakes  []string
+	conn      *connection // nil if there are mistakes or the store cannot be opened
+	storeErr  error
+	noRefresh bool
+
+	token token.Secret // what the grant's check came by
+}
+
+// checkCommand says what is right and wrong with this configuration.
+func checkCommand(w world) error {
+	asJSON, c := false, &checkup{environ: w.environ}
+	if err := parseFlags(w, "check", func(fs *flag.FlagSet) {
+		fs.BoolVar(&asJSON, "json", false, "print an array of {name, status, message, remedy}")
+		fs.BoolVar(&c.noRefresh, "no-refresh", false, "do not renew a stored grant whose access token has expired")
+	}); err != nil {
+		return err
+	}
+	c.prepare()
+	ctx, stop := w.untilSignal()
+	defer stop()
+	tell := func(r check.Result) {
+		if !asJSON {
+			fmt.Fprintln(w.out, r)
+		}
+	}
+	results := check.Run(ctx, c.checks(), tell)
+	if asJSON {
+		e := json.NewEncoder(w.out)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		if err := e.Encode(results); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(c.mistakes) > 0:
+		return &exitError{exitConfig, nil}
+	case check.Failed(results) || ctx.Err() != nil:
+		return &exitError{exitFailure, nil}
+	}
+	return nil
+}
+
+// prepare reads the settings and opens the store. What is wrong becomes a result.
+func (c *checkup) prepare() {
+	cfg, err := config.Load(c.environ)
+	c.cfg = cfg
+	if err == nil {
+		_, err = storeKeys(cfg)
+	}
+	if err != nil {
+		c.mistakes = strings.Split(err.Error(), "\n")
+		return
+	}
+	c.conn, c.storeErr = connect(cfg, c.environ)
+}
+
+// checks is the list. After a mistake in the settings it ends where nothing more can be known.
+func (c *checkup) checks() []check.Check {
+	list := []check.Check{check.Configuration(c.mistakes, c.cfg.Warnings, c.summary()), check.SecretFiles(c.secretFiles())}
+	if len(c.mistakes) == 0 {
+		list = append(list, check.Stored(c.store()))
+	}
+	if addresses := c.addresses(); len(addresses) > 0 {
+		list = append(list, check.Listeners(addresses, c.sidecarAnswers))
+	}
+	if c.cfg.Shop.IsZero() || c.cfg.Base == nil {
+		return list
+	}
+	s := &check.Shopify{
+		API:    &adminapi.Client{Shop: c.cfg.Shop, Base: c.cfg.Base, Transport: newTransport(c.cfg), UserAgent: userAgent()},
+		Wanted: c.cfg.Scopes, NewScopes: newScopes(c.cfg.Grant), Token: func() token.Secret { return c.token },
+	}
+	return append(list,
+		check.DNS(c.cfg.Base), check.Connection(c.cfg.Base, c.cfg.Roots), s.Shop(), s.Clock(),
+		check.Check{Name: "grant", Needs: []string{"configuration", "store", "shop"}, Run: c.grant}, s.Scopes(), s.Version())
+}
+
+func (c *checkup) summary() string {
+	return fmt.Sprintf("%s, by the grant %s", c.cfg.Shop, c.cfg.Grant)
+}
+
+// secretFiles are the files that the environment names.
+func (c *checkup) secretFiles() (files []check.File) {
+	getenv := lookUpIn(c.environ)
+	for _, name := range config.SecretNames() {
+		if path := getenv(name); strings.HasSuffix(name, "_FILE") && path != "" {
+			files = append(files, check.File{Setting: name, Path: path})
+		}
+	}
+	return files
+}
+
+func (c *checkup) store() check.Store {
+	if c.storeErr != nil {
+		return check.Store{Err: c.storeErr}
+	}
+	if c.conn.store == nil {
+		return check.Store{}
+	}
+	s := check.Store{Where: c.conn.recordPlace(c.environ), Volatile: isVolatile(c.conn.where), Lease: c.conn.store.Lease}
+	s.Load = func(ctx context.Context) error { _, _, err := c.conn.store.Load(ctx); return err }
+	if dir := storeDir(c.conn.where, c.environ); dir != "" {
+		s.Dir, s.Record = dir, filepath.Join(dir, c.cfg.Shop.Domain()+".json")
+	}
+	return s
+}
+
+func (c *checkup) addresses() []guard.Address {
+	addresses := slices.Clone(c.cfg.Listeners)
+	if c.cfg.Admin.Network != "" {
+		addresses = append(addresses, c.cfg.Admin)
+	}
+	return addresses
+}
+
+// sidecarAnswers asks the sidecar of this environment whether it lives.
+func (c *checkup) sidecarAnswers(ctx context.Context) error {
+	if strings.HasSuffix(c.cfg.Admin.Address, ":0") {
+		return errors.New("nobody knows its port")
+	}
+	client, err := newAdminClient(c.environ)
+	if err != nil {
+		return err
+	}
+	return client.call(ctx, http.MethodGet, "/livez")
+}
+
+// newScopes says how a token of this grant gets scopes that it lacks.
+func newScopes(grantName string) string {
+	switch grantName {
+	case config.GrantClientCredentials:
+		return "add them to a new version of the app in the Dev Dashboard, release it, and approve it on the store"
+	case config.GrantStatic:
+		return "add them to the custom app in the store's admin, under Settings > Apps"
+	}
+	return "log in again with `evergate login`, which asks for what SHOPIFY_SCOPES names"
+}

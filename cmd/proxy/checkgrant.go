@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"evergate/internal/check"
+	"evergate/internal/config"
+	"evergate/internal/token"
+)
+
+// grant comes by a token in the way in which the sidecar does. A stored access token that
+// lives is used as it is, so that no refresh token is spent for a question.
+func (c *checkup) grant(ctx context.Context) []check.Result {
+	switch c.cfg.Grant {
+	case config.GrantOffline:
+		return c.offlineGrant(ctx)
+	case config.GrantStatic:
+		return c.obtained(ctx, "the permanent token of SHOPIFY_ACCESS_TOKEN is at hand; "+aboutPermanent)
+	}
+	return c.obtained(ctx, "a token was obtained with client credentials")
+}
+
+const aboutPermanent = "from 2027 on Shopify refuses such tokens of public apps, see docs/permanent-tokens.md"
+
+// offlineGrant looks at the stored grant before it asks for a token.
+func (c *checkup) offlineGrant(ctx context.Context) []check.Result {
+	record, _, err := c.conn.store.Load(ctx)
+	switch {
+	case errors.Is(err, token.ErrNotFound) || err == nil && isBlank(record):
+		return c.nothingStored()
+	case err != nil:
+		return check.FromError(check.Fail, err)
+	}
+	if id := c.conn.clientID(); record.ClientID != "" && record.ClientID != id {
+		return check.FromError(check.Fail, otherApp(c.cfg.Shop, record))
+	}
+	st := stateOf(record, time.Now())
+	switch {
+	case st.Reauthorize != nil && !st.usable():
+		return one(check.Fail, "run `evergate login`", "the stored grant is dead since %s (%s), and so is its access token",
+			stamp(st.Reauthorize.Since), st.Reauthorize.Reason)
+	case st.usable():
+		c.token = record.Current.Token.Access
+		return c.stored(st)
+	case c.noRefresh:
+		return one(check.Warn, "run the check without --no-refresh, or start the sidecar", "%s; it was not renewed, because of --no-refresh", st.ended())
+	}
+	return c.obtained(ctx, st.ended()+"; it was renewed as the sidecar would have done, and the new grant is stored")
+}
+
+// stored describes a stored access token that lives.
+func (c *checkup) stored(st grantState) []check.Result {
+	said := "the stored token does not expire; " + aboutPermanent
+	if st.Kind == kindExpiring {
+		said = fmt.Sprintf("the stored token lives for another %s; nothing was renewed", span(st.left))
+	}
+	if r := st.Reauthorize; r != nil {
+		return one(check.Warn, "run `evergate login`, while that token still works", "%s; but the grant is dead since %s (%s)", said, stamp(r.Since), r.Reason)
+	}
+	return one(check.OK, "", "%s", said)
+}
+
+func (c *checkup) nothingStored() []check.Result {
+	if seed, err := c.cfg.RefreshSeed(); err == nil && !seed.Empty() {
+		return one(check.Warn, "start the sidecar, then run the check again",
+			"no grant is stored yet; the sidecar begins with SHOPIFY_REFRESH_TOKEN, which works once and was left alone")
+	}
+	return one(check.Fail, "run `evergate login`, or `evergate token import`", "no grant is stored for %s in %s", c.cfg.Shop, c.conn.recordPlace(c.environ))
+}
+
+// obtained makes one attempt to come by a token and says so.
+func (c *checkup) obtained(ctx context.Context, said string) []check.Result {
+	t, err := c.conn.tokenOnce(ctx)
+	switch {
+	case errors.Is(err, token.ErrTransient):
+		return one(check.Fail, "this passes by itself: run the check again in a moment", "%s", err)
+	case err != nil:
+		return check.FromError(check.Fail, err)
+	}
+	c.token = t.Access
+	if t.Expires() {
+		said += fmt.Sprintf("; it lives for another %s", span(time.Until(t.Issued.Add(t.Life))))
+	}
+	return one(check.OK, "", "%s", said)
+}
+
+func one(status check.Status, remedy, format string, args ...any) []check.Result {
+	return []check.Result{{Status: status, Message: fmt.Sprintf(format, args...), Remedy: remedy}}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+var (
+	errDeclined = errors.New("nothing was changed")
+	errStopped  = errors.New("interrupted: nothing was changed")
+)
+
+// person is whoever answers questions: on a terminal, or what a script pipes in.
+type person struct {
+	in      *bufio.Reader
+	out     io.Writer
+	signals <-chan os.Signal
+}
+
+func (w world) person() *person {
+	return &person{in: bufio.NewReader(io.LimitReader(w.stdin, maxInput)), out: w.err, signals: w.signals}
+}
+
+// maxInput is far above any token.
+const maxInput = 64 << 10
+
+// line reads one line; it is empty when there is none. A signal ends the wait.
+func (p *person) line() (string, error) {
+	type read struct {
+		text string
+		err  error
+	}
+	done := make(chan read, 1) // nobody may be left to take it
+	go func() {
+		text, err := p.in.ReadString('\n')
+		done <- read{strings.TrimSpace(text), err}
+	}()
+	select {
+	case r := <-done:
+		if r.err != nil && !errors.Is(r.err, io.EOF) {
+			return "", fmt.Errorf("standard input cannot be read: %w", r.err)
+		}
+		return r.text, nil
+	case <-p.signals:
+		fmt.Fprintln(p.out)
+		return "", errStopped
+	}
+}
+
+// confirm explains and asks; assumed is what --yes says. Only a clear yes goes on.
+func (p *person) confirm(assumed bool, explanation, question string) error {
+	if assumed {
+		return nil
+	}
+	fmt.Fprintf(p.out, "%s\n\n%s [y/N] ", explanation, question)
+	answer, err := p.line()
+	if err != nil {
+		return err
+	}
+	switch strings.ToLower(answer) {
+	case "y", "yes":
+		return nil
+	case "":
+		fmt.Fprintln(p.out)
+	}
+	return fmt.Errorf("not confirmed, so %w; --yes goes on without asking", errDeclined)
+}
+
+// finish does what must not be cut short. After a first signal it says what it waits for;
+// a second one ends the wait.
+func (w world) finish(what string, work func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- work() }()
+	select {
+	case err := <-done:
+		return err
+	case <-w.signals:
+		fmt.Fprintf(w.err, "evergate: waiting for the end of %s; interrupt again to end at once\n", what)
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-w.signals:
+		return fmt.Errorf("interrupted in the middle of %s: run the same command again", what)
+	}
+}

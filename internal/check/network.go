@@ -1,0 +1,119 @@
+package check
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	dnsLimit     = 5 * time.Second
+	connectLimit = 10 * time.Second
+	// nearEnd is how long before its end a certificate is worth a word. Shopify's own are
+	// renewed weeks before.
+	nearEnd = 7 * 24 * time.Hour
+)
+
+// DNS looks the upstream's name up, as the sidecar does before it connects.
+func DNS(base *url.URL) Check { return lookUp(base.Hostname(), new(net.Resolver).LookupHost) }
+
+func lookUp(host string, resolve func(context.Context, string) ([]string, error)) Check {
+	return Check{Name: "dns", Limit: dnsLimit, Run: func(ctx context.Context) []Result {
+		if net.ParseIP(host) != nil {
+			return ok("%s is an address and needs none", host)
+		}
+		addresses, err := resolve(ctx, host)
+		var dns *net.DNSError
+		switch {
+		case errors.As(err, &dns) && dns.IsNotFound:
+			return fail("check SHOPIFY_SHOP and EVERGATE_UPSTREAM_URL, then this machine's resolver", "no address is known for %s", host)
+		case err != nil:
+			return fail("see whether this machine's resolver works and can be reached", "%s cannot be looked up, %s", host, reason(ctx, err))
+		}
+		return ok("%s is %s", host, strings.Join(addresses, ", "))
+	}}
+}
+
+// reason prefers our own word for a time-out.
+func reason(ctx context.Context, err error) error {
+	if c := context.Cause(ctx); c != nil {
+		return c
+	}
+	return err
+}
+
+// Connection connects to the upstream and, over https, verifies its certificate.
+func Connection(base *url.URL, roots *x509.CertPool) Check {
+	return Check{Name: "connection", Needs: []string{"dns"}, Limit: connectLimit, Run: func(ctx context.Context) []Result {
+		port := base.Port()
+		if port == "" {
+			port = base.Scheme
+		}
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(base.Hostname(), port))
+		if err != nil {
+			return fail("see whether a firewall allows connections to it, and check EVERGATE_UPSTREAM_URL",
+				"no connection to %s, %s", base.Host, reason(ctx, err))
+		}
+		defer conn.Close()
+		if base.Scheme != "https" {
+			return ok("connected to %s, without TLS", base.Host)
+		}
+		secured := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: base.Hostname(), RootCAs: roots, NextProtos: []string{"http/1.1"}})
+		if err := secured.HandshakeContext(ctx); err != nil {
+			return judgeHandshake(base, reason(ctx, err), time.Now())
+		}
+		return judgeCertificate(base.Hostname(), secured.ConnectionState(), time.Now())
+	}}
+}
+
+// judgeHandshake tells the ways apart in which TLS fails.
+func judgeHandshake(base *url.URL, err error, now time.Time) []Result {
+	var (
+		authority x509.UnknownAuthorityError
+		name      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		notTLS    tls.RecordHeaderError
+	)
+	host := base.Hostname()
+	switch {
+	case errors.As(err, &name):
+		return fail("check the host in EVERGATE_UPSTREAM_URL, and whether something intercepts the connection",
+			"the certificate of %s is for other names", host)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && now.Before(invalid.Cert.NotBefore):
+		return fail("set the clock", "the certificate of %s is not valid yet by this machine's clock, which says %s", host, stamp(now))
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fail("set the clock if it is wrong, else renew the certificate",
+			"the certificate of %s ended on %s by this machine's clock", host, stamp(invalid.Cert.NotAfter))
+	case errors.As(err, &authority):
+		return fail("name the authority's certificate in EVERGATE_UPSTREAM_CA_FILE if a proxy of yours intercepts TLS; in a container without certificates, install ca-certificates",
+			"the certificate of %s is signed by an authority that this machine does not trust", host)
+	case errors.As(err, &notTLS):
+		return fail("check scheme and port of EVERGATE_UPSTREAM_URL", "%s does not speak TLS", base.Host)
+	}
+	return fail("see whether something between here and Shopify intercepts or cuts TLS", "no TLS with %s, %s", base.Host, err)
+}
+
+func judgeCertificate(host string, state tls.ConnectionState, now time.Time) []Result {
+	leaf := state.PeerCertificates[0]
+	end := leaf.NotAfter
+	for _, c := range state.VerifiedChains[0] {
+		if c.NotAfter.Before(end) {
+			end = c.NotAfter
+		}
+	}
+	said := fmt.Sprintf("%s with %s; the certificate is valid until %s", tls.VersionName(state.Version), host, stamp(end))
+	if end.Sub(now) < nearEnd {
+		return warn("it is to be renewed by whoever runs that server", "%s", said)
+	}
+	return ok("%s", said)
+}
+
+// stamp is a moment for people.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }

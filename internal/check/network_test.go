@@ -1,0 +1,145 @@
+package check
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"math/big"
+	"net"
+	"net/url"
+	"testing"
+	"time"
+)
+
+func TestDNSTellsAMissingNameFromABrokenResolver(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		host      string
+		addresses []string
+		err       error
+		status    Status
+		part      string
+	}{
+		"found":    {"acme.myshopify.com", []string{"192.0.2.1", "192.0.2.2"}, nil, OK, "192.0.2.1, 192.0.2.2"},
+		"address":  {"127.0.0.1", nil, errors.New("not asked"), OK, "needs none"},
+		"v6":       {"::1", nil, errors.New("not asked"), OK, "needs none"},
+		"missing":  {"acme.invalid", nil, &net.DNSError{IsNotFound: true}, Fail, "no address is known for acme.invalid"},
+		"resolver": {"acme.myshopify.com", nil, &net.DNSError{Err: "server misbehaving"}, Fail, "server misbehaving"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := lookUp(tc.host, func(context.Context, string) ([]string, error) { return tc.addresses, tc.err })
+			expect(t, Run(t.Context(), []Check{c}, quiet)[0], tc.status, tc.part)
+		})
+	}
+}
+
+// certificate signs one for names, and returns it with a pool that trusts it.
+func certificate(t *testing.T, from, until time.Time, names ...string) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: from, NotAfter: until, DNSNames: names, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(parsed)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+}
+
+// accepting listens and shakes hands until the test ends; without a certificate it says something else.
+func accepting(t *testing.T, cert *tls.Certificate) (port string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			if cert == nil {
+				_, _ = conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+			} else {
+				_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{*cert}}).Handshake()
+			}
+			conn.Close()
+		}
+	}()
+	_, port, _ = net.SplitHostPort(ln.Addr().String())
+	return port
+}
+
+func TestConnectionTellsTheWaysToFailApart(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	now := time.Now()
+	for name, tc := range map[string]struct {
+		from, until time.Duration
+		host        string
+		distrusted  bool
+		status      Status
+		parts       []string
+	}{
+		"right":     {-day, 90 * day, "localhost", false, OK, []string{"TLS 1.3 with localhost", "valid until"}},
+		"ends_soon": {-day, 6 * day, "localhost", false, Warn, []string{"valid until", "renewed"}},
+		"expired":   {-9 * day, -day, "localhost", false, Fail, []string{"ended on", "set the clock if it is wrong"}},
+		"not_yet":   {day, 9 * day, "localhost", false, Fail, []string{"not valid yet", "set the clock"}},
+		"unknown":   {-day, 9 * day, "localhost", true, Fail, []string{"does not trust", "EVERGATE_UPSTREAM_CA_FILE"}},
+		"name":      {-day, 9 * day, "other.example", false, Fail, []string{"is for other names", "EVERGATE_UPSTREAM_URL"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cert, pool := certificate(t, now.Add(tc.from), now.Add(tc.until), tc.host)
+			if tc.distrusted {
+				pool = x509.NewCertPool()
+			}
+			c := Connection(&url.URL{Scheme: "https", Host: "localhost:" + accepting(t, &cert)}, pool)
+			expect(t, Run(t.Context(), []Check{c}, quiet)[0], tc.status, append(tc.parts, "localhost")...)
+		})
+	}
+}
+
+func TestConnectionWithoutTLS(t *testing.T) {
+	t.Parallel()
+	look := func(scheme, port string) Result {
+		return Run(t.Context(), []Check{Connection(&url.URL{Scheme: scheme, Host: "127.0.0.1:" + port}, nil)}, quiet)[0]
+	}
+	port := accepting(t, nil)
+	expect(t, look("https", port), Fail, "does not speak TLS", "scheme and port")
+	expect(t, look("http", port), OK, "without TLS")
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, closed, _ := net.SplitHostPort(ln.Addr().String())
+	ln.Close()
+	expect(t, look("https", closed), Fail, "no connection to 127.0.0.1:"+closed, "firewall")
+}
+
+func TestConnectionThatHangsIsGivenUp(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts, so nobody shakes hands
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c := Connection(&url.URL{Scheme: "https", Host: ln.Addr().String()}, nil)
+	c.Limit = time.Millisecond
+	expect(t, Run(t.Context(), []Check{c}, quiet)[0], Fail, "no answer within 1ms")
+}

@@ -1,0 +1,90 @@
+package login
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"evergate/internal/grant"
+)
+
+// The two paths of a login behind a public address.
+const (
+	StartPath    = "/oauth/start"
+	CallbackPath = "/oauth/callback"
+)
+
+// cookieName has the prefix with which a browser takes the cookie over TLS only, and from
+// no other name of the same site (RFC 6265bis section 4.1.3.2).
+const cookieName = "__Host-evergate_login"
+
+// Hosted answers StartPath and CallbackPath for merchants' browsers, which reach them as
+// public. The browser that starts is bound to its login by a cookie: the link of somebody
+// else's login, or its callback, is worth nothing in it.
+func (f *Flow) Hosted(public *url.URL, log *slog.Logger) http.Handler {
+	h := hosted{f, public, log}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		secure(w.Header())
+		switch path := r.URL.EscapedPath(); {
+		case path != StartPath && path != CallbackPath:
+			http.NotFound(w, r)
+		case r.Method != http.MethodGet: // a HEAD must not use up a code
+			w.Header().Set("Allow", http.MethodGet)
+			http.Error(w, "a browser opens this page with GET", http.StatusMethodNotAllowed)
+		case path == StartPath:
+			h.start(w, r)
+		default:
+			h.callback(w, r)
+		}
+	})
+}
+
+type hosted struct {
+	*Flow
+	public *url.URL
+	log    *slog.Logger
+}
+
+func (h hosted) start(w http.ResponseWriter, r *http.Request) {
+	redirect := url.URL{Scheme: h.public.Scheme, Host: h.public.Host, Path: CallbackPath}
+	authorize, state, err := h.Begin(redirect.String())
+	if err != nil {
+		h.log.Error("a login cannot begin", "shop", h.Grant.Endpoint.Shop.Domain(), "err", err)
+		writePage(w, http.StatusServiceUnavailable, failurePage(err, hostedHint))
+		return
+	}
+	h.setCookie(w, state, int(Life/time.Second))
+	http.Redirect(w, r, authorize, http.StatusFound)
+}
+
+// callback takes the state from the cookie and leaves it to Finish to compare: without the
+// cookie no callback is good.
+func (h hosted) callback(w http.ResponseWriter, r *http.Request) {
+	var state string
+	if c, err := r.Cookie(cookieName); err == nil {
+		state = c.Value
+	}
+	g, err := h.Finish(r.Context(), state, r.URL.RawQuery)
+	shop := h.Grant.Endpoint.Shop.Domain()
+	switch {
+	case errors.Is(err, grant.ErrMalformed), errors.Is(err, grant.ErrState):
+		h.log.Debug("a callback was refused", "shop", shop, "err", err) // anybody can send these
+	case err != nil:
+		h.log.Warn("a login failed", "shop", shop, "err", err)
+	default:
+		h.logGranted(h.log, "a merchant has authorised the app", g)
+	}
+	if err == nil || IsOver(err) {
+		h.setCookie(w, "", -1)
+	}
+	writeOutcome(w, g, err, hostedHint)
+}
+
+// setCookie is Lax, because the callback is a navigation that another site begins.
+func (h hosted) setCookie(w http.ResponseWriter, value string, maxAge int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: cookieName, Value: value, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}

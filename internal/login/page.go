@@ -1,0 +1,163 @@
+package login
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"html/template"
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"evergate/internal/grant"
+)
+
+// hint says where a person goes on from a page.
+type hint int
+
+const (
+	loopbackHint hint = iota // a command waits in a terminal
+	hostedHint               // nobody waits; StartPath begins anew
+)
+
+// view is what a page shows. Nothing in it comes from the request, but for the name of a
+// shop that Shopify has signed.
+type view struct {
+	Title, Text, Next string
+	Missing           []string
+	Again             string // a link, or nothing
+	Good              bool
+}
+
+const style = `
+:root { color-scheme: light dark; --ink: #1c1e21; --paper: #fff; --good: #0b6b3a; --bad: #a3261b; --link: #0b57d0; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8e9eb; --paper: #17191c; --good: #6fd19c; --bad: #ff9d92; --link: #9ec3ff; } }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 1.0625rem/1.6 system-ui, sans-serif; }
+main { max-width: 34rem; margin: 0 auto; padding: 12vh 1.25rem 2rem; overflow-wrap: anywhere; }
+h1 { margin: 0 0 1rem; font-size: 1.6rem; line-height: 1.25; }
+h1::before { content: ""; display: block; width: 3rem; height: .3rem; margin-bottom: 1.25rem; border-radius: .2rem; background: var(--bad); }
+.good h1::before { background: var(--good); }
+p { margin: 0 0 1rem; }
+a { color: var(--link); }
+a:focus-visible { outline: 3px solid; outline-offset: 3px; border-radius: 2px; }
+`
+
+var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{.Title}}</title>
+<style>` + style + `</style>
+</head>
+<body>
+<main{{if .Good}} class="good"{{end}}>
+<h1>{{.Title}}</h1>
+<p>{{.Text}}</p>
+{{- if .Missing}}
+<p>Not granted, although the app asked for it: {{range $i, $s := .Missing}}{{if $i}}, {{end}}{{$s}}{{end}}.</p>
+{{- end}}
+{{- with .Next}}
+<p>{{.}}</p>
+{{- end}}
+{{- with .Again}}
+<p><a href="{{.}}">Start again</a></p>
+{{- end}}
+</main>
+</body>
+</html>
+`))
+
+// policy lets a page load nothing, run nothing, send nothing and be framed by nobody; the
+// one style it may have is known by its hash.
+var policy = func() string {
+	sum := sha256.Sum256([]byte(style))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+}()
+
+// secure sets the headers of everything that a browser gets here. The address of a callback
+// holds a code, so it goes to nobody and is not kept.
+func secure(h http.Header) {
+	h.Set("Content-Security-Policy", policy)
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+}
+
+func writePage(w http.ResponseWriter, status int, v view) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_ = page.Execute(w, v)
+}
+
+func writeOutcome(w http.ResponseWriter, g Granted, err error, where hint) {
+	switch {
+	case err == nil:
+		writePage(w, http.StatusOK, successPage(g, where))
+	case errors.Is(err, grant.ErrDeclined):
+		writePage(w, http.StatusOK, declinedPage(where))
+	case !IsOver(err):
+		writePage(w, http.StatusBadRequest, refusalPage(err, where))
+	default:
+		writePage(w, http.StatusBadGateway, failurePage(err, where))
+	}
+}
+
+func successPage(g Granted, where hint) view {
+	v := view{
+		Title: "The app is connected", Good: true, Missing: g.MissingScopes,
+		Text: "Evergate may now work with " + g.Shop.Domain() + ".",
+		Next: "You can close this window.",
+	}
+	if !g.Expires.IsZero() {
+		v.Text += " It renews its access by itself."
+	}
+	if where == loopbackHint {
+		v.Next = "You can close this window and go back to the terminal."
+	}
+	return v
+}
+
+func declinedPage(where hint) view {
+	v := view{Title: "The app was not connected", Text: "You did not agree, or Shopify did not let you. Nothing was changed."}
+	return where.again(v, "If that was a mistake, run the login in the terminal again.")
+}
+
+// refusalPage gives the reason in full: it is one of a few fixed sentences.
+func refusalPage(err error, where hint) view {
+	v := view{Title: "This page cannot finish the login", Text: sentence(err) + " Nothing was changed."}
+	return where.again(v, "The login in the terminal is still waiting, and its link still works.")
+}
+
+// failurePage keeps the reason for the operator, unless it is the merchant's to act on: it
+// may name files of this machine.
+func failurePage(err error, where hint) view {
+	v := view{Title: "The login did not succeed", Text: "Evergate could not obtain a grant from Shopify, or could not store it. Its log says why."}
+	if where == loopbackHint {
+		v.Text = "Evergate could not obtain a grant from Shopify, or could not store it. The terminal says why."
+	}
+	if errors.Is(err, grant.ErrCode) {
+		v.Text = "Shopify does not accept the code that it sent: it is too old, or it was used already."
+	}
+	return where.again(v, "When that is mended, run the login in the terminal again.")
+}
+
+func (where hint) again(v view, terminal string) view {
+	if where == hostedHint {
+		v.Again = StartPath
+		return v
+	}
+	v.Next = terminal
+	return v
+}
+
+// sentence begins with a capital and ends with a full stop.
+func sentence(err error) string {
+	text := err.Error()
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(text[size:], ".") + "."
+}
