@@ -43,12 +43,23 @@ func (s *Source) tend() {
 	if !ok {
 		return
 	}
+	if t.Access.Empty() {
+		s.liftBackOff()
+		return
+	}
 	if e := s.current.Load(); e != nil && e.token.Access.Equal(t.Access) {
 		return
 	}
 	if err := s.publish(t); err == nil {
 		s.opt.Log.Info("took over a token that was put there by someone else", "shop", s.opt.Shop.Domain(), "grant", s.name)
 	}
+}
+
+// liftBackOff lets the next attempt be made at once: what failed is not what is there now.
+func (s *Source) liftBackOff() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.health.notBefore, s.health.heldUntil = s.now(), instant{}
 }
 
 // grantInsteadOf makes an attempt because Shopify refused the current token, unless that
@@ -63,10 +74,13 @@ func (s *Source) grantInsteadOf(refused token.Token) {
 		return
 	}
 	s.opt.Log.Warn("Shopify refused the current token; obtaining a new one", "shop", s.opt.Shop.Domain())
+	s.grant(need{current: refused.Access}) // with nothing left: a refused token is as good as ended
+	if s.current.Load() == e {
+		return // it failed, and the back-off says when to try again
+	}
 	s.mu.Lock()
-	s.health.heldUntil = now.add(scale(rejectionHold, e.plan.life))
+	s.health.heldUntil = s.now().add(scale(rejectionHold, e.plan.life))
 	s.mu.Unlock()
-	s.grant(s.needNow())
 }
 
 // grant makes one attempt and files its outcome.
@@ -100,6 +114,12 @@ func (s *Source) publish(t token.Token) error {
 	if e.plan.state(now) == expired {
 		return fmt.Errorf("the token was over before it arrived: %w", token.ErrTransient)
 	}
+	same := false
+	if old := s.current.Load(); old != nil && old.token.Access.Equal(t.Access) {
+		// A permanent token again: asking for it does not make it any better.
+		same = !t.Expires()
+		e.refusals.Store(old.refusals.Load())
+	}
 	s.current.Store(e)
 
 	s.mu.Lock()
@@ -111,7 +131,9 @@ func (s *Source) publish(t token.Token) error {
 	s.mu.Unlock()
 
 	s.nudge() // Run has a new moment to wait for
-	s.logObtained(e, failures)
+	if !same {
+		s.logObtained(e, failures)
+	}
 	return nil
 }
 

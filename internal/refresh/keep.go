@@ -44,6 +44,8 @@ type keeper struct {
 
 	record token.Record
 	handle token.Handle
+	// base is the refresh token of what is stored, which is not record's while that is unsaved.
+	base token.Secret
 	// unsaved says why record is newer than what is stored.
 	unsaved   error
 	nextWrite time.Time
@@ -61,7 +63,7 @@ func (k *keeper) load(ctx context.Context) error {
 	defer cancel()
 	record, handle, err := k.store.Load(ctx)
 	if errors.Is(err, token.ErrNotFound) {
-		k.record, k.handle = token.Record{}, ""
+		k.record, k.handle, k.base = token.Record{}, "", token.Secret{}
 		k.show()
 		return err
 	}
@@ -72,7 +74,7 @@ func (k *keeper) load(ctx context.Context) error {
 		return fmt.Errorf("%w: what is stored for %s belongs to another app, with client id %s: use another EVERGATE_STORE for this one, or log in again",
 			token.ErrConfig, k.shop, record.ClientID)
 	}
-	k.record, k.handle = record, handle
+	k.record, k.handle, k.base = record, handle, record.Current.Refresh
 	k.show()
 	return nil
 }
@@ -82,11 +84,17 @@ func (k *keeper) load(ctx context.Context) error {
 func (k *keeper) save(ctx context.Context, next token.Record) error {
 	next.Shop, next.ClientID, next.Grant = k.shop.Domain(), k.clientID, k.grant
 	err := k.swap(ctx, next)
+	if errors.Is(err, token.ErrConflict) && k.isAnnotated(ctx) {
+		err = k.swap(ctx, next)
+	}
 	if errors.Is(err, token.ErrConflict) {
 		return err
 	}
 	k.record = next
 	k.unsaved = err
+	if err == nil {
+		k.base = next.Current.Refresh
+	}
 	if err != nil {
 		k.writes++
 		k.nextWrite = time.Now().Add(doubled(time.Second, k.writes-1, time.Minute))
@@ -98,6 +106,20 @@ func (k *keeper) save(ctx context.Context, next token.Record) error {
 	}
 	k.show()
 	return err
+}
+
+// isAnnotated tells a conflict that is none: the grant that is stored is still the one we
+// started from, and only a note or a verdict on it was written, by another process or by
+// ourselves with an answer that got lost. What we have is newer than that.
+func (k *keeper) isAnnotated(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	record, handle, err := k.store.Load(ctx)
+	if err != nil || k.base.Empty() || !record.Current.Refresh.Equal(k.base) {
+		return false
+	}
+	k.handle = handle
+	return true
 }
 
 // swap writes without touching what we hold.
@@ -127,22 +149,34 @@ func (k *keeper) flush(ctx context.Context) error {
 
 // tend writes what is unsaved and takes over what another process stored.
 func (k *keeper) tend(ctx context.Context) (token.Token, bool) {
+	before := k.record.Current.Refresh
 	if k.unsaved != nil {
 		if time.Now().Before(k.nextWrite) {
 			return token.Token{}, false
 		}
 		_ = k.flush(ctx) // says by itself what happened
-		return k.record.Current.Token, !k.record.Current.Token.Access.Empty()
+	} else {
+		asking, cancel := context.WithTimeout(ctx, storeWait)
+		changed, err := k.store.Changed(asking, k.handle)
+		cancel()
+		if err != nil || !changed {
+			return token.Token{}, false // a store that cannot be asked is noticed when it is needed
+		}
+		if err := k.load(ctx); err != nil {
+			return token.Token{}, false
+		}
 	}
-	changed, err := k.store.Changed(ctx, k.handle)
-	if err != nil || !changed {
-		return token.Token{}, false // a store that cannot be asked is noticed when it is needed
+	current := k.record.Current
+	if k.usable(current.Token) {
+		return current.Token, true
 	}
-	if err := k.load(ctx); err != nil {
-		return token.Token{}, false
-	}
-	return k.record.Current.Token, k.usable(k.record.Current.Token)
+	// A note or a verdict of another process is no news: two that see a dead grant would
+	// spur each other on.
+	return token.Token{}, !current.Refresh.Empty() && !current.Refresh.Equal(before)
 }
+
+// finish writes what is unsaved before the process ends, out of turn.
+func (k *keeper) finish(ctx context.Context) { _ = k.flush(ctx) }
 
 // usable reports whether a stored token can still be sent, by the wall clock. One from the
 // future has an age nobody knows.
@@ -177,7 +211,7 @@ func (k *keeper) lease(ctx context.Context) (func(), error) {
 	defer cancel()
 	release, err := k.store.Lease(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("another process holds the right to refresh: %w: %w", token.ErrTransient, err)
+		return nil, fmt.Errorf("the right to refresh cannot be had: %w: %w", token.ErrTransient, err)
 	}
 	return release, nil
 }

@@ -23,8 +23,11 @@ type obtainer interface {
 	// obtain returns a token other than the one at hand, at the cost of at most a few
 	// POSTs and mostly of one. It may return the same one when there is no other.
 	obtain(ctx context.Context, n need) (token.Token, error)
-	// tend is called every few seconds. It returns a token when one has come by itself.
+	// tend is called every few seconds. It reports whether something has come by itself: a
+	// token, or, with an empty one, a grant that has to be refreshed first.
 	tend(ctx context.Context) (token.Token, bool)
+	// finish is called at the end, when no other method will be called any more.
+	finish(ctx context.Context)
 	// standing is what is known of the grant beyond the token; safe for concurrent use.
 	standing() standing
 }
@@ -52,5 +55,7 @@ func (d direct) tend(ctx context.Context) (token.Token, bool) {
 	t, err := d.granter.Grant(ctx)
 	return t, err == nil
 }
+
+func (direct) finish(context.Context) {}
 
 func (direct) standing() standing { return standing{} }

@@ -36,10 +36,11 @@ type rotating struct {
 
 func (g rotating) obtain(ctx context.Context, n need) (token.Token, error) {
 	// A stored token that lives is used at once, whoever may be refreshing.
-	if err := g.load(ctx); err == nil {
-		if t, ok := g.adopt(n); ok {
-			return t, nil
-		}
+	if err := g.load(ctx); err != nil && !errors.Is(err, token.ErrNotFound) {
+		return token.Token{}, g.loadError(err)
+	}
+	if t, ok := g.adopt(n); ok {
+		return t, nil
 	}
 	release, err := g.lease(ctx)
 	if err != nil {

@@ -506,6 +506,50 @@ func TestPermanentTokenThatIsRefusedStaysAndIsCalledUnusable(t *testing.T) {
 	})
 }
 
+func TestPermanentTokenIsCalledUnusableHoweverSeldomItIsUsed(t *testing.T) {
+	for _, pause := range []time.Duration{time.Second, 10 * time.Second, time.Minute} {
+		t.Run(pause.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				shop, _ := token.ParseShop("blue-finch")
+				s := New(Options{Shop: shop, Granter: &changing{value: "shpat_one"}, Poll: true, Log: slog.New(slog.DiscardHandler)})
+				run(t, s)
+				for i := range 30 {
+					tok, err := s.Token(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					_, _ = s.Replace(t.Context(), tok)
+					if usable := s.Status().Usable; usable != (i == 0) {
+						t.Fatalf("usable %v after %d refusals", usable, i+1)
+					}
+					time.Sleep(pause)
+				}
+			})
+		})
+	}
+}
+
+func TestStoreThatHangsDoesNotEndRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, shelf, c := offlineSource(t, 10*time.Minute)
+		s.obtainer.(rotating).keeper.store = hanging{shelf}
+		run(t, s)
+		time.Sleep(5 * time.Hour)
+		if n := len(c.calls()); n < 4 {
+			t.Errorf("%d refreshes in five hours", n)
+		}
+		access(t, s)
+	})
+}
+
+// hanging is a store that never says whether it has changed.
+type hanging struct{ *shelf }
+
+func (hanging) Changed(ctx context.Context, _ token.Handle) (bool, error) {
+	<-ctx.Done()
+	return false, ctx.Err()
+}
+
 // changing is a permanent token in a file.
 type changing struct {
 	mu    sync.Mutex

@@ -286,8 +286,10 @@ var ErrRefused = errors.New("the refused token is the current one, and no other 
 func (s *Source) Replace(caller context.Context, refused token.Token) (token.Token, error) {
 	ctx, cancel := context.WithTimeoutCause(caller, s.opt.Wait, errWaited)
 	defer cancel()
-	// Twice, because the flight joined first may be one that had nothing to do.
-	for range 2 {
+	deadline, _ := ctx.Deadline()
+	// Again once, because the flight joined first may be one that had nothing to do, and
+	// after a passing failure as often as the back-off allows.
+	for again := 1; again >= 0; {
 		if t, ok := s.usable(); ok && !t.Access.Equal(refused.Access) {
 			return t, nil
 		}
@@ -298,6 +300,13 @@ func (s *Source) Replace(caller context.Context, refused token.Token) (token.Tok
 			if caller.Err() != nil {
 				return token.Token{}, context.Cause(caller)
 			}
+			break
+		}
+		h := s.look()
+		due := s.now().until(h.notBefore)
+		if !errors.Is(h.err, token.ErrTransient) || due <= 0 || due > time.Until(deadline) || h.closed {
+			again--
+		} else if !sleep(ctx, due, h.publishing) {
 			break
 		}
 	}
@@ -343,7 +352,12 @@ func (s *Source) Refresh(ctx context.Context) error {
 	s.mu.Unlock()
 	// The flight joined first may be one that had nothing to do.
 	for h := s.look(); h.attempts == before && !h.closed; h = s.look() {
-		if err := s.join(ctx, func() { s.grant(need{force: true}) }); err != nil {
+		err := s.join(ctx, func() {
+			n := s.needNow()
+			n.force = true
+			s.grant(n)
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -386,6 +400,7 @@ func (s *Source) due() time.Duration {
 func (s *Source) close() {
 	for !s.look().closed {
 		_ = s.join(context.Background(), func() {
+			s.obtainer.finish(context.Background())
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.health.closed = true

@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -25,7 +27,7 @@ func (s *FileStore) lock(ctx context.Context, ext string) (unlock func(), err er
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	f, err := openRegular(s.path(ext), os.O_RDWR|os.O_CREATE)
+	f, err := openLock(s.path(ext))
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +48,16 @@ func (s *FileStore) lock(ctx context.Context, ext string) (unlock func(), err er
 			return nil, fmt.Errorf("%s is held by another: %w", f.Name(), context.Cause(ctx))
 		}
 	}
+}
+
+// openLock opens the file that a lock is on. One that is there can be locked all the same
+// where nothing can be written any more, as after an error of the disk.
+func openLock(path string) (*os.File, error) {
+	f, err := openRegular(path, os.O_RDWR|os.O_CREATE)
+	if errors.Is(err, syscall.EROFS) {
+		return openRegular(path, os.O_RDONLY)
+	}
+	return f, err
 }
 
 // lockForReading locks only where a file that is being read cannot be replaced.
