@@ -1,0 +1,71 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"evergate/internal/token"
+)
+
+// ErrRefused says that Shopify refused the current token and that there is no other: its
+// 401 stands.
+var ErrRefused = errors.New("the refused token is the current one, and no other could be had")
+
+// Replace is told that Shopify refused a token with 401. If the refused token is not the
+// current one, it returns the current one. Else it obtains a new one, together with every
+// other caller in the same place, and then holds further refreshes of this kind for 30
+// seconds. If the token ended on its way, the refusal says nothing about it and the caller
+// waits like one of Token. The error is ErrRefused, a *token.UnavailableError, or ctx's
+// cause if ctx ended first.
+func (s *Source) Replace(caller context.Context, refused token.Token) (token.Token, error) {
+	ctx, cancel := context.WithTimeoutCause(caller, s.opt.Wait, errWaited)
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	// Again once, because the flight joined first may be one that had nothing to do, and
+	// after a passing failure as often as the back-off allows.
+	for again := 1; again >= 0; {
+		if t, ok := s.usable(); ok && !t.Access.Equal(refused.Access) {
+			return t, nil
+		}
+		if e := s.current.Load(); e != nil && e.plan.state(s.now()) == expired {
+			return s.wait(caller)
+		}
+		if err := s.join(ctx, func() { s.grantInsteadOf(refused) }); err != nil {
+			if caller.Err() != nil {
+				return token.Token{}, context.Cause(caller)
+			}
+			break
+		}
+		h := s.look()
+		due := s.now().until(h.notBefore)
+		if !errors.Is(h.err, token.ErrTransient) || due <= 0 || due > time.Until(deadline) || h.closed {
+			again--
+		} else if !sleep(ctx, due, h.publishing) {
+			break
+		}
+	}
+	if t, ok := s.usable(); ok && !t.Access.Equal(refused.Access) {
+		return t, nil
+	}
+	s.noteRefusal(refused)
+	return token.Token{}, ErrRefused
+}
+
+// noteRefusal counts a 401 that stands.
+func (s *Source) noteRefusal(refused token.Token) {
+	e := s.current.Load()
+	if e == nil || !e.token.Access.Equal(refused.Access) || e.refusals.Add(1) != deadAfter {
+		return
+	}
+	s.opt.Log.Error("Shopify refuses the token, and there is no other: it was revoked, or the app was uninstalled",
+		"shop", s.opt.Shop.Domain(), "grant", s.name)
+}
+
+// Accepted is told that Shopify took a token. It costs an atomic load.
+func (s *Source) Accepted(t token.Token) {
+	e := s.current.Load()
+	if e != nil && e.refusals.Load() != 0 && e.token.Access.Equal(t.Access) {
+		e.refusals.Store(0)
+	}
+}
