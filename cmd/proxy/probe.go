@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -21,8 +22,9 @@ const (
 
 // adminClient calls the admin listener that this environment's sidecar has.
 type adminClient struct {
-	http http.Client
-	base string
+	http    http.Client
+	base    string
+	address string // for people
 }
 
 // newAdminClient needs one setting only, so that a probe works in a container that has no
@@ -38,7 +40,7 @@ func newAdminClient(environ []string) (*adminClient, error) {
 	}
 	a := addresses[0]
 	var d net.Dialer
-	c := &adminClient{base: "http://localhost", http: http.Client{Timeout: probeTimeout, Transport: &http.Transport{
+	c := &adminClient{base: "http://localhost", address: a.String(), http: http.Client{Timeout: probeTimeout, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return d.DialContext(ctx, a.Network, reachable(a))
@@ -65,7 +67,7 @@ func (c *adminClient) call(ctx context.Context, method, path string) error {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("no sidecar answers: %w", err)
+		return fmt.Errorf("no sidecar answers on %s: start it, or set EVERGATE_ADMIN_LISTEN as it has it (%w)", c.address, errors.Unwrap(err))
 	}
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))

@@ -14,7 +14,7 @@ type Report struct {
 	Ready         bool      `json:"ready"`
 	Shop          string    `json:"shop"`
 	Grant         string    `json:"grant"`
-	State         string    `json:"state"` // none, fresh, stale or expired
+	State         string    `json:"state"` // none, fresh, stale, refused or expired
 	TokenAge      *int64    `json:"token_age_seconds,omitempty"`
 	TokenLeft     *int64    `json:"token_left_seconds,omitempty"`
 	TokenIssued   time.Time `json:"token_issued,omitzero"`

@@ -16,7 +16,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/adminapi": {ours: []string{"token"}},
 	"internal/archtest": {},
 	"internal/check":    {ours: []string{"adminapi", "guard", "token"}},
-	"internal/config":   {ours: []string{"guard", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
+	"internal/config":   {ours: []string{"guard", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/grant":    {ours: []string{"token"}},
 	"internal/guard":    {ours: []string{"token"}},
 	"internal/inject":   {ours: []string{"guard", "metrics", "token"}},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"evergate/internal/guard"
+	"evergate/internal/store"
 	"evergate/internal/token"
 )
 
@@ -29,6 +30,7 @@ func (c *Config) check(vars map[string]string) error {
 	add(c.checkUpstream())
 	add(c.checkRoots())
 	add(c.checkPublicURL())
+	errs = append(errs, c.checkStore()...)
 	errs = append(errs, c.checkDurations(vars)...)
 	if c.LogFormat != "" && c.LogFormat != "text" && c.LogFormat != "json" {
 		add(fmt.Errorf("EVERGATE_LOG_FORMAT=%q: write text or json", c.LogFormat))
@@ -122,6 +124,26 @@ func (c *Config) checkRoots() error {
 	}
 	c.Roots = roots
 	return nil
+}
+
+func (c *Config) checkStore() (errs []error) {
+	if c.Store != "" {
+		if err := store.Valid(c.Store); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, k := range []struct {
+		name string
+		key  token.Secret
+	}{{"EVERGATE_STORE_KEY", c.StoreKey}, {"EVERGATE_STORE_KEY_PREVIOUS", c.StoreKeyPrevious}} {
+		if k.key.Empty() {
+			continue
+		}
+		if _, err := store.ParseKey(k.key.Reveal()); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", k.name, err))
+		}
+	}
+	return errs
 }
 
 func (c *Config) checkPublicURL() error {

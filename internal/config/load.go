@@ -31,7 +31,7 @@ func Parse(environ []string) (*Config, error) {
 func parse(environ []string) (*Config, error) {
 	vars := env.ToMap(environ)
 	delete(vars, "") // the library would take it for every field without a name
-	c := &Config{files: map[string]string{}}
+	c := &Config{files: map[string]string{}, Warnings: misspelt(vars)}
 	var errs []error
 	errs = append(errs, unknownNames(vars)...)
 	errs = append(errs, c.takeFiles(vars)...)
@@ -152,6 +152,17 @@ func unknownNames(vars map[string]string) (errs []error) {
 		errs = append(errs, errors.New(message))
 	}
 	return errs
+}
+
+// misspelt warns of SHOPIFY_… names that are within two letters of a setting. Other
+// programs have names of their own there, so it is no mistake.
+func misspelt(vars map[string]string) (warnings []string) {
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		if near := nearest(name); strings.HasPrefix(name, "SHOPIFY_") && !known(name) && near != "" && distance(name, near) <= 2 {
+			warnings = append(warnings, name+" is not a setting: did you mean "+near+"?")
+		}
+	}
+	return warnings
 }
 
 // URLVariable is not a setting: `run` gives it to the command that it starts, which may

@@ -160,7 +160,7 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 		"EVERGATE_REPLAY_BUFFER=lots", "EVERGATE_LOG_LEVEL=loud", "EVERGATE_LOG_FORMAT=xml", "EVERGATE_UNSAFE_LISTEN=maybe",
 		"EVERGATE_UPSTREAM_URL=ftp://x", "EVERGATE_UPSTREAM_CA_FILE=/does/not/exist", "EVERGATE_POLCY=full", "EVERGATE_LISTNE=x")
 	for _, parts := range [][]string{
-		{"SHOPIFY_SHOP", `drop "https://"`, "the shop is acme.myshopify.com"},
+		{"SHOPIFY_SHOP", `is a URL`, "the shop is acme.myshopify.com"},
 		{"SHOPIFY_CLIENT_ID", "holds an access token"},
 		{"SHOPIFY_CLIENT_SECRET", "starts with shpss_"},
 		{"SHOPIFY_ACCESS_TOKEN", "SHOPIFY_CLIENT_SECRET"},

@@ -23,11 +23,11 @@ import (
 // stranger may have written, but for the name of a shop that Shopify has signed.
 var (
 	// ErrMalformed says that the query is not one that Shopify writes.
-	ErrMalformed = errors.New("this is not a callback of Shopify's: copy the whole address that the browser was sent to, or start the login again")
+	ErrMalformed = errors.New("this is not a callback of Shopify's: copy the whole address that the browser was sent to")
 	// ErrHMAC says that the callback is not signed with any of the app's secrets.
-	ErrHMAC = errors.New("the callback is not signed with this app's client secret: check SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET, then start the login again")
+	ErrHMAC = errors.New("the callback is not signed with this app's client secret: the address was not copied whole, or SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET do not belong together")
 	// ErrState says that the callback is not the answer to this login.
-	ErrState = errors.New("the callback belongs to another login: start the login again and use the newest link only")
+	ErrState = errors.New("the callback belongs to another login: use the newest link only")
 	// ErrShop says that the callback is about another shop.
 	ErrShop = errors.New("the callback is of another shop than the login")
 	// ErrStale says that the callback was not made just now.

@@ -12,6 +12,7 @@ package grant
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -71,6 +72,11 @@ func (e *Endpoint) send(ctx context.Context, params url.Values, own reading) (an
 	}
 	sent := time.Now()
 	resp, err := e.Transport.RoundTrip(req)
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		return answer{}, fmt.Errorf("%w: the certificate of %s is not trusted (%w): name its authority's certificate in EVERGATE_UPSTREAM_CA_FILE, or mend EVERGATE_UPSTREAM_URL",
+			token.ErrConfig, e.Base.Host, err)
+	}
 	if err != nil {
 		return answer{}, fmt.Errorf("token endpoint: %w: %w", token.ErrTransient, cause(ctx, err))
 	}

@@ -46,6 +46,9 @@ func checkHostSetting(name string) error {
 	if strings.Contains(name, "://") || strings.ContainsAny(name, "/@") {
 		return errors.New("is more than a host: give the name alone, for example evergate.internal")
 	}
+	if strings.HasSuffix(name, shopSuffix) {
+		return errors.New("is a shop's own name: the one that is served is accepted anyway, and a call that means another shop must not reach it")
+	}
 	if strings.Contains(name, "*") {
 		return errors.New("is a pattern: list each name, for example evergate.internal")
 	}
@@ -156,7 +159,9 @@ func localAddr(r *http.Request) any { return r.Context().Value(http.LocalAddrCon
 
 func misdirected(host string) Refusal {
 	message := "This request names no host. Send a Host header such as localhost."
-	if host != "" {
+	if name, ok := hostname(host); ok && hasSuffixFold(name, shopSuffix) {
+		message = "The shop " + quote(host) + " is not served here."
+	} else if host != "" {
 		message = "Evergate does not answer to the host " + quote(host) + ". " +
 			"Call it as localhost, or add the name to EVERGATE_ALLOWED_HOSTS."
 	}

@@ -188,7 +188,10 @@ func (s *Source) failed(err error) {
 		level, left = slog.LevelWarn, e.plan.left(now)
 	}
 	attrs := []any{"shop", s.opt.Shop.Domain(), "grant", s.name, "result", resultOf(err), "err", err,
-		"failures", failures, "next_attempt_in", wait.Round(time.Millisecond).String()}
+		"failures", failures}
+	if !errors.Is(err, token.ErrReauthorize) { // what a person does about that is noticed at once
+		attrs = append(attrs, "next_attempt_in", wait.Round(time.Millisecond).String())
+	}
 	if level == slog.LevelWarn && e.token.Expires() {
 		attrs = append(attrs, "token_left", left.Round(time.Second).String())
 	} else if errors.Is(err, token.ErrTransient) && failures == 1 {

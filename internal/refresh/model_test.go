@@ -311,7 +311,7 @@ func (w *world) mend() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	clear(w.broken)
-	w.unread, w.doubtful = false, 0
+	w.unread, w.hangs, w.doubtful = false, false, 0
 }
 
 // pass lets time pass.

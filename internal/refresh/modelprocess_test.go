@@ -168,6 +168,15 @@ func (s tap) Swap(ctx context.Context, old token.Handle, next token.Record) (tok
 	if !p.rest(time.Millisecond) {
 		return "", errCrashed
 	}
+	if w.writesHang() {
+		w.account(next.Current.Token.Access)
+		select {
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		case <-p.life.Done():
+			return "", errCrashed
+		}
+	}
 	fails, tookEffect := w.writeFailure(kind)
 	if fails != nil && !tookEffect {
 		w.account(next.Current.Token.Access)

@@ -43,6 +43,7 @@ func init() {
 		{"break_note", 2, func(w *world, _ context.Context, _ *call) { w.breakWrite(writesNote) }},
 		{"break_pair", 3, func(w *world, _ context.Context, _ *call) { w.breakWrite(writesPair) }},
 		{"break_writes", 2, func(w *world, _ context.Context, _ *call) { w.breakWrite(writesNote, writesPair, writesVerdict) }},
+		{"hang_writes", 1, func(w *world, _ context.Context, _ *call) { w.mu.Lock(); w.hangs = true; w.mu.Unlock() }},
 		{"break_reads", 1, func(w *world, _ context.Context, _ *call) { w.mu.Lock(); w.unread = true; w.mu.Unlock() }},
 		{"doubtful_write", 3, func(w *world, _ context.Context, c *call) { w.mu.Lock(); w.doubtful += 1 + c.IntN(2); w.mu.Unlock() }},
 		{"mend", 8, func(w *world, _ context.Context, _ *call) { w.mend() }},
@@ -62,7 +63,7 @@ func init() {
 func (w *world) canWrite() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.broken) == 0 && w.doubtful == 0 && !w.unread
+	return len(w.broken) == 0 && w.doubtful == 0 && !w.unread && !w.hangs
 }
 
 func (w *world) do(ctx context.Context, s step) {

@@ -41,6 +41,7 @@ type world struct {
 	posts     int
 	broken    map[write]bool
 	unread    bool // the store cannot be read
+	hangs     bool // writes do not end by themselves
 	doubtful  int  // writes to come that take effect and are reported as failed
 	newest    string
 	deployed  string // the client secret that the processes know
@@ -108,6 +109,12 @@ func (w *world) readFailure() error {
 	return nil
 }
 
+func (w *world) writesHang() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.hangs
+}
+
 // writeFailure says how a write fails, and whether it takes effect all the same.
 func (w *world) writeFailure(kind write) (err error, tookEffect bool) {
 	w.mu.Lock()
@@ -143,7 +150,7 @@ func (w *world) judgePost(p *process, sent string) {
 	for _, n := range w.inFlight {
 		flying += n
 	}
-	unwritable, unread := w.broken[writesNote], w.unread
+	unwritable, unread := w.broken[writesNote] || w.hangs, w.unread
 	w.mu.Unlock()
 	switch hasTime := e != nil && e.plan.state(now) != expired && !p.wasRefused(e.token.Access); {
 	case p.isDead():

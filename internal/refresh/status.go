@@ -11,7 +11,8 @@ import (
 type Status struct {
 	Shop  string
 	Grant string
-	// State is "none" before the first token, then "fresh", "stale" or "expired".
+	// State is "none" before the first token, then "fresh", "stale" or "expired", or
+	// "refused" once Shopify has refused a living token several times in a row.
 	State string
 	// Obtained says that a token was obtained since the start, whatever became of it.
 	Obtained bool
@@ -67,6 +68,9 @@ func (s *Source) Status() Status {
 	state := e.plan.state(now)
 	st.Refused = e.refusals.Load() >= deadAfter
 	st.State, st.Usable = state.String(), state != expired && !st.Refused
+	if st.Refused && state != expired {
+		st.State = "refused"
+	}
 	st.Age, st.Issued = now.since(e.plan.issued), e.plan.issued.wall
 	st.Scopes, st.MissingScopes, st.Assumed = e.token.Scopes, s.missingScopes(e), e.token.Assumed
 	if e.token.Expires() {

@@ -46,27 +46,38 @@ type Store interface {
 	Changed(ctx context.Context, old token.Handle) (bool, error)
 }
 
-// Open opens what a value of EVERGATE_STORE names: "memory:", "file:DIR", or "file:" for
-// DefaultDir. The value is not repeated in errors, because that of a database may hold a password.
-func Open(spec string, shop token.Shop, keys Keys, getenv func(string) string) (Store, error) {
+// Valid reports what is wrong with a value of EVERGATE_STORE, without opening anything. The
+// value is not repeated, because that of a database may hold a password.
+func Valid(spec string) error {
 	scheme, rest, ok := strings.Cut(spec, ":")
 	switch {
 	case !ok:
-		return nil, errors.New("EVERGATE_STORE has no scheme: give memory: or file:DIR, for example file:/var/lib/evergate")
-	case scheme == "memory" && rest == "":
-		return Memory(shop), nil
+		return errors.New("EVERGATE_STORE has no scheme: give memory: or file:DIR, for example file:/var/lib/evergate")
+	case scheme == "memory" && rest == "", scheme == "file":
+		return nil
 	case scheme == "memory":
-		return nil, errors.New("EVERGATE_STORE: memory: takes nothing after the colon")
-	case scheme == "file":
-		dir, err := fileDir(rest, getenv)
-		if err != nil {
-			return nil, err
-		}
-		return openFile(dir, shop, keys) // not OpenDir: a nil *FileStore must not become a Store
+		return errors.New("EVERGATE_STORE: memory: takes nothing after the colon")
 	case scheme == "redis" || scheme == "rediss" || scheme == "kubernetes":
-		return nil, fmt.Errorf("EVERGATE_STORE: %s: is not supported by this version: give memory: or file:DIR", scheme)
+		return fmt.Errorf("EVERGATE_STORE: %s: is not supported by this version: give memory: or file:DIR", scheme)
 	}
-	return nil, errors.New("EVERGATE_STORE has an unknown scheme: give memory: or file:DIR, for example file:/var/lib/evergate")
+	return errors.New("EVERGATE_STORE has an unknown scheme: give memory: or file:DIR, for example file:/var/lib/evergate")
+}
+
+// Open opens what a value of EVERGATE_STORE names: "memory:", "file:DIR", or "file:" for
+// DefaultDir.
+func Open(spec string, shop token.Shop, keys Keys, getenv func(string) string) (Store, error) {
+	if err := Valid(spec); err != nil {
+		return nil, err
+	}
+	scheme, rest, _ := strings.Cut(spec, ":")
+	if scheme == "memory" {
+		return Memory(shop), nil
+	}
+	dir, err := fileDir(rest, getenv)
+	if err != nil {
+		return nil, err
+	}
+	return openFile(dir, shop, keys) // not OpenDir: a nil *FileStore must not become a Store
 }
 
 func openFile(dir string, shop token.Shop, keys Keys) (Store, error) {

@@ -65,7 +65,8 @@ func shopMistake(in, what, rest string) error {
 	}
 	guess, _, _ = strings.Cut(guess, "/")
 	if shop, err := ParseShop(guess); err == nil {
-		return fmt.Errorf("%q %s; the shop is %s", in, what, shop)
+		what, _, _ = strings.Cut(what, ":")
+		return fmt.Errorf("%q %s; the shop is %s: write %s", in, what, shop, shop.Handle())
 	}
 	return fmt.Errorf("%q %s; give the name before %s, for example acme", in, what, shopSuffix)
 }

@@ -1,0 +1,30 @@
+package guard
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"evergate/internal/token"
+)
+
+// A shop's own name must never be made a name for another shop's data.
+func TestNameOfAnotherShopCannotBeAllowed(t *testing.T) {
+	t.Parallel()
+	shop, err := token.ParseShop("acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewDoor(Options{Shop: shop, AllowedHosts: []string{"Other.MyShopify.com"}}); err == nil || !strings.Contains(err.Error(), "a shop's own name") {
+		t.Errorf("%v", err)
+	}
+	door, err := NewDoor(Options{Shop: shop})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/admin/api/2026-10/shop.json", nil)
+	r.Host = "other.myshopify.com:8080"
+	if _, refusal := door.Admit(r); refusal.Status != 421 || strings.Contains(refusal.Message, "EVERGATE_ALLOWED_HOSTS") {
+		t.Errorf("%+v", refusal)
+	}
+}
