@@ -281,6 +281,9 @@ func (w *world) heal(ctx context.Context) {
 	if w.procs[0].source.Status().Reauthorize || w.procs[1].source.Status().Reauthorize {
 		w.pass(80 * time.Minute)
 	}
+	for w.isFlying() { // in the middle of a refresh a single-use token looks lost
+		w.pass(time.Second)
+	}
 	w.check()
 	if !w.lookAround().known() {
 		w.pass(2 * w.lives) // until the last access token has ended

@@ -54,6 +54,8 @@ type process struct {
 	stop   context.CancelFunc // in good order
 	ended  chan struct{}      // Run has returned
 	step   atomic.Int64       // of the wall clock
+	// noteFailed says that the note could not be written under the present lease.
+	noteFailed atomic.Bool
 
 	mu    sync.Mutex
 	dead  bool
@@ -152,13 +154,25 @@ func (s tap) Lease(ctx context.Context) (func(), error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(s.p.life, cancel)()
 	defer cancel()
-	return s.p.w.stored.Lease(ctx)
+	release, err := s.p.w.stored.Lease(ctx)
+	if err == nil {
+		s.p.noteFailed.Store(false)
+	}
+	return release, err
 }
 
 func (s tap) Swap(ctx context.Context, old token.Handle, next token.Record) (token.Handle, error) {
-	w, p := s.p.w, s.p
-	before, _, _ := w.stored.Load(ctx)
+	before, _, _ := s.p.w.stored.Load(ctx)
 	kind := kindOf(before, next)
+	handle, err := s.swap(ctx, old, before, next, kind)
+	if kind == writesNote {
+		s.p.noteFailed.Store(err != nil)
+	}
+	return handle, err
+}
+
+func (s tap) swap(ctx context.Context, old token.Handle, before, next token.Record, kind write) (token.Handle, error) {
+	w, p := s.p.w, s.p
 	if kind == writesNote && p.reach(beforeNote) || kind == writesPair && p.reach(beforePair) {
 		return "", errCrashed
 	}

@@ -83,15 +83,7 @@ func (w *world) breakWrite(kinds ...write) {
 	}
 }
 
-// opPass lets up to two lives pass. A refresh token can end on its own meanwhile, while the
-// only other one was never delivered.
-func opPass(w *world, _ context.Context, c *call) {
-	d := c.upTo(2 * w.lives)
-	if r := w.lookAround(); r.known() && time.Until(r.until) <= d {
-		w.excused = "its time ran out"
-	}
-	w.pass(d)
-}
+func opPass(w *world, _ context.Context, c *call) { w.pass(c.upTo(2 * w.lives)) }
 
 func opUse(w *world, ctx context.Context, c *call) {
 	if c.p != nil {
@@ -122,9 +114,10 @@ func opStop(w *world, _ context.Context, c *call) {
 	if c.p == nil {
 		return
 	}
+	writable := w.canWrite()
 	c.p.stop()
 	<-c.p.ended
-	if c.p.source.Status().Unsaved != nil && w.canWrite() && !c.p.isDead() {
+	if c.p.source.Status().Unsaved != nil && writable && !c.p.isDead() {
 		w.violate("%s ended with a pair that could have been written", c.p.name)
 	}
 	c.p.end()
@@ -136,7 +129,6 @@ func opDown(w *world, _ context.Context, c *call) {
 	w.kill(0)
 	w.kill(1)
 	days := []time.Duration{1, 10, 29, 31, 89, 91, 100}[c.IntN(7)]
-	w.excused = "nothing was running for long"
 	w.pass(days * 24 * time.Hour)
 	w.check()
 	w.procs[c.who] = w.startProcess([]string{"a", "b"}[c.who])

@@ -46,9 +46,10 @@ type world struct {
 	newest    string
 	deployed  string // the client secret that the processes know
 
-	erred     bool     // Shopify has called a living refresh token dead
-	excused   string   // why the grant may be lost; empty: it may not
-	holder    *process // that alone knows a living refresh token; nil: others do, too
+	erred     bool      // Shopify has called a living refresh token dead
+	excused   string    // why the grant may be lost; empty: it may not
+	until     time.Time // how long the grant cannot end by itself
+	holder    *process  // that alone knows a living refresh token; nil: others do, too
 	began     time.Time
 	allowance float64 // how many POSTs are none too many
 }
@@ -141,7 +142,7 @@ func (w *world) put(ctx context.Context, pair token.Pair) error {
 // judgePost holds what must be true when a refresh token is sent.
 func (w *world) judgePost(p *process, sent string) {
 	record, _, err := w.stored.Load(context.Background())
-	e, unsaved := p.source.current.Load(), p.source.Status().Unsaved
+	e, unsaved, failed := p.source.current.Load(), p.source.Status().Unsaved, p.noteFailed.Load()
 	now := p.source.now()
 	w.mu.Lock()
 	w.posts++
@@ -150,7 +151,7 @@ func (w *world) judgePost(p *process, sent string) {
 	for _, n := range w.inFlight {
 		flying += n
 	}
-	unwritable, unread := w.broken[writesNote] || w.hangs, w.unread
+	unread := w.unread
 	w.mu.Unlock()
 	switch hasTime := e != nil && e.plan.state(now) != expired && !p.wasRefused(e.token.Access); {
 	case p.isDead():
@@ -162,13 +163,25 @@ func (w *world) judgePost(p *process, sent string) {
 	case record.Current.Refresh.Reveal() != sent && (record.Previous == nil || record.Previous.Refresh.Reveal() != sent):
 		w.violate("%s sends a refresh token that is not in the store", p.name)
 	case record.Attempt != nil && record.Attempt.Fingerprint == fingerprintOf(record.Current.Refresh):
-	case !unwritable:
+	case !failed:
 		w.violate("%s sends a refresh token without a note", p.name)
 	case hasTime:
 		w.violate("%s goes ahead without a note although its token has %s left", p.name, e.plan.left(now))
 	default:
 		w.saw("refresh without a note")
 	}
+}
+
+// isFlying reports whether a refresh is under way.
+func (w *world) isFlying() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, n := range w.inFlight {
+		if n > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) leave(p *process) {
@@ -219,7 +232,7 @@ type reach struct {
 	anywhere bool // if only at Shopify
 	stored   bool
 	holder   *process  // that has it in memory, because it could not write it; nil: none
-	until    time.Time // when the last of what is stored or held ends by itself
+	until    time.Time // when the last of what is stored ends by itself
 }
 
 func (r reach) known() bool { return r.stored || r.holder != nil }
@@ -252,6 +265,7 @@ func (w *world) lookAround() (r reach) {
 		r.stored = r.stored || holder == nil
 		if holder != nil {
 			r.holder = holder
+			continue
 		}
 		end := g.Expires
 		if window := g.FirstUsed.Add(w.sim.Settings().RetryWindow); !g.FirstUsed.IsZero() && window.Before(end) {
@@ -271,7 +285,11 @@ func (w *world) lookAround() (r reach) {
 func (w *world) judgeGrant() {
 	r := w.lookAround()
 	if r.known() || !r.anywhere {
-		w.excused, w.holder = "", nil
+		w.excused, w.holder, w.until = "", nil, r.until
+		// A refresh token that has not been used may be by now: then its window has begun.
+		if window := time.Now().Add(w.sim.Settings().RetryWindow); window.Before(w.until) {
+			w.until = window
+		}
 		if !r.stored {
 			w.holder = r.holder
 		}
@@ -282,6 +300,8 @@ func (w *world) judgeGrant() {
 		w.saw("grant lost in mode " + string(w.rules))
 	case w.erred && w.triedIsHonoured():
 		w.saw("grant lost, excused: Shopify refused both refresh tokens, and one of them wrongly")
+	case !time.Now().Before(w.until):
+		w.saw("grant lost, excused: its time ran out while the answer was lost")
 	case w.excused != "":
 		w.saw("grant lost, excused: " + w.excused)
 	case w.holder != nil && w.holder.isGone():
@@ -339,7 +359,8 @@ func (w *world) call(p *process, t token.Token) int {
 	w.mu.Lock()
 	end, accounted := w.expiry[t.Access.Reveal()], w.accounted[t.Access.Reveal()]
 	w.mu.Unlock()
-	if over := time.Since(end); over > time.Second {
+	// A life that is under a second is announced as none, and so assumed.
+	if over := time.Since(end); over > time.Second && !t.Assumed {
 		w.violate("%s handed out a token that ended %s ago", p.name, over)
 	}
 	if !accounted {

@@ -38,7 +38,9 @@ var damages = []struct {
 	{"sealed_and_altered", "was altered, damaged or taken from another shop", storeKey, func(b []byte) []byte {
 		i := bytes.Index(b, []byte(`"sealed":"`)) + 30
 		b = bytes.Clone(b)
-		if b[i]++; b[i] > 'y' {
+		if b[i] == 'A' {
+			b[i] = 'B'
+		} else {
 			b[i] = 'A'
 		}
 		return b
