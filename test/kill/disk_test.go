@@ -249,6 +249,12 @@ func TestStopFinishesARotationThatHasBegun(t *testing.T) {
 	if code := p.exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+	eventually(t, func() error { // it counts what Shopify has seen in the end
+		if n := s.refreshes(); n < 2 {
+			return fmt.Errorf("%d refreshes", n)
+		}
+		return nil
+	})
 	if !s.holds(t) {
 		t.Error("what Shopify handed out was thrown away, and with it the grant")
 	}
