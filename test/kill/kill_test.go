@@ -227,6 +227,9 @@ func shareOf(rounds, percent int) int { return (rounds*percent + 99) / 100 }
 // killOne starts a process and kills it: before or after its first request.
 func (h *hunt) killOne(t *testing.T) {
 	t.Helper()
+	// What the one before has sent must not end this one's token just when its first request
+	// is under way: nobody could see that through, and the caller would rightly get a 401.
+	h.awaitQuiet(t)
 	p := launch(t, h.environ)
 	defer p.kill()
 	at := h.choose()

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +34,7 @@ type shopify struct {
 	dir         string
 	keys        store.Keys
 	trap        *trap
+	conns       atomic.Int64 // connections to Shopify
 }
 
 // life is what Shopify gives an access token here, unless a test needs another.
@@ -74,6 +77,14 @@ func (s *shopify) listen(t *testing.T) (url string) {
 	server.Config.Handler = s.ambush("https://"+server.Listener.Addr().String(), t.Context().Done())
 	server.TLS = config
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // broken connections are the point
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			s.conns.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			s.conns.Add(-1)
+		}
+	}
 	server.Config.BaseContext = func(net.Listener) context.Context { return t.Context() }
 	server.StartTLS()
 	t.Cleanup(func() {
@@ -81,6 +92,18 @@ func (s *shopify) listen(t *testing.T) (url string) {
 		server.Close()
 	})
 	return server.URL
+}
+
+// awaitQuiet returns when everything that dead processes sent has arrived, but for what the
+// trap holds back. A request on its way would otherwise take effect at any later moment.
+func (s *shopify) awaitQuiet(t *testing.T) {
+	t.Helper()
+	eventually(t, func() error {
+		if open, held := s.conns.Load(), s.trap.holding(); open > held {
+			return fmt.Errorf("%d connections of the dead, %d of them held back", open, held)
+		}
+		return nil
+	})
 }
 
 // ambush lets the trap see the requests to the token endpoint come and go. They are

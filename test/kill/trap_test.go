@@ -38,6 +38,7 @@ type trap struct {
 	sprung chan struct{}
 	late   chan struct{} // holds back a request that is to arrive late
 	onPost func()        // called when a request for a token arrives; may be nil
+	held   int64         // requests that are held back
 	owed   bool          // Shopify has committed something that has not been written
 }
 
@@ -92,6 +93,9 @@ func (p *trap) arrived(url string, over <-chan struct{}) bool {
 	}
 	late, onPost := p.late, p.onPost
 	hold := p.is(url) && p.spring(sentLate)
+	if hold {
+		p.held++
+	}
 	p.mu.Unlock()
 	if onPost != nil {
 		onPost()
@@ -101,8 +105,18 @@ func (p *trap) arrived(url string, over <-chan struct{}) bool {
 		case <-late:
 		case <-over:
 		}
+		p.mu.Lock()
+		p.held--
+		p.mu.Unlock()
 	}
 	return true
+}
+
+// holding is how many requests are held back.
+func (p *trap) holding() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held
 }
 
 // minted is told that Shopify has committed.
