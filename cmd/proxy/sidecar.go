@@ -22,6 +22,7 @@ import (
 	"evergate/internal/inject"
 	"evergate/internal/login"
 	"evergate/internal/metrics"
+	"evergate/internal/pace"
 	"evergate/internal/refresh"
 	"evergate/internal/token"
 )
@@ -43,6 +44,7 @@ type sidecar struct {
 	log       *slog.Logger
 	source    *refresh.Source
 	transport *inject.Transport
+	pace      *pace.Pacer // nil when it is off
 	// notice is what Shopify said that a person must act on; see retired.
 	notice atomic.Pointer[string]
 	login  *login.Flow // nil when the grant needs no login
@@ -71,12 +73,14 @@ func newSidecar(c *connection, log *slog.Logger) (*sidecar, error) {
 	c.endpoint.ClockSkew = met.ClockSkew
 	s.source = c.newSource(log, met)
 	metrics.RegisterTokens(registry, s.tokenStates)
+	s.pace = newPacer(cfg, met)
+	metrics.RegisterBuckets(registry, s.bucketStates)
 
 	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	s.proxy = &http.Server{
 		Handler: inject.New(inject.Options{
 			Shop: cfg.Shop, Base: cfg.Base, Door: door, Tokens: s.source, Transport: s.transport,
-			ReplayBuffer: int64(cfg.ReplayBuffer), Metrics: met, Log: log, PermanentRetired: s.retired,
+			Pace: s.pace, ReplayBuffer: int64(cfg.ReplayBuffer), Metrics: met, Log: log, PermanentRetired: s.retired,
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // the door judges OPTIONS * like everything else

@@ -86,6 +86,8 @@ func TestSecretsAreRevealedInAFewPlacesOnly(t *testing.T) {
 // cannot be seen here: through an interface or a variable.
 var sleepers = []string{
 	"internal/grant/offline_test.go slow.RoundTrip",
+	"internal/inject/pacing_test.go distant.RoundTrip",
+	"internal/inject/pacing_test.go paced.rival",
 	"internal/refresh/source_test.go endpoint.Grant",
 	"internal/shopsim/token_test.go TestRepeatedClientCredentials",
 }

@@ -35,6 +35,9 @@ func (c *Config) check(vars map[string]string) error {
 	if c.LogFormat != "" && c.LogFormat != "text" && c.LogFormat != "json" {
 		add(fmt.Errorf("EVERGATE_LOG_FORMAT=%q: write text or json", c.LogFormat))
 	}
+	if c.Pace != PaceOn && c.Pace != PaceOff {
+		add(fmt.Errorf("EVERGATE_PACE=%q: write on or off", c.Pace))
+	}
 	return errors.Join(errs...)
 }
 
@@ -172,6 +175,7 @@ func (c *Config) checkDurations(vars map[string]string) (errs []error) {
 		value time.Duration
 	}{
 		{"EVERGATE_TOKEN_WAIT", c.TokenWait}, {"EVERGATE_UPSTREAM_TIMEOUT", c.UpstreamTimeout}, {"EVERGATE_SHUTDOWN_TIMEOUT", c.ShutdownTimeout},
+		{"EVERGATE_PACE_MAX_WAIT", c.PaceMaxWait},
 	} {
 		if d.value <= 0 && !unread(d.name) {
 			errs = append(errs, fmt.Errorf("%s=%q: it must be longer than nothing, for example 5s", d.name, d.value))

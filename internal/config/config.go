@@ -42,7 +42,10 @@ type Config struct {
 	PublicURL        string       `env:"EVERGATE_PUBLIC_URL" help:"The https address under which a merchant's browser reaches the admin listener, for a login from elsewhere: it adds /oauth/start and /oauth/callback there."`
 
 	TokenWait    time.Duration `env:"EVERGATE_TOKEN_WAIT" envDefault:"5s" help:"The longest a request waits for a token that is being obtained; then 503."`
-	ReplayBuffer Size          `env:"EVERGATE_REPLAY_BUFFER" envDefault:"1MiB" help:"Request bodies up to this size can be sent again after a 401."`
+	ReplayBuffer Size          `env:"EVERGATE_REPLAY_BUFFER" envDefault:"1MiB" help:"Request bodies up to this size can be sent again after a 401 or a refusal for the rate limit."`
+
+	Pace        string        `env:"EVERGATE_PACE" envDefault:"on" help:"on: a request waits until Shopify's rate limit has room for it, and one that is refused all the same is sent again. off: nothing waits, and 429 and THROTTLED are passed on."`
+	PaceMaxWait time.Duration `env:"EVERGATE_PACE_MAX_WAIT" envDefault:"8s" help:"The longest a request waits for the rate limit; then it is sent, and Shopify's own 429 or THROTTLED is passed on if there is one. Clients that give up after 10 s are common."`
 
 	ShutdownDelay   time.Duration `env:"EVERGATE_SHUTDOWN_DELAY" envDefault:"0s" help:"After SIGTERM, go on accepting requests for this long."`
 	ShutdownTimeout time.Duration `env:"EVERGATE_SHUTDOWN_TIMEOUT" envDefault:"30s" help:"After that, let the requests under way end for at most this long."`
@@ -70,6 +73,12 @@ type Config struct {
 
 	files map[string]string // setting → path, for what is given as NAME_FILE
 }
+
+// The values of Pace.
+const (
+	PaceOn  = "on"
+	PaceOff = "off"
+)
 
 // The values of Grant.
 const (

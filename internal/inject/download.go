@@ -22,7 +22,7 @@ func (h *Handler) bringBack(w http.ResponseWriter, r *http.Request, resp *http.R
 	if resp.Body == http.NoBody || r.Method == http.MethodHead {
 		return
 	}
-	if err := stream(w, resp.Body); err != nil {
+	if err := h.stream(w, resp.Body); err != nil {
 		if errors.Is(err, errClientGone) || r.Context().Err() != nil {
 			// A client that closed its sending side only still reads, and must not take
 			// what it has got for the whole.
@@ -36,14 +36,14 @@ func (h *Handler) bringBack(w http.ResponseWriter, r *http.Request, resp *http.R
 var errClientGone = errors.New("the client went away")
 
 // stream copies a body as it comes: what is there is sent on before waiting for more.
-func stream(w http.ResponseWriter, body io.Reader) error {
+func (h *Handler) stream(w http.ResponseWriter, body io.Reader) error {
 	buf := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buf)
 	flusher, ok := w.(http.Flusher)
 	if !ok {
 		flusher = noFlusher{}
 	}
-	n, err := readFirst(body, buf[:], flusher)
+	n, err := h.readFirst(body, buf[:], flusher)
 	for {
 		if n > 0 {
 			if _, werr := w.Write(buf[:n]); werr != nil {
@@ -70,12 +70,12 @@ func (noFlusher) Flush() {}
 
 // readFirst reads the first part of a body. If that takes longer than headerPatience, the
 // header goes out meanwhile.
-func readFirst(body io.Reader, buf []byte, flusher http.Flusher) (int, error) {
-	p := patiences.Get().(*patience)
+func (h *Handler) readFirst(body io.Reader, buf []byte, flusher http.Flusher) (int, error) {
+	p := h.patiences.Get().(*patience)
 	p.begin(flusher)
 	n, err := body.Read(buf)
 	p.end()
-	patiences.Put(p)
+	h.patiences.Put(p)
 	return n, err
 }
 
@@ -88,12 +88,12 @@ type patience struct {
 	flusher http.Flusher
 }
 
-var patiences = sync.Pool{New: func() any {
+func newPatience() any {
 	p := &patience{}
 	p.timer = time.AfterFunc(time.Hour, p.fire)
 	p.timer.Stop()
 	return p
-}}
+}
 
 func (p *patience) begin(f http.Flusher) {
 	p.mu.Lock()

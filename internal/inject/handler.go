@@ -6,8 +6,8 @@
 //     the configured shop's upstream. Credentials of the client's never pass.
 //   - Nothing is invented, neither header nor body; the path and the query are sent as the
 //     bytes the client wrote.
-//   - A request is sent a second time only after a 401, which means that it was not carried
-//     out, and only with its body whole.
+//   - A request is sent a second time only after a 401 or a refusal for the rate limit, both of
+//     which mean that it was not carried out, and only with its body whole.
 //   - No lock is shared between requests, and a token that is being renewed delays nobody.
 package inject
 
@@ -25,6 +25,7 @@ import (
 
 	"evergate/internal/guard"
 	"evergate/internal/metrics"
+	"evergate/internal/pace"
 	"evergate/internal/token"
 )
 
@@ -39,7 +40,7 @@ type TokenSource interface {
 	Accepted(t token.Token)
 }
 
-// Options configures a Handler; every field but the last is required.
+// Options configures a Handler; every field is required, unless it says otherwise.
 type Options struct {
 	Shop token.Shop
 	// Base is where to connect: scheme and authority, no path.
@@ -47,6 +48,8 @@ type Options struct {
 	Door      *guard.Door
 	Tokens    TokenSource
 	Transport http.RoundTripper
+	// Pace waits for Shopify's rate limits; nil: nothing waits, and refusals are passed on.
+	Pace *pace.Pacer
 	// ReplayBuffer is the size in bytes up to which a body is kept for a second sending.
 	ReplayBuffer int64
 	Metrics      *metrics.Metrics
@@ -58,13 +61,14 @@ type Options struct {
 
 // Handler serves the clients. It is safe for concurrent use.
 type Handler struct {
-	opt   Options
-	links links
+	opt       Options
+	links     links
+	patiences sync.Pool
 }
 
 // New returns a Handler.
 func New(opt Options) *Handler {
-	return &Handler{opt: opt, links: links{domain: opt.Shop.Domain()}}
+	return &Handler{opt: opt, links: links{domain: opt.Shop.Domain()}, patiences: sync.Pool{New: newPatience}}
 }
 
 // ServeHTTP implements http.Handler.
@@ -103,8 +107,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.bringBack(w, r, resp, passage)
 }
 
-// forward sends the request and returns Shopify's answer.
-func (h *Handler) forward(r *http.Request, body *upload, p guard.Passage, route metrics.Route) (*http.Response, error) {
+// authorised puts a token on the request, sends it and returns Shopify's answer.
+func (h *Handler) authorised(r *http.Request, body *upload, p guard.Passage, route metrics.Route) (*http.Response, error) {
 	tok, err := h.opt.Tokens.Token(r.Context())
 	if err != nil {
 		return nil, err

@@ -28,6 +28,8 @@ type Metrics struct {
 	denied             *prometheus.CounterVec
 	deprecated         *prometheus.CounterVec
 	duration, upstream *prometheus.HistogramVec
+	paceWait           prometheus.Histogram
+	throttled          *prometheus.CounterVec
 
 	inFlight atomic.Int64
 	routes   []routeSeries
@@ -90,6 +92,7 @@ func New(reg prometheus.Registerer, version, commit, goVersion string) *Metrics 
 		}, []string{"route"}),
 	}
 	m.registerRoutes(f)
+	m.registerPace(f)
 	return m
 }
 
@@ -144,6 +147,21 @@ func (m *Metrics) UpstreamAnswered(r Route, took time.Duration) {
 func (m *Metrics) Deprecated(r Route) {
 	m.routes[r].deprecated.get(func() prometheus.Counter { return m.deprecated.WithLabelValues(r.String()) }).Inc()
 }
+
+func (m *Metrics) registerPace(f promauto.Factory) {
+	m.paceWait = f.NewHistogram(prometheus.HistogramOpts{
+		Name: "evergate_pace_wait_seconds", Help: "How long requests waited for the rate limit; those that did not wait are not counted.", Buckets: latencyBuckets,
+	})
+	m.throttled = f.NewCounterVec(prometheus.CounterOpts{
+		Name: "evergate_throttled_total", Help: "Answers of Shopify's that refuse a request for the rate limit, also those that no client saw, by api: rest or graphql.",
+	}, []string{"shop", "api"})
+}
+
+// Waited records how long a request waited for the rate limit.
+func (m *Metrics) Waited(took time.Duration) { m.paceWait.Observe(took.Seconds()) }
+
+// Throttled counts an answer that refuses a request for the rate limit.
+func (m *Metrics) Throttled(shop, api string) { m.throttled.WithLabelValues(shop, api).Inc() }
 
 // Denied counts a request refused at the door. reason is one of the closed list of error codes.
 func (m *Metrics) Denied(reason string) { m.denied.WithLabelValues(reason).Inc() }

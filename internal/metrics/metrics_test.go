@@ -30,6 +30,11 @@ func used(t *testing.T) *prometheus.Registry {
 			RefreshExpires: now.Add(90 * 24 * time.Hour), Reauthorize: true,
 		}}
 	})
+	RegisterBuckets(reg, func() []BucketState {
+		return []BucketState{{Shop: "acme.myshopify.com", API: "rest", Capacity: 40, Available: 12.5}}
+	})
+	m.Waited(time.Second)
+	m.Throttled("acme.myshopify.com", "graphql")
 	m.RequestStarted()
 	m.UpstreamAnswered(RouteGraphQL, time.Millisecond)
 	m.Deprecated(RouteGraphQL)
@@ -129,6 +134,10 @@ func TestEachEventIsCountedOnce(t *testing.T) {
 		`evergate_refreshes_total{grant="client_credentials",result="ok",shop="acme.myshopify.com"}`: 1,
 		`evergate_refresh_duration_seconds{shop="acme.myshopify.com"}`:                               1,
 		`evergate_clock_skew_seconds{}`:                                                              1,
+		`evergate_pace_wait_seconds{}`:                                                               1,
+		`evergate_throttled_total{api="graphql",shop="acme.myshopify.com"}`:                          1,
+		`evergate_bucket_available{api="rest",shop="acme.myshopify.com"}`:                            12.5,
+		`evergate_bucket_capacity{api="rest",shop="acme.myshopify.com"}`:                             40,
 		`evergate_token_age_seconds{shop="acme.myshopify.com"}`:                                      3600,
 		`evergate_token_issued_timestamp_seconds{shop="acme.myshopify.com"}`:                         1_796_040_000,
 		`evergate_token_expiry_timestamp_seconds{shop="acme.myshopify.com"}`:                         1_796_043_600,

@@ -1,0 +1,62 @@
+package inject
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"evergate/internal/guard"
+	"evergate/internal/metrics"
+	"evergate/internal/pace"
+	"evergate/internal/token"
+)
+
+// forward sends the request when the rate limit has room for it and returns Shopify's
+// answer. A refusal for the rate limit means that nothing was carried out, so the request
+// waits and is sent again if its body can be, as long as it may wait at all.
+func (h *Handler) forward(r *http.Request, body *upload, p guard.Passage, route metrics.Route) (*http.Response, error) {
+	turn := h.opt.Pace.Begin(apiOf(route, p.RawPath), callerOf(r), body.whole)
+	for {
+		if err := turn.Wait(r.Context()); err != nil {
+			return nil, err
+		}
+		resp, err := h.authorised(r, body, p, route)
+		if err != nil {
+			turn.Abandoned(wasSent(err))
+			return nil, err
+		}
+		if !turn.Answered(resp) || !body.rewind(r.Context()) {
+			return resp, nil
+		}
+		_ = resp.Body.Close()
+		h.opt.Metrics.Replayed(refusalOf(resp))
+	}
+}
+
+// apiOf tells which rate limit counts a path. OAuth's endpoints are not counted.
+func apiOf(route metrics.Route, rawPath string) pace.API {
+	switch {
+	case route == metrics.RouteGraphQL:
+		return pace.GraphQL
+	case strings.HasPrefix(rawPath, "/admin/oauth/"):
+		return pace.Uncounted
+	}
+	return pace.REST
+}
+
+// callerOf tells callers apart for the sake of fairness: each connection is one.
+func callerOf(r *http.Request) any { return r.RemoteAddr }
+
+func wasSent(err error) bool {
+	var unavailable *token.UnavailableError
+	var dial *dialError
+	return !errors.As(err, &unavailable) && !errors.As(err, &dial)
+}
+
+// refusalOf is the reason as the metrics call it: GraphQL's refusal has the status 200.
+func refusalOf(resp *http.Response) string {
+	if resp.StatusCode == http.StatusTooManyRequests {
+		return "429"
+	}
+	return "throttled"
+}

@@ -1,0 +1,67 @@
+package pace
+
+import (
+	"sync/atomic"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+const (
+	// rememberedCosts bounds the memory of costs, of one shop: about 100 bytes each.
+	rememberedCosts = 4096
+	// costShards spread the locks that golang-lru takes: the memory is read and written by
+	// every GraphQL request, for some fifty nanoseconds.
+	costShards = 16
+	// firstGuess is the cost of a document of which nothing at all is known.
+	firstGuess = 10
+)
+
+// costs remembers what Shopify asked for a document before it ran: its requested cost. It
+// is safe for concurrent use.
+type costs struct {
+	shards [costShards]*lru.Cache[uint64, int64]
+	usual  atomic.Int64 // a moving average
+}
+
+func newCosts() *costs {
+	c := &costs{}
+	for i := range c.shards {
+		c.shards[i], _ = lru.New[uint64, int64](rememberedCosts / costShards) // it fails for a size of 0 only
+	}
+	return c
+}
+
+func (c *costs) shard(hash uint64) *lru.Cache[uint64, int64] { return c.shards[hash%costShards] }
+
+// of returns what is known of d's cost, or a guess. No body can be read that is streamed;
+// its document is not known.
+func (c *costs) of(d document) int64 {
+	if d.known {
+		for _, hash := range [...]uint64{d.whole, d.text} {
+			if cost, ok := c.shard(hash).Get(hash); ok {
+				return cost
+			}
+		}
+	}
+	if usual := c.usual.Load(); usual > 0 {
+		return usual
+	}
+	return firstGuess
+}
+
+// remember is told what Shopify asked for d.
+func (c *costs) remember(d document, requested int64) {
+	usual := c.usual.Load()
+	if usual == 0 {
+		usual = requested
+	}
+	c.usual.Store(usual + (requested-usual)/8) // a lost update of an average is none
+	if !d.known {
+		return
+	}
+	for _, hash := range [...]uint64{d.whole, d.text} {
+		if known, ok := c.shard(hash).Peek(hash); !ok || known != requested {
+			c.shard(hash).Add(hash, requested)
+		}
+	}
+}

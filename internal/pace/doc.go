@@ -1,0 +1,16 @@
+// Package pace waits for Shopify's rate limits, so that callers need not.
+//
+// Shopify keeps one leaky bucket per app and shop for REST, counted in calls, and one for
+// GraphQL, counted in points. Each is modelled here from what the responses say of it; none
+// is configured. A request that would be throttled waits until it would not be.
+//
+// Invariants:
+//   - While nobody has to wait, a request takes no lock: the level of a bucket is one atomic
+//     integer. Who has to wait queues behind a mutex, which is held for no I/O.
+//   - What a caller gets of a bucket does not depend on how many requests it has waiting:
+//     the queue is fair between callers, by cost.
+//   - The model never invents a refusal. Who has waited for the longest time allowed is
+//     sent, and gets Shopify's own answer.
+//   - Bodies pass byte for byte. What is read of an answer is read from a copy, and of a
+//     bounded part of it.
+package pace

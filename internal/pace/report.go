@@ -1,0 +1,104 @@
+package pace
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// callLimit reads X-Shopify-Shop-Api-Call-Limit: "32/40" says that 32 of 40 calls are in
+// the bucket, this one included. It is absent on 429.
+func callLimit(h http.Header) (used, size float64, ok bool) {
+	v := h["X-Shopify-Shop-Api-Call-Limit"]
+	if len(v) != 1 {
+		return 0, 0, false
+	}
+	a, b, found := strings.Cut(v[0], "/")
+	u, err1 := strconv.ParseUint(a, 10, 32)
+	s, err2 := strconv.ParseUint(b, 10, 32)
+	if !found || err1 != nil || err2 != nil || s == 0 {
+		return 0, 0, false
+	}
+	return float64(u), float64(s), true
+}
+
+// restSeconds is how long a full REST bucket takes to become empty, on every plan: 40 calls
+// and 2 a second, 80 and 4, 400 and 20. Headers name the size only.
+const restSeconds = 20
+
+// refusedRate finds the rate in the body of a 429, "Exceeded 2 calls per second for api
+// client.", which is where Shopify names the plan's own.
+func refusedRate(body []byte) (perSecond float64, ok bool) {
+	m := exceeded.FindSubmatch(body)
+	if m == nil {
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(string(m[1]), 64)
+	return n, err == nil && n > 0 && n < 1e6
+}
+
+var exceeded = regexp.MustCompile(`Exceeded ([0-9]{1,6}(?:\.[0-9]{1,3})?) calls per second`)
+
+// retryAfter reads Retry-After, which Shopify sends as decimal seconds. Zero: none.
+func retryAfter(h http.Header) time.Duration {
+	n, err := strconv.ParseFloat(h.Get("Retry-After"), 64)
+	if err != nil || !(n > 0 && n <= 3600) { // so written, NaN is none
+		return 0
+	}
+	return time.Duration(n * float64(time.Second))
+}
+
+// costReport is extensions.cost of a GraphQL answer.
+type costReport struct {
+	Requested *float64 `json:"requestedQueryCost"`
+	Actual    *float64 `json:"actualQueryCost"` // null when throttled
+	Status    *struct {
+		Maximum   float64 `json:"maximumAvailable"`
+		Available float64 `json:"currentlyAvailable"`
+		Restore   float64 `json:"restoreRate"`
+	} `json:"throttleStatus"`
+}
+
+// usable reports whether what the report says of the bucket can be believed.
+func (c *costReport) usable() bool {
+	const most = 1e9
+	s := c.Status
+	return s != nil && s.Maximum > 0 && s.Maximum < most && s.Restore > 0 && s.Restore < most &&
+		s.Available > -most && s.Available <= s.Maximum
+}
+
+// parseCost reads the value of extensions.
+func parseCost(extensions []byte) (costReport, bool) {
+	var e struct {
+		Cost *costReport `json:"cost"`
+	}
+	if len(extensions) == 0 || json.Unmarshal(extensions, &e) != nil || e.Cost == nil {
+		return costReport{}, false
+	}
+	return *e.Cost, true
+}
+
+// saysThrottled reads the value of errors.
+func saysThrottled(errs []byte) bool {
+	if !bytes.Contains(errs, []byte("THROTTLED")) {
+		return false
+	}
+	var list []struct {
+		Extensions struct {
+			Code string `json:"code"`
+		} `json:"extensions"`
+	}
+	if json.Unmarshal(errs, &list) != nil {
+		return false
+	}
+	for _, e := range list {
+		if e.Extensions.Code == "THROTTLED" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,153 @@
+package pace
+
+// A GraphQL answer is one JSON object. Three of its members matter here: errors and
+// extensions, which are kept as they are written, and data, of which it matters whether it
+// is null. The scanner is handed the answer piece by piece, as it passes.
+
+const (
+	// largestErrors and largestExtensions bound in bytes what is kept of a member.
+	largestErrors     = 8 << 10
+	largestExtensions = 32 << 10 // with cost debugging there is an entry for each field
+)
+
+// scanner finds the members of the object that is written to it. Whatever is no JSON does
+// no harm: then nothing is found. The zero scanner is ready.
+type scanner struct {
+	depth   int
+	inStr   bool
+	escaped bool
+	colon   bool // a member's value has begun
+	key     []byte
+	kept    *[]byte // where the value of the current member goes; nil: nowhere
+	bound   int
+	broken  bool // not an object, or more than one
+
+	errors, extensions []byte
+	data               bool // data is there and not null
+	ended              bool // the object is complete
+}
+
+// write takes the next piece.
+func (s *scanner) write(p []byte) {
+	for i := 0; i < len(p) && !s.broken; {
+		if s.inStr {
+			i = s.str(p, i)
+			continue
+		}
+		i = s.mark(p, i)
+	}
+}
+
+// str goes on to the end of a string, or of p.
+func (s *scanner) str(p []byte, from int) int {
+	i := from
+	for i < len(p) {
+		c := p[i]
+		i++
+		if s.escaped {
+			s.escaped = false
+		} else if c == '\\' {
+			s.escaped = true
+		} else if c == '"' {
+			s.inStr = false
+			break
+		}
+	}
+	if s.depth == 1 && !s.colon {
+		s.key = appendBounded(s.key, p[from:i], 16)
+	} else {
+		s.keep(p[from:i])
+	}
+	return i
+}
+
+// mark takes bytes outside of strings up to the next one that means something.
+func (s *scanner) mark(p []byte, from int) int {
+	for i := from; i < len(p); i++ {
+		switch p[i] {
+		case '"', '{', '[', '}', ']', ',', ':':
+			s.keep(p[from:i])
+			s.structure(p[i : i+1])
+			return i + 1
+		case ' ', '\t', '\r', '\n':
+		default:
+			if s.depth == 0 {
+				s.broken = true
+				return len(p)
+			}
+			if s.depth == 1 && s.colon && s.isData() && p[i] != 'n' && p[i] != 'u' && p[i] != 'l' {
+				s.data = true
+			}
+		}
+	}
+	s.keep(p[from:])
+	return len(p)
+}
+
+func (s *scanner) isData() bool { return string(s.key) == `data"` }
+
+// structure takes a byte that opens, closes or separates.
+func (s *scanner) structure(c []byte) {
+	switch c[0] {
+	case '"':
+		s.inStr = true
+		if s.depth == 0 {
+			s.broken = true
+			return
+		}
+		if s.depth == 1 && !s.colon {
+			s.key = s.key[:0]
+			return
+		}
+		s.data = s.data || s.depth == 1 && s.isData()
+	case ':':
+		if s.depth == 1 && !s.colon {
+			s.begin()
+			return
+		}
+	case ',':
+		if s.depth == 1 {
+			s.colon, s.kept = false, nil
+			return
+		}
+	case '{', '[':
+		s.depth++
+		if s.depth == 1 && (s.ended || c[0] == '[') {
+			s.broken = true
+			return
+		}
+		if s.depth == 2 && s.isData() {
+			s.data = true
+		}
+	case '}', ']':
+		s.depth--
+		if s.depth <= 0 {
+			s.ended, s.broken = s.depth == 0, s.depth < 0
+			s.colon, s.kept = false, nil
+			return
+		}
+	}
+	s.keep(c)
+}
+
+// begin starts the value of a member.
+func (s *scanner) begin() {
+	s.colon = true
+	switch string(s.key) {
+	case `errors"`:
+		s.errors, s.kept, s.bound = s.errors[:0], &s.errors, largestErrors
+	case `extensions"`:
+		s.extensions, s.kept, s.bound = s.extensions[:0], &s.extensions, largestExtensions
+	}
+}
+
+func (s *scanner) keep(p []byte) {
+	if s.kept != nil {
+		*s.kept = appendBounded(*s.kept, p, s.bound)
+	}
+}
+
+// appendBounded stops at the bound: what is longer is no value any more, and parsing it fails.
+func appendBounded(to, p []byte, bound int) []byte {
+	return append(to, p[:max(0, min(len(p), bound-len(to)))]...)
+}

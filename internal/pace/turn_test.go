@@ -1,0 +1,360 @@
+package pace
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/andybalholm/brotli"
+)
+
+// counter is an Observer.
+type counter struct {
+	waits     []time.Duration
+	throttled []string
+}
+
+func (c *counter) Waited(d time.Duration) { c.waits = append(c.waits, d) }
+func (c *counter) Throttled(api string)   { c.throttled = append(c.throttled, api) }
+
+func response(status int, body string, headers ...string) *http.Response {
+	h := http.Header{}
+	for i := 0; i < len(headers); i += 2 {
+		h.Set(headers[i], headers[i+1])
+	}
+	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1}
+}
+
+// do sends one request and reads its answer, as the request path does.
+func do(t *testing.T, p *Pacer, api API, body string, resp *http.Response) (read string, again bool) {
+	t.Helper()
+	turn := p.Begin(api, "me", []byte(body))
+	if err := turn.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again = turn.Answered(resp)
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return string(b), again
+}
+
+const callLimitHeader = "X-Shopify-Shop-Api-Call-Limit"
+
+func TestTheSecondRunOfAQueryWaitsBeforeItIsSent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		seen := &counter{}
+		p := New(Options{MaxWait: time.Minute, Observer: seen})
+		const query = `{"query":"{ products(first: 250) { nodes { id } } }"}`
+		expensive := strings.NewReplacer(`"requestedQueryCost":2`, `"requestedQueryCost":862`, `"actualQueryCost":2`, `"actualQueryCost":158`,
+			"3998", "700").Replace(successBody)
+		do(t, p, GraphQL, query, response(200, expensive))
+		began := time.Now()
+		do(t, p, GraphQL, query, response(200, expensive))
+		// 862 are needed and 700 are there: (862-700)/200 per second.
+		if took := time.Since(began); took < 800*time.Millisecond || took > 820*time.Millisecond {
+			t.Errorf("the second run waited %s, want 810ms", took)
+		}
+		if len(seen.waits) != 1 || len(seen.throttled) != 0 {
+			t.Errorf("waits %v, throttled %v", seen.waits, seen.throttled)
+		}
+	})
+}
+
+func TestAThrottledQueryComesBackWhenItFits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		seen := &counter{}
+		p := New(Options{MaxWait: time.Minute, Observer: seen})
+		turn := p.Begin(GraphQL, "me", []byte(`{"query":"{ a }"}`))
+		if err := turn.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !turn.Answered(response(200, throttledBody)) {
+			t.Fatal("not seen as a refusal")
+		}
+		began := time.Now()
+		if err := turn.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < 1450*time.Millisecond || took > 1460*time.Millisecond { // (862-572)/200
+			t.Errorf("came back after %s, want 1.45s", took)
+		}
+		if len(seen.throttled) != 1 || seen.throttled[0] != "graphql" {
+			t.Errorf("throttled %v", seen.throttled)
+		}
+	})
+}
+
+func TestBodiesPassByteForByteHoweverTheyArePacked(t *testing.T) {
+	t.Parallel()
+	for _, plain := range []string{successBody, throttledBody, tooDearBody, deniedBody, "", "{", "<html>", `{"data":{"a":"` + strings.Repeat("x", 100_000) + `"}}`, `{"errors":"` + strings.Repeat("y", 50_000)} {
+		for name, pack := range packings {
+			body := pack(plain)
+			for _, slow := range []bool{false, true} {
+				p := New(Options{MaxWait: time.Minute})
+				resp := response(200, body, "Content-Encoding", name)
+				if slow {
+					resp.Body = io.NopCloser(iotest.OneByteReader(strings.NewReader(body)))
+				}
+				if got, _ := do(t, p, GraphQL, "{ a }", resp); got != body {
+					t.Errorf("%s of %.20q (slow: %v) came as %d bytes instead of %d", name, plain, slow, len(got), len(body))
+				}
+				if n := p.graphQL.level.inFlight.Load(); n != 0 {
+					t.Errorf("%d are still in flight", n)
+				}
+			}
+		}
+	}
+}
+
+var packings = map[string]func(string) string{
+	"identity": func(s string) string { return s },
+	"gzip":     func(s string) string { return packed(s, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }) },
+	"deflate":  func(s string) string { return packed(s, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) }) },
+	"br": func(s string) string {
+		return packed(s, func(w io.Writer) io.WriteCloser { return brotli.NewWriter(w) })
+	},
+	"zstd": func(s string) string { return "unknown to us " + s },
+}
+
+func packed(s string, open func(io.Writer) io.WriteCloser) string {
+	var b bytes.Buffer
+	w := open(&b)
+	_, _ = io.WriteString(w, s)
+	_ = w.Close()
+	return b.String()
+}
+
+func TestARefusalIsRecognisedHoweverItIsPacked(t *testing.T) {
+	t.Parallel()
+	for name, pack := range packings {
+		p := New(Options{MaxWait: time.Minute})
+		_, again := do(t, p, GraphQL, "{ a }", response(200, pack(throttledBody), "Content-Encoding", name))
+		if want := name != "zstd"; again != want {
+			t.Errorf("%s: recognised %v", name, again)
+		}
+		if states := p.States(); name != "zstd" && (len(states) != 1 || states[0].Capacity != 4000 || states[0].Rate != 200) {
+			t.Errorf("%s: learnt %+v", name, states)
+		}
+	}
+}
+
+// stalled is a body whose first part is there and whose rest does not come.
+type stalled struct {
+	first string
+	rest  chan struct{}
+}
+
+func (s *stalled) Read(p []byte) (int, error) {
+	if s.first == "" {
+		<-s.rest
+		return 0, io.EOF
+	}
+	n := copy(p, s.first)
+	s.first = s.first[n:]
+	return n, nil
+}
+func (*stalled) Close() error { return nil }
+
+func TestASlowAnswerIsNotHeldBack(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]string{
+		"data":     `{"data":{"products":`,
+		"not_json": "<html>",
+		"zstd":     "\x28\xb5\x2f\xfd",
+		"gzip":     packed(strings.Repeat(`{"data":{"products":[{"id":1},`, 400), func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })[:100],
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			resp := response(200, "")
+			if name == "zstd" || name == "gzip" {
+				resp.Header.Set("Content-Encoding", name)
+			}
+			body := &stalled{first, make(chan struct{})}
+			resp.Body = body
+			p := New(Options{MaxWait: time.Minute})
+			turn := p.Begin(GraphQL, "me", nil)
+			if err := turn.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			turn.Answered(resp) // would never return
+			got := make([]byte, len(first))
+			if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != first {
+				t.Errorf("%q, %v", got, err)
+			}
+			close(body.rest)
+		})
+	}
+}
+
+func TestAnAnswerThatBreaksOffBreaksOffForTheClientToo(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("connection reset")
+	for _, read := range []string{"", `{"err`, throttledBody, `{"data":{`} {
+		resp := response(200, "")
+		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(read), iotest.ErrReader(broken)))
+		p := New(Options{MaxWait: time.Minute})
+		turn := p.Begin(GraphQL, "me", nil)
+		_ = turn.Wait(t.Context())
+		if turn.Answered(resp) {
+			t.Errorf("%q and then nothing is taken for a refusal", read)
+		}
+		got, err := io.ReadAll(resp.Body)
+		if string(got) != read || !errors.Is(err, broken) {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+}
+
+func TestRESTLearnsItsLimitFromTheFirstAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{MaxWait: time.Minute})
+		if p.States() != nil {
+			t.Error("something is claimed before Shopify has said anything")
+		}
+		do(t, p, REST, "", response(200, "{}", callLimitHeader, "100/400"))
+		s := p.States()
+		if len(s) != 1 || s[0].API != "rest" || s[0].Capacity != 400 || s[0].Available < 299.9 || s[0].Available > 301 {
+			t.Fatalf("%+v", s)
+		}
+		if s[0].Rate < 19 || s[0].Rate > 20 {
+			t.Errorf("a rate of %v, want nearly 20", s[0].Rate)
+		}
+	})
+}
+
+func TestA429IsSentAgainAndNamesItsRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{MaxWait: time.Minute})
+		do(t, p, REST, "", response(200, "{}", callLimitHeader, "1/40"))
+		turn := p.Begin(REST, "me", nil)
+		if err := turn.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		const text = `{"errors":"Exceeded 4 calls per second for api client. Reduce request rates to resume uninterrupted service."}`
+		resp := response(429, text, "Retry-After", "4.0")
+		if !turn.Answered(resp) {
+			t.Fatal("not seen as a refusal")
+		}
+		if b, _ := io.ReadAll(resp.Body); string(b) != text {
+			t.Errorf("the refusal is now %q", b)
+		}
+		began := time.Now()
+		if err := turn.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 260*time.Millisecond {
+			t.Errorf("waited %s for one call at 4 a second", took)
+		}
+	})
+}
+
+func TestA429FromABucketThatNobodyKnowsWaitsAsLongAsShopifyAsks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{MaxWait: time.Minute})
+		turn := p.Begin(REST, "me", nil)
+		_ = turn.Wait(t.Context())
+		if !turn.Answered(response(429, "slow down", "Retry-After", "7.5")) {
+			t.Fatal("not seen as a refusal")
+		}
+		began := time.Now()
+		_ = turn.Wait(t.Context())
+		if took := time.Since(began); took < 7500*time.Millisecond || took > 8*time.Second {
+			t.Errorf("waited %s, want 7.5s", took)
+		}
+	})
+}
+
+func TestWhatWasNotSentIsNotCharged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{MaxWait: time.Minute})
+		for range 100 {
+			turn := p.Begin(REST, "me", nil)
+			if err := turn.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			turn.Abandoned(false)
+		}
+		if a := p.rest.level.available(p.now()); a != 40 {
+			t.Errorf("room for %v", a)
+		}
+		turn := p.Begin(REST, "me", nil)
+		_ = turn.Wait(t.Context())
+		turn.Abandoned(true)
+		if a := p.rest.level.available(p.now()); a != 39 {
+			t.Errorf("room for %v after a call that may have been counted", a)
+		}
+	})
+}
+
+func TestACancelledWaitChargesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{MaxWait: time.Hour})
+		p.rest.level.force(p.now(), 40)
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := errors.New("gone")
+		results := make(chan error)
+		for range 5 {
+			go func() {
+				turn := p.Begin(REST, "me", nil)
+				results <- turn.Wait(ctx)
+			}()
+		}
+		synctest.Wait()
+		if n := p.rest.queue.waiting.Load(); n != 5 {
+			t.Errorf("%d wait", n)
+		}
+		cancel()
+		for range 5 {
+			if err := <-results; !errors.Is(err, context.Canceled) {
+				t.Errorf("%v, %v", err, gone)
+			}
+		}
+		q := p.rest.queue
+		if q.waiting.Load() != 0 || q.active != 0 || len(q.callers) != 0 || p.rest.level.inFlight.Load() != 40 {
+			t.Errorf("left behind: %d waiting, %d active, %d callers, %d in flight", q.waiting.Load(), q.active, len(q.callers), p.rest.level.inFlight.Load())
+		}
+	})
+}
+
+func TestANilPacerLetsEverythingPass(t *testing.T) {
+	t.Parallel()
+	var p *Pacer
+	resp := response(429, "no")
+	if got, again := do(t, p, REST, "", resp); again || got != "no" || p.States() != nil {
+		t.Errorf("%q, %v", got, again)
+	}
+}
+
+func TestACallThatDoesNotWaitAllocatesNothing(t *testing.T) {
+	p := New(Options{MaxWait: time.Minute})
+	resp := response(200, "{}", callLimitHeader, "1/40")
+	ctx := context.Background()
+	var caller any = "me"
+	n := testing.AllocsPerRun(100, func() {
+		turn := p.Begin(REST, caller, nil)
+		_ = turn.Wait(ctx)
+		turn.Answered(resp)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
