@@ -4,7 +4,7 @@ GO ?= go
 LDFLAGS := -s -w -X main.version=$(shell git describe --tags --always --dirty 2>/dev/null || echo dev) \
 	-X main.commit=$(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
-.PHONY: all build demo test check bench fuzz deps generate clean
+.PHONY: all build demo test check bench bench-pacing fuzz deps generate clean
 
 all: check test
 
@@ -34,6 +34,9 @@ bin/golangci-lint: tools/go.mod tools/go.sum
 
 bench: ## the request path beside other ways to do the same; only ratios mean anything
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 2s ./internal/inject
+
+bench-pacing: ## waiting for the rate limit beside not waiting, a minute each; draws docs/rate-limits.svg
+	$(GO) run ./test/pacing
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME

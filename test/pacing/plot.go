@@ -2,12 +2,13 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 )
 
-// The plot has a row for each API, at 20 callers: on the left the calls that each way got
-// through in each second, on the right how long callers waited, as a distribution.
+// The plot has a row for each API, at 20 callers: on the left the calls a second that tools saw
+// served and refused, on the right how long callers waited, as a distribution.
 const (
 	panelWidth, panelHeight = 360.0, 170.0
 	left, top               = 56.0, 64.0
@@ -70,29 +71,36 @@ func plot(results map[scenario]result, length time.Duration) string {
 	}
 	for row, api := range apis {
 		y := top + float64(row)*(panelHeight+gapY)
-		c.throughput(results, api, panel{left, y, length.Seconds(), 0}, length)
+		c.rates(results, api, panel{left, y, 0, 0}, length)
 		c.waiting(results, api, panel{left + panelWidth + gapX, y, 0, 100})
 	}
 	c.WriteString("</svg>\n")
 	return c.String()
 }
 
-func (c *canvas) throughput(results map[scenario]result, api string, p panel, length time.Duration) {
-	for _, way := range ways {
-		p.maxY = max(p.maxY, float64(len(results[scenario{api, way, plotted}].served)))
+// rates draws, for each way, how many calls a second were served and how many the tools saw
+// refused, on a logarithmic scale: the ways differ by their refusals, and those by orders.
+func (c *canvas) rates(results map[scenario]result, api string, p panel, length time.Duration) {
+	c.text(p.x, p.y-12, "start", "title", fmt.Sprintf("%s: calls a second, %d callers", api, plotted))
+	const least, most = 0.1, 1000.0
+	width := func(rate float64) float64 {
+		return panelWidth * 0.8 * math.Log(max(rate, least)/least) / math.Log(most/least)
 	}
-	c.axes(p, fmt.Sprintf("%s: calls served, %d callers", api, plotted), "seconds", "%.0f", "%.0f")
+	y := p.y + 8
 	for _, way := range ways {
-		perSecond := make([]int, int(length.Seconds())+1)
-		for _, made := range results[scenario{api, way, plotted}].served {
-			perSecond[min(int(made.at.Seconds()), len(perSecond)-1)]++
+		r := results[scenario{api, way, plotted}]
+		for _, bar := range []struct {
+			what    string
+			n       int
+			opacity float64
+		}{{"served", len(r.served), 1}, {"refused", len(r.refused), 0.45}} {
+			rate := float64(bar.n) / length.Seconds()
+			fmt.Fprintf(c, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"18\" fill=\"%s\" fill-opacity=\"%.2f\"/>\n",
+				p.x, y, max(1, width(rate)), colours[way], bar.opacity)
+			c.text(p.x+width(rate)+8, y+13, "start", "tick", fmt.Sprintf("%.1f %s", rate, bar.what))
+			y += 22
 		}
-		total, points := 0, [][2]float64{p.at(0, 0)}
-		for s, n := range perSecond[:len(perSecond)-1] {
-			total += n
-			points = append(points, p.at(float64(s+1), float64(total)))
-		}
-		c.line(points, colours[way])
+		y += 12
 	}
 }
 
