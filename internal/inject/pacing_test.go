@@ -35,7 +35,7 @@ type job struct {
 
 var (
 	restJob    = job{method: "GET", path: "/admin/api/2026-10/shop.json"}
-	graphQLJob = job{method: "POST", path: "/admin/api/2026-10/graphql.json", body: `{"query":"{ products(first: 10) { nodes { id title } } }"}`}
+	graphQLJob = job{method: "POST", path: "/admin/api/2026-10/graphql.json", body: `{"query":"{ products(first: 50) { nodes { id title } } }"}`}
 )
 
 // paced is a Handler in front of the simulator, both in process and in faked time.
@@ -53,6 +53,10 @@ func (p *paced) Waited(time.Duration) { p.waits.Add(1) }
 // Throttled implements pace.Observer.
 func (p *paced) Throttled(string) { p.throttled.Add(1) }
 
+func newSim(settings shopsim.Settings) *shopsim.Sim {
+	return shopsim.New(shopsim.Options{Settings: settings, Seed: 1, Shops: []shopsim.Shop{{Domain: shopDomain, Products: 60}}})
+}
+
 // newPaced must be called in a bubble. latency is one way.
 func newPaced(t *testing.T, settings shopsim.Settings, maxWait, latency time.Duration) *paced {
 	t.Helper()
@@ -64,7 +68,7 @@ func newPaced(t *testing.T, settings shopsim.Settings, maxWait, latency time.Dur
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &paced{sim: shopsim.New(shopsim.Options{Settings: settings, Seed: 1})}
+	p := &paced{sim: newSim(settings)}
 	p.token = p.sim.IssueToken("", "", 0)
 	o := Options{Shop: shop, Base: &url.URL{Scheme: "https", Host: shopDomain}, Door: door, Tokens: &fakeTokens{current: p.token},
 		Transport: distant{p.sim.RoundTripper(), latency}, ReplayBuffer: 1 << 20,
@@ -201,7 +205,7 @@ func possible(size, rate, need, cost float64) int {
 // costOf asks the simulator what a GraphQL call costs, in a world of its own.
 func costOf(t *testing.T, j job) (need, cost float64) {
 	t.Helper()
-	sim := shopsim.New(shopsim.Options{Seed: 1})
+	sim := newSim(shopsim.Settings{})
 	r := j.request(t.Context(), "")
 	r.URL.Host, r.Host, r.RequestURI = shopDomain, shopDomain, ""
 	r.Header.Set("X-Shopify-Access-Token", sim.IssueToken("", "", 0))
