@@ -47,7 +47,7 @@ func demo(w world) error {
 	if err != nil {
 		return err
 	}
-	s, err := newSidecar(c, log)
+	s, err := newSidecar(c, log, lookUpIn(w.environ))
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func demo(w world) error {
 	}
 	narrateTokens(w.out, sim)
 	introduce(w.out, s)
-	begin, force := stopSignals(w.signals, log)
+	begin, force := stopSignals(w.signals, log.Logger)
 	if err := s.serve(begin, force); err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func demoEnviron(environ []string, upstream string) []string {
 	}
 	for _, e := range environ {
 		switch name, _, _ := strings.Cut(e, "="); name {
-		case "EVERGATE_LISTEN", "EVERGATE_ADMIN_LISTEN", "EVERGATE_LOG_LEVEL", "EVERGATE_LOG_FORMAT":
+		case "EVERGATE_LISTEN", "EVERGATE_ADMIN_LISTEN", "EVERGATE_LOG_LEVEL", "EVERGATE_LOG_FORMAT", "EVERGATE_ACCESS_LOG":
 			out = append(out, e)
 		}
 	}

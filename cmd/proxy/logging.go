@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -9,14 +10,35 @@ import (
 	"evergate/internal/config"
 )
 
-// newLogger makes the one logger. Without a choice it writes for people on a terminal and
+// logger is the one logger and its level, which can be changed while it is used.
+type logger struct {
+	*slog.Logger
+	level *slog.LevelVar
+}
+
+// newLogger makes the logger. Without a choice it writes for people on a terminal and
 // JSON elsewhere.
-func newLogger(c *config.Config, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.LogLevel}
+func newLogger(c *config.Config, w io.Writer) logger {
+	level := &slog.LevelVar{}
+	level.Set(c.LogLevel)
+	options := &slog.HandlerOptions{Level: level}
 	if logFormat(c, w) == "text" {
-		return slog.New(slog.NewTextHandler(w, options))
+		return logger{slog.New(slog.NewTextHandler(w, options)), level}
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return logger{slog.New(slog.NewJSONHandler(w, options)), level}
+}
+
+// setLevel changes the level by its name and says so at a level that is never silent.
+func (l logger) setLevel(name string) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(name)); err != nil {
+		return fmt.Errorf("%q is no log level: debug, info, warn or error", name)
+	}
+	before := l.level.Level()
+	l.level.Set(min(before, slog.LevelInfo))
+	l.Info("log level changed", "from", before.String(), "to", level.String())
+	l.level.Set(level)
+	return nil
 }
 
 func logFormat(c *config.Config, w io.Writer) string {

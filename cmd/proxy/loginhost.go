@@ -25,9 +25,9 @@ func (s *sidecar) mountLogin(c *connection, o *admin.Options) {
 		return
 	}
 	s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: c.endpoint}, Store: c.store, Scopes: s.cfg.Scopes})
-	o.Exchange = s.login.ExchangeHandler(s.log)
+	o.Exchange = s.login.ExchangeHandler(s.log.Logger)
 	if s.cfg.Public != nil {
-		o.Public, o.Login = s.cfg.Public, s.login.Hosted(s.cfg.Public, s.log)
+		o.Public, o.Login = s.cfg.Public, s.login.Hosted(s.cfg.Public, s.log.Logger)
 		s.log.Info("a merchant can authorise the app", "address", s.cfg.Public.JoinPath(login.StartPath).String())
 	}
 }

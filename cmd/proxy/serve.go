@@ -27,7 +27,7 @@ func serve(w world) error {
 	return nil
 }
 
-func serveUntilSignal(cfg *config.Config, log *slog.Logger, w world) error {
+func serveUntilSignal(cfg *config.Config, log logger, w world) error {
 	s, err := assemble(cfg, log, w.environ)
 	if err != nil {
 		return err
@@ -35,23 +35,23 @@ func serveUntilSignal(cfg *config.Config, log *slog.Logger, w world) error {
 	if err := s.listen(context.Background()); err != nil {
 		return err
 	}
-	begin, force := stopSignals(w.signals, log)
+	begin, force := stopSignals(w.signals, log.Logger)
 	return s.serve(begin, force)
 }
 
 // assemble makes a sidecar for `serve` and `run`.
-func assemble(cfg *config.Config, log *slog.Logger, environ []string) (*sidecar, error) {
+func assemble(cfg *config.Config, log logger, environ []string) (*sidecar, error) {
 	c, err := connect(cfg, environ)
 	if err != nil {
 		return nil, err
 	}
-	logWarnings(cfg, log)
+	logWarnings(cfg, log.Logger)
 	ctx, cancel := context.WithTimeout(context.Background(), storeWait)
 	defer cancel()
 	if err := c.seed(ctx); err != nil {
 		return nil, fmt.Errorf("the grant cannot be begun with SHOPIFY_REFRESH_TOKEN: %w", err)
 	}
-	return newSidecar(c, log)
+	return newSidecar(c, log, lookUpIn(environ))
 }
 
 // stopSignals turns the first signal into begin and the second into force.

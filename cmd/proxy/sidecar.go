@@ -25,6 +25,7 @@ import (
 	"evergate/internal/pace"
 	"evergate/internal/refresh"
 	"evergate/internal/token"
+	"evergate/internal/tracing"
 )
 
 const (
@@ -41,10 +42,11 @@ const (
 // sidecar is everything that `serve`, `run` and `demo` have in common.
 type sidecar struct {
 	cfg       *config.Config
-	log       *slog.Logger
+	log       logger
 	source    *refresh.Source
 	transport *inject.Transport
-	pace      *pace.Pacer // nil when it is off
+	pace      *pace.Pacer     // nil when it is off
+	tracer    *tracing.Tracer // nil when it is off
 	// notice is what Shopify said that a person must act on; see retired.
 	notice atomic.Pointer[string]
 	login  *login.Flow // nil when the grant needs no login
@@ -58,8 +60,9 @@ type sidecar struct {
 	stopping atomic.Bool
 }
 
-// newSidecar wires the house together. It opens no listener yet.
-func newSidecar(c *connection, log *slog.Logger) (*sidecar, error) {
+// newSidecar wires the house together. It opens no listener yet. getenv is for what others
+// have standardised.
+func newSidecar(c *connection, log logger, getenv func(string) string) (*sidecar, error) {
 	cfg := c.cfg
 	s := &sidecar{cfg: cfg, log: log, transport: c.transport, quit: make(chan struct{})}
 	registry := prometheus.NewRegistry()
@@ -70,8 +73,11 @@ func newSidecar(c *connection, log *slog.Logger) (*sidecar, error) {
 	if err != nil {
 		return nil, err // config.Load has tried it
 	}
+	if s.tracer, err = openTracer(getenv, log.Logger); err != nil {
+		return nil, err
+	}
 	c.endpoint.ClockSkew = met.ClockSkew
-	s.source = c.newSource(log, met)
+	s.source = c.newSource(log.Logger, met)
 	metrics.RegisterTokens(registry, s.tokenStates)
 	s.pace = newPacer(cfg, met)
 	metrics.RegisterBuckets(registry, s.bucketStates)
@@ -80,14 +86,15 @@ func newSidecar(c *connection, log *slog.Logger) (*sidecar, error) {
 	s.proxy = &http.Server{
 		Handler: inject.New(inject.Options{
 			Shop: cfg.Shop, Base: cfg.Base, Door: door, Tokens: s.source, Transport: s.transport,
-			Pace: s.pace, ReplayBuffer: int64(cfg.ReplayBuffer), Metrics: met, Log: log, PermanentRetired: s.retired,
+			Pace: s.pace, ReplayBuffer: int64(cfg.ReplayBuffer), Metrics: met, Log: log.Logger, PermanentRetired: s.retired,
+			Access: accessLog(cfg, log.Logger), Tracer: s.tracer,
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // the door judges OPTIONS * like everything else
 	}
 	operators := admin.Options{
 		Tokens: s.source, Door: door, Gatherer: registry, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
-		Notice: s.said,
+		Notice: s.said, LogLevel: log.setLevel,
 	}
 	s.mountLogin(c, &operators)
 	s.admin = &http.Server{
@@ -238,6 +245,9 @@ func (s *sidecar) close() {
 		_ = s.admin.Close()
 	}
 	s.transport.CloseIdleConnections()
+	if err := s.tracer.Close(); err != nil {
+		s.log.Warn("the last spans could not be sent", "err", err)
+	}
 }
 
 // pause reports false if ctx ended first.

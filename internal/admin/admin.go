@@ -38,6 +38,8 @@ type Options struct {
 	Stopping func() bool
 	// Notice is what Shopify said that a person must act on; empty while there is nothing.
 	Notice func() string
+	// LogLevel changes the log level by its name; nil: it cannot be changed.
+	LogLevel func(name string) error
 	// Version is shown to people.
 	Version string
 	// Exchange, if set, answers POST /-/token-exchange.
@@ -65,6 +67,7 @@ func New(o Options) http.Handler {
 	mux.Handle("GET /status", h.local(h.status))
 	mux.Handle("POST /-/refresh", h.local(h.order(h.refresh)))
 	mux.Handle("POST /-/quit", h.local(h.order(h.quit)))
+	mux.Handle("POST /-/log-level", h.local(h.order(h.logLevel)))
 	if o.Exchange != nil {
 		mux.Handle("POST /-/token-exchange", h.local(h.order(o.Exchange.ServeHTTP)))
 	}
@@ -141,6 +144,20 @@ func (h *handler) refresh(w http.ResponseWriter, r *http.Request) {
 func (h *handler) quit(w http.ResponseWriter, _ *http.Request) {
 	answerJSON(w, http.StatusAccepted, map[string]string{"status": "shutting down"})
 	h.Quit()
+}
+
+// logLevel changes the level until the next start.
+func (h *handler) logLevel(w http.ResponseWriter, r *http.Request) {
+	level := r.URL.Query().Get("level")
+	if h.LogLevel == nil {
+		http.NotFound(w, r)
+		return
+	}
+	if err := h.LogLevel(level); err != nil {
+		answerJSON(w, http.StatusBadRequest, map[string]string{"errors": err.Error()})
+		return
+	}
+	answerJSON(w, http.StatusOK, map[string]string{"level": level})
 }
 
 func (h *handler) status(w http.ResponseWriter, _ *http.Request) {

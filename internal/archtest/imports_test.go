@@ -10,7 +10,7 @@ import (
 // mayImport is the matrix: for each package, the other packages of the module that it may
 // import, and the modules that it may. What is not here is forbidden, a new package too.
 var mayImport = map[string]struct{ ours, others []string }{
-	"cmd/proxy": {ours: []string{"admin", "adminapi", "check", "config", "grant", "guard", "inject", "login", "metrics", "pace", "refresh", "shopsim", "store", "token"},
+	"cmd/proxy": {ours: []string{"admin", "adminapi", "check", "config", "grant", "guard", "inject", "login", "metrics", "pace", "refresh", "shopsim", "store", "token", "tracing"},
 		others: []string{"github.com/prometheus/client_golang"}},
 	"internal/admin":    {ours: []string{"guard", "refresh"}, others: []string{"github.com/prometheus/client_golang"}},
 	"internal/adminapi": {ours: []string{"token"}},
@@ -19,7 +19,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/config":   {ours: []string{"guard", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/grant":    {ours: []string{"token"}},
 	"internal/guard":    {ours: []string{"token"}},
-	"internal/inject":   {ours: []string{"guard", "metrics", "pace", "token"}},
+	"internal/inject":   {ours: []string{"guard", "metrics", "pace", "token", "tracing"}},
 	"internal/login":    {ours: []string{"grant", "store", "token"}},
 	"internal/metrics":  {others: []string{"github.com/prometheus/client_golang"}},
 	"internal/pace":     {others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/andybalholm/brotli"}},
@@ -27,6 +27,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/shopsim":  {},
 	"internal/store":    {ours: []string{"token"}},
 	"internal/token":    {},
+	"internal/tracing":  {others: []string{"go.opentelemetry.io/otel"}},
 
 	"internal/store/storetest": {ours: []string{"refresh", "store", "token"}}, // the suite that every store passes
 }

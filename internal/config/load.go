@@ -130,6 +130,8 @@ func shapeOf(t reflect.Type) string {
 		return "not a boolean: write true or false"
 	case "slog.Level":
 		return "not a log level: write debug, info, warn or error"
+	case "config.Share":
+		return "not a share: write off, all, or a number from 0 to 1 such as 0.01"
 	case "config.Size":
 		return "not a size: write a number of bytes, or one with KiB or MiB, for example 1MiB"
 	}

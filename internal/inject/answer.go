@@ -25,11 +25,11 @@ const (
 // statusClientGone is what a request counts as whose client went away; nothing is sent.
 const statusClientGone = 499
 
-// fail answers for an error of the request path and returns the status to count. It is
-// the only place that turns errors into statuses.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) int {
+// fail answers for an error of the request path and returns the status to count and the
+// code. It is the only place that turns errors into statuses.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) (status int, code string) {
 	if r.Context().Err() != nil {
-		return statusClientGone
+		return statusClientGone, ""
 	}
 	refusal := h.classify(err)
 	var unavailable *token.UnavailableError
@@ -38,7 +38,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) int {
 	}
 	h.opt.Log.WarnContext(r.Context(), "request failed", "code", refusal.Code, "status", refusal.Status, "err", err)
 	refusal.Answer(w)
-	return refusal.Status
+	return refusal.Status, refusal.Code
 }
 
 func (h *Handler) classify(err error) guard.Refusal {

@@ -27,6 +27,7 @@ import (
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
 	"evergate/internal/token"
+	"evergate/internal/tracing"
 )
 
 // TokenSource supplies the credential for one request to Shopify.
@@ -54,6 +55,10 @@ type Options struct {
 	ReplayBuffer int64
 	Metrics      *metrics.Metrics
 	Log          *slog.Logger
+	// Access logs requests; nil: none.
+	Access *AccessLog
+	// Tracer makes spans of requests; nil: none.
+	Tracer *tracing.Tracer
 	// PermanentRetired, if set, is told each time Shopify says that it no longer accepts the
 	// kind of token that does not expire.
 	PermanentRetired func()
@@ -73,47 +78,48 @@ func New(opt Options) *Handler {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	began := time.Now()
+	v := visit{began: time.Now(), route: metrics.RouteOther, status: http.StatusInternalServerError}
 	h.opt.Metrics.RequestStarted()
-	route, status := metrics.RouteOther, http.StatusInternalServerError
-	defer func() { h.opt.Metrics.RequestDone(route, r.Method, status, time.Since(began)) }()
+	defer func() { h.ended(r, &v) }()
 
 	passage, refusal := h.opt.Door.Admit(r)
 	if refusal.Refused() {
 		h.opt.Metrics.Denied(refusal.Code)
-		status = refusal.Status
+		v.status, v.code = refusal.Status, refusal.Code
 		refusal.Answer(w)
 		return
 	}
-	route = metrics.RouteOf(passage.RawPath)
+	v.route = metrics.RouteOf(passage.RawPath)
+	v.span = h.opt.Tracer.Begin(r, v.route.String(), h.opt.Shop.Domain())
 	// The body first: a client may take its time with it, and a token is not to grow old meanwhile.
 	body, err := newUpload(r, h.opt.ReplayBuffer)
 	var resp *http.Response
 	if err == nil {
 		body.allowEarlyAnswer(w)
-		resp, err = h.forward(r, body, passage, route)
+		resp, err = h.forward(r, body, passage, &v)
 	}
 	if body.unread() {
 		w.Header().Set("Connection", "close") // see unread
 	}
 	if err != nil {
-		if status = h.fail(w, r, err); status == statusClientGone {
+		if v.status, v.code = h.fail(w, r, err); v.status == statusClientGone {
 			panic(http.ErrAbortHandler) // returning would send an empty 200
 		}
 		return
 	}
 	defer resp.Body.Close()
-	status = resp.StatusCode
+	v.status = resp.StatusCode
+	v.answer = resp.Header
 	h.bringBack(w, r, resp, passage)
 }
 
 // authorised puts a token on the request, sends it and returns Shopify's answer.
-func (h *Handler) authorised(r *http.Request, body *upload, p guard.Passage, route metrics.Route) (*http.Response, error) {
+func (h *Handler) authorised(r *http.Request, body *upload, p guard.Passage, v *visit) (*http.Response, error) {
 	tok, err := h.opt.Tokens.Token(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	resp, err := h.send(h.outgoing(r, p), body, tok, route)
+	resp, err := h.send(h.outgoing(r, p), body, tok, v)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +143,8 @@ func (h *Handler) authorised(r *http.Request, body *upload, p guard.Passage, rou
 		return resp, nil
 	}
 	h.opt.Metrics.Replayed("401")
-	return h.send(h.outgoing(r, p), body, next, route)
+	v.span.Replayed("401")
+	return h.send(h.outgoing(r, p), body, next, v)
 }
 
 // readForbidden looks for the one 403 that is about the token: since 2026, and for all
@@ -188,24 +195,27 @@ func (h *Handler) outgoing(r *http.Request, p guard.Passage) *http.Request {
 }
 
 // send puts body and token on out and sends it once.
-func (h *Handler) send(out *http.Request, body *upload, tok token.Token, route metrics.Route) (*http.Response, error) {
+func (h *Handler) send(out *http.Request, body *upload, tok token.Token, v *visit) (*http.Response, error) {
 	body.attach(out)
+	sending := v.span.Send(out.Method, out.Header)
 	out.Header[accessTokenHeader] = []string{tok.Access.Reveal()}
 	began := time.Now()
 	resp, err := h.opt.Transport.RoundTrip(out)
 	if err != nil {
+		sending.Failed()
 		if body.failed() {
 			return nil, errClientBody
 		}
 		return nil, err
 	}
+	sending.Answered(resp.StatusCode)
 	if resp.StatusCode < 200 || resp.StatusCode > 999 {
 		_ = resp.Body.Close() // a switch of protocols nobody asked for, or no status at all
 		return nil, fmt.Errorf("the answer has the status %d, which is none", resp.StatusCode)
 	}
-	h.opt.Metrics.UpstreamAnswered(route, time.Since(began))
+	h.opt.Metrics.UpstreamAnswered(v.route, time.Since(began))
 	if resp.Header["X-Shopify-Api-Deprecated-Reason"] != nil {
-		h.opt.Metrics.Deprecated(route)
+		h.opt.Metrics.Deprecated(v.route)
 	}
 	return resp, nil
 }

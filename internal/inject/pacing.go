@@ -14,13 +14,15 @@ import (
 // forward sends the request when the rate limit has room for it and returns Shopify's
 // answer. A refusal for the rate limit means that nothing was carried out, so the request
 // waits and is sent again if its body can be, as long as it may wait at all.
-func (h *Handler) forward(r *http.Request, body *upload, p guard.Passage, route metrics.Route) (*http.Response, error) {
-	turn := h.opt.Pace.Begin(apiOf(route, p.RawPath), callerOf(r), body.whole)
+func (h *Handler) forward(r *http.Request, body *upload, p guard.Passage, v *visit) (*http.Response, error) {
+	turn := h.opt.Pace.Begin(apiOf(v.route, p.RawPath), callerOf(r), body.whole)
 	for {
-		if err := turn.Wait(r.Context()); err != nil {
+		waited, err := turn.Wait(r.Context())
+		v.waited += waited
+		if err != nil {
 			return nil, err
 		}
-		resp, err := h.authorised(r, body, p, route)
+		resp, err := h.authorised(r, body, p, v)
 		if err != nil {
 			turn.Abandoned(wasSent(err))
 			return nil, err
@@ -30,6 +32,7 @@ func (h *Handler) forward(r *http.Request, body *upload, p guard.Passage, route 
 		}
 		_ = resp.Body.Close()
 		h.opt.Metrics.Replayed(refusalOf(resp))
+		v.span.Replayed(refusalOf(resp))
 	}
 }
 

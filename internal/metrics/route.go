@@ -70,3 +70,6 @@ func methodIndex(m string) int {
 	}
 	return len(methods) - 1
 }
+
+// MethodName returns the value of the method label.
+func MethodName(m string) string { return methods[methodIndex(m)] }

@@ -146,31 +146,33 @@ func (p *Pacer) Begin(api API, caller any, body []byte) Turn {
 	return t
 }
 
-// Wait returns when the request is to be sent. The error is ctx's cause.
-func (t *Turn) Wait(ctx context.Context) error {
+// Wait returns when the request is to be sent, and how long that took if it had to wait. The
+// error is ctx's cause.
+func (t *Turn) Wait(ctx context.Context) (took time.Duration, err error) {
 	if t.pacer == nil {
-		return nil
+		return 0, nil
 	}
 	p, began := t.pacer, t.pacer.now()
 	t.tries++
-	rested := t.rest > 0
-	if rested {
+	waited := t.rest > 0
+	if waited {
 		if err := pause(ctx, min(t.rest, time.Duration(t.deadline-began))); err != nil {
-			return err
+			return time.Duration(p.now() - began), err
 		}
 		t.rest = 0
 	}
-	waited, err := t.gate.queue.wait(ctx, t.caller, t.cost, &t.place, t.deadline)
-	if waited || rested {
-		p.waited(time.Duration(p.now() - began))
+	queued, err := t.gate.queue.wait(ctx, t.caller, t.cost, &t.place, t.deadline)
+	if waited || queued {
+		took = time.Duration(p.now() - began)
+		p.waited(took)
 	}
 	if err != nil {
-		return err
+		return took, err
 	}
 	l := t.gate.level
 	t.before, t.charge, t.open = l.inFlight.Load()-t.cost, l.charged.Load(), true
 	t.sent = p.now()
-	return nil
+	return took, nil
 }
 
 func (p *Pacer) waited(took time.Duration) {

@@ -38,7 +38,7 @@ func response(status int, body string, headers ...string) *http.Response {
 func do(t *testing.T, p *Pacer, api API, body string, resp *http.Response) (read string, again bool) {
 	t.Helper()
 	turn := p.Begin(api, "me", []byte(body))
-	if err := turn.Wait(t.Context()); err != nil {
+	if _, err := turn.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	again = turn.Answered(resp)
@@ -79,14 +79,14 @@ func TestAThrottledQueryComesBackWhenItFits(t *testing.T) {
 		seen := &counter{}
 		p := New(Options{MaxWait: time.Minute, Observer: seen})
 		turn := p.Begin(GraphQL, "me", []byte(`{"query":"{ a }"}`))
-		if err := turn.Wait(t.Context()); err != nil {
+		if _, err := turn.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if !turn.Answered(response(200, throttledBody)) {
 			t.Fatal("not seen as a refusal")
 		}
 		began := time.Now()
-		if err := turn.Wait(t.Context()); err != nil {
+		if _, err := turn.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took < 1450*time.Millisecond || took > 1460*time.Millisecond { // (862-572)/200
@@ -187,7 +187,7 @@ func TestASlowAnswerIsNotHeldBack(t *testing.T) {
 			resp.Body = body
 			p := New(Options{MaxWait: time.Minute})
 			turn := p.Begin(GraphQL, "me", nil)
-			if err := turn.Wait(t.Context()); err != nil {
+			if _, err := turn.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			turn.Answered(resp) // would never return
@@ -208,7 +208,7 @@ func TestAnAnswerThatBreaksOffBreaksOffForTheClientToo(t *testing.T) {
 		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(read), iotest.ErrReader(broken)))
 		p := New(Options{MaxWait: time.Minute})
 		turn := p.Begin(GraphQL, "me", nil)
-		_ = turn.Wait(t.Context())
+		_, _ = turn.Wait(t.Context())
 		if turn.Answered(resp) {
 			t.Errorf("%q and then nothing is taken for a refusal", read)
 		}
@@ -243,7 +243,7 @@ func TestA429IsSentAgainAndNamesItsRate(t *testing.T) {
 		p := New(Options{MaxWait: time.Minute})
 		do(t, p, REST, "", response(200, "{}", callLimitHeader, "1/40"))
 		turn := p.Begin(REST, "me", nil)
-		if err := turn.Wait(t.Context()); err != nil {
+		if _, err := turn.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		const text = `{"errors":"Exceeded 4 calls per second for api client. Reduce request rates to resume uninterrupted service."}`
@@ -255,7 +255,7 @@ func TestA429IsSentAgainAndNamesItsRate(t *testing.T) {
 			t.Errorf("the refusal is now %q", b)
 		}
 		began := time.Now()
-		if err := turn.Wait(t.Context()); err != nil {
+		if _, err := turn.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took > 260*time.Millisecond {
@@ -269,12 +269,12 @@ func TestA429FromABucketThatNobodyKnowsWaitsAsLongAsShopifyAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{MaxWait: time.Minute})
 		turn := p.Begin(REST, "me", nil)
-		_ = turn.Wait(t.Context())
+		_, _ = turn.Wait(t.Context())
 		if !turn.Answered(response(429, "slow down", "Retry-After", "7.5")) {
 			t.Fatal("not seen as a refusal")
 		}
 		began := time.Now()
-		_ = turn.Wait(t.Context())
+		_, _ = turn.Wait(t.Context())
 		if took := time.Since(began); took < 7500*time.Millisecond || took > 8*time.Second {
 			t.Errorf("waited %s, want 7.5s", took)
 		}
@@ -287,7 +287,7 @@ func TestWhatWasNotSentIsNotCharged(t *testing.T) {
 		p := New(Options{MaxWait: time.Minute})
 		for range 100 {
 			turn := p.Begin(REST, "me", nil)
-			if err := turn.Wait(t.Context()); err != nil {
+			if _, err := turn.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			turn.Abandoned(false)
@@ -296,7 +296,7 @@ func TestWhatWasNotSentIsNotCharged(t *testing.T) {
 			t.Errorf("room for %v", a)
 		}
 		turn := p.Begin(REST, "me", nil)
-		_ = turn.Wait(t.Context())
+		_, _ = turn.Wait(t.Context())
 		turn.Abandoned(true)
 		if a := p.rest.level.available(p.now()); a != 39 {
 			t.Errorf("room for %v after a call that may have been counted", a)
@@ -315,7 +315,8 @@ func TestACancelledWaitChargesNothing(t *testing.T) {
 		for range 5 {
 			go func() {
 				turn := p.Begin(REST, "me", nil)
-				results <- turn.Wait(ctx)
+				_, err := turn.Wait(ctx)
+				results <- err
 			}()
 		}
 		synctest.Wait()
@@ -351,7 +352,7 @@ func TestACallThatDoesNotWaitAllocatesNothing(t *testing.T) {
 	var caller any = "me"
 	n := testing.AllocsPerRun(100, func() {
 		turn := p.Begin(REST, caller, nil)
-		_ = turn.Wait(ctx)
+		_, _ = turn.Wait(ctx)
 		turn.Answered(resp)
 	})
 	if n != 0 {

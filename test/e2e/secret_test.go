@@ -69,8 +69,10 @@ func TestNoSecretIsEverToldInAWholeLife(t *testing.T) {
 	shop := newShopify(t, shopOptions{Settings: wide(2 * time.Second)})
 	secretFile := filepath.Join(t.TempDir(), "secret")
 	mustWrite(t, secretFile, wrongSecret)
+	spans := newCollector(t)
 	environ := []string{"SHOPIFY_CLIENT_SECRET=", "SHOPIFY_CLIENT_SECRET_FILE=" + secretFile}
-	s := shop.sidecar(t, append(environ, "EVERGATE_LOG_LEVEL=debug", "EVERGATE_SHUTDOWN_DELAY=100ms")...)
+	environ = append(environ, spans.environ()...)
+	s := shop.sidecar(t, append(environ, "EVERGATE_LOG_LEVEL=debug", "EVERGATE_ACCESS_LOG=all", "EVERGATE_SHUTDOWN_DELAY=100ms")...)
 	told := &record{next: s.client.Transport}
 	s.client.Transport = told
 
@@ -92,7 +94,7 @@ func TestNoSecretIsEverToldInAWholeLife(t *testing.T) {
 	if code := s.exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	told.note(s.out.String(), s.err.String())
+	told.note(s.out.String(), s.err.String(), spans.raw())
 	told.mustHide(t, append(shop.tokens(), shopsim.DefaultClientSecret, wrongSecret)...)
 }
 

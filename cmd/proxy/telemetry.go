@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+
+	"evergate/internal/config"
+	"evergate/internal/inject"
+	"evergate/internal/tracing"
+)
+
+// openTracer returns nil when nobody asked for traces.
+func openTracer(getenv func(string) string, log *slog.Logger) (*tracing.Tracer, error) {
+	on, err := tracing.Enabled(getenv)
+	if err != nil {
+		return nil, configError(err)
+	}
+	if !on {
+		return nil, nil
+	}
+	tracing.LogErrors(log)
+	t, err := tracing.Open(context.Background(), version)
+	if err != nil {
+		return nil, configError(err)
+	}
+	log.Info("traces are sent", "endpoint", tracing.Endpoint(getenv))
+	return t, nil
+}
+
+// accessLog returns nil when no request is logged.
+func accessLog(cfg *config.Config, log *slog.Logger) *inject.AccessLog {
+	if !cfg.AccessLog.On {
+		return nil
+	}
+	return &inject.AccessLog{Log: log, Share: cfg.AccessLog.Of, Draw: rand.Float64}
+}

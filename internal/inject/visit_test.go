@@ -1,0 +1,123 @@
+package inject
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"evergate/internal/tracing"
+)
+
+// logged sends requests through a handler with an access log and returns its lines.
+func logged(t *testing.T, share float64, upstream http.HandlerFunc, paths ...string) []map[string]any {
+	t.Helper()
+	var lines bytes.Buffer
+	draws := 0
+	rig := newRig(t, upstream, func(o *Options, _ *TransportOptions) {
+		o.Access = &AccessLog{Log: slog.New(slog.NewJSONHandler(&lines, nil)), Share: share, Draw: func() float64 {
+			draws++
+			return float64(draws%10) / 10
+		}}
+	})
+	for _, path := range paths {
+		r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+		r.Host = rig.host
+		rig.handler.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	var all []map[string]any
+	for line := range strings.Lines(lines.String()) {
+		var m map[string]any
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+func TestTheAccessLogNamesTheRouteAndNotThePath(t *testing.T) {
+	t.Parallel()
+	lines := logged(t, 1, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Request-Id", "da004e10-066b")
+		w.WriteHeader(http.StatusNotFound)
+	}, "/admin/api/2026-10/customers/4711.json?email=ada@example.com")
+	if len(lines) != 1 {
+		t.Fatalf("%v", lines)
+	}
+	l := lines[0]
+	if l["method"] != "GET" || l["route"] != "rest:customers" || l["status"] != 404.0 || l["shopify_request_id"] != "da004e10-066b" || l["code"] != nil {
+		t.Errorf("%v", l)
+	}
+	text, _ := json.Marshal(l)
+	if bytes.Contains(text, []byte("4711")) || bytes.Contains(text, []byte("ada@")) {
+		t.Errorf("it says who the customer is: %s", text)
+	}
+}
+
+func TestAShareOfTheRequestsIsLoggedAndEveryFailure(t *testing.T) {
+	t.Parallel()
+	paths := make([]string, 40)
+	for i := range paths {
+		paths[i] = "/admin/api/2026-10/shop.json"
+		if i >= 30 {
+			paths[i] = "/admin/oauth/authorize" // refused
+		}
+	}
+	lines := logged(t, 0.3, func(http.ResponseWriter, *http.Request) {}, paths...)
+	served, failed := 0, 0
+	for _, l := range lines {
+		if l["code"] == "denied_path" {
+			failed++
+		} else {
+			served++
+		}
+	}
+	if served != 9 || failed != 10 { // draws of 0.0, 0.1 and 0.2 out of ten
+		t.Errorf("%d of 30 that went well and %d of 10 that failed were logged", served, failed)
+	}
+}
+
+func TestATraceGoesOnThroughEvergate(t *testing.T) {
+	t.Parallel()
+	kept := tracetest.NewInMemoryExporter()
+	tracer, err := tracing.New(t.Context(), "test", sdktrace.WithSyncer(kept))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parents []string
+	tries := 0
+	rig := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		parents = append(parents, r.Header.Get("Traceparent"))
+		if tries++; tries == 1 {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}, func(o *Options, _ *TransportOptions) { o.Tracer = tracer })
+	rig.tokens.next = []string{"shpat_second"}
+	r := httptest.NewRequest(http.MethodGet, "/admin/api/2026-10/shop.json", http.NoBody)
+	r.Host = rig.host
+	r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	w := httptest.NewRecorder()
+	rig.handler.ServeHTTP(w, r)
+	if w.Code != http.StatusOK || len(parents) != 2 || parents[0] == parents[1] {
+		t.Fatalf("%d, %q", w.Code, parents)
+	}
+	for _, p := range parents {
+		if !strings.HasPrefix(p, "00-0af7651916cd43dd8448eb211c80319c-") || strings.Contains(p, "b7ad6b7169203331") {
+			t.Errorf("Shopify got the parent %q", p)
+		}
+	}
+	names := ""
+	for _, s := range kept.GetSpans() {
+		names += s.Name + ";"
+	}
+	if names != "send to Shopify;send to Shopify;GET rest:shop;" {
+		t.Errorf("%s", names)
+	}
+}
