@@ -45,6 +45,7 @@ type sidecar struct {
 	log       logger
 	source    *refresh.Source
 	transport *inject.Transport
+	history   *admin.History
 	pace      *pace.Pacer     // nil when it is off
 	tracer    *tracing.Tracer // nil when it is off
 	// notice is what Shopify said that a person must act on; see retired.
@@ -92,8 +93,9 @@ func newSidecar(c *connection, log logger, getenv func(string) string) (*sidecar
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // the door judges OPTIONS * like everything else
 	}
+	s.history = admin.NewHistory(registry)
 	operators := admin.Options{
-		Tokens: s.source, Door: door, Gatherer: registry, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
+		Tokens: s.source, Door: door, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
 		Notice: s.said, LogLevel: log.setLevel,
 	}
 	s.mountLogin(c, &operators)
@@ -183,6 +185,7 @@ func (s *sidecar) serve(begin, force <-chan struct{}) error {
 	var background sync.WaitGroup
 	background.Go(func() { s.source.Run(work) })
 	background.Go(func() { s.transport.KeepWarm(work) })
+	background.Go(func() { s.history.Run(work) })
 	if s.login != nil {
 		background.Go(func() { <-work.Done(); s.login.Close() })
 	}

@@ -32,6 +32,8 @@ type Options struct {
 	Tokens   Tokens
 	Door     *guard.Door
 	Gatherer prometheus.Gatherer
+	// History is what the page's charts show; nil: nothing.
+	History *History
 	// Quit begins a clean shutdown.
 	Quit func()
 	// Stopping reports whether a shutdown has begun.
@@ -53,17 +55,19 @@ type Options struct {
 type handler struct {
 	Options
 	started time.Time
+	streams streams
 }
 
 // New returns the listener's handler.
 func New(o Options) http.Handler {
-	h := &handler{o, time.Now()}
+	h := &handler{Options: o, started: time.Now()}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", h.livez)
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.HandleFunc("GET /startupz", h.startupz)
 	mux.Handle("GET /{$}", h.local(h.page))
+	mux.Handle("GET /events", h.local(h.events))
 	mux.Handle("GET /status", h.local(h.status))
 	mux.Handle("POST /-/refresh", h.local(h.order(h.refresh)))
 	mux.Handle("POST /-/quit", h.local(h.order(h.quit)))

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -189,13 +191,13 @@ func TestPageSaysHowThingsAre(t *testing.T) {
 		has    []string
 		hasNot []string
 	}{
-		{"waiting", waiting, []string{"The first token is being obtained.", "acme.myshopify.com"}, []string{"Age", "Life left", "Last error", "Scopes"}},
-		{"failing", failing, []string{"There is no usable token", "503", "Last error", "Next attempt", "2026-11-30 12:01:00 UTC"}, []string{"Life left"}},
-		{"fresh", fresh, []string{"All is well.", "1m30s", "23h58m29s", "2026-12-01 06:00:00 UTC", "read_products, write_orders", "Missing scopes", "read_themes", "1.2.3"}, []string{"Last error", "assumed"}},
+		{"waiting", waiting, []string{"The first token is being obtained.", "acme.myshopify.com"}, []string{"<dt>Age", "left</label>", "Last error", "Scopes</dt>"}},
+		{"failing", failing, []string{"There is no usable token", "503", "Last error", "Next attempt", "2026-11-30 12:01:00 UTC"}, []string{"left</label>"}},
+		{"fresh", fresh, []string{"The token works, but lacks scopes", "What to do", "1 min 30 s", "23 h 58 min of 24 h left", "2026-12-01 06:00:00 UTC", "read_products, write_orders", "Missing scopes", "read_themes", "1.2.3"}, []string{"Last error", "assumed"}},
 		{"stale", stale, []string{"The token works; its renewal fails at the moment.", "Last error", "life assumed"}, []string{"All is well"}},
 		{"stale_without_error", refresh.Status{State: "stale", Usable: true, Obtained: true}, []string{"about to be renewed"}, nil},
-		{"expired", expired, []string{"There is no usable token", "expired", "25h0m0s"}, []string{"Life left"}},
-		{"permanent", permanent, []string{"All is well.", "static", "1h0m0s"}, []string{"Life left", "Next renewal"}},
+		{"expired", expired, []string{"There is no usable token", "expired", "25 h", "0 s of 24 h left"}, []string{"All is well"}},
+		{"permanent", permanent, []string{"All is well.", "static", "1 h"}, []string{" left</label>", "Next renewal"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -229,12 +231,23 @@ func TestPageCanLoadAndRunNothing(t *testing.T) {
 			t.Errorf("the policy %q lacks %s", csp, rule)
 		}
 	}
-	if strings.Contains(csp, "script-src") || strings.Contains(csp, "connect-src") || strings.Contains(csp, "http") {
+	page := w.Body.String()
+	for _, kind := range []string{"script", "style"} {
+		_, rest, _ := strings.Cut(page, "<"+kind+">")
+		text, rest, _ := strings.Cut(rest, "</"+kind+">")
+		sum := sha256.Sum256([]byte(text))
+		if allowed := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(csp, kind+"-src "+allowed+";") {
+			t.Errorf("the policy %q does not allow the page's own %s, or more than that", csp, kind)
+		}
+		if strings.Contains(rest, "<"+kind) {
+			t.Errorf("there is a second %s", kind)
+		}
+	}
+	if strings.Contains(csp, "unsafe") || strings.Contains(csp, "http") || strings.Contains(csp, "*") {
 		t.Errorf("the policy %q allows too much", csp)
 	}
-	page := w.Body.String()
-	for _, part := range []string{"<script", "<img", "onerror=\"", "http://", "https://"} {
-		if strings.Contains(page, part) {
+	for _, part := range []string{"<img", "onerror=\"", "http://", "https://", " style=", "src="} {
+		if strings.Contains(strings.ReplaceAll(page, "src=x", ""), part) {
 			t.Errorf("the page holds %s", part)
 		}
 	}

@@ -93,6 +93,8 @@ func sentence(st refresh.Status) string {
 		return "The token works; its renewal fails at the moment."
 	case st.State == "stale":
 		return "The token works and is about to be renewed."
+	case len(st.MissingScopes) > 0:
+		return "The token works, but lacks scopes that the settings name."
 	}
 	return "All is well."
 }

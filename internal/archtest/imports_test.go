@@ -12,7 +12,7 @@ import (
 var mayImport = map[string]struct{ ours, others []string }{
 	"cmd/proxy": {ours: []string{"admin", "adminapi", "check", "config", "grant", "guard", "inject", "login", "metrics", "pace", "refresh", "shopsim", "store", "token", "tracing"},
 		others: []string{"github.com/prometheus/client_golang"}},
-	"internal/admin":    {ours: []string{"guard", "refresh"}, others: []string{"github.com/prometheus/client_golang"}},
+	"internal/admin":    {ours: []string{"guard", "refresh"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/adminapi": {ours: []string{"token"}},
 	"internal/archtest": {},
 	"internal/check":    {ours: []string{"adminapi", "guard", "token"}},

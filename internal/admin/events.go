@@ -1,0 +1,68 @@
+package admin
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"evergate/internal/guard"
+)
+
+const (
+	// eventEvery is how often an open page is brought up to date.
+	eventEvery = 2 * time.Second
+	// mostStreams bounds the open pages: each costs a connection and a page every two seconds.
+	mostStreams = 16
+	// streamPatience is how long a reader may take for one event.
+	streamPatience = 10 * time.Second
+)
+
+// streams counts the open pages.
+type streams struct{ open atomic.Int32 }
+
+// events sends the page again and again as server-sent events (WHATWG HTML, section 9.2).
+func (h *handler) events(w http.ResponseWriter, r *http.Request) {
+	if h.streams.open.Add(1) > mostStreams {
+		h.streams.open.Add(-1)
+		guard.Refusal{Status: http.StatusServiceUnavailable, Code: "too_many_pages",
+			Message: "Too many status pages are open. Close one, or reload this one by hand."}.Answer(w)
+		return
+	}
+	defer h.streams.open.Add(-1)
+	w.Header().Set("Content-Type", "text/event-stream")
+	control := http.NewResponseController(w)
+	tick := time.NewTicker(eventEvery)
+	defer tick.Stop()
+	for !h.Stopping() {
+		event, err := h.event()
+		if err != nil {
+			return
+		}
+		_ = control.SetWriteDeadline(time.Now().Add(streamPatience)) // the listener's own is for short answers
+		if _, err := w.Write(event); err != nil || control.Flush() != nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// event is the page as one message: each of its lines is a line of data.
+func (h *handler) event() ([]byte, error) {
+	var html, out bytes.Buffer
+	if err := page.Execute(&html, h.view()); err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(html.String()) {
+		out.WriteString("data: ")
+		out.WriteString(strings.TrimRight(line, "\r\n"))
+		out.WriteByte('\n')
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}

@@ -1,0 +1,123 @@
+package login
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"evergate/internal/shopsim"
+)
+
+// pageSeen is what came of looking at the status page; see statuspage.cjs.
+type pageSeen struct {
+	Live struct {
+		Complaints, Requests           []string
+		Title, Text                    string
+		FirstFocus, NextFocus          string
+		Reloaded, FocusKept, Overflows bool
+	}
+	Plain  struct{ Text, Refresh string }
+	Faults []string
+}
+
+func lookAtStatusPage(t *testing.T, url, call string) pageSeen {
+	t.Helper()
+	modules := requireBrowser(t)
+	shots := os.Getenv("LOGIN_SCREENSHOTS")
+	if shots == "" {
+		shots = t.TempDir()
+	}
+	chromium, _ := exec.LookPath("chromium")
+	job, err := json.Marshal(map[string]string{"chromium": chromium, "url": url, "call": call, "shots": shots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	var out, errw bytes.Buffer
+	cmd := exec.CommandContext(ctx, "node", "statuspage.cjs")
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "NODE_PATH=" + modules}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(job), &out, &errw
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, &errw)
+	}
+	var s pageSeen
+	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
+		t.Fatalf("%v: %s", err, &out)
+	}
+	return s
+}
+
+func TestTheStatusPageShowsALivingSidecar(t *testing.T) {
+	t.Parallel()
+	requireBrowser(t)
+	s := newShopify(t, shopsim.Options{Seed: 7})
+	p := start(t, append(s.environ, "EVERGATE_TOKEN_WAIT=20s"), "serve")
+	tools, operators := "http://"+p.address(t, "listening for tools"), "http://"+p.address(t, "listening for operators")
+	call := tools + "/admin/api/2026-01/products.json"
+	for range 25 {
+		get(t, call, http.StatusOK)
+	}
+	get(t, tools+"/admin/oauth/authorize", http.StatusForbidden)
+
+	seen := lookAtStatusPage(t, operators+"/", call)
+	if len(seen.Live.Complaints) > 0 || len(seen.Faults) > 0 {
+		t.Errorf("the browser complains %q; axe finds %q", seen.Live.Complaints, seen.Faults)
+	}
+	for _, text := range []string{seen.Live.Text, seen.Plain.Text} {
+		for _, want := range []string{"All is well.", "client_credentials", "Next renewal", "REST: room for", "of 40 calls", "waited for the rate limit"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the page does not say %q:\n%s", want, text)
+			}
+		}
+	}
+	if seen.Live.Reloaded || !seen.Live.FocusKept || seen.Live.Overflows {
+		t.Errorf("reloaded %v, focus kept %v, wider than a phone %v", seen.Live.Reloaded, seen.Live.FocusKept, seen.Live.Overflows)
+	}
+	if seen.Live.FirstFocus != "Skip to the token" || seen.Live.NextFocus != "Status as JSON" {
+		t.Errorf("the Tab key leads to %q and then to %q", seen.Live.FirstFocus, seen.Live.NextFocus)
+	}
+	if slices.ContainsFunc(seen.Live.Requests, func(p string) bool { return p != "/" && p != "/events" && p != "/favicon.ico" }) {
+		t.Errorf("the page loads %q", seen.Live.Requests)
+	}
+	if !strings.Contains(seen.Plain.Refresh, "refresh") {
+		t.Errorf("without a script nothing reloads the page: %q", seen.Plain.Refresh)
+	}
+	p.stop(t)
+}
+
+func get(t *testing.T, url string, want int) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != want {
+		t.Fatalf("%s: %d, %v", url, resp.StatusCode, err)
+	}
+}
+
+// address is where a listener is, from the log.
+func (p *process) address(t *testing.T, message string) string {
+	t.Helper()
+	return p.err.await(t, message, func(line string) (string, bool) {
+		var l struct {
+			Message string `json:"msg"`
+			Address string `json:"address"`
+		}
+		ok := json.Unmarshal([]byte(line), &l) == nil && l.Message == message
+		return l.Address, ok
+	})
+}
