@@ -99,6 +99,28 @@ func TestBytesAfterAMalformedBodyAreNoRequest(t *testing.T) {
 	}
 }
 
+// net/http does not read the chunks of an HTTP/1.0 client, and would read them as requests.
+func TestConnectionOfAnHTTP10ClientCarriesOneRequest(t *testing.T) {
+	for _, path := range []string{"/admin/api/2026-10/products.json", "/admin/oauth/access_token"} {
+		upstream, requests := recordingUpstream(t)
+		r := newRig(t, upstream)
+		_, answers := r.raw(t, "POST "+path+" HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"+
+			"DELETE /admin/api/2026-10/products/1.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		if resp, _ := answer(t, answers); !resp.Close {
+			t.Errorf("%s: the connection goes on", path)
+		}
+		if resp, err := http.ReadResponse(answers, nil); err == nil {
+			t.Errorf("%s: a second answer: %s", path, resp.Status)
+		}
+		r.upstream.Close() // waits for its handlers
+		for len(requests) > 0 {
+			if got := <-requests; got.uri != path {
+				t.Errorf("%s arrived, which was a body", got.uri)
+			}
+		}
+	}
+}
+
 func TestBytesAfterAnEarlyAnswerAreNoRequest(t *testing.T) {
 	for name, header := range map[string]string{"chunked": "Transfer-Encoding: chunked\r\n\r\n1000\r\n", "length": "Content-Length: 4096\r\n\r\n"} {
 		t.Run(name, func(t *testing.T) {

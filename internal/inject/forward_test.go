@@ -33,7 +33,7 @@ func TestCredentialsAndHopByHopHeadersEndHere(t *testing.T) {
 	upstream, requests := recordingUpstream(t)
 	r := newRig(t, upstream)
 	r.do(t, "GET", "/admin/api/2026-10/shop.json", nil,
-		"X-Shopify-Access-Token", "shpat_clients", "X_Shopify_Access_Token", "shpat_clients", "Authorization", "Bearer x",
+		"X-Shopify-Access-Token", "shpat_clients", "X_Shopify_Access_Token", "shpat_clients", "Content_Length", "5", "Authorization", "Bearer x",
 		"Cookie", "a=b", "Forwarded", "for=1.2.3.4", "X-Forwarded-For", "1.2.3.4", "X-Forwarded-Anything", "x",
 		"Referer", "http://localhost/x", "Te", "trailers", "Connection", "X-Mine, X-Shopify-Access-Token, User-Agent",
 		"X-Mine", "1", "Keep-Alive", "5", "Proxy-Authorization", "x", "Upgrade", "h2c", "Http2-Settings", "x",

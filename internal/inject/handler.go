@@ -82,6 +82,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.opt.Metrics.RequestStarted()
 	defer func() { h.ended(r, &v) }()
 
+	if !r.ProtoAtLeast(1, 1) {
+		// net/http ignores an HTTP/1.0 client's Transfer-Encoding, as it should, but would read
+		// what that announced as the next request. RFC 9112 section 6.1 has the connection end.
+		w.Header().Set("Connection", "close")
+	}
 	passage, refusal := h.opt.Door.Admit(r)
 	if refusal.Refused() {
 		h.opt.Metrics.Denied(refusal.Code)

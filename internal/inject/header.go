@@ -62,22 +62,26 @@ func outgoingHeader(in http.Header) http.Header {
 }
 
 // droppedUpstream also knows X-Forwarded-… and spellings with an underscore, which many
-// servers read as a hyphen: X_Shopify_Access_Token must not stand beside the real one.
+// servers read as a hyphen: X_Shopify_Access_Token must not stand beside the real one, nor
+// Content_Length beside the length.
 func droppedUpstream(name string) bool {
 	if _, drop := neverUpstream[name]; drop || strings.HasPrefix(name, "X-Forwarded-") {
 		return true
 	}
 	if strings.IndexByte(name, '_') >= 0 {
-		return droppedUpstream(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")))
+		meant := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+		return meant == "Content-Length" || droppedUpstream(meant)
 	}
 	return false
 }
 
-// dropNamed deletes the headers that Connection names.
+// dropNamed deletes the headers that Connection names, but never a Connection of our own.
 func dropNamed(h http.Header, connection []string) {
 	for _, line := range connection {
 		for name := range strings.SplitSeq(line, ",") {
-			delete(h, http.CanonicalHeaderKey(strings.TrimSpace(name)))
+			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); name != "Connection" {
+				delete(h, name)
+			}
 		}
 	}
 }
