@@ -19,6 +19,7 @@ import (
 	"evergate/internal/admin"
 	"evergate/internal/config"
 	"evergate/internal/guard"
+	"evergate/internal/idle"
 	"evergate/internal/inject"
 	"evergate/internal/login"
 	"evergate/internal/metrics"
@@ -34,6 +35,7 @@ const (
 
 	headerTimeout   = 10 * time.Second // a header that never ends is cut off
 	clientIdle      = 2 * time.Minute
+	clientSilence   = 20 * time.Millisecond // then a connection that waits costs less; see internal/idle
 	largestHeader   = 128 << 10
 	adminDrain      = time.Second // scrapes and probes are short
 	adminAnswerTime = 30 * time.Second
@@ -92,6 +94,7 @@ func newSidecar(c *connection, log logger, getenv func(string) string) (*sidecar
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // the door judges OPTIONS * like everything else
+		ConnState:                    idle.State,
 	}
 	s.history = admin.NewHistory(registry)
 	operators := admin.Options{
@@ -192,7 +195,7 @@ func (s *sidecar) serve(begin, force <-chan struct{}) error {
 
 	failed := make(chan error, len(s.listeners)+1)
 	for _, l := range s.listeners {
-		go func() { failed <- s.proxy.Serve(l) }()
+		go func() { failed <- s.proxy.Serve(idle.Wrap(l, clientSilence)) }()
 	}
 	go func() { failed <- s.admin.Serve(s.adminOn) }()
 

@@ -1,0 +1,244 @@
+// Package idle makes connections cheap that wait for their next request. An http.Server
+// keeps two buffers and a grown stack for each, about 18 KiB; here such a connection is
+// taken back from it for as long as it is silent and costs a socket and a small goroutine.
+//
+// It works by a white lie: the server's read of a connection that has been silent for a
+// moment ends with io.EOF. The server then lets go of everything and closes the connection,
+// which is not closed but waited on, and accepted again with its next byte.
+//
+// Invariants:
+//   - Only a connection of which the server holds no byte is taken back, so none is lost.
+//   - A connection is with the server or waits, never both; each serving of it has a conn of
+//     its own, so that whatever the server still does with an old one touches nothing.
+//   - Closing the Listener closes every connection that waits.
+//   - A connection in use pays nothing: there is no lock and no further system call.
+package idle
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Listener accepts connections for one http.Server, whose ConnState must be State.
+type Listener struct {
+	net.Listener
+	after    time.Duration
+	arrivals chan arrival
+	closed   chan struct{}
+	once     sync.Once
+
+	mu      sync.Mutex // taken when a client comes or goes, not for a request
+	clients map[*client]struct{}
+}
+
+type arrival struct {
+	conn net.Conn
+	err  error
+}
+
+// client is a connection for as long as it is open.
+type client struct {
+	net.Conn
+	waiting atomic.Bool
+	first   [1]byte // what ended the waiting
+}
+
+// Wrap returns a Listener that takes connections back once they have been silent for after.
+// How long they may be silent altogether is the server's IdleTimeout.
+func Wrap(l net.Listener, after time.Duration) *Listener {
+	w := &Listener{Listener: l, after: after, arrivals: make(chan arrival), closed: make(chan struct{}), clients: map[*client]struct{}{}}
+	go w.accept()
+	return w
+}
+
+// State tells a connection that the server waits for its next request. It is for
+// http.Server.ConnState and ignores connections of others.
+func State(c net.Conn, s http.ConnState) {
+	if c, ok := c.(*conn); ok && s == http.StateIdle {
+		c.resting = announced
+	}
+}
+
+func (l *Listener) accept() {
+	for {
+		inner, err := l.Listener.Accept()
+		var served net.Conn
+		if err == nil {
+			c := &client{Conn: inner}
+			l.mu.Lock()
+			l.clients[c] = struct{}{}
+			l.mu.Unlock()
+			served = &conn{client: c, lot: l}
+		}
+		if !l.hand(served, err) || errors.Is(err, net.ErrClosed) {
+			return
+		}
+	}
+}
+
+// hand passes on what Accept returns. It reports false when nobody will accept any more.
+func (l *Listener) hand(c net.Conn, err error) bool {
+	select {
+	case l.arrivals <- arrival{c, err}:
+		return true
+	case <-l.closed:
+		if c != nil {
+			_ = c.Close()
+		}
+		return false
+	}
+}
+
+// Accept implements net.Listener.
+func (l *Listener) Accept() (net.Conn, error) {
+	select {
+	case a := <-l.arrivals:
+		return a.conn, a.err
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener. It also closes the connections that wait.
+func (l *Listener) Close() error {
+	err := l.Listener.Close()
+	l.once.Do(func() { close(l.closed) })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.clients {
+		if c.waiting.Load() { // one that begins to wait just now sees that closed is
+			_ = c.Conn.Close()
+		}
+	}
+	return err
+}
+
+func (l *Listener) forget(c *client) error {
+	l.mu.Lock()
+	delete(l.clients, c)
+	l.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// wait holds a connection until its next byte, then has it served again.
+func (l *Listener) wait(c *client) {
+	c.waiting.Store(true)
+	select {
+	case <-l.closed:
+		_ = c.Conn.Close()
+	default:
+	}
+	n, err := c.Read(c.first[:])
+	c.waiting.Store(false)
+	if n == 0 || err != nil || c.SetReadDeadline(time.Time{}) != nil {
+		_ = l.forget(c)
+		return
+	}
+	l.hand(&conn{client: c, lot: l, ahead: c.first[:]}, nil)
+}
+
+// The states of a conn.
+const (
+	serving int32 = iota
+	leaving       // the server was told that it ended, and is to close it
+	gone
+)
+
+// rest tells whether the server waits for a request.
+type rest int8
+
+const (
+	no rest = iota
+	announced
+	waiting
+)
+
+// conn is one serving of a client. Its fields but the state belong to whoever reads, and
+// the server has one reader at a time.
+type conn struct {
+	*client
+	lot   *Listener
+	ahead []byte // read while waiting
+	whole int    // how many bytes a read asks for when the server holds none
+	// resting is when the server waits for a request: from the deadline that it sets after
+	// it said so to the first byte, or to the next deadline if it has had that byte already.
+	resting rest
+	until   time.Time // that first deadline
+	state   atomic.Int32
+}
+
+// Read implements io.Reader.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.whole == 0 {
+		c.whole = len(p) // the first read of a serving fills an empty buffer
+	}
+	if len(c.ahead) > 0 {
+		n := copy(p, c.ahead)
+		c.ahead = c.ahead[n:]
+		return n, nil
+	}
+	n, err := c.client.Read(p)
+	if c.resting != waiting {
+		return n, err
+	}
+	c.resting = no
+	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	// It was silent. When the server asks for less than it could hold, it holds a part of
+	// the next request, which would be lost.
+	if len(p) == c.whole && c.state.CompareAndSwap(serving, leaving) {
+		return 0, io.EOF
+	}
+	if err := c.client.SetReadDeadline(c.until); err != nil {
+		return 0, err
+	}
+	return c.client.Read(p)
+}
+
+// SetReadDeadline implements net.Conn. The one for the wait for a request is kept for
+// later, and the silence is measured instead.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	switch c.resting {
+	case announced:
+		c.resting, c.until = waiting, t
+		if soon := time.Now().Add(c.lot.after); t.IsZero() || soon.Before(t) {
+			t = soon
+		}
+	case waiting:
+		c.resting = no
+	}
+	return c.client.SetReadDeadline(t)
+}
+
+// CloseWrite lets the server end an answer before it closes, so that no reset overtakes it.
+func (c *conn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// NetConn returns the connection itself.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
+// Close implements io.Closer.
+func (c *conn) Close() error {
+	switch c.state.Swap(gone) {
+	case serving:
+		return c.lot.forget(c.client)
+	case leaving:
+		if err := c.client.SetReadDeadline(c.until); err != nil {
+			return c.lot.forget(c.client)
+		}
+		go c.lot.wait(c.client)
+		return nil
+	}
+	return net.ErrClosed
+}
