@@ -68,12 +68,16 @@ type Options struct {
 type Handler struct {
 	opt       Options
 	links     links
+	notices   notices
 	patiences sync.Pool
 }
 
 // New returns a Handler.
 func New(opt Options) *Handler {
-	return &Handler{opt: opt, links: links{domain: opt.Shop.Domain()}, patiences: sync.Pool{New: newPatience}}
+	return &Handler{
+		opt: opt, links: links{domain: opt.Shop.Domain()}, notices: notices{log: opt.Log, metrics: opt.Metrics},
+		patiences: sync.Pool{New: newPatience},
+	}
 }
 
 // ServeHTTP implements http.Handler.
@@ -219,9 +223,7 @@ func (h *Handler) send(out *http.Request, body *upload, tok token.Token, v *visi
 		return nil, fmt.Errorf("the answer has the status %d, which is none", resp.StatusCode)
 	}
 	h.opt.Metrics.UpstreamAnswered(v.route, time.Since(began))
-	if resp.Header["X-Shopify-Api-Deprecated-Reason"] != nil {
-		h.opt.Metrics.Deprecated(v.route)
-	}
+	h.notices.look(resp.Header, v.route, out.URL.Opaque)
 	return resp, nil
 }
 

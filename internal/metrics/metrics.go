@@ -88,7 +88,7 @@ func New(reg prometheus.Registerer, version, commit, goVersion string) *Metrics 
 			Name: "evergate_denied_total", Help: "Requests refused before anything was sent to Shopify, by reason.",
 		}, []string{"reason"}),
 		deprecated: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "evergate_api_deprecated_total", Help: "Responses that Shopify marked as coming from a deprecated part of its API, by route.",
+			Name: "evergate_api_deprecated_total", Help: "Responses that Shopify marked as coming from a deprecated part of its API, or from another version than was asked for, by route.",
 		}, []string{"route"}),
 	}
 	m.registerRoutes(f)
@@ -143,7 +143,7 @@ func (m *Metrics) UpstreamAnswered(r Route, took time.Duration) {
 	m.routes[r].upstream.get(func() prometheus.Observer { return m.upstream.WithLabelValues(r.String()) }).Observe(took.Seconds())
 }
 
-// Deprecated counts a response that carried Shopify's deprecation header.
+// Deprecated counts a response that Shopify marked as deprecated or served from another version.
 func (m *Metrics) Deprecated(r Route) {
 	m.routes[r].deprecated.get(func() prometheus.Counter { return m.deprecated.WithLabelValues(r.String()) }).Inc()
 }

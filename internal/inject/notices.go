@@ -1,0 +1,98 @@
+package inject
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"evergate/internal/metrics"
+)
+
+// notices tells people what Shopify says beside an answer: that a part of its API is
+// deprecated, or that it served another version than was asked for, which is what it does
+// with one that it no longer supports. Each is counted, and logged once per route: a tool
+// repeats its calls, and its operator needs to be told once.
+//
+// What has been said is a few bits per route, and routes are a closed list, so no client can
+// make the memory grow.
+type notices struct {
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	said    [1 << 8]atomic.Uint32 // by route; the bits are those of look
+}
+
+const (
+	saidDeprecated uint32 = 1 << iota
+	saidFellForward
+)
+
+// look reads the header of an answer to path.
+func (n *notices) look(h http.Header, route metrics.Route, path string) {
+	var news uint32
+	reason, served, warning := first(h["X-Shopify-Api-Deprecated-Reason"]), first(h["X-Shopify-Api-Version"]), first(h["X-Shopify-Api-Version-Warning"])
+	if reason != "" {
+		news |= saidDeprecated
+	}
+	asked := versionIn(path)
+	if warning != "" || asked != "" && served != "" && asked != served {
+		news |= saidFellForward
+	}
+	if news == 0 {
+		return
+	}
+	n.metrics.Deprecated(route)
+	if n.said[route].Or(news)&news == news {
+		return // all of it has been said
+	}
+	message := "Shopify marks this call as deprecated: change the tool that makes it (said once per route)"
+	if news&saidFellForward != 0 {
+		message = "Shopify served another API version than was asked for: move the tool to one that is supported (said once per route)"
+		reason = strings.TrimPrefix(reason+" "+warning, " ")
+	}
+	n.log.Warn(message, "route", route.String(), "asked", asked, "served", short(served), "reason", short(strings.TrimSpace(reason)),
+		"request_id", short(first(h["X-Request-Id"])))
+}
+
+// versionIn returns the version in /admin/api/{version}/…; empty when there is none that
+// looks like one, because what a client wrote there goes into a log.
+func versionIn(path string) string {
+	rest, ok := strings.CutPrefix(path, "/admin/api/")
+	if !ok {
+		return ""
+	}
+	version, _, ok := strings.Cut(rest, "/")
+	if !ok || version != "unstable" && !isQuarter(version) {
+		return ""
+	}
+	return version
+}
+
+// isQuarter reports whether s has the form of 2026-10.
+func isQuarter(s string) bool {
+	if len(s) != len("2026-10") {
+		return false
+	}
+	for i := range len(s) {
+		if digit := '0' <= s[i] && s[i] <= '9'; digit == (i == 4) || i == 4 && s[i] != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
+// short bounds what goes into a log line.
+func short(s string) string {
+	const most = 200
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
