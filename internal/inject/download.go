@@ -18,10 +18,12 @@ const headerPatience = time.Millisecond
 // middle it breaks the client's, because an answer that merely ended would look whole.
 func (h *Handler) bringBack(w http.ResponseWriter, r *http.Request, resp *http.Response, p guard.Passage) {
 	h.incomingHeader(w.Header(), resp.Header, p)
-	w.WriteHeader(resp.StatusCode)
 	if resp.Body == http.NoBody || r.Method == http.MethodHead {
+		w.WriteHeader(resp.StatusCode)
 		return
 	}
+	trailer := announceTrailer(w, r, resp)
+	w.WriteHeader(resp.StatusCode)
 	if err := h.stream(w, resp.Body); err != nil {
 		if errors.Is(err, errClientGone) || r.Context().Err() != nil {
 			// A client that closed its sending side only still reads, and must not take
@@ -30,6 +32,9 @@ func (h *Handler) bringBack(w http.ResponseWriter, r *http.Request, resp *http.R
 		}
 		h.opt.Log.WarnContext(r.Context(), "Shopify's answer broke off; breaking the client's connection", "err", err)
 		panic(http.ErrAbortHandler) // net/http's way to break a connection
+	}
+	if trailer {
+		h.sendTrailer(w, resp, p)
 	}
 }
 

@@ -89,16 +89,25 @@ func dropNamed(h http.Header, connection []string) {
 // incomingHeader copies what goes back to the client into out.
 func (h *Handler) incomingHeader(out, in http.Header, p guard.Passage) {
 	for name, values := range in {
-		if _, drop := neverDownstream[name]; drop || strings.HasPrefix(name, "Access-Control-") {
-			continue
+		if !droppedDownstream(name) {
+			out[name] = h.rewritten(name, values, p)
 		}
-		if !p.OwnName && (name == "Link" || name == "Location") {
-			values = h.links.rewrite(name, values, "http://"+p.Host+p.Prefix)
-		}
-		out[name] = values
 	}
 	dropNamed(out, in["Connection"])
 	if _, sent := out["Content-Type"]; !sent {
 		out["Content-Type"] = nil // net/http would guess one
 	}
+}
+
+func droppedDownstream(name string) bool {
+	_, drop := neverDownstream[name]
+	return drop || strings.HasPrefix(name, "Access-Control-")
+}
+
+// rewritten returns the values of a field as the client is to see them.
+func (h *Handler) rewritten(name string, values []string, p guard.Passage) []string {
+	if p.OwnName || name != "Link" && name != "Location" {
+		return values
+	}
+	return h.links.rewrite(name, values, "http://"+p.Host, p.Prefix)
 }

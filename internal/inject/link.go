@@ -7,26 +7,28 @@ type links struct {
 	domain string // acme.myshopify.com
 }
 
-// rewrite returns values with each address of the shop moved to base, which is scheme,
-// host and prefix without a slash at the end. Everything else keeps its bytes.
-func (l links) rewrite(name string, values []string, base string) []string {
+// rewrite returns values with each address of the shop moved to where the client called:
+// origin is scheme and host, prefix what it wrote before the path to name the shop.
+// Everything else keeps its bytes.
+func (l links) rewrite(name string, values []string, origin, prefix string) []string {
 	out := make([]string, len(values))
 	for i, v := range values {
 		if name == "Link" {
-			out[i] = l.link(v, base)
+			out[i] = l.link(v, origin, prefix)
 		} else {
-			out[i] = l.address(v, base)
+			out[i] = l.address(v, origin, prefix)
 		}
 	}
 	return out
 }
 
-// link rewrites the targets of a Link field (RFC 8288): what stands between < and >.
-// Commas and semicolons may stand inside a target, so it does not split at them.
-func (l links) link(v, base string) string {
+// link rewrites the targets of a Link field (RFC 8288): what stands between < and >, unless
+// that is part of a quoted parameter. Commas and semicolons may stand inside a target, so it
+// does not split at them.
+func (l links) link(v, origin, prefix string) string {
 	var b strings.Builder
 	for {
-		open := strings.IndexByte(v, '<')
+		open := openTarget(v)
 		if open < 0 {
 			break
 		}
@@ -35,7 +37,7 @@ func (l links) link(v, base string) string {
 			break
 		}
 		b.WriteString(v[:open+1])
-		b.WriteString(l.address(v[open+1:open+end], base))
+		b.WriteString(l.address(v[open+1:open+end], origin, prefix))
 		v = v[open+end:]
 	}
 	if b.Len() == 0 {
@@ -45,11 +47,34 @@ func (l links) link(v, base string) string {
 	return b.String()
 }
 
-// address rewrites one absolute http or https URL whose host is exactly the shop's, on
-// the default port. Anything else, another host or a relative URL, is returned as it is.
-func (l links) address(u, base string) string {
+// openTarget returns where the next target begins; below zero when there is none.
+func openTarget(v string) int {
+	quoted := false
+	for i := 0; i < len(v); i++ {
+		switch {
+		case v[i] == '"':
+			quoted = !quoted
+		case v[i] == '\\' && quoted:
+			i++
+		case v[i] == '<' && !quoted:
+			return i
+		}
+	}
+	return -1
+}
+
+// address rewrites an http or https URL whose host is exactly the shop's, on the default
+// port. One without a scheme is read as the client would read it, relative to Shopify's
+// https. One without a host needs the prefix, if there is one. Anything else, another host
+// or a path relative to the one that was called, is returned as it is.
+func (l links) address(u, origin, prefix string) string {
 	scheme, rest, ok := strings.Cut(u, "://")
-	if !ok || !(strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http")) {
+	switch {
+	case strings.HasPrefix(u, "//"):
+		scheme, rest = "https", u[len("//"):]
+	case strings.HasPrefix(u, "/"):
+		return prefix + u
+	case !ok || !(strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http")):
 		return u
 	}
 	authority, tail := rest, ""
@@ -60,7 +85,7 @@ func (l links) address(u, base string) string {
 	if !strings.EqualFold(host, l.domain) || hasPort && port != defaultPort(scheme) {
 		return u
 	}
-	return base + tail
+	return origin + prefix + tail
 }
 
 func defaultPort(scheme string) string {

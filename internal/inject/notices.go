@@ -42,7 +42,7 @@ func (n *notices) look(h http.Header, route metrics.Route, path string) {
 		return
 	}
 	n.metrics.Deprecated(route)
-	if n.said[route].Or(news)&news == news {
+	if said := &n.said[route]; said.Load()&news == news || said.Or(news)&news == news {
 		return // all of it has been said
 	}
 	message := "Shopify marks this call as deprecated: change the tool that makes it (said once per route)"
