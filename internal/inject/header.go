@@ -46,8 +46,11 @@ func outgoingHeader(in http.Header) http.Header {
 	// After the copy and before the token is set, so that a Connection header can drop
 	// what its sender owns and nothing else.
 	dropNamed(out, in["Connection"])
-	if _, sent := out["User-Agent"]; !sent {
-		out["User-Agent"] = nil // net/http would invent one
+	if v, sent := out["User-Agent"]; !sent || len(v) != 1 || v[0] == "" {
+		out["User-Agent"] = nil // net/http would invent one, and sends one value at most
+		if sent {
+			out["user-agent"] = v
+		}
 	}
 	// net/http takes Idempotency-Key as leave to send a POST again when the connection
 	// breaks, which is not ours to give: a differently-cased name is the same field to
