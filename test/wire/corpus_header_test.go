@@ -1,0 +1,135 @@
+package wire
+
+import "strings"
+
+// What a header may look like: line ends, names, values, and fields of which there must be
+// no second one.
+
+// get is a GET with these header lines behind the Host.
+func get(header string) string {
+	return "GET {api}/p.json HTTP/1.1\r\nHost: localhost\r\n" + header + "\r\n\r\n"
+}
+
+const plain = "GET /p.json"
+
+var lines = []attack{
+	passes("bare LF everywhere", "GET {api}/p.json HTTP/1.1\nHost: localhost\nX-A: b\n\n", plain),
+	passes("bare LF behind the request line", "GET {api}/p.json HTTP/1.1\nHost: localhost\r\n\r\n", plain),
+	passes("bare LF behind the header", "GET {api}/p.json HTTP/1.1\r\nHost: localhost\r\n\n", plain),
+	passes("folded line", get("X-A: b\r\n c"), plain),
+	passes("folded line with a tab", get("X-A: b\r\n\t\tc"), plain),
+	passes("folded line of spaces", get("X-A: b\r\n   "), plain),
+	passes("empty line behind a POST", post("Content-Length: 5", "hello\r\n"), "POST /p.json hello"),
+
+	refused("bare CR everywhere", "GET {api}/p.json HTTP/1.1\rHost: localhost\r\r\n\r\n", 400),
+	refused("bare CR behind the request line", "GET {api}/p.json HTTP/1.1\rHost: localhost\r\n\r\n", 400),
+	refused("two CR behind the request line", "GET {api}/p.json HTTP/1.1\r\r\nHost: localhost\r\n\r\n", 400),
+	refused("two CR behind a field", get("X-A: b\r\r\nX-C: d"), 400),
+	refused("bare CR in a value", get("X-A: b\rX-Shopify-Access-Token: shpat_evil"), 400),
+	refused("bare CR in a name", get("X\r-A: b"), 400),
+	refused("bare CR before a name", get("\rX-A: b"), 400),
+	refused("folded first line", "GET {api}/p.json HTTP/1.1\r\n Host: localhost\r\n\r\n", 400),
+	refused("folded first line with a tab", "GET {api}/p.json HTTP/1.1\r\n\tX: y\r\nHost: localhost\r\n\r\n", 400),
+	refused("empty line before the request", "\r\n"+get("X-A: b"), 400),
+	refused("line without a colon", get("nonsense"), 400),
+	refused("line without a colon before a folded one", get("nonsense\r\n : x"), 400),
+	refused("name that is empty", get(": x"), 400),
+	refused("name of a space", get(" : x\r\n"), 400),
+	refused("space before the colon", get("X-A : b"), 400),
+	refused("space in a name", get("X A: b"), 400),
+	refused("tab in a name", get("X\tA: b"), 400),
+	refused("NUL in a name", get("X\x00A: b"), 400),
+	refused("control in a name", get("X\x1fA: b"), 400),
+	refused("DEL in a name", get("X\x7fA: b"), 400),
+	refused("umlaut in a name", get("\xc3\xa4: b"), 400),
+	refused("slash in a name", get("X/A: b"), 400),
+	refused("bracket in a name", get("X(A): b"), 400),
+	refused("quote in a name", get(`X"A: b`), 400),
+	refused("comma in a name", get("X,A: b"), 400),
+	refused("at sign in a name", get("X@A: b"), 400),
+	refused("NUL in a value", get("X-A: b\x00c"), 400),
+	refused("control in a value", get("X-A: b\x01c"), 400),
+	refused("escape in a value", get("X-A: b\x1b[2Jc"), 400),
+	refused("DEL in a value", get("X-A: b\x7fc"), 400),
+	passes("tab in a value", get("X-A: b\tc"), plain),
+	passes("umlaut in a value", get("X-A: \xc3\xa4\xff"), plain),
+	passes("empty value", get("X-A:"), plain),
+	passes("odd characters in a name", get("X!#$%&'*+.^`|~A: b"), plain),
+	passes("header of 100 KiB", get("X-A: "+strings.Repeat("a", 100<<10)), plain),
+	passes("header of 500 lines", get(strings.TrimSuffix(strings.Repeat("X-A: b\r\n", 500), "\r\n")), plain),
+	refused("header of 300 KiB", get("X-A: "+strings.Repeat("a", 300<<10)), 431),
+	refused("header of 300 KiB in one name", get(strings.Repeat("a", 300<<10)+": b"), 431),
+	refused("header of 30000 lines", get(strings.Repeat("X-A: bcdef\r\n", 30000)), 431),
+}
+
+var fields = []attack{
+	// The recorder finds two tokens, or another one, by itself.
+	passes("token", get("X-Shopify-Access-Token: shpat_evil"), plain),
+	passes("token twice", get("X-Shopify-Access-Token: shpat_evil\r\nX-Shopify-Access-Token: shpat_evil2"), plain),
+	passes("token in odd case", get("x-sHoPiFy-aCcEsS-tOkEn: shpat_evil"), plain),
+	passes("token with underscores", get("X_Shopify_Access_Token: shpat_evil"), plain),
+	passes("token with some underscores", get("x-shopify_access-token: shpat_evil"), plain),
+	passes("token on a folded line", get("X-A: b\r\n X-Shopify-Access-Token: shpat_evil"), plain),
+	passes("token with a folded value", get("X-Shopify-Access-Token:\r\n shpat_evil"), plain),
+	passes("token behind a bare LF", get("X-A: b\nX-Shopify-Access-Token: shpat_evil"), plain),
+	refused("token with a space before the colon", get("X-Shopify-Access-Token : shpat_evil"), 400),
+	passes("token named by Connection", get("Connection: X-Shopify-Access-Token"), plain),
+	passes("host named by Connection", get("Connection: Host, User-Agent, Content-Length"), plain),
+	passes("Connection twice", get("Connection: X-A\r\nX-A: b\r\nConnection: x-b\r\nX-B: c"), plain),
+	passes("other credentials", get("Authorization: Bearer x\r\nCookie: a=b\r\nProxy-Authorization: Basic eDp5"), plain),
+	passes("hop-by-hop fields", get("TE: trailers\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTrailer: X"), plain),
+	{name: "Connection: close", send: get("Connection: close") + smuggled, arrives: []string{plain}, answers: []int{200}, ends: true},
+	{name: "Connection: close in a list", send: get("Connection: X-A, CLOSE") + smuggled, arrives: []string{plain}, answers: []int{200}, ends: true},
+}
+
+var hosts = []attack{
+	passes("host", get("X-A: b"), plain),
+	passes("host in capitals", host("LOCALHOST"), plain),
+	passes("host with a port", host("localhost:8080"), plain),
+	passes("host as an address", host("127.0.0.1:1"), plain),
+	passes("host as an IPv6 address", host("[::1]:8080"), plain),
+	passes("host of the shop", host(shopDomain), plain),
+	passes("host on a folded line", host("\r\n localhost"), plain),
+	passes("host between spaces", host(" \t localhost \t "), plain),
+	passes("host and a forwarded one", host("localhost\r\nX-Forwarded-Host: evil.example\r\nForwarded: host=evil.example"), plain),
+	passes("host with an underscore beside it", host("localhost\r\nX_Forwarded_Host: evil.example"), plain),
+	refused("host missing", "GET {api}/p.json HTTP/1.1\r\nX-A: b\r\n\r\n", 400),
+	refused("host twice", host("localhost\r\nHost: localhost"), 400),
+	refused("host twice in two cases", host("localhost\r\nhOsT: evil.example"), 400),
+	refused("host with a space before the colon", "GET {api}/p.json HTTP/1.1\r\nHost : localhost\r\n\r\n", 400),
+	refused("host with a space inside", host("localhost evil.example"), 400),
+	refused("host with a control", host("localhost\x01"), 400),
+	denied("host empty", host(""), 421),
+	denied("host of another", host("evil.example"), 421),
+	denied("host of another shop", host("other.myshopify.com"), 421),
+	refused("host with a user", host("localhost@evil.example"), 400),
+	refused("host with another user", host("evil.example@localhost"), 400),
+	refused("host with a path", host("localhost/evil.example"), 400),
+	refused("host with a query", host("localhost?evil.example"), 400),
+	denied("host with a comma", host("localhost,evil.example"), 421),
+	refused("host with a backslash", host(`localhost\evil.example`), 400),
+	denied("host with a trailing dot", host("localhost."), 421),
+	denied("host with a leading dot", host(".localhost"), 421),
+	denied("host with a zone", host("[::1%25lo]"), 421),
+	denied("host with a raw zone", host("[::1%lo]:80"), 421),
+	denied("host as an open bracket", host("[::1"), 421),
+	denied("host as a mapped address", host("[::ffff:127.0.0.1]"), 421),
+	denied("host as a short address", host("127.1"), 421),
+	denied("host as a number", host("2130706433"), 421),
+	denied("host as an octal address", host("0177.0.0.1"), 421),
+	denied("host as a hex address", host("0x7f.0.0.1"), 421),
+	denied("host as any address", host("0.0.0.0"), 421),
+	denied("host with an empty port", host("localhost:"), 421),
+	denied("host with port zero", host("localhost:0"), 421),
+	denied("host with a large port", host("localhost:65536"), 421),
+	denied("host with two ports", host("localhost:80:80"), 421),
+	denied("host with a name behind the port", host("localhost:80.evil.example"), 421),
+	denied("host that ends like ours", host("evil-localhost"), 421),
+	denied("host that begins like ours", host("localhost.evil.example"), 421),
+	denied("host rebound", host("127.0.0.1.nip.io"), 421),
+	refused("host with a long s", host("localho\xc5\xbft"), 400),
+	denied("host of an unknown shop", host("other.localhost"), 404),
+}
+
+// host is a GET with this Host.
+func host(h string) string { return "GET {api}/p.json HTTP/1.1\r\nHost: " + h + "\r\n\r\n" }

@@ -1,0 +1,74 @@
+package wire
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"testing"
+
+	"evergate/test/process"
+)
+
+// sidecar is `serve` in front of a recorder.
+type sidecar struct {
+	*process.Process
+	host  string // of the tools' listener, with its port
+	admin string
+}
+
+func (up *recorder) sidecar(t *testing.T, more ...string) *sidecar {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, "serve")
+	cmd.Env = up.environ(more...)
+	p := process.Start(t, cmd)
+	return &sidecar{p, p.AwaitLog(t, "listening for tools").Address, p.AwaitLog(t, "listening for operators").Address}
+}
+
+// dial connects to the tools' listener.
+func (s *sidecar) dial(t testing.TB) net.Conn {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", s.host, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(soon()); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// metric reads the sum of the series that carry all labels.
+func (s *sidecar) metric(t testing.TB, name string, labels ...string) float64 {
+	t.Helper()
+	transport := &http.Transport{DisableKeepAlives: true}
+	client := &http.Client{Transport: transport, Timeout: patience}
+	resp, err := client.Get("http://" + s.admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, _ := process.Metric(string(b), name, labels...)
+	return sum
+}
+
+// forwarded is how many of Shopify's answers the sidecar has counted.
+func (s *sidecar) forwarded(t testing.TB) int {
+	t.Helper()
+	return int(s.metric(t, "evergate_upstream_duration_seconds_count"))
+}
+
+// counted reports a counter, over the series that carry all labels, that has not this value.
+func (s *sidecar) counted(t testing.TB, name string, want float64, labels ...string) error {
+	t.Helper()
+	if n := s.metric(t, name, labels...); n != want {
+		return fmt.Errorf("%s%v is %v, want %v", name, labels, n, want)
+	}
+	return nil
+}
