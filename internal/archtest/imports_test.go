@@ -19,6 +19,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/config":   {ours: []string{"guard", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/grant":    {ours: []string{"token"}},
 	"internal/guard":    {ours: []string{"token"}},
+	"internal/idle":     {},
 	"internal/inject":   {ours: []string{"guard", "metrics", "pace", "token", "tracing"}},
 	"internal/login":    {ours: []string{"grant", "store", "token"}},
 	"internal/metrics":  {others: []string{"github.com/prometheus/client_golang"}},

@@ -236,3 +236,37 @@ func TestInterimAnswersEndHere(t *testing.T) {
 		})
 	}
 }
+
+// What differs from a direct call after all is what docs/fidelity.md admits, and no more.
+func TestDifferencesAreThoseOfTheDocumentation(t *testing.T) {
+	t.Parallel()
+	up := newRecorder(t, scripted(map[string]string{
+		"typed":    "HTTP/1.1 304 Not Modified\r\nDate: x\r\nETag: \"a\"\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n",
+		"dateless": "HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 2\r\n\r\n{}",
+		"worded":   withLength("430 Shopify Security Rejection", "", ""),
+		"trailer":  inChunks("200 OK", "Trailer: Set-Cookie, X-B, X-A\r\n", "Set-Cookie: a=b\r\nX-B: 1\r\nX-A: 2\r\n", "x"),
+	}))
+	s := up.sidecar(t)
+	call := func(name, header string) reply {
+		return request(t, s.dial(t), through("GET", api+"/"+name, header, ""))
+	}
+	if got := byName(call("typed", "").fields); !reflect.DeepEqual(got, map[string][]string{"date": {"x"}, "etag": {`"a"`}}) {
+		t.Errorf("304 came with %q", got)
+	}
+	dateless := byName(call("dateless", "").fields)
+	if len(dateless["date"]) != 1 || len(dateless) != 3 {
+		t.Errorf("without a date came %q", dateless)
+	}
+	if got := call("worded", ""); got.status != 430 || strings.Contains(got.line, "Rejection") {
+		t.Errorf("%s: then the documentation can be simpler", got.line)
+	}
+	if got := call("trailer", ""); !reflect.DeepEqual(byName(got.trailer), map[string][]string{"x-b": {"1"}, "x-a": {"2"}}) ||
+		!slices.Equal(byName(got.fields)["trailer"], []string{"X-A, X-B"}) {
+		t.Errorf("trailer %q, announced %q", got.trailer, got.fields)
+	}
+	up.take(t)
+	call("dateless", "Pragma: no-cache\r\n")
+	if got := up.take(t); len(got) != 1 || !slices.Equal(got[0].get("Pragma"), []string{"no-cache"}) || !slices.Equal(got[0].get("Cache-Control"), []string{"no-cache"}) {
+		t.Errorf("%q", got)
+	}
+}
