@@ -232,6 +232,9 @@ func (t *Turn) settle(used float64, s *sighting) {
 	}
 	t.open = false
 	l := t.gate.level
+	if s == nil && !t.gate.seen.Load() {
+		used = 0 // nobody has ever said that there is a limit: then only what is in flight counts
+	}
 	l.refund(float64(t.cost) - used)
 	if s != nil {
 		s.sent, s.unseen = t.sent, max(0, t.before)+max(0, l.charged.Load()-t.charge)
