@@ -7,12 +7,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
+
+	child "evergate/test/process"
 )
 
 // patience bounds every wait for something that takes a moment. It is far above what a
 // loaded machine needs, so that only what will never happen runs into it.
-const patience = 30 * time.Second
+const patience = child.Patience
 
 // atOnce is how many tests run together unless -parallel says otherwise: they wait for
 // tokens to age, which takes no processor.
@@ -38,8 +39,12 @@ func runTests(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "evergate")
-	if err := build(binary); err != nil {
-		fmt.Fprintln(os.Stderr, "build the binary under test:", err)
+	var flags []string
+	if os.Getenv("TEST_RACE") == "1" {
+		flags = append(flags, "-race")
+	}
+	if err := child.Build(binary, flags...); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
@@ -48,16 +53,6 @@ func runTests(m *testing.M) int {
 func given(name string) (yes bool) {
 	flag.Visit(func(f *flag.Flag) { yes = yes || f.Name == name })
 	return yes
-}
-
-func build(path string) error {
-	args := []string{"build", "-o", path}
-	if os.Getenv("TEST_RACE") == "1" {
-		args = append(args, "-race")
-	}
-	cmd := exec.Command("go", append(args, "evergate/cmd/proxy")...)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	return cmd.Run()
 }
 
 // requireProgram ends the test when a program it needs is not installed.

@@ -1,51 +1,20 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	child "evergate/test/process"
 )
 
 // tape keeps everything that is written to it and tells when there is more.
-type tape struct {
-	mu   sync.Mutex
-	buf  bytes.Buffer
-	more chan struct{} // closed at the next write; nil when nobody waits
-}
-
-// Write implements io.Writer.
-func (p *tape) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.more != nil {
-		close(p.more)
-		p.more = nil
-	}
-	return p.buf.Write(b)
-}
-
-func (p *tape) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.buf.String()
-}
-
-// next returns what is there and a channel that is closed when there is more.
-func (p *tape) next() (string, <-chan struct{}) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.more == nil {
-		p.more = make(chan struct{})
-	}
-	return p.buf.String(), p.more
-}
+type tape = child.Tape
 
 // process is the binary running as a child.
 type process struct {
@@ -163,7 +132,7 @@ func (p *process) awaitTextWithin(t *testing.T, from *tape, what string, longest
 	t.Helper()
 	deadline := time.After(longest)
 	for {
-		text, more := from.next()
+		text, more := from.Next()
 		if ok(text) {
 			return
 		}
@@ -183,18 +152,5 @@ func (p *process) awaitTextWithin(t *testing.T, from *tape, what string, longest
 // eventually asks until the answer is nil. It is for states that nothing announces.
 func eventually(t *testing.T, ask func() error) {
 	t.Helper()
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	deadline := time.After(patience)
-	for {
-		err := ask()
-		if err == nil {
-			return
-		}
-		select {
-		case <-again.C:
-		case <-deadline:
-			t.Fatalf("after %s still: %v", patience, err)
-		}
-	}
+	child.Eventually(t, ask)
 }

@@ -8,10 +8,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	child "evergate/test/process"
 )
 
 // sidecar is `serve` in front of a shop.
@@ -221,23 +222,7 @@ func (s *sidecar) metric(t *testing.T, name string, labels ...string) float64 {
 
 // metricOf reads a scrape. It reports false when there is no such series.
 func metricOf(scrape, name string, labels ...string) (sum float64, found bool) {
-lines:
-	for line := range strings.Lines(scrape) {
-		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if base, _, _ := strings.Cut(series, "{"); base != name {
-			continue
-		}
-		for _, l := range labels {
-			if !strings.Contains(series, l) {
-				continue lines
-			}
-		}
-		v, err := strconv.ParseFloat(value, 64)
-		if err == nil {
-			sum, found = sum+v, true
-		}
-	}
-	return sum, found
+	return child.Metric(scrape, name, labels...)
 }
 
 // mustStatus fails unless the answer has this status.

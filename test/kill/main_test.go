@@ -6,16 +6,16 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
+
+	child "evergate/test/process"
 )
 
 // patience bounds every wait for something that takes a moment. It is far above what a
 // loaded machine needs, so that only what will never happen runs into it.
-const patience = 30 * time.Second
+const patience = child.Patience
 
 // atOnce is how many tests run together unless -parallel says otherwise: they wait for
 // tokens to age, which takes no processor.
@@ -44,10 +44,8 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	program = filepath.Join(dir, "evergate")
-	cmd := exec.Command("go", "build", "-o", program, "evergate/cmd/proxy")
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build the binary under test:", err)
+	if err := child.Build(program); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()

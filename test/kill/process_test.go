@@ -3,7 +3,6 @@
 package kill
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,44 +10,17 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	child "evergate/test/process"
 )
 
-// tape keeps everything that is written to it and tells when there is more.
-type tape struct {
-	mu   sync.Mutex
-	buf  bytes.Buffer
-	more chan struct{} // closed at the next write; nil when nobody waits
-}
+// tape is what a process prints.
+type tape struct{ child.Tape }
 
-// Write implements io.Writer.
-func (p *tape) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.more != nil {
-		close(p.more)
-		p.more = nil
-	}
-	return p.buf.Write(b)
-}
-
-func (p *tape) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.buf.String()
-}
-
-func (p *tape) next() (string, <-chan struct{}) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.more == nil {
-		p.more = make(chan struct{})
-	}
-	return p.buf.String(), p.more
-}
+func (p *tape) next() (string, <-chan struct{}) { return p.Next() }
 
 // process is `serve` as a child.
 type process struct {
@@ -224,20 +196,7 @@ func (p *process) says(t *testing.T, pieces ...string) {
 // eventually asks until the answer is nil. It is for states that nothing announces.
 func eventually(t *testing.T, ask func() error) {
 	t.Helper()
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	deadline := time.After(patience)
-	for {
-		err := ask()
-		if err == nil {
-			return
-		}
-		select {
-		case <-again.C:
-		case <-deadline:
-			t.Fatalf("after %s still: %v", patience, err)
-		}
-	}
+	child.Eventually(t, ask)
 }
 
 // awaitStatus waits until /status satisfies ok.

@@ -1,7 +1,6 @@
 package login
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -9,12 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"evergate/internal/shopsim"
+	child "evergate/test/process"
 )
 
 // patience bounds every wait. It is far above what a loaded machine needs.
@@ -33,10 +32,8 @@ func runTests(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "evergate")
-	cmd := exec.Command("go", "build", "-o", binary, "evergate/cmd/proxy")
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build the binary under test:", err)
+	if err := child.Build(binary); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
@@ -74,40 +71,15 @@ func newShopify(t *testing.T, o shopsim.Options) *shopify {
 // resolve has a browser find the simulated Shopify under the names of the real one.
 func (s *shopify) resolve() string { return "MAP *.myshopify.com " + s.server.Addr }
 
-// tape keeps what is written to it and tells when there is more.
-type tape struct {
-	mu   sync.Mutex
-	buf  bytes.Buffer
-	more chan struct{} // closed at the next write; nil when nobody waits
-}
-
-func (p *tape) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.more != nil {
-		close(p.more)
-		p.more = nil
-	}
-	return p.buf.Write(b)
-}
-
-func (p *tape) next() (string, <-chan struct{}) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.more == nil {
-		p.more = make(chan struct{})
-	}
-	return p.buf.String(), p.more
-}
-
-func (p *tape) String() string { text, _ := p.next(); return text }
+// tape is what a process prints.
+type tape struct{ child.Tape }
 
 // await waits for a line that find accepts and returns what find makes of it.
 func (p *tape) await(t *testing.T, what string, find func(line string) (string, bool)) string {
 	t.Helper()
 	deadline := time.After(patience)
 	for {
-		text, more := p.next()
+		text, more := p.Next()
 		for line := range strings.Lines(text) {
 			if got, ok := find(line); ok && strings.HasSuffix(line, "\n") {
 				return got
