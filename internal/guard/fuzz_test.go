@@ -154,6 +154,16 @@ func checkRefusal(t *testing.T, r Refusal) {
 		CodeMisdirectedHost: http.StatusMisdirectedRequest,
 		CodeUnknownShop:     http.StatusNotFound,
 		CodeCrossSite:       http.StatusForbidden,
+
+		CodeUnauthenticated:  http.StatusForbidden,
+		CodeDeniedPeer:       http.StatusForbidden,
+		CodeDeniedShop:       http.StatusForbidden,
+		CodeReadOnly:         http.StatusForbidden,
+		CodeDeniedOperation:  http.StatusForbidden,
+		CodeAmbiguousMethod:  http.StatusBadRequest,
+		CodeAmbiguousGraphQL: http.StatusBadRequest,
+		CodeMalformedGraphQL: http.StatusBadRequest,
+		CodeGraphQLTooLarge:  http.StatusRequestEntityTooLarge,
 	}
 	if status, ok := statuses[r.Code]; !ok || status != r.Status || len(r.Message) > 1000 || strings.ContainsFunc(r.Message, unprintable) {
 		t.Fatalf("an unfit refusal: %+v", r)

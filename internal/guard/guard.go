@@ -26,6 +26,16 @@ const (
 	CodeMisdirectedHost = "misdirected_host"
 	CodeUnknownShop     = "unknown_shop"
 	CodeCrossSite       = "cross_site"
+
+	CodeUnauthenticated  = "unauthenticated"
+	CodeDeniedPeer       = "denied_peer"
+	CodeDeniedShop       = "denied_shop"
+	CodeReadOnly         = "read_only"
+	CodeDeniedOperation  = "denied_operation"
+	CodeAmbiguousMethod  = "ambiguous_method"
+	CodeAmbiguousGraphQL = "ambiguous_graphql"
+	CodeMalformedGraphQL = "malformed_graphql"
+	CodeGraphQLTooLarge  = "graphql_too_large"
 )
 
 // Refusal is why a request may not pass. The zero Refusal lets it pass.
