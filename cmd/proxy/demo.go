@@ -21,7 +21,7 @@ const (
 )
 
 // demo runs the simulator and the sidecar in front of it in one process. It reads no
-// account, no file and nothing of the environment but where to listen and how to log.
+// account and nothing of the environment but where to listen, how to log and what to let pass.
 func demo(w world) error {
 	if err := parseFlags(w, "demo", nil); err != nil {
 		return err
@@ -74,7 +74,7 @@ func demoEnviron(environ []string, upstream string) []string {
 	}
 	for _, e := range environ {
 		switch name, _, _ := strings.Cut(e, "="); name {
-		case "EVERGATE_LISTEN", "EVERGATE_ADMIN_LISTEN", "EVERGATE_LOG_LEVEL", "EVERGATE_LOG_FORMAT":
+		case "EVERGATE_LISTEN", "EVERGATE_ADMIN_LISTEN", "EVERGATE_LOG_LEVEL", "EVERGATE_LOG_FORMAT", "EVERGATE_POLICY", "EVERGATE_POLICY_FILE":
 			out = append(out, e)
 		}
 	}

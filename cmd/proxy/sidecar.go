@@ -64,7 +64,7 @@ func newSidecar(c *connection, log *slog.Logger) (*sidecar, error) {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	met := metrics.New(registry, version, commitOrVCS(), runtime.Version())
 
-	door, err := guard.NewDoor(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts})
+	door, err := guard.NewDoor(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts, Access: cfg.Access})
 	if err != nil {
 		return nil, err // config.Load has tried it
 	}
@@ -80,6 +80,7 @@ func newSidecar(c *connection, log *slog.Logger) (*sidecar, error) {
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // the door judges OPTIONS * like everything else
+		BaseContext:                  cfg.Access.BaseContext, ConnContext: cfg.Access.ConnContext,
 	}
 	operators := admin.Options{
 		Tokens: s.source, Door: door, Gatherer: registry, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
@@ -106,10 +107,11 @@ func (s *sidecar) retired() {
 
 // said is the notice for people; empty while there is none.
 func (s *sidecar) said() string {
+	broken := s.cfg.Access.Broken()
 	if n := s.notice.Load(); n != nil {
-		return *n
+		return strings.TrimSpace(*n + "\n" + broken)
 	}
-	return ""
+	return broken
 }
 
 // tokenStates translates the source's status for the metrics, which know nobody.
@@ -127,7 +129,7 @@ func (s *sidecar) beginQuit() { s.quitOnce.Do(func() { close(s.quit) }) }
 // connection; requests are answered with 503 until there is a token.
 func (s *sidecar) listen(ctx context.Context) error {
 	for _, a := range s.cfg.Listeners {
-		l, err := guard.Listen(ctx, a)
+		l, err := s.cfg.Access.Listen(ctx, a)
 		if err != nil {
 			s.closeListeners()
 			return fmt.Errorf("EVERGATE_LISTEN: %w", err)
@@ -152,7 +154,13 @@ func (s *sidecar) closeListeners() {
 }
 
 // url is the address for tools: the first listener's.
-func (s *sidecar) url() string { return urlOf(s.listeners[0]) }
+func (s *sidecar) url() string {
+	url := urlOf(s.listeners[0])
+	if s.cfg.Listeners[0].TLS {
+		url = strings.Replace(url, "http:", "https:", 1)
+	}
+	return url
+}
 
 func urlOf(l net.Listener) string {
 	if l.Addr().Network() == "unix" {
@@ -172,6 +180,7 @@ func (s *sidecar) serve(begin, force <-chan struct{}) error {
 	var background sync.WaitGroup
 	background.Go(func() { s.source.Run(work) })
 	background.Go(func() { s.transport.KeepWarm(work) })
+	background.Go(func() { s.cfg.Access.Watch(work, s.log) })
 	if s.login != nil {
 		background.Go(func() { <-work.Done(); s.login.Close() })
 	}

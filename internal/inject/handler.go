@@ -60,6 +60,7 @@ type Options struct {
 type Handler struct {
 	opt   Options
 	links links
+	said  said
 }
 
 // New returns a Handler.
@@ -76,14 +77,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	passage, refusal := h.opt.Door.Admit(r)
 	if refusal.Refused() {
-		h.opt.Metrics.Denied(refusal.Code)
-		status = refusal.Status
-		refusal.Answer(w)
+		status = h.refuse(w, r, passage, route, refusal)
 		return
 	}
 	route = metrics.RouteOf(passage.RawPath)
 	// The body first: a client may take its time with it, and a token is not to grow old meanwhile.
-	body, err := newUpload(r, h.opt.ReplayBuffer)
+	body, refusal, err := h.takeOver(r, &passage)
+	if refusal.Refused() {
+		status = h.refuse(w, r, passage, route, refusal)
+		return
+	}
+	h.admitted(r, passage, route)
 	var resp *http.Response
 	if err == nil {
 		body.allowEarlyAnswer(w)

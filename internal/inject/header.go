@@ -89,7 +89,7 @@ func (h *Handler) incomingHeader(out, in http.Header, p guard.Passage) {
 			continue
 		}
 		if !p.OwnName && (name == "Link" || name == "Location") {
-			values = h.links.rewrite(name, values, "http://"+p.Host+p.Prefix)
+			values = h.links.rewrite(name, values, p.Base())
 		}
 		out[name] = values
 	}

@@ -28,6 +28,7 @@ type Metrics struct {
 	denied             *prometheus.CounterVec
 	deprecated         *prometheus.CounterVec
 	duration, upstream *prometheus.HistogramVec
+	callers            *callers
 
 	inFlight atomic.Int64
 	routes   []routeSeries
@@ -88,6 +89,9 @@ func New(reg prometheus.Registerer, version, commit, goVersion string) *Metrics 
 		deprecated: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "evergate_api_deprecated_total", Help: "Responses that Shopify marked as coming from a deprecated part of its API, by route.",
 		}, []string{"route"}),
+		callers: newCallers(f.NewCounterVec(prometheus.CounterOpts{
+			Name: "evergate_caller_requests_total", Help: "Requests by caller and by what the door did with them: passed, denied or reported.",
+		}, []string{"caller", "outcome"})),
 	}
 	m.registerRoutes(f)
 	return m
