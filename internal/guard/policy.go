@@ -193,13 +193,11 @@ func (r restRule) matches(method, rawPath string) bool {
 	segments := strings.Split(strings.TrimPrefix(rawPath, "/"), "/")
 	for i, want := range r.pattern {
 		switch {
-		case i == len(segments):
+		case i == len(segments) || segments[i] == "":
 			return false
 		case want == "**": // the last one
 			return true
 		case want != "*" && want != segments[i]:
-			return false
-		case segments[i] == "":
 			return false
 		}
 	}

@@ -216,10 +216,10 @@ func (r *policyReader) pattern(n *jsonNode, place string) []string {
 	switch {
 	case path == "":
 		r.mistake(n, place, "must be a path, such as /admin/api/*/products.json")
-	case graphql:
-		r.mistake(n, place, "is GraphQL's: list what is allowed there under queries and mutations")
 	case refusal.Refused() || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c > '~' }):
 		r.mistake(n, place, "%s is no path that can ever pass: write one below /admin/api/, such as /admin/api/*/products.json", quote(path))
+	case graphql:
+		r.mistake(n, place, "is GraphQL's: list what is allowed there under queries and mutations")
 	}
 	return segments
 }
