@@ -1,8 +1,6 @@
 package guard
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -129,10 +127,10 @@ func parseKeys(text []byte) (*keyring, error) {
 	ring := &keyring{names: map[string]bool{}}
 	var errs []error
 	known := make(map[[sha256.Size]byte]int)
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	lines.Buffer(nil, largestFile+1)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
@@ -146,9 +144,6 @@ func parseKeys(text []byte) (*keyring, error) {
 		}
 		known[k.digest] = n
 		ring.keys, ring.names[k.name] = append(ring.keys, k), true
-	}
-	if err := lines.Err(); err != nil {
-		errs = append(errs, err)
 	}
 	if len(ring.keys) > mostKeys {
 		errs = append(errs, fmt.Errorf("there are %d keys, more than %d: let callers with the same rights share one", len(ring.keys), mostKeys))
