@@ -34,7 +34,7 @@ type filed struct {
 	// take makes the contents effective, or says what is wrong with them and changes nothing.
 	take func(contents [][]byte) error
 
-	contents [][]byte
+	contents [][]byte // that are in force
 	seen     []fs.FileInfo
 	at       time.Time
 	// broken is why the newest contents are not in force; nil when they are.
@@ -57,10 +57,10 @@ func (f *filed) read() (changed bool, _ error) {
 	if f.contents != nil && slices.EqualFunc(f.contents, contents, bytes.Equal) {
 		return false, nil
 	}
-	f.contents = contents
 	if err := f.take(contents); err != nil {
 		return true, each(f.setting, err)
 	}
+	f.contents = contents
 	return true, nil
 }
 
