@@ -67,7 +67,7 @@ func (f *filed) read() (changed bool, _ error) {
 // each puts the setting in front of every mistake, because they are shown apart.
 func each(setting string, err error) error {
 	all := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // one that is joined, not one with a joined one inside
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		all = joined.Unwrap()
 	}
 	var errs []error

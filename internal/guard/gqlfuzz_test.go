@@ -136,9 +136,9 @@ func checkRoots(t *testing.T, document string, op operation) {
 	}
 	for i, tok := range tokens {
 		switch {
-		case strings.Contains("{([", tok):
+		case tok == "{" || tok == "(" || tok == "[":
 			depth++
-		case strings.Contains("})]", tok):
+		case tok == "}" || tok == ")" || tok == "]":
 			depth--
 		case depth == 1 && regexp.MustCompile(`^[_A-Za-z]`).MatchString(tok) && slices.Contains(tokens[:i], "{") &&
 			before != "@" && before != "..." && before != "on" && (i+1 == len(tokens) || tokens[i+1] != ":") && !slices.Contains(op.roots, tok):

@@ -3,58 +3,11 @@
 package guard
 
 import (
-	"io"
-	"log"
 	"net"
-	"net/http"
 	"os"
 	"strconv"
 	"testing"
-	"time"
 )
-
-// serveAccess answers on address with who the caller is, or why it may not pass.
-func serveAccess(t *testing.T, a *Access, address Address) net.Listener {
-	t.Helper()
-	door := newDoor(t)
-	door.access = a
-	l, err := a.Listen(t.Context(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := &http.Server{
-		ReadHeaderTimeout: 10 * time.Second, BaseContext: a.BaseContext, ConnContext: a.ConnContext, ErrorLog: log.New(io.Discard, "", 0),
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, refusal := door.Admit(r)
-			w.Header().Set("X-Caller", p.Caller.Name)
-			w.Header().Set("X-Base", p.Base())
-			if p.Caller.Key != nil {
-				w.Header().Set("X-Kind", kindOf(p.Caller.Key))
-			}
-			if refusal.Refused() {
-				refusal.Answer(w)
-			}
-		}),
-	}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = srv.Serve(l) }()
-	t.Cleanup(func() { _ = srv.Close(); <-done })
-	return l
-}
-
-func kindOf(key any) string {
-	switch k := key.(type) {
-	case process:
-		return "process " + strconv.Itoa(int(k.uid)) + " " + strconv.Itoa(int(k.pid))
-	case *connection:
-		return "connection"
-	case string:
-		return "name " + k
-	case certKey:
-		return "certificate " + string(k)
-	}
-	return "?"
-}
 
 func TestThePeerOfASocketIsKnown(t *testing.T) {
 	uid, gid, pid := os.Geteuid(), os.Getegid(), os.Getpid()
