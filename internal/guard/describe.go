@@ -22,10 +22,10 @@ func (a *Access) Summary() string {
 		parts = append(parts[:6], fmt.Sprintf("%d more callers", len(parts)-6))
 	}
 	if ring := a.keys.Load(); ring != nil {
-		parts = append(parts, fmt.Sprintf("%d keys", len(ring.keys)))
+		parts = append(parts, fmt.Sprintf("keys: %d", len(ring.keys)))
 	}
 	if len(a.peers) > 0 {
-		parts = append(parts, fmt.Sprintf("%d kinds of peer at Unix sockets", len(a.peers)))
+		parts = append(parts, fmt.Sprintf("peers at Unix sockets: %d rules", len(a.peers)))
 	}
 	return strings.Join(parts, ", ")
 }
