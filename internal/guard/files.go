@@ -118,6 +118,9 @@ func (f *filed) look(log *slog.Logger) {
 // readSafely reads a file that decides who may do what. As sshd does with its keys, it
 // takes none that others can write: they could let themselves in.
 func readSafely(path string) ([]byte, fs.FileInfo, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // to open a pipe would wait for a writer
+		return nil, nil, fmt.Errorf("%s is no file: give the path of one", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the file cannot be read: %w", err)
@@ -127,8 +130,6 @@ func readSafely(path string) ([]byte, fs.FileInfo, error) {
 	switch {
 	case err != nil:
 		return nil, nil, fmt.Errorf("the file cannot be read: %w", err)
-	case !info.Mode().IsRegular():
-		return nil, nil, fmt.Errorf("%s is no file: give the path of one", path)
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0: // the mode says nothing there
 		return nil, nil, fmt.Errorf("%s can be written by others than its owner (mode %#o), who could let themselves in: chmod go-w %s", path, info.Mode().Perm(), path)
 	}

@@ -130,6 +130,10 @@ func (s *gqlScanner) ascend(c byte) {
 const tooDeep = "too many brackets inside one another"
 
 func (s *gqlScanner) quoted() {
+	if len(s.open) == 0 {
+		s.why = "a description, which few parsers know"
+		return
+	}
 	switch quotes := len(s.run(isQuote)); quotes {
 	case 1:
 		s.at++
@@ -182,6 +186,8 @@ func (s *gqlScanner) escape() {
 	}
 }
 
+// blockString lets no quotation mark stand inside: a lexer from before 2018 knows no block
+// strings and takes it for the end of a string.
 func (s *gqlScanner) blockString() {
 	for s.at < len(s.doc) && s.why == "" {
 		switch c := s.doc[s.at]; {
@@ -189,7 +195,9 @@ func (s *gqlScanner) blockString() {
 			n := len(s.run(isQuote))
 			if s.at += n; n == 3 {
 				return
-			} else if n > 3 {
+			}
+			s.why = "a quotation mark in a block string, where a variable would do"
+			if n > 3 {
 				s.why = runOfQuotes
 			}
 		case c == '\\' && strings.HasPrefix(s.doc[s.at+1:], `"`):

@@ -28,12 +28,15 @@ func (h *Handler) takeOver(r *http.Request, p *guard.Passage) (*upload, guard.Re
 	if whole && len(body) > 0 {
 		return &upload{whole: body, declared: int64(len(body))}, guard.Refusal{}, nil
 	}
-	u, err := newUpload(r, h.opt.ReplayBuffer)
+	// On a copy: net/http closes a connection gently only if the body is the one that it made.
+	again := *r
+	again.Body = &resumed{first: body, rest: r.Body}
+	u, err := newUpload(&again, h.opt.ReplayBuffer)
 	return u, guard.Refusal{}, err
 }
 
-// readForJudgement reads a body up to the size that is judged. What is read of a longer
-// one stays in r.Body.
+// readForJudgement reads a body up to the size that is judged, and a byte more of one that
+// is longer and has not said so.
 func readForJudgement(r *http.Request) (body []byte, whole bool, _ error) {
 	switch {
 	case r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0:
@@ -49,8 +52,7 @@ func readForJudgement(r *http.Request) (body []byte, whole bool, _ error) {
 	if err != nil || len(body) <= guard.LargestJudgedBody {
 		return body, true, err
 	}
-	r.Body = &resumed{first: body, rest: r.Body}
-	return nil, false, nil
+	return body, false, nil
 }
 
 // refuse answers for a request that may not pass and returns the status to count.
