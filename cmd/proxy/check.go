@@ -81,7 +81,7 @@ func (c *checkup) prepare() {
 
 // checks is the list. After a mistake in the settings it ends where nothing more can be known.
 func (c *checkup) checks() []check.Check {
-	list := []check.Check{check.Configuration(c.mistakes, c.cfg.Warnings, c.summary()), check.SecretFiles(c.secretFiles())}
+	list := []check.Check{check.Configuration(c.mistakes, c.cfg.Warnings, c.summary()), check.SecretFiles(c.secretFiles()), check.Access(c.cfg.Access)}
 	if len(c.mistakes) == 0 {
 		list = append(list, check.Stored(c.store()))
 	}
@@ -107,7 +107,7 @@ func (c *checkup) summary() string {
 // secretFiles are the files that the environment names.
 func (c *checkup) secretFiles() (files []check.File) {
 	getenv := lookUpIn(c.environ)
-	for _, name := range config.SecretNames() {
+	for _, name := range append(config.SecretNames(), "EVERGATE_TLS_KEY_FILE") {
 		if path := getenv(name); strings.HasSuffix(name, "_FILE") && path != "" {
 			files = append(files, check.File{Setting: name, Path: path})
 		}

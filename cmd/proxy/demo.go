@@ -21,7 +21,7 @@ const (
 )
 
 // demo runs the simulator and the sidecar in front of it in one process. It reads no
-// account, no file and nothing of the environment but where to listen and how to log.
+// account and nothing of the environment but where to listen, how to log, and who may do what.
 func demo(w world) error {
 	if err := parseFlags(w, "demo", nil); err != nil {
 		return err
@@ -74,7 +74,9 @@ func demoEnviron(environ []string, upstream string) []string {
 	}
 	for _, e := range environ {
 		switch name, _, _ := strings.Cut(e, "="); name {
-		case "EVERGATE_LISTEN", "EVERGATE_ADMIN_LISTEN", "EVERGATE_LOG_LEVEL", "EVERGATE_LOG_FORMAT", "EVERGATE_ACCESS_LOG":
+		case "EVERGATE_LISTEN", "EVERGATE_ADMIN_LISTEN", "EVERGATE_LOG_LEVEL", "EVERGATE_LOG_FORMAT", "EVERGATE_ACCESS_LOG",
+			"EVERGATE_POLICY", "EVERGATE_POLICY_FILE", "EVERGATE_SOCKET_PEERS", "EVERGATE_CLIENT_KEYS_FILE", "EVERGATE_ALLOWED_HOSTS",
+			"EVERGATE_TLS_CERT_FILE", "EVERGATE_TLS_KEY_FILE", "EVERGATE_TLS_CLIENT_CA_FILE":
 			out = append(out, e)
 		}
 	}

@@ -71,6 +71,7 @@ func commands() []command {
 		{name: "demo", summary: "run Shopify's simulator and the sidecar in front of it; needs no account", run: demo},
 		{name: "login", args: "[--port N] [--paste] […]", summary: "have a merchant authorise the app, and store the grant", run: logIn},
 		{name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", run: tokenCommand},
+		{name: "key", args: "NAME [--policy P] […]", summary: "make a key by which a client is known", run: keyCommand},
 		{name: "check", args: "[--json]", summary: "say what is right and wrong with this configuration", run: checkCommand},
 		{name: "run", args: "-- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", run: runCommand},
 		{name: "wait", args: "[--timeout 60s]", summary: "wait until the sidecar of this environment is ready", run: wait},

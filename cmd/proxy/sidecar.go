@@ -72,7 +72,7 @@ func newSidecar(c *connection, log logger, getenv func(string) string) (*sidecar
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	met := metrics.New(registry, version, commitOrVCS(), runtime.Version())
 
-	door, err := guard.NewDoor(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts})
+	door, err := guard.NewDoor(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts, Access: cfg.Access})
 	if err != nil {
 		return nil, err // config.Load has tried it
 	}
@@ -95,6 +95,7 @@ func newSidecar(c *connection, log logger, getenv func(string) string) (*sidecar
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // the door judges OPTIONS * like everything else
 		ConnState:                    idle.State,
+		BaseContext:                  cfg.Access.BaseContext, ConnContext: cfg.Access.ConnContext,
 	}
 	s.history = admin.NewHistory(registry)
 	operators := admin.Options{
@@ -122,10 +123,11 @@ func (s *sidecar) retired() {
 
 // said is the notice for people; empty while there is none.
 func (s *sidecar) said() string {
+	broken := s.cfg.Access.Broken()
 	if n := s.notice.Load(); n != nil {
-		return *n
+		return strings.TrimSpace(*n + "\n" + broken)
 	}
-	return ""
+	return broken
 }
 
 // tokenStates translates the source's status for the metrics, which know nobody.
@@ -143,7 +145,7 @@ func (s *sidecar) beginQuit() { s.quitOnce.Do(func() { close(s.quit) }) }
 // connection; requests are answered with 503 until there is a token.
 func (s *sidecar) listen(ctx context.Context) error {
 	for _, a := range s.cfg.Listeners {
-		l, err := guard.Listen(ctx, a)
+		l, err := s.cfg.Access.Listen(ctx, a, restful)
 		if err != nil {
 			s.closeListeners()
 			return fmt.Errorf("EVERGATE_LISTEN: %w", err)
@@ -161,6 +163,10 @@ func (s *sidecar) listen(ctx context.Context) error {
 	return nil
 }
 
+// restful makes connections cheap that wait for their next request. One with TLS cannot be
+// taken from the server and given back.
+func restful(l net.Listener) net.Listener { return idle.Wrap(l, clientSilence) }
+
 func (s *sidecar) closeListeners() {
 	for _, l := range s.listeners {
 		_ = l.Close()
@@ -168,7 +174,13 @@ func (s *sidecar) closeListeners() {
 }
 
 // url is the address for tools: the first listener's.
-func (s *sidecar) url() string { return urlOf(s.listeners[0]) }
+func (s *sidecar) url() string {
+	url := urlOf(s.listeners[0])
+	if s.cfg.Listeners[0].TLS {
+		url = strings.Replace(url, "http:", "https:", 1)
+	}
+	return url
+}
 
 func urlOf(l net.Listener) string {
 	if l.Addr().Network() == "unix" {
@@ -189,13 +201,14 @@ func (s *sidecar) serve(begin, force <-chan struct{}) error {
 	background.Go(func() { s.source.Run(work) })
 	background.Go(func() { s.transport.KeepWarm(work) })
 	background.Go(func() { s.history.Run(work) })
+	background.Go(func() { s.cfg.Access.Watch(work, s.log.Logger) })
 	if s.login != nil {
 		background.Go(func() { <-work.Done(); s.login.Close() })
 	}
 
 	failed := make(chan error, len(s.listeners)+1)
 	for _, l := range s.listeners {
-		go func() { failed <- s.proxy.Serve(idle.Wrap(l, clientSilence)) }()
+		go func() { failed <- s.proxy.Serve(l) }()
 	}
 	go func() { failed <- s.admin.Serve(s.adminOn) }()
 

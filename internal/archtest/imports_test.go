@@ -18,7 +18,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/check":    {ours: []string{"adminapi", "guard", "token"}},
 	"internal/config":   {ours: []string{"guard", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/grant":    {ours: []string{"token"}},
-	"internal/guard":    {ours: []string{"token"}},
+	"internal/guard":    {ours: []string{"token"}, others: []string{"github.com/vektah/gqlparser/v2", "golang.org/x/sys"}},
 	"internal/idle":     {},
 	"internal/inject":   {ours: []string{"guard", "metrics", "pace", "token", "tracing"}},
 	"internal/login":    {ours: []string{"grant", "store", "token"}},

@@ -40,8 +40,12 @@ func lookUp(host string, resolve func(context.Context, string) ([]string, error)
 	}}
 }
 
-// reason prefers our own word for a time-out.
+// reason prefers our own word for a time-out. A dialer keeps ctx's deadline with a timer of
+// its own, which may be the first of the two.
 func reason(ctx context.Context, err error) error {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		<-ctx.Done()
+	}
 	if c := context.Cause(ctx); c != nil {
 		return c
 	}

@@ -27,6 +27,7 @@ func (c *Config) check(vars map[string]string) error {
 	errs = append(errs, c.checkCredentials(vars)...)
 	errs = append(errs, c.checkListeners()...)
 	add(c.checkHosts())
+	errs = append(errs, c.checkAccess(vars)...)
 	add(c.checkUpstream())
 	add(c.checkRoots())
 	add(c.checkPublicURL())
@@ -63,16 +64,15 @@ func (c *Config) checkListeners() (errs []error) {
 		}
 	}
 	for _, a := range c.Listeners {
-		if !a.Loopback() && !c.UnsafeListen {
-			errs = append(errs, fmt.Errorf("EVERGATE_LISTEN=%q is not loopback: whoever can reach it acts as your app; "+
-				"listen on 127.0.0.1 or a Unix socket, or set EVERGATE_UNSAFE_LISTEN=true to accept that", a))
+		if err := c.checkReach(a); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	admin, err := guard.ParseListen(c.AdminListen)
 	switch {
 	case err != nil:
 		errs = append(errs, fmt.Errorf("EVERGATE_ADMIN_LISTEN: %w", err))
-	case len(admin) != 1 || !admin[0].Shop.IsZero():
+	case len(admin) != 1 || !admin[0].Shop.IsZero() || admin[0].TLS:
 		errs = append(errs, fmt.Errorf("EVERGATE_ADMIN_LISTEN=%q: give one address, for example 127.0.0.1:9090", c.AdminListen))
 	default:
 		c.Admin = admin[0]

@@ -31,10 +31,18 @@ type Config struct {
 
 	Grant string `env:"EVERGATE_GRANT" envDefault:"auto" help:"How a token is obtained: client_credentials, offline (a stored grant, made by a login), static, or auto, which infers it from the credentials that are given and from what is stored."`
 
-	Listen       string   `env:"EVERGATE_LISTEN" envDefault:"127.0.0.1:8080" help:"Where tools call: one or more addresses, comma separated; unix:/path for a socket; shop@address for a listener of one shop. With port 0 a free port is taken and the log says which."`
-	UnsafeListen bool     `env:"EVERGATE_UNSAFE_LISTEN" envDefault:"false" help:"Allow a listener that other hosts can reach: whoever reaches it acts as the app."`
+	Listen       string   `env:"EVERGATE_LISTEN" envDefault:"127.0.0.1:8080" help:"Where tools call: one or more addresses, comma separated; unix:/path for a socket; tls:host:port for https; shop@address for a listener of one shop. With port 0 a free port is taken and the log says which."`
+	UnsafeListen bool     `env:"EVERGATE_UNSAFE_LISTEN" envDefault:"false" help:"Allow a listener that other hosts can reach without a key or a client certificate: whoever reaches it acts as the app."`
 	AdminListen  string   `env:"EVERGATE_ADMIN_LISTEN" envDefault:"127.0.0.1:9090" help:"Health, metrics and the status page."`
 	AllowedHosts []string `env:"EVERGATE_ALLOWED_HOSTS" help:"More Host names to accept, comma separated, beside localhost, 127.0.0.1, [::1], SHOP.localhost and the shop's own domain."`
+
+	Policy         string `env:"EVERGATE_POLICY" envDefault:"full" help:"What callers may do: full, read-only (GET, and GraphQL queries), or none, which only a key's own policy lifts."`
+	PolicyFile     string `env:"EVERGATE_POLICY_FILE" help:"A JSON file that says which caller may do what, in place of EVERGATE_POLICY; read again when it changes. See policy.md."`
+	SocketPeers    string `env:"EVERGATE_SOCKET_PEERS" help:"Who may connect to Unix sockets, comma separated: uid:N, gid:N, user:NAME or group:NAME, with a name for the caller in front if it is to have one, as in agent=uid:1000. Without it a socket is for its owner alone."`
+	ClientKeysFile string `env:"EVERGATE_CLIENT_KEYS_FILE" help:"A file with the keys of clients, one a line, as evergate key makes them; read again when it changes. Listeners that other hosts can reach ask for one."`
+	TLSCertFile    string `env:"EVERGATE_TLS_CERT_FILE" help:"The certificate of tls: listeners, in PEM form, with those between it and its authority; read again when it changes."`
+	TLSKeyFile     string `env:"EVERGATE_TLS_KEY_FILE" help:"Its private key."`
+	TLSClientCA    string `env:"EVERGATE_TLS_CLIENT_CA_FILE" help:"The authorities whose client certificates tls: listeners accept instead of a key."`
 
 	Store            string       `env:"EVERGATE_STORE" help:"Where a grant rests: memory: or file:DIR. Without it the offline grant rests in a file below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate, and the others in memory."`
 	StoreKey         token.Secret `env:"EVERGATE_STORE_KEY" help:"32 bytes, as base64 or hex, that encrypt what is stored (AES-256-GCM)."`
@@ -66,6 +74,7 @@ type Config struct {
 	Listeners []guard.Address // of Listen
 	Admin     guard.Address   // of AdminListen
 	Public    *url.URL        // of PublicURL; nil if there is none
+	Access    *guard.Access   // who may do what
 	// Inferred says that Grant was settled by what is given, not by its setting: a stored
 	// grant may settle it otherwise.
 	Inferred bool

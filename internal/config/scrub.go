@@ -3,8 +3,8 @@ package config
 import "regexp"
 
 // credential finds what is certainly a credential, wherever someone has put it by mistake:
-// Shopify's own, by their prefixes, and the user part of a URL.
-var credential = regexp.MustCompile(`(?i)\b(?:shp[a-z]{2,3}|atkn)_[0-9a-z_-]{4,}|//[^/@\s]+@`)
+// Shopify's own and a client's key, by their prefixes, and the user part of a URL.
+var credential = regexp.MustCompile(`(?i)\b(?:shp[a-z]{2,3}|atkn|evg)_[0-9a-z_-]{4,}|//[^/@\s]+@`)
 
 // scrub takes credentials out of a text for people.
 func scrub(s string) string {

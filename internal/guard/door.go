@@ -15,13 +15,18 @@ type Options struct {
 	Shop token.Shop
 	// AllowedHosts are names to accept beside the built-in ones, without port.
 	AllowedHosts []string
+	// Access says who may do what; nil: everybody everything.
+	Access *Access
 }
 
-// Door lets requests in, or says why not. It is immutable and safe for concurrent use.
+// Door lets requests in, or says why not. It is safe for concurrent use; what changes in it
+// is Access alone.
 type Door struct {
 	hosts  hosts
+	shop   token.Shop
 	handle string
 	domain string
+	access *Access
 }
 
 // Passage is what a request that may pass asks for, in the client's own bytes.
@@ -36,6 +41,34 @@ type Passage struct {
 	Host string
 	// OwnName says that Host is the shop's own domain, so links need no change.
 	OwnName bool
+	// TLS says that the client has come by https.
+	TLS bool
+	// Caller is who sends it. It is known of a request that is refused, too.
+	Caller Caller
+	// Reported is what the request would be refused for if its policy did more than report.
+	Reported Refusal
+
+	judge *Policy // has a word to say about the body; nil: everything is said
+}
+
+// Origin is the scheme and the host that the client used.
+func (p Passage) Origin() string {
+	if p.TLS {
+		return "https://" + p.Host
+	}
+	return "http://" + p.Host
+}
+
+// NeedsBody reports whether the request may pass only after JudgeBody has seen its body.
+func (p *Passage) NeedsBody() bool { return p.judge != nil }
+
+// JudgeBody judges the body, which is not whole if it is longer than LargestJudgedBody.
+func (p *Passage) JudgeBody(h http.Header, body []byte, whole bool) Refusal {
+	refusal := p.judge.judgeBody(h, body, whole)
+	if p.judge.report {
+		p.Reported, refusal = refusal, Refusal{}
+	}
+	return refusal
 }
 
 // NewDoor reports every mistake in o at once.
@@ -47,36 +80,69 @@ func NewDoor(o Options) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Door{hosts: hosts, handle: o.Shop.Handle(), domain: o.Shop.Domain()}, nil
+	access := o.Access
+	if access == nil {
+		if access, err = NewAccess(AccessOptions{}); err != nil {
+			return nil, err
+		}
+	}
+	return &Door{hosts: hosts, shop: o.Shop, handle: o.Shop.Handle(), domain: o.Shop.Domain(), access: access}, nil
 }
 
-// Admit judges everything there is to judge before a request goes on to Shopify: the
-// Host, the web page it may come from, the shop it names, its method and its path.
+// Admit judges everything there is to judge before a request's body: who sends it, the
+// Host, the web page it may come from, the shop it names, its method, its path, and whether
+// the caller's policy lets that through.
 // Of http.Server it needs DisableGeneralOptionsHandler, or OPTIONS * never gets here.
 func (d *Door) Admit(r *http.Request) (Passage, Refusal) {
-	p := Passage{Host: r.Host}
-	shop, refusal := d.checkHost(r, &p)
+	p := Passage{Host: r.Host, TLS: r.TLS != nil}
+	policy, refusal := d.admit(r, &p)
+	if refusal.Refused() {
+		return Passage{Caller: p.Caller}, refusal
+	}
+	refusal, needsBody := policy.judgeHead(r, p.RawPath)
+	switch {
+	case policy.report:
+		p.Reported = refusal
+	case refusal.Refused():
+		return Passage{Caller: p.Caller}, refusal
+	}
+	if needsBody {
+		p.judge = policy
+	}
+	return p, Refusal{}
+}
+
+// admit fills in p. Nothing that would tell about the shop comes before it is known that
+// neither a web page nor a stranger asks.
+func (d *Door) admit(r *http.Request, p *Passage) (*Policy, Refusal) {
+	caller, policy, refusal := d.access.identify(r)
+	p.Caller = caller
+	if refusal.Refused() {
+		return nil, refusal
+	}
+	shop, refusal := d.checkHost(r, p)
 	if !refusal.Refused() {
-		refusal = CheckOrigin(r) // before anything that would tell a web page about the shop
+		refusal = CheckOrigin(r)
 	}
 	if !refusal.Refused() && shop != "" && !d.isShop(shop) {
 		refusal = d.unknownShop(shop)
 	}
 	if refusal.Refused() {
-		return Passage{}, refusal
+		return nil, refusal
 	}
 	var ok bool
 	if p.RawPath, ok = rawPath(r); !ok {
-		return Passage{}, Refusal{http.StatusMisdirectedRequest, CodeMisdirectedHost, // may hold a password: not repeated
+		return nil, Refusal{http.StatusMisdirectedRequest, CodeMisdirectedHost, // may hold a password: not repeated
 			"The address in the request line is more than a host and a path. Send the path alone, and no user name."}
 	}
-	if refusal = d.cutShop(&p); !refusal.Refused() {
+	if refusal = d.cutShop(p); !refusal.Refused() && !caller.mayUse(d.shop) {
+		refusal = Refusal{http.StatusForbidden, CodeDeniedShop,
+			"The key that you sent is not for the shop " + d.domain + ". Use one that is, or have the shop added to it."}
+	}
+	if !refusal.Refused() {
 		refusal = CheckPath(r.Method, p.RawPath)
 	}
-	if refusal.Refused() {
-		return Passage{}, refusal
-	}
-	return p, Refusal{}
+	return policy, refusal
 }
 
 // checkHost finds the Host on the allow-list. It returns the shop that a host of the

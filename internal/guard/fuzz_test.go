@@ -144,7 +144,7 @@ func FuzzHost(f *testing.F) {
 }
 
 // checkRefusal fails when a refusal is not fit to be sent.
-func checkRefusal(t *testing.T, r Refusal) {
+func checkRefusal(t testing.TB, r Refusal) {
 	t.Helper()
 	statuses := map[string]int{
 		"":                  0,
@@ -154,8 +154,22 @@ func checkRefusal(t *testing.T, r Refusal) {
 		CodeMisdirectedHost: http.StatusMisdirectedRequest,
 		CodeUnknownShop:     http.StatusNotFound,
 		CodeCrossSite:       http.StatusForbidden,
+
+		CodeUnauthenticated:  http.StatusForbidden,
+		CodeDeniedPeer:       http.StatusForbidden,
+		CodeDeniedShop:       http.StatusForbidden,
+		CodeReadOnly:         http.StatusForbidden,
+		CodeDeniedOperation:  http.StatusForbidden,
+		CodeAmbiguousMethod:  http.StatusBadRequest,
+		CodeAmbiguousGraphQL: http.StatusBadRequest,
+		CodeMalformedGraphQL: http.StatusBadRequest,
+		CodeGraphQLTooLarge:  http.StatusRequestEntityTooLarge,
 	}
-	if status, ok := statuses[r.Code]; !ok || status != r.Status || len(r.Message) > 1000 || strings.ContainsFunc(r.Message, unprintable) {
+	status, ok := statuses[r.Code]
+	if (r.Code == CodeReadOnly || r.Code == CodeDeniedOperation) && r.Status == http.StatusOK {
+		status = http.StatusOK // in GraphQL's own shape
+	}
+	if !ok || status != r.Status || len(r.Message) > 1000 || strings.ContainsFunc(r.Message, unprintable) {
 		t.Fatalf("an unfit refusal: %+v", r)
 	}
 }

@@ -1,5 +1,6 @@
 // Package guard decides who and what may pass: which names Evergate answers to, which
-// web pages may call it, which shop a request means, and which paths go on to Shopify.
+// web pages may call it, who its callers are, which shop a request means, which paths go on
+// to Shopify, and what a caller's policy lets it do there.
 //
 // Invariants:
 //
@@ -9,7 +10,10 @@
 //   - Names compare exactly, ASCII letters in any case. There are no patterns to get
 //     wrong, and nothing that fails to parse is let through.
 //   - No request that passes reaches an endpoint that mints or destroys credentials.
-//   - A Door is immutable: requests share no lock, and one that passes allocates nothing.
+//   - A policy judges what will run, not what it looks like: GraphQL is parsed, and what two
+//     parsers could read in two ways is refused. A policy only ever takes away.
+//   - Requests share no lock, and one that passes a policy without rules allocates nothing.
+//   - A mistake in a file that is read again leaves what held before in force.
 package guard
 
 import (
@@ -26,11 +30,22 @@ const (
 	CodeMisdirectedHost = "misdirected_host"
 	CodeUnknownShop     = "unknown_shop"
 	CodeCrossSite       = "cross_site"
+
+	CodeUnauthenticated  = "unauthenticated"
+	CodeDeniedPeer       = "denied_peer"
+	CodeDeniedShop       = "denied_shop"
+	CodeReadOnly         = "read_only"
+	CodeDeniedOperation  = "denied_operation"
+	CodeAmbiguousMethod  = "ambiguous_method"
+	CodeAmbiguousGraphQL = "ambiguous_graphql"
+	CodeMalformedGraphQL = "malformed_graphql"
+	CodeGraphQLTooLarge  = "graphql_too_large"
 )
 
 // Refusal is why a request may not pass. The zero Refusal lets it pass.
 type Refusal struct {
-	// Status is the HTTP status to answer with.
+	// Status is the HTTP status to answer with; 200 has the answer in GraphQL's shape, for an
+	// operation that is well understood and not allowed.
 	Status int
 	// Code is one of the Code constants.
 	Code string
@@ -41,6 +56,15 @@ type Refusal struct {
 
 // Refused reports whether the request may not pass.
 func (r Refusal) Refused() bool { return r.Status != 0 }
+
+// AboutCaller reports whether another caller might have passed with the same request.
+func (r Refusal) AboutCaller() bool {
+	switch r.Code {
+	case CodeAmbiguousPath, CodeDeniedPath, CodeDeniedMethod, CodeMisdirectedHost, CodeUnknownShop, CodeCrossSite:
+		return false
+	}
+	return r.Refused()
+}
 
 func ambiguous(why, rawPath string) Refusal {
 	return Refusal{http.StatusBadRequest, CodeAmbiguousPath,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -20,12 +21,14 @@ type Address struct {
 	Network string
 	// Address is host:port, or the path of a socket.
 	Address string
+	// TLS says that clients come by https.
+	TLS bool
 	// Shop is the shop that everything arriving here is for; zero when the request says.
 	Shop token.Shop
 }
 
-// ParseListen reads a comma-separated list of host:port and unix:/path, each with an
-// optional shop@ in front. Every mistake is reported, each with its remedy.
+// ParseListen reads a comma-separated list of host:port, tls:host:port and unix:/path, each
+// with an optional shop@ in front. Every mistake is reported, each with its remedy.
 func ParseListen(spec string) ([]Address, error) {
 	var addresses []Address
 	var errs []error
@@ -56,7 +59,7 @@ func CheckPins(addresses []Address, shop token.Shop) error {
 	for _, a := range addresses {
 		if !a.Shop.IsZero() && a.Shop != shop {
 			errs = append(errs, fmt.Errorf("the listen address %q is for the shop %s, but %s is the one that is served: write %s",
-				a, a.Shop, shop, Address{Network: a.Network, Address: a.Address, Shop: shop}))
+				a, a.Shop, shop, Address{Network: a.Network, Address: a.Address, TLS: a.TLS, Shop: shop}))
 		}
 	}
 	return errors.Join(errs...)
@@ -84,9 +87,13 @@ func parseAddress(entry string) (Address, error) {
 		}
 		return Address{Network: "unix", Address: filepath.Clean(path), Shop: shop}, nil
 	}
-	address, err := parseHostPort(entry)
-	return Address{Network: "tcp", Address: address, Shop: shop}, err
+	hostPort, secure := strings.CutPrefix(entry, tlsPrefix)
+	address, err := parseHostPort(hostPort)
+	return Address{Network: "tcp", Address: address, TLS: secure, Shop: shop}, err
 }
+
+// tlsPrefix marks an address that clients reach by https.
+const tlsPrefix = "tls:"
 
 func parseHostPort(s string) (string, error) {
 	if _, err := strconv.Atoi(s); err == nil {
@@ -142,6 +149,8 @@ func (a Address) String() string {
 	s := a.Address
 	if a.Network == "unix" {
 		s = "unix:" + s
+	} else if a.TLS {
+		s = tlsPrefix + s
 	}
 	if !a.Shop.IsZero() {
 		s = a.Shop.Handle() + "@" + s
@@ -149,14 +158,16 @@ func (a Address) String() string {
 	return s
 }
 
-// Listen opens a. A Unix socket is for its owner alone and takes the place of one that
-// nobody answers on any more; see listenUnix.
-func Listen(ctx context.Context, a Address) (net.Listener, error) {
+// Listen opens a, without TLS. A Unix socket is for its owner alone and takes the place of
+// one that nobody answers on any more; see listenUnix.
+func Listen(ctx context.Context, a Address) (net.Listener, error) { return listen(ctx, a, socketMode) }
+
+func listen(ctx context.Context, a Address, mode fs.FileMode) (net.Listener, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	if a.Network == "unix" {
-		return listenUnix(ctx, a.Address)
+		return listenUnix(ctx, a.Address, mode)
 	}
 	var config net.ListenConfig
 	ln, err := config.Listen(ctx, a.Network, a.Address)

@@ -29,6 +29,8 @@ func TestListenSpecsAreRead(t *testing.T) {
 		"ACME.myshopify.com@[::1]:1":    {Network: "tcp", Address: "[::1]:1", Shop: acme},
 		"unix:" + rooted("run/e@x.sck"): {Network: "unix", Address: rooted("run/e@x.sck")},
 		"acme@unix:" + rooted("run/e"):  {Network: "unix", Address: rooted("run/e"), Shop: acme},
+		"tls:0.0.0.0:8443":              {Network: "tcp", Address: "0.0.0.0:8443", TLS: true},
+		"acme@tls:[::1]:8443":           {Network: "tcp", Address: "[::1]:8443", TLS: true, Shop: acme},
 	} {
 		got, err := ParseListen(spec)
 		if err != nil || len(got) != 1 || got[0] != want {
@@ -68,6 +70,12 @@ func TestMistakenListenSpecsSayTheRemedy(t *testing.T) {
 		"a_b@127.0.0.1:80":               "letters, digits and hyphens",
 		"acme@x@127.0.0.1:80":            "give an IP address or a host name",
 		"127.0.0.1:80,acme@127.0.0.1:80": "remove one",
+		"127.0.0.1:80,tls:127.0.0.1:80":  "remove one",
+		"tls:8443":                       "write 127.0.0.1:8443",
+		"tls:":                           "write, for example, 127.0.0.1:8080",
+		"tls:unix:/run/x.sock":           "a number from 0 to 65535",
+		"tls:acme@127.0.0.1:80":          "what precedes the @ must be",
+		"tls://127.0.0.1:80":             "drop \"tls://\"",
 	} {
 		got, err := ParseListen(spec)
 		if err == nil || got != nil || !strings.Contains(err.Error(), remedy) {

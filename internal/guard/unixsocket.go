@@ -13,21 +13,26 @@ import (
 	"time"
 )
 
-// socketMode lets only the owner connect.
-const socketMode = 0o600
+const (
+	// socketMode lets only the owner connect.
+	socketMode fs.FileMode = 0o600
+	// openSocketMode lets everybody, because it is us who look at who they are.
+	openSocketMode fs.FileMode = 0o666
+)
 
 // longestSocketPath is what every platform has room for: macOS 104 bytes with the NUL,
 // Linux 108.
 const longestSocketPath = 103
 
-// listenUnix opens a socket at path that no other user can connect to at any moment.
+// listenUnix opens a socket at path that nobody can connect to at any moment whom its mode
+// would keep out.
 //
 // bind creates the file with whatever mode the umask leaves, so a chmod afterwards comes
 // too late. The umask itself belongs to the whole process: to change it for a moment
 // would loosen or tighten files that others create meanwhile. A chmod before the bind
 // works on Linux only. So the socket is bound in a private directory beside its
 // destination, where nobody can reach it, and gets there by rename once its mode is right.
-func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+func listenUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listener, error) {
 	if err := removeStale(ctx, path); err != nil {
 		return nil, err
 	}
@@ -48,7 +53,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	}
 	unix := ln.(*net.UnixListener)
 	unix.SetUnlinkOnClose(false) // it would look where the file no longer is
-	own, err := publish(private, path)
+	own, err := publish(private, path, mode)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot create the socket %s: %w", path, err), unix.Close())
 	}
@@ -56,8 +61,8 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 }
 
 // publish gives the socket its mode and its name, in this order.
-func publish(private, path string) (own fs.FileInfo, err error) {
-	if err := os.Chmod(private, socketMode); err != nil {
+func publish(private, path string, mode fs.FileMode) (own fs.FileInfo, err error) {
+	if err := os.Chmod(private, mode); err != nil {
 		return nil, err
 	}
 	if own, err = os.Lstat(private); err != nil {

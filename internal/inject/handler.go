@@ -69,6 +69,7 @@ type Handler struct {
 	opt       Options
 	links     links
 	notices   notices
+	told      toldOf
 	patiences sync.Pool
 }
 
@@ -93,15 +94,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	passage, refusal := h.opt.Door.Admit(r)
 	if refusal.Refused() {
-		h.opt.Metrics.Denied(refusal.Code)
-		v.status, v.code = refusal.Status, refusal.Code
-		refusal.Answer(w)
+		h.refuse(w, r, passage, &v, refusal)
 		return
 	}
 	v.route = metrics.RouteOf(passage.RawPath)
 	v.span = h.opt.Tracer.Begin(r, v.route.String(), h.opt.Shop.Domain())
 	// The body first: a client may take its time with it, and a token is not to grow old meanwhile.
-	body, err := newUpload(r, h.opt.ReplayBuffer)
+	body, refusal, err := h.takeOver(r, &passage)
+	if refusal.Refused() {
+		h.refuse(w, r, passage, &v, refusal)
+		return
+	}
+	h.admitted(r, passage, v.route)
 	var resp *http.Response
 	if err == nil {
 		body.allowEarlyAnswer(w)

@@ -112,5 +112,5 @@ func (h *Handler) rewritten(name string, values []string, p guard.Passage) []str
 	if p.OwnName || name != "Link" && name != "Location" {
 		return values
 	}
-	return h.links.rewrite(name, values, "http://"+p.Host, p.Prefix)
+	return h.links.rewrite(name, values, p.Origin(), p.Prefix)
 }

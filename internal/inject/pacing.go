@@ -15,7 +15,7 @@ import (
 // answer. A refusal for the rate limit means that nothing was carried out, so the request
 // waits and is sent again if its body can be, as long as it may wait at all.
 func (h *Handler) forward(r *http.Request, body *upload, p guard.Passage, v *visit) (*http.Response, error) {
-	turn := h.opt.Pace.Begin(apiOf(v.route, p.RawPath), callerOf(r), body.whole)
+	turn := h.opt.Pace.Begin(apiOf(v.route, p.RawPath), callerOf(r, p), body.whole)
 	for {
 		waited, err := turn.Wait(r.Context())
 		v.waited += waited
@@ -47,8 +47,13 @@ func apiOf(route metrics.Route, rawPath string) pace.API {
 	return pace.REST
 }
 
-// callerOf tells callers apart for the sake of fairness: each connection is one.
-func callerOf(r *http.Request) any { return r.RemoteAddr }
+// callerOf tells callers apart for the sake of fairness.
+func callerOf(r *http.Request, p guard.Passage) any {
+	if p.Caller.Key != nil {
+		return p.Caller.Key
+	}
+	return r.RemoteAddr // the server has been told nothing of connections
+}
 
 func wasSent(err error) bool {
 	var unavailable *token.UnavailableError

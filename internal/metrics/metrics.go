@@ -28,6 +28,7 @@ type Metrics struct {
 	denied             *prometheus.CounterVec
 	deprecated         *prometheus.CounterVec
 	duration, upstream *prometheus.HistogramVec
+	callers            *callers
 	paceWait           prometheus.Histogram
 	throttled          *prometheus.CounterVec
 
@@ -90,6 +91,9 @@ func New(reg prometheus.Registerer, version, commit, goVersion string) *Metrics 
 		deprecated: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "evergate_api_deprecated_total", Help: "Responses that Shopify marked as coming from a deprecated part of its API, or from another version than was asked for, by route.",
 		}, []string{"route"}),
+		callers: newCallers(f.NewCounterVec(prometheus.CounterOpts{
+			Name: "evergate_caller_requests_total", Help: "Requests by caller and by what the door did with them: passed, denied or reported.",
+		}, []string{"caller", "outcome"})),
 	}
 	m.registerRoutes(f)
 	m.registerPace(f)

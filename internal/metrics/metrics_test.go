@@ -40,6 +40,7 @@ func used(t *testing.T) *prometheus.Registry {
 	m.Deprecated(RouteGraphQL)
 	m.RequestDone(RouteGraphQL, "POST", 200, time.Millisecond)
 	m.Denied("denied_path")
+	m.CallerServed("agent", Reported)
 	m.Replayed("401")
 	m.Refreshed("acme.myshopify.com", "client_credentials", "ok", time.Second)
 	m.ClockSkew(time.Second)
@@ -130,6 +131,7 @@ func TestEachEventIsCountedOnce(t *testing.T) {
 		`evergate_requests_in_flight{}`:                                                              0,
 		`evergate_api_deprecated_total{route="graphql"}`:                                             1,
 		`evergate_denied_total{reason="denied_path"}`:                                                1,
+		`evergate_caller_requests_total{caller="agent",outcome="reported"}`:                          1,
 		`evergate_replays_total{reason="401"}`:                                                       1,
 		`evergate_refreshes_total{grant="client_credentials",result="ok",shop="acme.myshopify.com"}`: 1,
 		`evergate_refresh_duration_seconds{shop="acme.myshopify.com"}`:                               1,
@@ -331,6 +333,7 @@ func TestRequestPathAllocatesNothing(t *testing.T) {
 		"another method":                 func() { m.RequestDone(r, "BREW", 783, time.Millisecond) },
 		"UpstreamAnswered":               func() { m.UpstreamAnswered(r, time.Millisecond) },
 		"Deprecated":                     func() { m.Deprecated(r) },
+		"CallerServed":                   func() { m.CallerServed("anonymous", Passed) },
 		"RouteOf":                        func() { _ = RouteOf("/admin/api/2026-10/products/632910392/images.json").String() },
 	} {
 		f() // the first use makes the series

@@ -1,0 +1,70 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+
+	"evergate/internal/guard"
+)
+
+// checkAccess reads who may do what.
+func (c *Config) checkAccess(vars map[string]string) (errs []error) {
+	if c.PolicyFile != "" && vars["EVERGATE_POLICY"] != "" {
+		errs = append(errs, errors.New("EVERGATE_POLICY and EVERGATE_POLICY_FILE are both set: keep one; \"default\" in the file is what EVERGATE_POLICY would be"))
+	}
+	paired := (c.TLSCertFile == "") == (c.TLSKeyFile == "")
+	if !paired {
+		errs = append(errs, errors.New("EVERGATE_TLS_CERT_FILE and EVERGATE_TLS_KEY_FILE belong together: set both"))
+	}
+	if c.TLSClientCA != "" && c.TLSCertFile == "" {
+		errs = append(errs, errors.New("EVERGATE_TLS_CLIENT_CA_FILE needs a certificate of our own beside it: set EVERGATE_TLS_CERT_FILE and EVERGATE_TLS_KEY_FILE"))
+	}
+	errs = append(errs, c.checkIdle()...)
+	o := guard.AccessOptions{
+		Policy: c.Policy, PolicyFile: c.PolicyFile, Peers: c.SocketPeers, KeysFile: c.ClientKeysFile, Unsafe: c.UnsafeListen,
+	}
+	if paired {
+		o.CertFile, o.KeyFile, o.ClientCAFile = c.TLSCertFile, c.TLSKeyFile, c.TLSClientCA
+	}
+	var err error
+	c.Access, err = guard.NewAccess(o)
+	return append(errs, err)
+}
+
+// checkIdle refuses settings that no listener would look at: whoever set them counts on them.
+func (c *Config) checkIdle() (errs []error) {
+	var tls, unix bool
+	for _, a := range c.Listeners {
+		tls, unix = tls || a.TLS, unix || a.Network == "unix"
+	}
+	if len(c.Listeners) == 0 {
+		return nil // said already
+	}
+	if c.TLSCertFile != "" && !tls {
+		errs = append(errs, errors.New("EVERGATE_TLS_CERT_FILE is set, but EVERGATE_LISTEN has no tls: address: write for example tls:0.0.0.0:8443 there, or remove it"))
+	}
+	if c.TLSCertFile == "" && tls {
+		errs = append(errs, errors.New("EVERGATE_LISTEN has a tls: address, which needs a certificate: set EVERGATE_TLS_CERT_FILE and EVERGATE_TLS_KEY_FILE"))
+	}
+	if c.SocketPeers != "" && !unix {
+		errs = append(errs, errors.New("EVERGATE_SOCKET_PEERS is set, but EVERGATE_LISTEN has no unix: address: write for example unix:/run/evergate/evergate.sock there, or remove it"))
+	}
+	return errs
+}
+
+// checkReach refuses an address that other hosts can reach if nobody who calls there could
+// say who it is, and warns where a key would travel in the open.
+func (c *Config) checkReach(a guard.Address) error {
+	certificates := a.TLS && c.TLSClientCA != ""
+	switch {
+	case a.Loopback():
+		return nil
+	case c.ClientKeysFile == "" && !certificates && !c.UnsafeListen:
+		return fmt.Errorf("EVERGATE_LISTEN=%q is not loopback: whoever can reach it acts as your app; "+
+			"listen on 127.0.0.1 or a Unix socket, have clients show keys (EVERGATE_CLIENT_KEYS_FILE) or, on a tls: address, "+
+			"certificates (EVERGATE_TLS_CLIENT_CA_FILE), or set EVERGATE_UNSAFE_LISTEN=true to accept that", a)
+	case c.ClientKeysFile != "" && !a.TLS:
+		c.Warnings = append(c.Warnings, fmt.Sprintf("EVERGATE_LISTEN=%q is neither loopback nor tls: clients' keys travel to it unencrypted", a))
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package config
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+)
+
+// pair makes a certificate and its key as files.
+func pair(t *testing.T) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return writeFile(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))),
+		writeFile(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})))
+}
+
+const someKey = "agent sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+func TestAListenerBeyondLoopbackWantsClientsWhoSayWhoTheyAre(t *testing.T) {
+	t.Parallel()
+	certificate, key := pair(t)
+	keys := "EVERGATE_CLIENT_KEYS_FILE=" + writeFile(t, someKey)
+	ours := []string{"EVERGATE_TLS_CERT_FILE=" + certificate, "EVERGATE_TLS_KEY_FILE=" + key}
+	ca := "EVERGATE_TLS_CLIENT_CA_FILE=" + certificate
+	for _, c := range []struct {
+		listen  string
+		more    []string
+		refused bool
+		warning string
+	}{
+		{"0.0.0.0:8080", []string{keys}, false, "travel to it unencrypted"},
+		{"tls:0.0.0.0:8443", append([]string{keys}, ours...), false, ""},
+		{"tls:0.0.0.0:8443", append([]string{ca}, ours...), false, ""},
+		{"acme@tls:0.0.0.0:8443", append([]string{ca}, ours...), false, ""},
+		{"tls:0.0.0.0:8443", ours, true, ""},
+		{"tls:127.0.0.1:8443", ours, false, ""},
+		{"tls:0.0.0.0:8443,0.0.0.0:8080", append([]string{ca}, ours...), true, ""}, // nobody has a certificate without TLS
+		{"0.0.0.0:8080", []string{"EVERGATE_UNSAFE_LISTEN=true"}, false, ""},
+		{"127.0.0.1:8080", []string{keys}, false, ""},
+	} {
+		cfg, err := Load(minimal(append(c.more, "EVERGATE_LISTEN="+c.listen)...))
+		switch {
+		case c.refused && (err == nil || !strings.Contains(err.Error(), "is not loopback")):
+			t.Errorf("%+v: %v", c, err)
+		case !c.refused && err != nil:
+			t.Errorf("%+v: %v", c, err)
+		case !c.refused && strings.Contains(strings.Join(cfg.Warnings, "\n"), "unencrypted") != (c.warning != ""):
+			t.Errorf("%+v: warnings %q", c, cfg.Warnings)
+		}
+	}
+}
+
+func TestSettingsThatNobodyWouldLookAtAreMistakes(t *testing.T) {
+	t.Parallel()
+	certificate, key := pair(t)
+	cert := "EVERGATE_TLS_CERT_FILE=" + certificate
+	for _, c := range []struct {
+		sets []string
+		say  []string
+	}{
+		{[]string{cert, "EVERGATE_TLS_KEY_FILE=" + key}, []string{"EVERGATE_TLS_CERT_FILE is set", "no tls: address"}},
+		{[]string{cert, "EVERGATE_LISTEN=tls:127.0.0.1:1"}, []string{"belong together"}},
+		{[]string{"EVERGATE_LISTEN=tls:127.0.0.1:1"}, []string{"needs a certificate"}},
+		{[]string{"EVERGATE_TLS_CLIENT_CA_FILE=" + certificate}, []string{"EVERGATE_TLS_CLIENT_CA_FILE needs a certificate"}},
+		{[]string{"EVERGATE_SOCKET_PEERS=uid:1000"}, []string{"EVERGATE_SOCKET_PEERS is set", "no unix: address"}},
+		{[]string{"EVERGATE_POLICY=read-only", "EVERGATE_POLICY_FILE=" + writeFile(t, `{"default":"none"}`)}, []string{"EVERGATE_POLICY and EVERGATE_POLICY_FILE are both set"}},
+		{[]string{"EVERGATE_POLICY=readonly"}, []string{`EVERGATE_POLICY="readonly"`, "write full, read-only or none"}},
+		{[]string{"EVERGATE_POLICY_FILE=" + writeFile(t, `{"default":"x"}`)}, []string{"EVERGATE_POLICY_FILE: line 1", "which is not there"}},
+		{[]string{"EVERGATE_CLIENT_KEYS_FILE=" + writeFile(t, "evg_0123456789")}, []string{"EVERGATE_CLIENT_KEYS_FILE: line 1"}},
+		{[]string{"EVERGATE_ADMIN_LISTEN=tls:127.0.0.1:1"}, []string{"EVERGATE_ADMIN_LISTEN"}},
+	} {
+		got := mistakes(t, minimal(c.sets...)...)
+		mustSay(t, got, c.say...)
+		if strings.Contains(strings.Join(got, "\n"), "0123456789") {
+			t.Errorf("%q: a key is repeated: %q", c.sets, got)
+		}
+	}
+}
+
+func TestAccessIsReadWithTheRest(t *testing.T) {
+	t.Parallel()
+	c := mustLoad(t, minimal("EVERGATE_POLICY=read-only", "EVERGATE_CLIENT_KEYS_FILE="+writeFile(t, someKey)))
+	if got, want := c.Access.Summary(), "by default read-only, keys: 1"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	c = mustLoad(t, minimal("EVERGATE_POLICY_FILE="+writeFile(t, `{"default":"p","callers":{"erp":"full"},"policies":{"p":{"base":"none","mode":"report"}}}`)))
+	if got, want := c.Access.Summary(), "by default p (reported only), erp full"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

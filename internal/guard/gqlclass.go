@@ -1,0 +1,158 @@
+package guard
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/parser"
+)
+
+// mostGraphQLTokens bounds what a parsed document can take of memory. The longest query
+// that Shopify's own tools send has about a thousand.
+const mostGraphQLTokens = 10_000
+
+// operation is what a GraphQL request will run.
+type operation struct {
+	// kind is query or mutation, nothing else.
+	kind ast.Operation
+	// roots are the fields it asks of the root, through fragments, under their own names
+	// and not their aliases, each once.
+	roots []string
+}
+
+func (o operation) isQuery() bool { return o.kind == ast.Query }
+
+// flaw is why nobody can say what a request will run.
+type flaw struct {
+	code string
+	why  string // what the body, or the document, has
+}
+
+// refusal is the answer to a request that cannot be judged. It is no GraphQL answer: what
+// was sent is not certain to be GraphQL.
+func (f *flaw) refusal() Refusal {
+	message := "This GraphQL request has " + f.why + ", so it cannot be told what it will do. " +
+		"Send one operation as JSON, {\"query\": \"...\", \"variables\": {}}, or choose one with operationName."
+	switch f.code {
+	case CodeMalformedGraphQL:
+		return Refusal{Status: http.StatusBadRequest, Code: f.code, Message: "This GraphQL request has " + f.why + ". Mend it: Shopify would not run it either."}
+	case CodeGraphQLTooLarge:
+		return Refusal{Status: http.StatusRequestEntityTooLarge, Code: f.code,
+			Message: "This GraphQL request has " + f.why + ", which is more than Evergate judges. Send less at a time."}
+	}
+	return Refusal{Status: http.StatusBadRequest, Code: f.code, Message: message}
+}
+
+func ambiguousDocument(why string) *flaw { return &flaw{CodeAmbiguousGraphQL, why} }
+func malformedDocument(why string) *flaw { return &flaw{CodeMalformedGraphQL, why} }
+func tooLargeDocument(why string) *flaw  { return &flaw{CodeGraphQLTooLarge, why} }
+
+// classify says what the document runs when it is sent with this operation name; empty
+// when it is sent with none.
+func classify(document, operationName string) (operation, *flaw) {
+	switch why := scanGraphQL(document); why {
+	case "":
+	case tooDeep:
+		return operation{}, tooLargeDocument(why)
+	default:
+		return operation{}, ambiguousDocument(why)
+	}
+	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: document}, mostGraphQLTokens)
+	if err != nil {
+		return operation{}, unparsable(err)
+	}
+	fragments, f := fragmentsOf(doc)
+	if f != nil {
+		return operation{}, f
+	}
+	op, f := choose(doc.Operations, operationName)
+	if f != nil {
+		return operation{}, f
+	}
+	roots := make(map[string]bool)
+	if f := collectRoots(op.SelectionSet, fragments, roots); f != nil {
+		return operation{}, f
+	}
+	return operation{op.Operation, slices.Sorted(maps.Keys(roots))}, nil
+}
+
+func unparsable(err error) *flaw {
+	var where *gqlerror.Error
+	if !errors.As(err, &where) || len(where.Locations) == 0 { // the parser says nothing else without a place
+		return tooLargeDocument("more than 10000 words and signs")
+	}
+	return malformedDocument("a mistake in its GraphQL: " + quote(where.Message))
+}
+
+// choose finds the operation that runs. A second one of the same name would leave open
+// which; one without a name beside others is not allowed anywhere.
+func choose(operations ast.OperationList, name string) (*ast.OperationDefinition, *flaw) {
+	var chosen *ast.OperationDefinition
+	named := make(map[string]bool, len(operations))
+	for _, op := range operations {
+		switch {
+		case op.Name == "" && len(operations) > 1:
+			return nil, ambiguousDocument("several operations, and one of them without a name")
+		case named[op.Name]:
+			return nil, ambiguousDocument("two operations of the name " + quote(op.Name))
+		}
+		named[op.Name] = true
+		if name == "" || op.Name == name {
+			chosen = op
+		}
+	}
+	switch {
+	case len(operations) == 0:
+		return nil, malformedDocument("no operation")
+	case chosen == nil:
+		return nil, ambiguousDocument("no operation of the name that operationName gives")
+	case name == "" && len(operations) > 1:
+		return nil, ambiguousDocument("several operations, and operationName chooses none")
+	case chosen.Operation != ast.Query && chosen.Operation != ast.Mutation:
+		return nil, ambiguousDocument("a subscription, which the Admin API does not have")
+	}
+	return chosen, nil
+}
+
+func fragmentsOf(doc *ast.QueryDocument) (map[string]*ast.FragmentDefinition, *flaw) {
+	byName := make(map[string]*ast.FragmentDefinition, len(doc.Fragments))
+	for _, f := range doc.Fragments {
+		switch {
+		case byName[f.Name] != nil:
+			return nil, ambiguousDocument("two fragments of the name " + quote(f.Name))
+		case len(f.VariableDefinition) > 0:
+			return nil, ambiguousDocument("a fragment with variables of its own, which few parsers know")
+		}
+		byName[f.Name] = f
+	}
+	return byName, nil
+}
+
+// collectRoots adds the names of the root's fields to found. Conditions, on a type or by
+// @include, are not looked at: what could run counts. Each fragment is opened once, so that
+// those that contain each other end.
+func collectRoots(set ast.SelectionSet, fragments map[string]*ast.FragmentDefinition, found map[string]bool) *flaw {
+	for _, selection := range set {
+		var inner ast.SelectionSet
+		switch s := selection.(type) {
+		case *ast.Field:
+			found[s.Name] = true
+		case *ast.InlineFragment:
+			inner = s.SelectionSet
+		case *ast.FragmentSpread:
+			fragment := fragments[s.Name]
+			if fragment == nil {
+				return malformedDocument("no fragment of the name " + quote(s.Name))
+			}
+			inner, fragment.SelectionSet = fragment.SelectionSet, nil
+		}
+		if f := collectRoots(inner, fragments, found); f != nil {
+			return f
+		}
+	}
+	return nil
+}

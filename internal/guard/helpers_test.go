@@ -1,0 +1,69 @@
+package guard
+
+import (
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"evergate/internal/idle"
+)
+
+// writeFile writes a file that only its owner can write.
+func writeFile(t testing.TB, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// serveAccess answers on address with who the caller is, or why it may not pass.
+func serveAccess(t *testing.T, a *Access, address Address) net.Listener {
+	t.Helper()
+	door := newDoor(t)
+	door.access = a
+	// As the sidecar does, so that what wraps a connection hides nobody.
+	l, err := a.Listen(t.Context(), address, func(l net.Listener) net.Listener { return idle.Wrap(l, time.Millisecond) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{
+		ReadHeaderTimeout: 10 * time.Second, BaseContext: a.BaseContext, ConnContext: a.ConnContext, ConnState: idle.State, ErrorLog: log.New(io.Discard, "", 0),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			p, refusal := door.Admit(r)
+			w.Header().Set("X-Caller", p.Caller.Name)
+			w.Header().Set("X-Base", p.Origin()+p.Prefix)
+			if p.Caller.Key != nil {
+				w.Header().Set("X-Kind", kindOf(p.Caller.Key))
+			}
+			if refusal.Refused() {
+				refusal.Answer(w)
+			}
+		}),
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = srv.Serve(l) }()
+	t.Cleanup(func() { _ = srv.Close(); <-done })
+	return l
+}
+
+func kindOf(key any) string {
+	switch k := key.(type) {
+	case process:
+		return "process " + strconv.Itoa(int(k.uid)) + " " + strconv.Itoa(int(k.pid))
+	case *connection:
+		return "connection"
+	case string:
+		return "name " + k
+	case certKey:
+		return "certificate " + string(k)
+	}
+	return "?"
+}

@@ -1,0 +1,200 @@
+package guard
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"evergate/internal/token"
+)
+
+const (
+	// keyPrefix tells a client's key from a token of Shopify's, which many tools send because
+	// they must send something.
+	keyPrefix = "evg_"
+	// keyLength is that of the prefix and of 32 bytes in base64.
+	keyLength = len(keyPrefix) + 43
+	// mostKeys bounds the file, and with it the time that a look at all of them takes.
+	mostKeys = 1000
+
+	digestPrefix = "sha256:"
+)
+
+// clientKey is one line of the file of keys.
+type clientKey struct {
+	name   string
+	shares any // name, as Caller.Key has it; made once, because each request needs it
+	// digest is SHA-256 of the key. A slow hash, as for passwords, would be of no use: a key
+	// is 256 random bits, and nobody can try so many; it would only slow down every request.
+	digest [sha256.Size]byte
+	shops  []token.Shop // nil: all
+	policy string       // empty: that of the caller's name
+}
+
+// keyring is all keys. It is immutable.
+type keyring struct {
+	keys  []*clientKey
+	names map[string]bool
+}
+
+// find looks at every key, in a time that does not depend on which fits or how far.
+func (ring *keyring) find(presented string) *clientKey {
+	var buf [keyLength]byte
+	copy(buf[:], presented)
+	digest := sha256.Sum256(buf[:])
+	found := -1
+	for i, k := range ring.keys {
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(digest[:], k.digest[:]), i, found)
+	}
+	if found < 0 || len(presented) != keyLength {
+		return nil
+	}
+	return ring.keys[found]
+}
+
+// presentedKey returns the key that a request carries: as a bearer token or, for tools that
+// can set nothing else, where Shopify's token goes. Either may hold something else, which is no key;
+// two keys are refused, because they may be two callers.
+func presentedKey(h http.Header) (key string, _ Refusal) {
+	for _, value := range h["Authorization"] {
+		scheme, rest, _ := strings.Cut(value, " ")
+		if rest = strings.TrimSpace(rest); equalFold(scheme, "Bearer") && strings.HasPrefix(rest, keyPrefix) {
+			if key != "" && key != rest {
+				return "", twoKeys()
+			}
+			key = rest
+		}
+	}
+	for _, value := range h["X-Shopify-Access-Token"] {
+		if value = strings.TrimSpace(value); strings.HasPrefix(value, keyPrefix) {
+			if key != "" && key != value {
+				return "", twoKeys()
+			}
+			key = value
+		}
+	}
+	return key, Refusal{}
+}
+
+func twoKeys() Refusal {
+	return Refusal{http.StatusForbidden, CodeUnauthenticated, "This request carries two keys. Send one, as Authorization or as X-Shopify-Access-Token."}
+}
+
+func wrongKey() Refusal {
+	return Refusal{http.StatusForbidden, CodeUnauthenticated,
+		"Evergate does not know this key. Send one that evergate key has made and that is in the file of EVERGATE_CLIENT_KEYS_FILE."}
+}
+
+// NewKey makes a key for a caller and the line that has Evergate know it.
+func NewKey(name, policy string, shops []token.Shop) (key token.Secret, line string, err error) {
+	var errs []error
+	if !fitForKey(name) {
+		errs = append(errs, fmt.Errorf("%q is no name for a caller: use letters, digits and . _ : / @ + -, at most 128", name))
+	}
+	if policy != "" && !policyName.MatchString(policy) {
+		errs = append(errs, fmt.Errorf("%q is no name of a policy: write full, read-only, none or one of the policy file", policy))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return token.Secret{}, "", err
+	}
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // it never fails
+	text := keyPrefix + base64.RawURLEncoding.EncodeToString(random)
+	digest := sha256.Sum256([]byte(text))
+	line = name + " " + digestPrefix + hex.EncodeToString(digest[:])
+	if len(shops) > 0 {
+		handles := make([]string, len(shops))
+		for i, s := range shops {
+			handles[i] = s.Handle()
+		}
+		line += " shops=" + strings.Join(handles, ",")
+	}
+	if policy != "" {
+		line += " policy=" + policy
+	}
+	return token.NewSecret(text), line, nil
+}
+
+// parseKeys reads a file of keys. The error joins every mistake, with its line. It never
+// repeats what could be a key that someone put there instead of its digest.
+func parseKeys(text []byte) (*keyring, error) {
+	ring := &keyring{names: map[string]bool{}}
+	var errs []error
+	known := make(map[[sha256.Size]byte]int)
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		k, err := parseKey(strings.Fields(line))
+		if err == nil && known[k.digest] > 0 {
+			err = fmt.Errorf("has the key of line %d: make one for each caller", known[k.digest])
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("line %d %w", n, err))
+			continue
+		}
+		known[k.digest] = n
+		ring.keys, ring.names[k.name] = append(ring.keys, k), true
+	}
+	if len(ring.keys) > mostKeys {
+		errs = append(errs, fmt.Errorf("there are %d keys, more than %d: let callers with the same rights share one", len(ring.keys), mostKeys))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return ring, nil
+}
+
+func parseKey(fields []string) (*clientKey, error) {
+	k := &clientKey{name: fields[0], shares: fields[0]}
+	if !fitForKey(k.name) {
+		return nil, errors.New("begins with no name for a caller: write NAME sha256:HEX, as evergate key prints it")
+	}
+	if len(fields) < 2 || !strings.HasPrefix(fields[1], digestPrefix) {
+		return nil, fmt.Errorf("has no sha256:HEX after the name %s: make a key with evergate key %s", k.name, k.name)
+	}
+	digest, err := hex.DecodeString(strings.TrimPrefix(fields[1], digestPrefix))
+	if err != nil || len(digest) != sha256.Size {
+		return nil, errors.New("has a digest that is not 64 hexadecimal digits: make a key with evergate key " + k.name)
+	}
+	copy(k.digest[:], digest)
+	for _, f := range fields[2:] {
+		name, value, _ := strings.Cut(f, "=")
+		switch {
+		case name == "policy" && k.policy == "" && policyName.MatchString(value):
+			k.policy = value
+		case name == "shops" && k.shops == nil:
+			if k.shops, err = parseShops(value); err != nil {
+				return nil, errors.New("has shops that are none: write the names before .myshopify.com, as in shops=acme,other")
+			}
+		default:
+			return nil, errors.New("has something after the digest that is neither shops=a,b nor policy=NAME, or is there twice")
+		}
+	}
+	return k, nil
+}
+
+// fitForKey refuses the reserved names, and a key where its caller's name should be.
+func fitForKey(name string) bool {
+	return callerName.MatchString(name) && !strings.HasPrefix(name, keyPrefix) && name != Anonymous && name != Other
+}
+
+func parseShops(list string) (shops []token.Shop, _ error) {
+	for name := range strings.SplitSeq(list, ",") {
+		s, err := token.ParseShop(name)
+		if err != nil {
+			return nil, err
+		}
+		shops = append(shops, s)
+	}
+	return shops, nil
+}

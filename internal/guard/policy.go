@@ -1,0 +1,205 @@
+package guard
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// The policies that need no file.
+const (
+	PolicyFull     = "full"
+	PolicyReadOnly = "read-only"
+	PolicyNone     = "none"
+)
+
+// base is what a policy lets through before its rules let through more.
+type base uint8
+
+const (
+	nothing base = iota // so that the zero Policy lets nothing through
+	reads
+	everything
+)
+
+// Policy says what a caller may do at Shopify. What base does not let through may still
+// pass by a rule; there are no rules that forbid. A Policy is immutable.
+type Policy struct {
+	name string
+	base base
+	// report lets everything through and says what would have been refused.
+	report bool
+	rest   []restRule
+	// queries and mutations are the root fields that may be asked for.
+	queries, mutations fieldSet
+}
+
+func builtIn() map[string]*Policy {
+	return map[string]*Policy{
+		PolicyFull:     {name: PolicyFull, base: everything},
+		PolicyReadOnly: {name: PolicyReadOnly, base: reads},
+		PolicyNone:     {name: PolicyNone},
+	}
+}
+
+// nothing reports whether no request at all can pass.
+func (p *Policy) nothing() bool {
+	return p.base == nothing && !p.report && len(p.rest) == 0 && len(p.queries) == 0 && len(p.mutations) == 0
+}
+
+// judgeHead judges what comes before the body. A GraphQL call that may pass needs its body judged.
+func (p *Policy) judgeHead(r *http.Request, rawPath string) (_ Refusal, needsBody bool) {
+	if p.base == everything {
+		return Refusal{}, false
+	}
+	if why := otherMethod(r.Header); why != "" {
+		return ambiguousMethod(why), false
+	}
+	switch exact, possible := graphQLPath(rawPath); {
+	case exact && r.Method != http.MethodPost:
+		return ambiguousDocument("the method " + quote(r.Method) + ", where the Admin API knows POST alone").refusal(), false
+	case exact && r.URL.RawQuery != "":
+		return ambiguousDocument("parameters in its address, which may count instead of those in the body").refusal(), false
+	case exact:
+		return Refusal{}, true
+	case possible:
+		return ambiguousDocument("the path " + quote(rawPath) + ", which is not quite that of GraphQL").refusal(), false
+	}
+	return p.judgeREST(r, rawPath), false
+}
+
+func (p *Policy) judgeREST(r *http.Request, rawPath string) Refusal {
+	if p.base == reads && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		return Refusal{}
+	}
+	for _, rule := range p.rest {
+		if !rule.matches(r.Method, rawPath) {
+			continue
+		}
+		// Only of a POST, and only in a form, do servers look for the method that is meant.
+		if media, why := mediaType(r.Header); r.Method == http.MethodPost && r.ContentLength != 0 && (why != "" || media != typeJSON) {
+			return ambiguousMethod("The body of this POST is not certain to be JSON, and a form may name another method. Send Content-Type: application/json.")
+		}
+		return Refusal{}
+	}
+	if p.base == reads && len(p.rest) == 0 {
+		return Refusal{http.StatusForbidden, CodeReadOnly,
+			"You may only read here, and " + quote(r.Method) + " " + quote(rawPath) + " may change something. Use GET, " +
+				"or have the policy " + quote(p.name) + " changed that Evergate holds you to."}
+	}
+	return Refusal{http.StatusForbidden, CodeDeniedOperation,
+		"The policy " + quote(p.name) + " that Evergate holds you to does not list " + quote(r.Method) + " " + quote(rawPath) + ". Have it added there."}
+}
+
+// judgeBody judges the body of a GraphQL call whose head has passed. What a GraphQL client
+// would show its user goes out as GraphQL.
+func (p *Policy) judgeBody(h http.Header, body []byte, whole bool) Refusal {
+	if !whole {
+		return tooLargeDocument("more than 256 KiB").refusal()
+	}
+	op, flaw := judgeGraphQL(h, body)
+	if flaw != nil {
+		return flaw.refusal()
+	}
+	listed := p.mutations
+	if op.isQuery() {
+		if p.base == reads {
+			return Refusal{}
+		}
+		listed = p.queries
+	}
+	denied := slices.IndexFunc(op.roots, func(field string) bool { return !listed.has(field) })
+	switch {
+	case denied < 0:
+		return Refusal{}
+	case p.base == reads && len(p.mutations) == 0:
+		return Refusal{http.StatusOK, CodeReadOnly,
+			"You may only read here, and " + quote(op.roots[denied]) + " is a mutation. Evergate did not send it to Shopify. " +
+				"Send a query, or have the policy " + quote(p.name) + " changed that Evergate holds you to."}
+	}
+	return Refusal{http.StatusOK, CodeDeniedOperation,
+		"The policy " + quote(p.name) + " that Evergate holds you to does not list the " + string(op.kind) + " " + quote(op.roots[denied]) + ". " +
+			"Evergate did not send it to Shopify. Have it added there."}
+}
+
+// graphQLPath reports whether a path that CheckPath lets through is GraphQL's, and whether
+// it could be: no rule about REST may reach an operation through another spelling.
+func graphQLPath(rawPath string) (exact, possible bool) {
+	rest, below := strings.CutPrefix(rawPath, apiPrefix)
+	if version, name, ok := strings.Cut(rest, "/"); below && (rest == graphQLName || ok && name == graphQLName && isVersion(version)) {
+		return true, true
+	}
+	var buf [256]byte
+	plain, why := decodeFully(buf[:0], rawPath)
+	if why != "" {
+		return false, true
+	}
+	for segment := range strings.SplitSeq(string(plain), "/") {
+		if named([]byte(segment), "graphql") {
+			return false, true
+		}
+	}
+	return false, false
+}
+
+const graphQLName = "graphql.json"
+
+func isVersion(segment string) bool {
+	for i := range len(segment) {
+		if !isWord(segment[i]) {
+			return false
+		}
+	}
+	return segment != ""
+}
+
+// otherMethod says which header asks for another method than the request line. Many
+// frameworks obey it, Rails among them.
+func otherMethod(h http.Header) string {
+	for name := range h {
+		switch hyphened(name) {
+		case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override":
+			return "The header " + quote(name) + " asks for another method than the request line. Leave it out, and send the method that you mean."
+		}
+	}
+	return ""
+}
+
+func ambiguousMethod(message string) Refusal {
+	return Refusal{http.StatusBadRequest, CodeAmbiguousMethod, message}
+}
+
+// fieldSet is a set of root fields.
+type fieldSet map[string]bool
+
+// has also knows the one field that says nothing but the root's type.
+func (s fieldSet) has(field string) bool { return s[field] || field == "__typename" || s[anyField] }
+
+// anyField stands for every field.
+const anyField = "*"
+
+// restRule lets methods on a path through.
+type restRule struct {
+	methods []string
+	pattern []string // segments
+}
+
+// matches compares the raw path segment by segment. A letter that is percent-encoded
+// matches no letter: the rule only ever lets through less than was meant.
+func (r restRule) matches(method, rawPath string) bool {
+	if !slices.Contains(r.methods, method) {
+		return false
+	}
+	segments := strings.Split(strings.TrimPrefix(rawPath, "/"), "/")
+	for i, want := range r.pattern {
+		switch {
+		case i == len(segments) || segments[i] == "":
+			return false
+		case want == "**": // the last one
+			return true
+		case want != "*" && want != segments[i]:
+			return false
+		}
+	}
+	return len(segments) == len(r.pattern)
+}

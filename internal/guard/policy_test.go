@@ -1,0 +1,262 @@
+package guard
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func accessWith(t testing.TB, o AccessOptions) *Access {
+	t.Helper()
+	a, err := NewAccess(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func doorWith(t testing.TB, o AccessOptions) *Door {
+	t.Helper()
+	plain := newDoor(t)
+	door, err := NewDoor(Options{Shop: plain.shop, Access: accessWith(t, o)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return door
+}
+
+// call is a request as http.Server makes it.
+func call(t testing.TB, method, target, contentType string) *http.Request {
+	t.Helper()
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := request("localhost", target)
+	r.Method, r.URL = method, u
+	if contentType != "" {
+		r.Header["Content-Type"], r.ContentLength = []string{contentType}, -1
+	}
+	return r
+}
+
+// judge takes a request through both halves of the judgement.
+func judge(t testing.TB, door *Door, r *http.Request, body string) (Passage, Refusal) {
+	t.Helper()
+	p, refusal := door.Admit(r)
+	if !refusal.Refused() && p.NeedsBody() {
+		refusal = p.JudgeBody(r.Header, []byte(body), true)
+	}
+	checkRefusal(t, refusal)
+	checkRefusal(t, p.Reported)
+	return p, refusal
+}
+
+const (
+	graphQL  = "/admin/api/2026-10/graphql.json"
+	aRead    = `{"query":"{ shop { name } }"}`
+	aChange  = `{"query":"mutation { productUpdate(x: 1) { y } }"}`
+	manyGets = `{"query":"{ shop { name } o: orders { x } __typename }"}`
+)
+
+func TestReadOnlyLetsReadsThroughAndNothingElse(t *testing.T) {
+	door := doorWith(t, AccessOptions{Policy: PolicyReadOnly})
+	for _, c := range []struct{ method, target, contentType, body, code string }{
+		{"GET", "/admin/api/2026-10/products.json?limit=3", "", "", ""},
+		{"HEAD", "/admin/api/2026-10/products.json", "", "", ""},
+		{"GET", "/admin/shop.json", "", "", ""},
+		{"GET", scopesPath, "", "", ""},
+		{"POST", graphQL, typeJSON, aRead, ""},
+		{"POST", "/admin/api/graphql.json", typeJSON, aRead, ""},
+		{"POST", "/admin/api/unstable/graphql.json", typeGraphQL, "{ shop { name } }", ""},
+
+		{"POST", "/admin/api/2026-10/products.json", typeJSON, "{}", CodeReadOnly},
+		{"PUT", "/admin/api/2026-10/products/1.json", typeJSON, "{}", CodeReadOnly},
+		{"DELETE", "/admin/api/2026-10/products/1.json", "", "", CodeReadOnly},
+		{"PATCH", "/admin/api/2026-10/products/1.json", typeJSON, "{}", CodeReadOnly},
+		{"OPTIONS", "/admin/api/2026-10/products/1.json", "", "", CodeReadOnly},
+		{"get", "/admin/api/2026-10/products/1.json", "", "", CodeReadOnly},
+		{"GETS", "/admin/api/2026-10/products/1.json", "", "", CodeReadOnly},
+		{"POST", graphQL, typeJSON, aChange, CodeReadOnly},
+		{"POST", graphQL, typeGraphQL, "mutation { a }", CodeReadOnly},
+
+		{"GET", graphQL, "", "", CodeAmbiguousGraphQL},
+		{"GET", graphQL + "?query={shop{name}}", "", "", CodeAmbiguousGraphQL},
+		{"HEAD", graphQL, "", "", CodeAmbiguousGraphQL},
+		{"PUT", graphQL, typeJSON, aRead, CodeAmbiguousGraphQL},
+		{"POST", graphQL + "?query=mutation{a}", typeJSON, aRead, CodeAmbiguousGraphQL},
+		{"POST", graphQL + "?operationName=M", typeJSON, aRead, CodeAmbiguousGraphQL},
+		{"POST", graphQL + "?x", typeJSON, aRead, CodeAmbiguousGraphQL},
+		{"POST", graphQL + "?", typeJSON, aRead, ""},
+		{"POST", graphQL, "", aRead, CodeAmbiguousGraphQL},
+		{"POST", graphQL, "application/x-www-form-urlencoded", "query={a}", CodeAmbiguousGraphQL},
+		{"POST", graphQL, typeJSON, "", CodeMalformedGraphQL},
+
+		// What could be GraphQL for someone is not taken for REST.
+		{"GET", "/admin/api/2026-10/graphql.json/", "", "", CodeAmbiguousGraphQL},
+		{"GET", "/admin/api/2026-10/graphql", "", "", CodeAmbiguousGraphQL},
+		{"GET", "/admin/api/2026-10/GraphQL.json", "", "", CodeAmbiguousGraphQL},
+		{"GET", "/admin/api/2026-10/%67raphql.json", "", "", CodeAmbiguousGraphQL},
+		{"GET", "/admin/api/2026-10/graphql%2ejson", "", "", CodeAmbiguousGraphQL},
+		{"GET", "/admin/api/2026-10/graphql;x.json", "", "", CodeAmbiguousGraphQL},
+		{"GET", "/admin/graphql.json", "", "", CodeAmbiguousGraphQL},
+		{"GET", "/admin/%61pi/2026-10/graphql.json", "", "", CodeAmbiguousGraphQL},
+		{"GET", "/admin/api/a%20b/graphql.json", "", "", CodeAmbiguousGraphQL},
+		{"GET", "/admin/api/2026-10/graphqlish.json", "", "", ""},
+		{"POST", "/admin/oauth/access_token", typeJSON, "{}", CodeDeniedPath},
+	} {
+		_, refusal := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
+		wantCode(t, c.method+" "+c.target+" "+c.body, refusal, c.code)
+	}
+}
+
+func TestAHeaderForAnotherMethodIsRefusedWhereMethodsMatter(t *testing.T) {
+	for _, header := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X_http_method_override"} {
+		r := call(t, "GET", "/admin/shop.json", "")
+		r.Header[header] = []string{"DELETE"}
+		_, refusal := judge(t, doorWith(t, AccessOptions{Policy: PolicyReadOnly}), r, "")
+		wantCode(t, header, refusal, CodeAmbiguousMethod)
+		_, refusal = judge(t, newDoor(t), r, "")
+		wantCode(t, header+" under full", refusal, "")
+	}
+}
+
+func TestFullLooksIntoNothing(t *testing.T) {
+	door := newDoor(t)
+	for _, c := range []struct{ method, target, contentType string }{
+		{"GET", graphQL + "?query={a}", ""}, {"POST", graphQL + "?x=1", "text/plain"}, {"DELETE", "/admin/api/2026-10/products/1.json", ""},
+		{"POST", "/admin/api/2026-10/GRAPHQL", "application/x-www-form-urlencoded"},
+	} {
+		p, refusal := door.Admit(call(t, c.method, c.target, c.contentType))
+		if refusal.Refused() || p.NeedsBody() || p.Reported.Refused() {
+			t.Errorf("%+v: %+v, %+v", c, p, refusal)
+		}
+	}
+}
+
+func TestNoneLetsNothingThrough(t *testing.T) {
+	door := doorWith(t, AccessOptions{Policy: PolicyNone})
+	for _, c := range []struct{ method, target, contentType, body, code string }{
+		{"GET", "/admin/shop.json", "", "", CodeDeniedOperation}, {"POST", graphQL, typeJSON, aRead, CodeDeniedOperation},
+		{"POST", graphQL, typeJSON, aChange, CodeDeniedOperation}, {"POST", graphQL, typeJSON, `{"query":"{ __typename }"}`, ""},
+	} {
+		_, refusal := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
+		wantCode(t, c.method+" "+c.target+" "+c.body, refusal, c.code)
+	}
+}
+
+func TestRulesLetThroughWhatTheyNameAndNothingElse(t *testing.T) {
+	door := doorWith(t, AccessOptions{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"none",
+		"rest":[{"methods":["GET","POST"],"path":"/admin/api/*/products/*"},{"methods":["DELETE"],"path":"/admin/api/2026-10/orders/**"},{"methods":["PUT","POST","GET"],"path":"/admin/api/**"}],
+		"queries":["shop","__schema"],"mutations":["productUpdate"]}}}`)})
+	narrow := doorWith(t, AccessOptions{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"none",
+		"rest":[{"methods":["GET","POST"],"path":"/admin/api/*/products/*"},{"methods":["DELETE"],"path":"/admin/api/2026-10/orders/**"}]}}}`)})
+	for _, c := range []struct {
+		door                                    *Door
+		method, target, contentType, body, code string
+	}{
+		{narrow, "GET", "/admin/api/2026-10/products/1.json", "", "", ""},
+		{narrow, "GET", "/admin/api/unstable/products/count", "", "", ""},
+		{narrow, "POST", "/admin/api/2026-10/products/1.json", typeJSON, "{}", ""},
+		{narrow, "POST", "/admin/api/2026-10/products/1.json", "", "", ""},
+		{narrow, "DELETE", "/admin/api/2026-10/orders/1/refunds/2.json", "", "", ""},
+		{narrow, "HEAD", "/admin/api/2026-10/products/1.json", "", "", CodeDeniedOperation},
+		{narrow, "PUT", "/admin/api/2026-10/products/1.json", typeJSON, "{}", CodeDeniedOperation},
+		{narrow, "GET", "/admin/api/2026-10/products.json", "", "", CodeDeniedOperation},
+		{narrow, "GET", "/admin/api/2026-10/products/1/images.json", "", "", CodeDeniedOperation},
+		{narrow, "GET", "/admin/api/2026-10/products/1/", "", "", CodeDeniedOperation},
+		{narrow, "GET", "/admin/api/2026-10/products/", "", "", CodeDeniedOperation},
+		{narrow, "GET", "/admin/api/2026-10/%70roducts/1.json", "", "", CodeDeniedOperation},
+		{narrow, "GET", "/admin/api/products/1.json", "", "", CodeDeniedOperation},
+		{narrow, "GET", "/admin/products/1.json", "", "", CodeDeniedOperation},
+		{narrow, "DELETE", "/admin/api/2026-07/orders/1.json", "", "", CodeDeniedOperation},
+		{narrow, "DELETE", "/admin/api/2026-10/orders", "", "", CodeDeniedOperation},
+		{narrow, "DELETE", "/admin/api/2026-10/orders/", "", "", CodeDeniedOperation},
+		{narrow, "POST", graphQL, typeJSON, aRead, CodeDeniedOperation},
+		// A form may name another method.
+		{narrow, "POST", "/admin/api/2026-10/products/1.json", "application/x-www-form-urlencoded", "_method=delete", CodeAmbiguousMethod},
+		{narrow, "POST", "/admin/api/2026-10/products/1.json", "multipart/form-data; boundary=x", "", CodeAmbiguousMethod},
+		{narrow, "POST", "/admin/api/2026-10/products/1.json", "application/json; charset=utf-16", "", CodeAmbiguousMethod},
+
+		// No pattern reaches GraphQL.
+		{door, "POST", graphQL, typeJSON, aRead, ""},
+		{door, "POST", graphQL, typeJSON, aChange, ""},
+		{door, "POST", graphQL, typeJSON, `{"query":"{ ...A } fragment A on Q { a: shop { x } __schema { y } __typename }"}`, ""},
+		{door, "POST", graphQL, typeJSON, manyGets, CodeDeniedOperation},
+		{door, "POST", graphQL, typeJSON, `{"query":"{ shop: orders { x } }"}`, CodeDeniedOperation},
+		{door, "POST", graphQL, typeJSON, `{"query":"{ ...A } fragment A on Q { orders { x } }"}`, CodeDeniedOperation},
+		{door, "POST", graphQL, typeJSON, `{"query":"mutation { shop }"}`, CodeDeniedOperation},
+		{door, "POST", graphQL, typeJSON, `{"query":"{ productUpdate }"}`, CodeDeniedOperation},
+		{door, "POST", graphQL, typeJSON, `{"query":"{ __type(name: \"X\") { x } }"}`, CodeDeniedOperation},
+		{door, "PUT", graphQL, typeJSON, aRead, CodeAmbiguousGraphQL},
+		{door, "POST", "/admin/api/2026-10/graphql", typeJSON, aChange, CodeAmbiguousGraphQL},
+	} {
+		_, refusal := judge(t, c.door, call(t, c.method, c.target, c.contentType), c.body)
+		wantCode(t, c.method+" "+c.target+" "+c.contentType+" "+c.body, refusal, c.code)
+	}
+}
+
+func TestReadOnlyMayListSomeChanges(t *testing.T) {
+	door := doorWith(t, AccessOptions{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"read-only",
+		"rest":[{"methods":["PUT"],"path":"/admin/api/*/products/*"}],"mutations":["productUpdate"]}}}`)})
+	for _, c := range []struct{ method, target, contentType, body, code string }{
+		{"GET", "/admin/api/2026-10/orders.json", "", "", ""},
+		{"PUT", "/admin/api/2026-10/products/1.json", typeJSON, "{}", ""},
+		{"PUT", "/admin/api/2026-10/orders/1.json", typeJSON, "{}", CodeDeniedOperation},
+		{"POST", graphQL, typeJSON, manyGets, ""},
+		{"POST", graphQL, typeJSON, aChange, ""},
+		{"POST", graphQL, typeJSON, `{"query":"mutation { productUpdate productDelete }"}`, CodeDeniedOperation},
+	} {
+		_, refusal := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
+		wantCode(t, c.method+" "+c.target+" "+c.body, refusal, c.code)
+	}
+}
+
+// What a policy would refuse is the same whether it enforces or reports.
+func TestReportingRefusesNothingAndSaysWhatWouldBe(t *testing.T) {
+	const policy = `{"default":"p","policies":{"p":{"base":"read-only","mutations":["x"],"mode":"MODE"}}}`
+	report := doorWith(t, AccessOptions{PolicyFile: writeFile(t, strings.Replace(policy, "MODE", "report", 1))})
+	enforce := doorWith(t, AccessOptions{PolicyFile: writeFile(t, strings.Replace(policy, "MODE", "enforce", 1))})
+	for _, c := range []struct{ method, target, contentType, body string }{
+		{"GET", "/admin/shop.json", "", ""}, {"DELETE", "/admin/api/2026-10/products/1.json", "", ""}, {"POST", graphQL, typeJSON, aRead},
+		{"POST", graphQL, typeJSON, aChange}, {"POST", graphQL, typeJSON, "nonsense"}, {"GET", graphQL, "", ""}, {"POST", graphQL + "?a", typeJSON, aRead},
+	} {
+		p, refusal := judge(t, report, call(t, c.method, c.target, c.contentType), c.body)
+		_, enforced := judge(t, enforce, call(t, c.method, c.target, c.contentType), c.body)
+		if refusal.Refused() || p.Reported != enforced {
+			t.Errorf("%+v: %+v, reported %+v, enforced %+v", c, refusal, p.Reported, enforced)
+		}
+	}
+	_, refusal := judge(t, report, call(t, "POST", "/admin/oauth/access_token", typeJSON), "")
+	wantCode(t, "the path policy is no matter of it", refusal, CodeDeniedPath)
+}
+
+func TestABodyThatIsNotWholeIsTooLarge(t *testing.T) {
+	door := doorWith(t, AccessOptions{Policy: PolicyReadOnly})
+	r := call(t, "POST", graphQL, typeJSON)
+	p, _ := door.Admit(r)
+	wantCode(t, "half a body", p.JudgeBody(r.Header, []byte(aRead), false), CodeGraphQLTooLarge)
+}
+
+// The price of policies is paid by those who have one.
+func TestAPassageUnderFullAllocatesNothing(t *testing.T) {
+	a := accessWith(t, AccessOptions{})
+	door, err := NewDoor(Options{Shop: newDoor(t).shop, Access: a})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := call(t, "POST", graphQL, typeJSON)
+	r.Header["X-Shopify-Access-Token"] = []string{"shpat_00000000000000000000000000000000"}
+	l := &listener{}
+	r = r.WithContext(a.ConnContext(a.BaseContext(l), &net.TCPConn{}))
+	if n := testing.AllocsPerRun(100, func() {
+		p, refusal := door.Admit(r)
+		if refusal.Refused() || p.NeedsBody() || p.Caller.Key == nil || p.Caller.Name != Anonymous {
+			t.Fatalf("%+v, %+v", p, refusal)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

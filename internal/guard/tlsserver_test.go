@@ -1,0 +1,313 @@
+package guard
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// authority signs certificates.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	pem         string
+}
+
+func newAuthority(t testing.TB, name string) *authority {
+	t.Helper()
+	a := &authority{}
+	a.certificate, a.key, a.pem, _ = sign(t, nil, &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	})
+	return a
+}
+
+// sign fills in what every certificate has and returns it with its key, both also as PEM.
+func sign(t testing.TB, by *authority, c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey, string, string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SerialNumber = big.NewInt(time.Now().UnixNano())
+	if c.NotAfter.IsZero() {
+		c.NotAfter = time.Now().Add(time.Hour)
+	}
+	c.NotBefore = time.Now().Add(-time.Hour)
+	parent, signer := c, key
+	if by != nil {
+		parent, signer = by.certificate, by.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed, key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+}
+
+func (a *authority) server(t testing.TB) (certificate, key string) {
+	_, _, certificate, key = sign(t, a, &x509.Certificate{DNSNames: []string{"localhost"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	return certificate, key
+}
+
+// client makes a client's certificate for the names that c has.
+func (a *authority) client(t testing.TB, c x509.Certificate) tls.Certificate {
+	t.Helper()
+	if c.ExtKeyUsage == nil {
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}
+	_, _, certificate, key := sign(t, a, &c)
+	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
+}
+
+// tlsRig is a tls: listener that asks who calls, as one that other hosts can reach does.
+type tlsRig struct {
+	access  *Access
+	roots   *authority // of the server
+	clients *authority
+	address string
+}
+
+func newTLSRig(t *testing.T, o AccessOptions) *tlsRig {
+	t.Helper()
+	r := &tlsRig{roots: newAuthority(t, "servers"), clients: newAuthority(t, "clients")}
+	certificate, key := r.roots.server(t)
+	o.CertFile, o.KeyFile, o.ClientCAFile = writeFile(t, certificate), writeFile(t, key), writeFile(t, r.clients.pem)
+	r.access = accessWith(t, o)
+	l := serveAccess(t, r.access, Address{Network: "tcp", Address: "0.0.0.0:0", TLS: true})
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	r.address = "localhost:" + port
+	return r
+}
+
+// replaceFiles has the listener use other certificates, as after a change of its files.
+func (r *tlsRig) replaceFiles(t *testing.T) {
+	t.Helper()
+	certificate, key := r.roots.server(t)
+	if err := r.access.takeCertificate([][]byte{[]byte(certificate), []byte(key), []byte(r.clients.pem)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *tlsRig) client(t *testing.T, certificates ...tls.Certificate) *http.Client {
+	t.Helper()
+	pool := x509.NewCertPool()
+	pool.AddCert(r.roots.certificate)
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: certificates, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+}
+
+func (r *tlsRig) get(t *testing.T, c *http.Client, header http.Header) (*http.Response, error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+r.address+"/admin/shop.json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	resp, err := c.Do(req)
+	if err == nil {
+		resp.Body.Close()
+	}
+	return resp, err
+}
+
+func uri(s string) []*url.URL {
+	u, err := url.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return []*url.URL{u}
+}
+
+func TestACertificateSaysWhoCalls(t *testing.T) {
+	r := newTLSRig(t, AccessOptions{PolicyFile: writeFile(t, `{"default":"read-only","callers":{"agent":"full","erp.example.com":"none","spiffe://example.com/report":"full"}}`)})
+	for _, c := range []struct {
+		what         string
+		names        x509.Certificate
+		caller, kind string
+		code         string
+	}{
+		{"common name", x509.Certificate{Subject: pkix.Name{CommonName: "agent"}}, "agent", "name agent", ""},
+		{"DNS name", x509.Certificate{Subject: pkix.Name{CommonName: "agent"}, DNSNames: []string{"erp.example.com", "agent"}}, "erp.example.com", "name erp.example.com", CodeDeniedOperation},
+		{"URI", x509.Certificate{DNSNames: []string{"agent"}, URIs: uri("spiffe://example.com/report")}, "spiffe://example.com/report", "name spiffe://example.com/report", ""},
+		{"a name nobody knows", x509.Certificate{Subject: pkix.Name{CommonName: "stranger"}}, Other, "certificate stranger", ""},
+		{"a reserved name", x509.Certificate{Subject: pkix.Name{CommonName: Anonymous}}, Other, "certificate anonymous", ""},
+		{"no name", x509.Certificate{}, Other, "certificate ", ""},
+	} {
+		resp, err := r.get(t, r.client(t, r.clients.client(t, c.names)), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", c.what, err)
+		}
+		if h := resp.Header; h.Get("X-Caller") != c.caller || h.Get("X-Kind") != strings.TrimSpace(c.kind) || h.Get(ErrorHeader) != c.code {
+			t.Errorf("%s: %v, want %+v", c.what, h, c)
+		}
+	}
+}
+
+func TestAStrangerOverTLSGetsAnAnswerItCanRead(t *testing.T) {
+	key, line := newKey(t, "agent", "")
+	r := newTLSRig(t, AccessOptions{KeysFile: writeFile(t, line)})
+	resp, err := r.get(t, r.client(t), nil)
+	if err != nil || resp.StatusCode != 403 || resp.Header.Get(ErrorHeader) != CodeUnauthenticated {
+		t.Errorf("without anything: %v, %v", resp, err)
+	}
+	resp, err = r.get(t, r.client(t), bearer(key))
+	if err != nil || resp.StatusCode != 200 || resp.Header.Get("X-Caller") != "agent" || resp.Proto != "HTTP/1.1" {
+		t.Errorf("with a key: %v, %v", resp, err)
+	}
+	if base := resp.Header.Get("X-Base"); base != "https://"+r.address {
+		t.Errorf("the client came by %s", base)
+	}
+	resp, err = r.get(t, r.client(t, r.clients.client(t, x509.Certificate{Subject: pkix.Name{CommonName: "x"}})), bearer(key+"x"))
+	if err != nil || resp.Header.Get(ErrorHeader) != CodeUnauthenticated {
+		t.Errorf("a wrong key beside a certificate: %v, %v", resp, err)
+	}
+}
+
+func TestACertificateMustBeGood(t *testing.T) {
+	r := newTLSRig(t, AccessOptions{})
+	for what, certificate := range map[string]tls.Certificate{
+		"of another authority": newAuthority(t, "clients").client(t, x509.Certificate{Subject: pkix.Name{CommonName: "agent"}}),
+		"of the servers":       r.roots.client(t, x509.Certificate{Subject: pkix.Name{CommonName: "agent"}}),
+		"expired":              r.clients.client(t, x509.Certificate{NotAfter: time.Now().Add(-time.Minute)}),
+		"for servers":          r.clients.client(t, x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}),
+	} {
+		c := r.client(t)
+		c.Transport.(*http.Transport).TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &certificate, nil }
+		if resp, err := r.get(t, c, nil); err == nil {
+			t.Errorf("%s: %v", what, resp)
+		}
+	}
+}
+
+// A connection outlives what it was let in for.
+func TestAConnectionLosesItsCallerWithItsAuthority(t *testing.T) {
+	r := newTLSRig(t, AccessOptions{})
+	c := r.client(t, r.clients.client(t, x509.Certificate{Subject: pkix.Name{CommonName: "agent"}}))
+	for range 2 {
+		if resp, err := r.get(t, c, nil); err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%v, %v", resp, err)
+		}
+	}
+	r.replaceFiles(t) // the same authority
+	if resp, err := r.get(t, c, nil); err != nil || resp.StatusCode != 200 {
+		t.Fatalf("%v, %v", resp, err)
+	}
+	r.clients = newAuthority(t, "clients")
+	r.replaceFiles(t)
+	resp, err := r.get(t, c, nil)
+	if err != nil || resp.Header.Get(ErrorHeader) != CodeUnauthenticated {
+		t.Errorf("on the old connection: %v, %v", resp, err)
+	}
+	c.CloseIdleConnections()
+	if resp, err := r.get(t, c, nil); err == nil {
+		t.Errorf("on a new connection: %v", resp)
+	}
+	if resp, err := r.get(t, r.client(t, r.clients.client(t, x509.Certificate{})), nil); err != nil || resp.StatusCode != 200 {
+		t.Errorf("of the new authority: %v, %v", resp, err)
+	}
+}
+
+func TestACertificateEndsOnAnOpenConnectionToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clients := newAuthority(t, "clients")
+		certificate, key := clients.server(t)
+		a := accessWith(t, AccessOptions{})
+		if err := a.takeCertificate([][]byte{[]byte(certificate), []byte(key), []byte(clients.pem)}); err != nil {
+			t.Fatal(err)
+		}
+		leaf, _, _, _ := sign(t, clients, &x509.Certificate{NotAfter: time.Now().Add(time.Minute), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+		r := call(t, "GET", "/admin/shop.json", "")
+		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}
+		r = r.WithContext(a.ConnContext(a.BaseContext(&listener{authenticate: true}), &net.TCPConn{}))
+		door := newDoor(t)
+		door.access = a
+		for _, c := range []struct {
+			wait time.Duration
+			code string
+		}{{0, ""}, {59 * time.Second, ""}, {2 * time.Second, CodeUnauthenticated}} {
+			time.Sleep(c.wait)
+			_, refusal := door.Admit(r)
+			wantCode(t, "after "+c.wait.String(), refusal, c.code)
+		}
+	})
+}
+
+func TestANewCertificateIsShownWithoutARestart(t *testing.T) {
+	r := newTLSRig(t, AccessOptions{})
+	serial := func() *big.Int {
+		resp, err := r.get(t, r.client(t), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.TLS.PeerCertificates[0].SerialNumber
+	}
+	before := serial()
+	r.replaceFiles(t)
+	if before.Cmp(serial()) == 0 {
+		t.Error("the old one is shown")
+	}
+}
+
+func TestOldProtocolsAreRefused(t *testing.T) {
+	r := newTLSRig(t, AccessOptions{})
+	for what, config := range map[string]*tls.Config{
+		"TLS 1.1": {InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
+		"HTTP/2":  {InsecureSkipVerify: true, NextProtos: []string{"h2"}},
+	} {
+		conn, err := (&tls.Dialer{Config: config}).DialContext(t.Context(), "tcp", r.address)
+		if err == nil {
+			conn.Close()
+			t.Errorf("%s is spoken", what)
+		}
+	}
+}
+
+func TestMistakenCertificatesAreExplained(t *testing.T) {
+	a := newAuthority(t, "servers")
+	certificate, key := a.server(t)
+	_, otherKey := a.server(t)
+	for what, c := range map[string]struct {
+		contents []string
+		want     string
+	}{
+		"swapped":      {[]string{key, certificate}, "do not go together, or are not PEM"},
+		"another key":  {[]string{certificate, otherKey}, "do not go together"},
+		"no authority": {[]string{certificate, key, "x"}, "EVERGATE_TLS_CLIENT_CA_FILE holds no certificate"},
+	} {
+		contents := make([][]byte, len(c.contents))
+		for i := range c.contents {
+			contents[i] = []byte(c.contents[i])
+		}
+		if _, err := serverTLS(contents); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "PRIVATE") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

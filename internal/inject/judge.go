@@ -1,0 +1,99 @@
+package inject
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"evergate/internal/guard"
+	"evergate/internal/metrics"
+)
+
+// takeOver takes over r's body. Where the caller's policy depends on what is in it, it is
+// read whole and judged before anything is sent, whatever the size of the replay buffer.
+func (h *Handler) takeOver(r *http.Request, p *guard.Passage) (*upload, guard.Refusal, error) {
+	if !p.NeedsBody() {
+		u, err := newUpload(r, h.opt.ReplayBuffer)
+		return u, guard.Refusal{}, err
+	}
+	body, whole, err := readForJudgement(r)
+	if err != nil {
+		return nil, guard.Refusal{}, errClientBody
+	}
+	if refusal := p.JudgeBody(r.Header, body, whole); refusal.Refused() {
+		return nil, refusal, nil
+	}
+	if whole && len(body) > 0 {
+		return &upload{whole: body, declared: int64(len(body))}, guard.Refusal{}, nil
+	}
+	// On a copy: net/http closes a connection gently only if the body is the one that it made.
+	again := *r
+	again.Body = &resumed{first: body, rest: r.Body}
+	u, err := newUpload(&again, h.opt.ReplayBuffer)
+	return u, guard.Refusal{}, err
+}
+
+// readForJudgement reads a body up to the size that is judged, and a byte more of one that
+// is longer and has not said so.
+func readForJudgement(r *http.Request) (body []byte, whole bool, _ error) {
+	switch {
+	case r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0:
+		return nil, true, nil
+	case r.ContentLength > guard.LargestJudgedBody:
+		return nil, false, nil
+	case r.ContentLength > 0:
+		body = make([]byte, r.ContentLength)
+		_, err := io.ReadFull(r.Body, body)
+		return body, true, err
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, guard.LargestJudgedBody+1))
+	if err != nil || len(body) <= guard.LargestJudgedBody {
+		return body, true, err
+	}
+	return body, false, nil
+}
+
+// refuse answers for a request that may not pass.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p guard.Passage, v *visit, refusal guard.Refusal) {
+	v.status, v.code = refusal.Status, refusal.Code
+	h.opt.Metrics.Denied(refusal.Code)
+	h.opt.Metrics.CallerServed(p.Caller.Name, metrics.Denied)
+	if refusal.AboutCaller() && h.told.first(p.Caller.Name, refusal.Code, v.route) {
+		h.opt.Log.InfoContext(r.Context(), "denied", "caller", p.Caller.Name, "code", refusal.Code, "route", v.route.String(), "message", refusal.Message)
+	}
+	refusal.Answer(w)
+}
+
+// admitted counts a request that passes, and says what would have been refused.
+func (h *Handler) admitted(r *http.Request, p guard.Passage, route metrics.Route) {
+	if !p.Reported.Refused() {
+		h.opt.Metrics.CallerServed(p.Caller.Name, metrics.Passed)
+		return
+	}
+	h.opt.Metrics.CallerServed(p.Caller.Name, metrics.Reported)
+	if h.told.first(p.Caller.Name, p.Reported.Code, route) {
+		h.opt.Log.WarnContext(r.Context(), "reported: this policy would refuse it", "caller", p.Caller.Name, "code", p.Reported.Code,
+			"route", route.String(), "message", p.Reported.Message)
+	}
+}
+
+// toldOf remembers what has been logged of refusals, so that a client that is refused all
+// day does not fill the log. Its keys are from closed lists, so it does not grow.
+type toldOf struct{ at sync.Map }
+
+type refusedThing struct {
+	caller, code string
+	route        metrics.Route
+}
+
+// sayAgain is how long the log is silent about a caller, a code and a route it has named.
+const sayAgain = time.Hour
+
+func (s *toldOf) first(caller, code string, route metrics.Route) bool {
+	v, _ := s.at.LoadOrStore(refusedThing{caller, code, route}, new(atomic.Int64))
+	last, now := v.(*atomic.Int64), time.Now().UnixNano()
+	before := last.Load()
+	return (before == 0 || now-before >= int64(sayAgain)) && last.CompareAndSwap(before, now)
+}
