@@ -1,0 +1,5 @@
+package kubernetes
+
+import "testing"
+
+func acceptsTheDocumentation(t *testing.T, c *cluster) { _ = c }
