@@ -40,6 +40,7 @@ func TestImage(t *testing.T) {
 		{"falls_back_to_an_ordinary_container", fallsBackToAnOrdinaryContainer},
 		{"lets_a_job_quit_it", letsAJobQuitIt},
 		{"keeps_an_offline_grant_on_a_volume", keepsAnOfflineGrantOnAVolume},
+		{"serves_callers_of_its_service", servesCallersOfItsService},
 	} {
 		t.Run(property.name, func(t *testing.T) { property.holds(t, p) })
 	}

@@ -5,6 +5,7 @@ package container
 import (
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +16,7 @@ import (
 // after the first token, the secret changes meanwhile, and the app still calls when it is told to end.
 func keepsTheOrderOfANativeSidecar(t *testing.T, p *podman) {
 	old, next := rand.Text(), rand.Text()
-	pl := newPlay(t, p, "native", "Deployment", map[string]string{"client-secret": old},
+	pl := newPlay(t, p, "app/native", "Deployment", map[string]string{"client-secret": old},
 		"--url", "http://localhost:8080/admin/api/2026-10/products.json", "--calls", "1000000", "--every", "200ms", "--last", "10")
 	pl.startOne(t, "evergate")
 	liveness, readiness := pl.command(t, "livenessProbe", "exec", "command"), pl.command(t, "readinessProbe", "exec", "command")
@@ -87,7 +88,7 @@ func (p *play) awaitRenewals(t *testing.T, n int) {
 
 // letsAJobComplete: nothing but the job's own end ends the pod, and every container ends with 0.
 func letsAJobComplete(t *testing.T, p *podman) {
-	pl := newPlay(t, p, "native", "Job", map[string]string{"client-secret": rand.Text()},
+	pl := newPlay(t, p, "app/native", "Job", map[string]string{"client-secret": rand.Text()},
 		"--url", "http://localhost:8080/admin/api/2026-10/products.json", "--calls", "5", "--every", "200ms")
 	pl.startOne(t, "shopify")
 	pl.startOne(t, "evergate")
@@ -101,7 +102,7 @@ func letsAJobComplete(t *testing.T, p *podman) {
 // fallsBackToAnOrdinaryContainer is the same life without native sidecars: the start waits for the hook, and
 // the app and the sidecar are told to end in the same moment.
 func fallsBackToAnOrdinaryContainer(t *testing.T, p *podman) {
-	pl := newPlay(t, p, "fallback", "Deployment", map[string]string{"client-secret": rand.Text()},
+	pl := newPlay(t, p, "app/fallback", "Deployment", map[string]string{"client-secret": rand.Text()},
 		"--url", "http://localhost:8080/admin/api/2026-10/products.json", "--calls", "1000000", "--every", "200ms", "--last", "10",
 		"--quit", "http://localhost:9090/-/quit")
 	pl.startOne(t, "evergate")
@@ -132,7 +133,7 @@ func fallsBackToAnOrdinaryContainer(t *testing.T, p *podman) {
 
 // letsAJobQuitIt: without native sidecars the job has to say that it has finished.
 func letsAJobQuitIt(t *testing.T, p *podman) {
-	pl := newPlay(t, p, "fallback", "Job", map[string]string{"client-secret": rand.Text()},
+	pl := newPlay(t, p, "app/fallback", "Job", map[string]string{"client-secret": rand.Text()},
 		"--url", "http://localhost:8080/admin/api/2026-10/products.json", "--calls", "5", "--every", "200ms",
 		"--quit", "http://localhost:9090/-/quit")
 	pl.startOne(t, "shopify")
@@ -160,7 +161,7 @@ func keepsAnOfflineGrantOnAVolume(t *testing.T, p *podman) {
 		}
 	}
 	secrets := map[string]string{"client-id": "0123456789abcdef", "client-secret": rand.Text()}
-	pl := newPlay(t, p, "offline", "Deployment", secrets, "--url", "http://localhost:8080/admin/api/2026-10/products.json", "--calls", "5")
+	pl := newPlay(t, p, "app/offline", "Deployment", secrets, "--url", "http://localhost:8080/admin/api/2026-10/products.json", "--calls", "5")
 	pl.startOne(t, "shopify")
 	pl.startOne(t, "evergate")
 	eventually(t, quick, "the sidecar to be alive", func() bool {
@@ -213,4 +214,35 @@ func refusesWhatAKubeletOpensToTheGroup(t *testing.T, pl *play, store string) {
 	if code := pl.must(t, "wait", pl.container("evergate")); code == "0" || !strings.Contains(pl.logs(t, pl.container("evergate")), "is open to other users") {
 		t.Errorf("ended with %s, want a refusal of a store that is open to the group", code)
 	}
+}
+
+// servesCallersOfItsService runs the Deployment's pod: callers use the Service's name, a kubelet and Prometheus the
+// pod's address, and nobody else's name is answered.
+func servesCallersOfItsService(t *testing.T, p *podman) {
+	const service = "shop-evergate.shop.svc:8080"
+	secrets := map[string]string{"client-id": "0123456789abcdef", "client-secret": rand.Text()}
+	pl := newPlay(t, p, "own/minimal", "Deployment", secrets, "--host", service,
+		"--url", "http://127.0.0.1:8080/admin/api/2026-10/products.json", "--calls", "3", "--every", "200ms")
+	ask := func(host, address string) result {
+		return p.try(t, "run", "--rm", "--pod", pl.pod, appImage, "/app", "--print", "--host", host, "--url", address)
+	}
+	probe := func(name string) result {
+		m, _ := pl.sidecar[name].(map[string]any)
+		get, _ := m["httpGet"].(map[string]any)
+		return ask("10.0.0.1:9090", fmt.Sprint("http://127.0.0.1:9090", get["path"]))
+	}
+	pl.startOne(t, "evergate")
+	eventually(t, quick, "the liveness probe to succeed", func() bool { return probe("livenessProbe").code == 0 })
+	if res := probe("readinessProbe"); res.code == 0 || !strings.Contains(res.stderr, "503") {
+		t.Errorf("ready without a token: %v", res)
+	}
+	pl.startOne(t, "shopify")
+	eventually(t, quick, "the readiness probe to succeed", func() bool { return probe("readinessProbe").code == 0 })
+	pl.startOne(t, "app")
+	pl.mustEnd(t, "app")
+	if res := ask("gate.example.com", "http://127.0.0.1:8080/admin/api/2026-10/products.json"); res.code == 0 || !strings.Contains(res.stderr, "421") {
+		t.Errorf("under a name that is not its own: %v, want 421", res)
+	}
+	pl.term(t, "evergate")
+	pl.mustEnd(t, "evergate")
 }

@@ -28,6 +28,7 @@ func run(ctx context.Context, args []string, out, errw io.Writer) int {
 	url := flags.String("url", "", "what to call")
 	calls := flags.Int("calls", 1, "how often")
 	every := flags.Duration("every", time.Second, "from the start of one call to the start of the next")
+	host := flags.String("host", "", "the Host to name, if not the URL's")
 	last := flags.Int("last", 0, "how often after SIGTERM, which without this ends the program")
 	quit := flags.String("quit", "", "where to POST when everything is done")
 	show := flags.Bool("print", false, "print what the first call answers, whatever it is, and end")
@@ -36,13 +37,14 @@ func run(ctx context.Context, args []string, out, errw io.Writer) int {
 		return 2
 	}
 	if *show {
-		body, err := ask(ctx, *url, *post)
+		body, err := ask(ctx, *url, *host, *post)
 		fmt.Fprintf(out, "%s", body)
 		return exit(errw, err)
 	}
-	err := callOften(ctx, out, *url, *calls, *last, *every)
+	count := func() (int, error) { return countProducts(ctx, *url, *host) }
+	err := callOften(out, count, *calls, *last, *every)
 	if *quit != "" {
-		_, quitErr := ask(ctx, *quit, "{}")
+		_, quitErr := ask(ctx, *quit, "", "{}")
 		err = errors.Join(err, quitErr)
 	}
 	return exit(errw, err)
@@ -57,7 +59,7 @@ func exit(errw io.Writer, err error) int {
 }
 
 // callOften does not stop at the first failure: which calls fail, and which do not, tells what went wrong.
-func callOften(ctx context.Context, out io.Writer, url string, calls, last int, every time.Duration) error {
+func callOften(out io.Writer, count func() (int, error), calls, last int, every time.Duration) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	term := make(chan os.Signal, 1)
@@ -73,7 +75,7 @@ func callOften(ctx context.Context, out io.Writer, url string, calls, last int, 
 		default:
 		}
 		began := time.Now()
-		products, err := countProducts(ctx, url)
+		products, err := count()
 		if err != nil {
 			failed++
 		}
@@ -86,8 +88,8 @@ func callOften(ctx context.Context, out io.Writer, url string, calls, last int, 
 	return nil
 }
 
-func countProducts(ctx context.Context, url string) (int, error) {
-	body, err := ask(ctx, url, "")
+func countProducts(ctx context.Context, url, host string) (int, error) {
+	body, err := ask(ctx, url, host, "")
 	if err != nil {
 		return 0, err
 	}
@@ -104,7 +106,7 @@ func countProducts(ctx context.Context, url string) (int, error) {
 }
 
 // ask is a GET, or a POST of body if there is one.
-func ask(ctx context.Context, url, body string) ([]byte, error) {
+func ask(ctx context.Context, url, host, body string) ([]byte, error) {
 	client := http.Client{Timeout: 10 * time.Second}
 	method := http.MethodGet
 	if body != "" {
@@ -114,6 +116,7 @@ func ask(ctx context.Context, url, body string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	req.Host = host
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
