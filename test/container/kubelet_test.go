@@ -5,6 +5,7 @@ package container
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -104,7 +105,7 @@ func renderedPod(t *testing.T, render, kind string) map[string]any {
 			}
 		}
 		err := documents.Decode(&object)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			t.Fatalf("%s has no %s", render, kind)
 		}
 		if err != nil {

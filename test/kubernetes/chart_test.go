@@ -2,6 +2,8 @@ package kubernetes
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"maps"
 	"regexp"
 	"slices"
@@ -18,7 +20,7 @@ func parse(t *testing.T, text string) (documents []map[string]any) {
 	for {
 		var document map[string]any
 		if err := decoder.Decode(&document); err != nil {
-			if err.Error() == "EOF" {
+			if errors.Is(err, io.EOF) {
 				return documents
 			}
 			t.Fatalf("%v in:\n%s", err, text)
