@@ -17,8 +17,12 @@ demo: ## a simulated Shopify and Evergate in front of it
 test: deps ## every test, with everything it needs; nothing is skipped
 	TEST_COMPONENTS=required $(GO) test -race -shuffle=on -count=1 -timeout 15m ./...
 
-deps: ## what the tests use beside Go
+deps: bin/kubernetes ## what the tests use beside Go
 	./scripts/install-test-deps
+
+.PHONY: bin/kubernetes
+bin/kubernetes: ## helm and a Kubernetes API server, for the tests of the chart; minutes, once
+	./scripts/build-kubernetes-tools
 
 check: bin/golangci-lint ## what a reviewer should not have to say
 	test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
@@ -42,8 +46,9 @@ FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME
 	./scripts/fuzz $(FUZZTIME)
 
-generate: ## the tables in docs/ that are made from the code
+generate: ## what is made from the code: tables in docs/, the chart's README and copies; its renders after `make bin/kubernetes`
 	$(GO) test ./internal/config -run TestMarkdown -update
+	$(GO) test ./test/kubernetes -update
 
 clean:
 	rm -rf bin dist

@@ -75,7 +75,7 @@ func commands() []command {
 		{name: "check", args: "[--json]", summary: "say what is right and wrong with this configuration", run: checkCommand},
 		{name: "run", args: "-- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", run: runCommand},
 		{name: "wait", args: "[--timeout 60s]", summary: "wait until the sidecar of this environment is ready", run: wait},
-		{name: "healthcheck", args: "[--ready]", summary: "ask the sidecar whether it is alive, or ready", run: healthcheck},
+		{name: "healthcheck", args: "[--ready|--startup]", summary: "ask the sidecar whether it is alive, ready, or has had a token", run: healthcheck},
 		{name: "quit", summary: "tell the sidecar to shut down cleanly", run: quit},
 		{name: "config", args: "[--markdown]", summary: "list every setting with its value, secrets redacted", run: printConfig},
 		{name: "simulate", summary: "run Shopify's simulator alone, to test other programs against", run: simulate},

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
@@ -159,6 +161,21 @@ func TestProbesOfAWrongConfigurationSaySo(t *testing.T) {
 			if o := execute([]string{set}, args...); o.code != exitConfig || !strings.Contains(o.err, "EVERGATE_ADMIN_LISTEN") {
 				t.Errorf("%q with %s: %+v", args, set, o)
 			}
+		}
+	}
+}
+
+// Kubernetes restarts a container whose probe fails: a secret that cannot be read is no
+// reason for that, while the sidecar goes on with the token it has.
+func TestProbesReadNoSecret(t *testing.T) {
+	t.Parallel()
+	admin := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer admin.Close()
+	missing := t.TempDir() + "/gone"
+	environ := []string{"EVERGATE_ADMIN_LISTEN=" + admin.Listener.Addr().String(), "SHOPIFY_CLIENT_SECRET_FILE=" + missing, "EVERGATE_STORE_KEY_FILE=" + missing}
+	for _, args := range [][]string{{"healthcheck"}, {"healthcheck", "--ready"}, {"healthcheck", "--startup"}, {"wait"}, {"quit"}} {
+		if o := execute(environ, args...); o.code != exitOK {
+			t.Errorf("%q: %+v", args, o)
 		}
 	}
 }

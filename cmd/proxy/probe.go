@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ type adminClient struct {
 // newAdminClient needs one setting only, so that a probe works in a container that has no
 // other.
 func newAdminClient(environ []string) (*adminClient, error) {
-	cfg, err := config.Parse(environ)
+	cfg, err := config.Parse(withoutFiles(environ))
 	if err != nil {
 		return nil, configError(err)
 	}
@@ -47,6 +48,15 @@ func newAdminClient(environ []string) (*adminClient, error) {
 		},
 	}}}
 	return c, nil
+}
+
+// withoutFiles drops the settings that name files. A probe opens no secret: while one cannot
+// be read, a sidecar whose token lives is alive, and must not be restarted.
+func withoutFiles(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(set string) bool {
+		name, _, _ := strings.Cut(set, "=")
+		return strings.HasSuffix(name, "_FILE")
+	})
 }
 
 // reachable turns an address to listen on into one to call: 0.0.0.0 and [::] mean every
@@ -82,6 +92,7 @@ func healthcheck(w world) error {
 	path := "/livez"
 	if err := parseFlags(w, "healthcheck", func(fs *flag.FlagSet) {
 		fs.BoolFunc("ready", "ask whether there is a usable token, too", func(string) error { path = "/readyz"; return nil })
+		fs.BoolFunc("startup", "ask whether there has been a token since the start", func(string) error { path = "/startupz"; return nil })
 	}); err != nil {
 		return err
 	}

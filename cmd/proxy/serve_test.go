@@ -218,6 +218,24 @@ func TestServeEndsCleanlyAtASignal(t *testing.T) {
 	}
 }
 
+// The delay is for callers who do not know yet; whoever says quit knows that there are none.
+func TestQuitEndsTheShutdownDelay(t *testing.T) {
+	t.Parallel()
+	for _, signalled := range []bool{true, false} {
+		_, environ := shopify(t)
+		s := start(append(environ, "EVERGATE_SHUTDOWN_DELAY=1h"), "serve")
+		_, operators := serving(t, s)
+		if signalled {
+			s.signals <- syscall.SIGTERM
+			s.err.next(t, has("shutting down"))
+		}
+		if o := execute([]string{"EVERGATE_ADMIN_LISTEN=" + operators}, "quit"); o.code != exitOK {
+			t.Errorf("signalled %t: %+v", signalled, o)
+		}
+		s.mustEnd(t, exitOK)
+	}
+}
+
 func TestSecondSignalForcesTheEnd(t *testing.T) {
 	t.Parallel()
 	_, environ := shopify(t)

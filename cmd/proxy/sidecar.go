@@ -233,7 +233,8 @@ func (s *sidecar) serve(begin, force <-chan struct{}) error {
 	return err
 }
 
-// drain goes on accepting for ShutdownDelay, then lets the requests under way end.
+// drain goes on accepting for ShutdownDelay, or until someone says by POST /-/quit that
+// nobody will call any more, and then lets the requests under way end.
 func (s *sidecar) drain(force <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -244,7 +245,16 @@ func (s *sidecar) drain(force <-chan struct{}) error {
 		case <-ctx.Done():
 		}
 	}()
-	if !pause(ctx, s.cfg.ShutdownDelay) {
+	delay, endDelay := context.WithCancel(ctx)
+	defer endDelay()
+	go func() {
+		select {
+		case <-s.quit:
+			endDelay()
+		case <-delay.Done():
+		}
+	}()
+	if !pause(delay, s.cfg.ShutdownDelay) && ctx.Err() != nil {
 		return errForced
 	}
 	limited, stop := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)

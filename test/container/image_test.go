@@ -19,6 +19,7 @@ func TestImage(t *testing.T) {
 	requireComponents(t)
 	p := openPodman(t)
 	p.buildImage(t)
+	p.buildApp(t)
 	for _, property := range []struct {
 		name  string
 		holds func(*testing.T, *podman)
@@ -34,6 +35,12 @@ func TestImage(t *testing.T) {
 		{"ends_cleanly_when_told_to_quit", endsCleanlyWhenToldToQuit},
 		{"explains_missing_settings", explainsMissingSettings},
 		{"serves_an_app_of_its_pod_across_expiries", servesAnAppOfItsPodAcrossExpiries},
+		{"keeps_the_order_of_a_native_sidecar", keepsTheOrderOfANativeSidecar},
+		{"lets_a_job_complete", letsAJobComplete},
+		{"falls_back_to_an_ordinary_container", fallsBackToAnOrdinaryContainer},
+		{"lets_a_job_quit_it", letsAJobQuitIt},
+		{"keeps_an_offline_grant_on_a_volume", keepsAnOfflineGrantOnAVolume},
+		{"serves_callers_of_its_service", servesCallersOfItsService},
 	} {
 		t.Run(property.name, func(t *testing.T) { property.holds(t, p) })
 	}

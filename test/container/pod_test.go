@@ -17,7 +17,6 @@ const pod = "evergate-test"
 // servesAnAppOfItsPodAcrossExpiries is what the sidecar is for: an app that knows no token calls localhost for
 // longer than any token lives, and no call fails. Shopify is the simulator, in the same pod and from the same image.
 func servesAnAppOfItsPodAcrossExpiries(t *testing.T, p *podman) {
-	p.buildApp(t)
 	p.afterwards(t, "volume", "rm", "--force", "trust")
 	p.afterwards(t, "pod", "rm", "--force", "--ignore", "--time", "0", pod)
 	p.must(t, "pod", "create", "--name", pod, "--network", "none")

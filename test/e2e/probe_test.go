@@ -33,6 +33,7 @@ func TestProbesTellReadyFromAlive(t *testing.T) {
 	s := newShopify(t, shopOptions{around: hang.around}).sidecar(t)
 	s.mustProbe(t, 0, "healthcheck")
 	s.mustProbe(t, 1, "healthcheck", "--ready")
+	s.mustProbe(t, 1, "healthcheck", "--startup")
 	s.mustProbe(t, 1, "wait", "--timeout", "300ms")
 
 	waiting := start(t, []string{"EVERGATE_ADMIN_LISTEN=" + strings.TrimPrefix(s.admin, "http://")}, "wait", "--timeout", patience.String())
@@ -41,6 +42,7 @@ func TestProbesTellReadyFromAlive(t *testing.T) {
 		t.Errorf("wait: exit code %d", code)
 	}
 	s.mustProbe(t, 0, "healthcheck", "--ready")
+	s.mustProbe(t, 0, "healthcheck", "--startup")
 	s.mustProbe(t, 0, "wait")
 
 	s.mustProbe(t, 0, "quit")

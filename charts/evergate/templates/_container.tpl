@@ -1,0 +1,72 @@
+{{/* What sidecar and Deployment have in common. */}}
+
+{{/* The restricted level is set last and whole, so that nothing can take a part of it back. */}}
+{{- define "evergate.securityContext" -}}
+{{- $context := deepCopy .values.containerSecurityContext -}}
+{{- range $field, $value := dict
+  "allowPrivilegeEscalation" false
+  "capabilities" (dict "drop" (list "ALL"))
+  "readOnlyRootFilesystem" true
+  "runAsNonRoot" true
+  "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- $_ := set $context $field $value -}}
+{{- end -}}
+{{- toYaml $context -}}
+{{- end -}}
+
+{{/*
+What a pod needs for a store on a volume. The volume's root becomes the group's, and
+Evergate makes a directory inside it that is its own alone. OnRootMismatch, because the
+kubelet would otherwise open that directory to the group at each start, and Evergate
+refuses a store that others can enter.
+*/}}
+{{- define "evergate.fsGroup" -}}
+{{- if has .values.store.kind (list "claim" "volume") -}}
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch
+{{- end -}}
+{{- end -}}
+
+{{- define "evergate.httpProbe" -}}
+httpGet:
+  path: {{ index . 0 }}
+  port: {{ index . 1 }}
+{{- end -}}
+
+{{- define "evergate.execProbe" -}}
+exec:
+  command: {{ concat (list "/evergate" "healthcheck") . | toJson }}
+timeoutSeconds: 6
+{{- end -}}
+
+{{- define "evergate.offline" -}}
+{{- or (eq .values.grant "offline") (hasKey (include "evergate.secretKeys" . | fromJson) "SHOPIFY_REFRESH_TOKEN") -}}
+{{- end -}}
+
+{{/* Values that are right one by one and wrong together. */}}
+{{- define "evergate.check" -}}
+{{- $v := .values -}}
+{{- if not $v.shop -}}
+{{- fail "evergate: shop is not set: give the name of the store before .myshopify.com, for example shop=acme" -}}
+{{- end -}}
+{{- if and $v.secrets.inline $v.secrets.existingSecret -}}
+{{- fail "evergate: secrets.inline and secrets.existingSecret are both set: keep one" -}}
+{{- end -}}
+{{- if and $v.secrets.keys (not $v.secrets.existingSecret) -}}
+{{- fail "evergate: secrets.keys says where things are in secrets.existingSecret, which is not set" -}}
+{{- end -}}
+{{- $keys := include "evergate.secretKeys" . | fromJson -}}
+{{- if and $v.clientId (hasKey $keys "SHOPIFY_CLIENT_ID") -}}
+{{- fail "evergate: the client id is given twice, as clientId and under secrets: keep one" -}}
+{{- end -}}
+{{- if and (not $keys) (ne $v.grant "offline") -}}
+{{- fail "evergate: there are no credentials: set secrets.existingSecret to the name of a Secret that has them, or secrets.inline" -}}
+{{- end -}}
+{{- $kept := or (ne $v.store.kind "none") (hasKey $v.settings "EVERGATE_STORE") -}}
+{{- if and (ne $v.store.kind "none") (hasKey $v.settings "EVERGATE_STORE") -}}
+{{- fail "evergate: store.kind and settings.EVERGATE_STORE both say where a grant rests: keep one" -}}
+{{- end -}}
+{{- if and (eq (include "evergate.offline" .) "true") (not $kept) -}}
+{{- fail "evergate: an offline grant changes with each renewal and is lost for good if it is not kept: set store.kind=claim" -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,138 @@
+{{/*
+The sidecar, for other charts. In the pod's spec:
+
+  initContainers:
+    {{- include "evergate.sidecar" . | nindent 4 }}
+  containers:
+    {{- include "evergate.sidecarFallback" . | nindent 4 }}
+  volumes:
+    {{- include "evergate.volumes" . | nindent 4 }}
+  securityContext:
+    {{- include "evergate.podSecurityContext" . | nindent 4 }}
+
+and in its metadata.labels
+
+    {{- include "evergate.podLabels" . | nindent 4 }}
+
+Of the first two one is empty, by the cluster's version. Each takes the context of the
+including chart, which has Evergate's values under evergate; or a dict with root and values.
+
+There is no preStop. A native sidecar is told to end when your containers have ended; it
+then lets requests end and exits 0. A preStop would only delay that.
+*/}}
+
+{{- define "evergate.sidecar" -}}
+{{- $values := include "evergate.of" . | fromJson -}}
+{{- $e := dict "root" (ternary .root . (hasKey . "root")) "values" $values "native" true -}}
+{{- if eq (include "evergate.native" $e) "true" -}}
+{{- include "evergate.sidecarContainer" $e -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "evergate.sidecarFallback" -}}
+{{- $values := include "evergate.of" . | fromJson -}}
+{{- $e := dict "root" (ternary .root . (hasKey . "root")) "values" $values "native" false -}}
+{{- if ne (include "evergate.native" $e) "true" -}}
+{{- include "evergate.sidecarContainer" $e -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "evergate.volumes" -}}
+{{- $values := include "evergate.of" . | fromJson -}}
+{{- include "evergate.volumeList" (dict "root" (ternary .root . (hasKey . "root")) "values" $values) | trim -}}
+{{- end -}}
+
+{{- define "evergate.podSecurityContext" -}}
+{{- $values := include "evergate.of" . | fromJson -}}
+{{- include "evergate.fsGroup" (dict "values" $values) -}}
+{{- end -}}
+
+{{/* What the PodMonitor finds the pods by. */}}
+{{- define "evergate.podLabels" -}}
+{{- $values := include "evergate.of" . | fromJson -}}
+evergate/sidecar: {{ include "evergate.fullname" (dict "root" (ternary .root . (hasKey . "root")) "values" $values) }}
+{{- end -}}
+
+{{- define "evergate.native" -}}
+{{- $native := toString .values.sidecar.native -}}
+{{- if eq $native "auto" -}}
+{{- semverCompare ">=1.29.0-0" .root.Capabilities.KubeVersion.Version -}}
+{{- else -}}
+{{- $native -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "evergate.sidecarContainer" -}}
+{{- include "evergate.check" . -}}
+{{- $v := .values -}}
+{{- $more := dict -}}
+{{- if not .native -}}
+{{- $_ := set $more "EVERGATE_SHUTDOWN_DELAY" (printf "%vs" $v.sidecar.shutdownDelaySeconds) -}}
+{{- end -}}
+- name: evergate
+  image: {{ include "evergate.image" . }}
+  imagePullPolicy: {{ $v.image.pullPolicy }}
+  {{- if .native }}
+  restartPolicy: Always
+  {{- end }}
+  env:
+    {{- include "evergate.env" (merge (dict
+      "listen" (printf "127.0.0.1:%v" $v.sidecar.port)
+      "adminListen" (ternary (printf ":%v" $v.admin.port) (printf "127.0.0.1:%v" $v.admin.port) $v.admin.exposed)
+      "more" $more) .) | trim | nindent 4 }}
+  {{- if $v.admin.exposed }}
+  ports:
+    - name: evergate-admin
+      containerPort: {{ $v.admin.port }}
+  {{- end }}
+  {{- include "evergate.sidecarProbes" . | nindent 2 }}
+  resources:
+    {{- toYaml $v.resources | nindent 4 }}
+  securityContext:
+    {{- include "evergate.securityContext" . | nindent 4 }}
+  {{- with include "evergate.volumeMounts" . | trim }}
+  volumeMounts:
+    {{- . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
+{{/*
+The start of a native sidecar is over when its startupProbe has succeeded; only then do
+your containers start. Of an ordinary container it is over when its postStart hook has
+ended, if it is the first in the list.
+*/}}
+{{- define "evergate.sidecarProbes" -}}
+{{- $v := .values -}}
+{{- $token := eq $v.sidecar.waitFor "token" -}}
+{{- if .native -}}
+startupProbe:
+  {{- if $v.admin.exposed }}
+  {{- include "evergate.httpProbe" (list (ternary "/startupz" "/livez" $token) "evergate-admin") | nindent 2 }}
+  {{- else }}
+  {{- include "evergate.execProbe" (ternary (list "--startup") (list) $token) | nindent 2 }}
+  {{- end }}
+  periodSeconds: 1
+  failureThreshold: {{ $v.sidecar.waitSeconds }}
+{{- else if $token -}}
+lifecycle:
+  postStart:
+    exec:
+      command: ["/evergate", "wait", "--timeout", "{{ $v.sidecar.waitSeconds }}s"]
+{{- end }}
+{{- if $v.sidecar.readiness }}
+readinessProbe:
+  {{- if $v.admin.exposed }}
+  {{- include "evergate.httpProbe" (list "/readyz" "evergate-admin") | nindent 2 }}
+  {{- else }}
+  {{- include "evergate.execProbe" (list "--ready") | nindent 2 }}
+  {{- end }}
+  periodSeconds: 10
+{{- end }}
+livenessProbe:
+  {{- if $v.admin.exposed }}
+  {{- include "evergate.httpProbe" (list "/livez" "evergate-admin") | nindent 2 }}
+  {{- else }}
+  {{- include "evergate.execProbe" (list) | nindent 2 }}
+  {{- end }}
+  periodSeconds: 20
+{{- end -}}

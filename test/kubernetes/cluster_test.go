@@ -1,0 +1,231 @@
+package kubernetes
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// namespace is the one of the cluster that enforces the restricted pod-security level.
+const namespace = "shop"
+
+// cluster is an API server and its etcd, without any controller.
+type cluster struct {
+	home   string // has the kubeconfig
+	server string
+	token  string
+}
+
+// startCluster returns when the API server is ready. Both processes end with t.
+func startCluster(t *testing.T) *cluster {
+	t.Helper()
+	for _, name := range []string{"etcd", "kube-apiserver", "kubectl", "helm"} {
+		tool(t, name)
+	}
+	c := &cluster{home: t.TempDir(), token: rand.Text()}
+	// Neither program can be given port 0, so a free port is looked for; another process may
+	// be faster, hence the second and third try.
+	var err error
+	for range 3 {
+		if err = c.start(t); err == nil {
+			return c
+		}
+	}
+	t.Fatal(err)
+	return nil
+}
+
+func (c *cluster) start(t *testing.T) error {
+	t.Helper()
+	client, peer, secure := freePort(t), freePort(t), freePort(t)
+	dir := t.TempDir()
+	etcd, err := launch(t, dir, "etcd", "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "warn",
+		"--listen-client-urls", "http://127.0.0.1:"+client, "--advertise-client-urls", "http://127.0.0.1:"+client,
+		"--listen-peer-urls", "http://127.0.0.1:"+peer, "--initial-advertise-peer-urls", "http://127.0.0.1:"+peer,
+		"--initial-cluster", "default=http://127.0.0.1:"+peer)
+	if err != nil {
+		return err
+	}
+	key, tokens := filepath.Join(dir, "sa.key"), filepath.Join(dir, "tokens.csv")
+	writeKey(t, key)
+	if err := os.WriteFile(tokens, []byte(c.token+",admin,admin,system:masters\n"), 0o600); err != nil {
+		return err
+	}
+	// ServiceAccount admission wants accounts that a controller makes. The address that is
+	// advertised is one for documentation: nobody asks for it.
+	api, err := launch(t, dir, "kube-apiserver", "--etcd-servers", "http://127.0.0.1:"+client,
+		"--bind-address", "127.0.0.1", "--secure-port", secure, "--cert-dir", filepath.Join(dir, "certs"),
+		"--advertise-address", "192.0.2.1", "--endpoint-reconciler-type", "none",
+		"--authorization-mode", "RBAC", "--token-auth-file", tokens, "--disable-admission-plugins", "ServiceAccount",
+		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", key,
+		"--service-account-signing-key-file", key, "--service-cluster-ip-range", "10.0.0.0/24")
+	if err != nil {
+		return err
+	}
+	c.server = "https://127.0.0.1:" + secure
+	if err := os.WriteFile(filepath.Join(c.home, "kubeconfig"), []byte(c.kubeconfig()), 0o600); err != nil {
+		return err
+	}
+	return c.ready(t, etcd, api)
+}
+
+func (c *cluster) kubeconfig() string {
+	return `apiVersion: v1
+kind: Config
+clusters:
+  - name: test
+    cluster: {server: "` + c.server + `", insecure-skip-tls-verify: true}
+users:
+  - name: admin
+    user: {token: ` + c.token + `}
+contexts:
+  - name: test
+    context: {cluster: test, user: admin, namespace: ` + namespace + `}
+current-context: test
+`
+}
+
+// ready waits until the API server says so, or one of the processes has ended.
+func (c *cluster) ready(t *testing.T, processes ...*process) error {
+	t.Helper()
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	deadline := time.After(patience)
+	for {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.server+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+c.token)
+		if resp, err := client.Do(req); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		for _, p := range processes {
+			if p.ended() {
+				return fmt.Errorf("%s has ended: %s", p.name, p.log(t))
+			}
+		}
+		select {
+		case <-again.C:
+		case <-deadline:
+			return fmt.Errorf("the API server is not ready after %s: %s", patience, processes[len(processes)-1].log(t))
+		}
+	}
+}
+
+// process is etcd or the API server.
+type process struct {
+	name, file string
+	done       chan struct{}
+}
+
+// launch starts a program that writes its log to a file of its own, and ends it with t.
+func launch(t *testing.T, dir, name string, args ...string) (*process, error) {
+	t.Helper()
+	p := &process{name: name, file: filepath.Join(dir, name+".log"), done: make(chan struct{})}
+	log, err := os.Create(p.file)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), tool(t, name), args...)
+	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, dir
+	err = cmd.Start()
+	log.Close()
+	if err != nil {
+		return nil, err
+	}
+	go func() { _ = cmd.Wait(); close(p.done) }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGKILL) // nothing that it has is worth a clean end
+		<-p.done
+	})
+	return p, nil
+}
+
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// log is the end of what the process has printed.
+func (p *process) log(t *testing.T) string {
+	text := read(t, p.file)
+	return text[max(0, len(text)-4<<10):]
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func writeKey(t *testing.T, path string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kubectl and helm run against the cluster.
+func (c *cluster) kubectl(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
+	return invoke(t, c.home, "", stdin, tool(t, "kubectl"), args...)
+}
+
+func (c *cluster) mustKubectl(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	return c.quiet(t, "kubectl", args, c.kubectl(t, stdin, args...))
+}
+
+func (c *cluster) mustHelm(t *testing.T, args ...string) string {
+	t.Helper()
+	return c.quiet(t, "helm", args, invoke(t, c.home, "", "", tool(t, "helm"), args...))
+}
+
+// quiet demands success and no warning: that is how the API server says what the pod-security
+// level will not let in, and which field it does not know.
+func (c *cluster) quiet(t *testing.T, program string, args []string, res result) string {
+	t.Helper()
+	if res.code != 0 || strings.Contains(strings.ToLower(res.stderr), "warning") {
+		t.Fatalf("%s %s: %v", program, strings.Join(args, " "), res)
+	}
+	return res.stdout
+}
