@@ -2,6 +2,7 @@ package inject
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -123,7 +124,7 @@ func (p *paced) call(ctx context.Context, began time.Time, j job, caller string)
 	w := httptest.NewRecorder()
 	done := func() (done bool) {
 		defer func() {
-			if recover() == http.ErrAbortHandler {
+			if err, ok := recover().(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				done = false // the caller went away
 			}
 		}()

@@ -289,7 +289,8 @@ func (t *Turn) refused(resp *http.Response) {
 	known, size := t.gate.seen.Load(), l.limit.Load().size
 	// The call did not fit, so less than one was free; how much less is not said, and drawing
 	// lots keeps two processes from refusing each other for ever in step.
-	t.settle(0, &sighting{least: size - 0.5 - rand.Float64()/2, most: size})
+	lot := rand.Float64() / 2 //nolint:gosec // nobody gains by guessing it
+	t.settle(0, &sighting{least: size - 0.5 - lot, most: size})
 	if !known || t.tries > patienceWithModel || t.api == GraphQL {
 		t.rest = max(retryAfter(resp.Header), time.Second)
 	}

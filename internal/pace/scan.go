@@ -46,9 +46,10 @@ func (s *scanner) str(p []byte, from int) int {
 		i++
 		if s.escaped {
 			s.escaped = false
-		} else if c == '\\' {
-			s.escaped = true
-		} else if c == '"' {
+			continue
+		}
+		s.escaped = c == '\\'
+		if c == '"' {
 			s.inStr = false
 			break
 		}
