@@ -68,6 +68,7 @@ type Handler struct {
 
 // New returns a Handler.
 func New(opt Options) *Handler {
+	opt.Metrics.Announce(failures, replays)
 	return &Handler{opt: opt, links: links{domain: opt.Shop.Domain()}, patiences: sync.Pool{New: newPatience}}
 }
 
@@ -204,6 +205,7 @@ func (h *Handler) send(out *http.Request, body *upload, tok token.Token, route m
 		return nil, fmt.Errorf("the answer has the status %d, which is none", resp.StatusCode)
 	}
 	h.opt.Metrics.UpstreamAnswered(route, time.Since(began))
+	h.opt.Metrics.APIAnswered(metrics.VersionOf(out.URL.Opaque), resp.Header.Get("X-Shopify-API-Version"))
 	if resp.Header["X-Shopify-Api-Deprecated-Reason"] != nil {
 		h.opt.Metrics.Deprecated(route)
 	}
