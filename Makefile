@@ -36,8 +36,8 @@ check: bin/golangci-lint ## what a reviewer should not have to say
 bin/golangci-lint: tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../bin/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-bench: ## the request path beside other ways to do the same; only ratios mean anything
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime 2s ./internal/inject
+bench: ## the request path beside other ways to do the same, where only ratios mean anything; a scrape of 1000 shops
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 2s ./internal/inject ./internal/metrics
 
 bench-pacing: ## waiting for the rate limit beside not waiting, a minute each; draws docs/rate-limits.svg
 	$(GO) run ./test/pacing

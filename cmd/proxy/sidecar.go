@@ -81,9 +81,9 @@ func newSidecar(c *connection, log logger, getenv func(string) string) (*sidecar
 	}
 	c.endpoint.ClockSkew = met.ClockSkew
 	s.source = c.newSource(log.Logger, met)
-	metrics.RegisterTokens(registry, s.tokenStates)
+	met.RegisterTokens(registry, s.tokenStates)
 	s.pace = newPacer(cfg, met)
-	metrics.RegisterBuckets(registry, s.bucketStates)
+	met.RegisterBuckets(registry, s.bucketStates)
 
 	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	s.proxy = &http.Server{
@@ -135,7 +135,7 @@ func (s *sidecar) tokenStates() []metrics.TokenState {
 	st := s.source.Status()
 	return []metrics.TokenState{{
 		Shop: st.Shop, Present: !st.Issued.IsZero(), Usable: st.Usable, Age: st.Age, Issued: st.Issued, Expires: st.Expires,
-		RefreshExpires: st.RefreshExpires, Reauthorize: st.Reauthorize,
+		RefreshExpires: st.RefreshExpires, Reauthorize: st.Reauthorize, Failing: st.Failing,
 	}}
 }
 

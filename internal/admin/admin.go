@@ -62,7 +62,9 @@ type handler struct {
 func New(o Options) http.Handler {
 	h := &handler{Options: o, started: time.Now()}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
+	// OpenMetrics carries exemplars, protobuf native histograms too; who asks for neither gets
+	// Prometheus' text. Prometheus asks for what it can store.
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /livez", h.livez)
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.HandleFunc("GET /startupz", h.startupz)

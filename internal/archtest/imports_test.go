@@ -22,7 +22,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/idle":     {},
 	"internal/inject":   {ours: []string{"guard", "metrics", "pace", "token", "tracing"}},
 	"internal/login":    {ours: []string{"grant", "store", "token"}},
-	"internal/metrics":  {others: []string{"github.com/prometheus/client_golang"}},
+	"internal/metrics":  {others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/pace":     {others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/andybalholm/brotli"}},
 	"internal/refresh":  {ours: []string{"token"}, others: []string{"golang.org/x/sync"}},
 	"internal/shopsim":  {},

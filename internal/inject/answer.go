@@ -22,6 +22,12 @@ const (
 	CodeUpstreamTimeout     = "upstream_timeout"
 )
 
+// failures and replays are the reasons that the metrics know.
+var (
+	failures = []string{CodeBadBody, CodeNoToken, CodeUpstreamUnreachable, CodeUpstreamTimeout}
+	replays  = []string{"401", "429", "throttled"}
+)
+
 // statusClientGone is what a request counts as whose client went away; nothing is sent.
 const statusClientGone = 499
 
@@ -32,6 +38,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) (statu
 		return statusClientGone, ""
 	}
 	refusal := h.classify(err)
+	h.opt.Metrics.Failed(refusal.Code)
 	var unavailable *token.UnavailableError
 	if errors.As(err, &unavailable) {
 		w.Header().Set("Retry-After", strconv.Itoa(retrySeconds(unavailable.RetryAfter)))

@@ -75,6 +75,7 @@ type Handler struct {
 
 // New returns a Handler.
 func New(opt Options) *Handler {
+	opt.Metrics.Announce(failures, replays)
 	return &Handler{
 		opt: opt, links: links{domain: opt.Shop.Domain()}, notices: notices{log: opt.Log, metrics: opt.Metrics},
 		patiences: sync.Pool{New: newPatience},
@@ -226,7 +227,8 @@ func (h *Handler) send(out *http.Request, body *upload, tok token.Token, v *visi
 		_ = resp.Body.Close() // a switch of protocols nobody asked for, or no status at all
 		return nil, fmt.Errorf("the answer has the status %d, which is none", resp.StatusCode)
 	}
-	h.opt.Metrics.UpstreamAnswered(v.route, time.Since(began))
+	h.opt.Metrics.UpstreamAnsweredInTrace(v.span.TraceID(), v.route, time.Since(began))
+	h.opt.Metrics.APIAnswered(metrics.VersionOf(out.URL.Opaque), resp.Header.Get("X-Shopify-API-Version"))
 	h.notices.look(resp.Header, v.route, out.URL.Opaque)
 	return resp, nil
 }

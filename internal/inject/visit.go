@@ -23,7 +23,7 @@ type visit struct {
 // ended tells everybody who keeps account.
 func (h *Handler) ended(r *http.Request, v *visit) {
 	took := time.Since(v.began)
-	h.opt.Metrics.RequestDone(v.route, r.Method, v.status, took)
+	h.opt.Metrics.RequestDoneInTrace(v.span.TraceID(), v.route, r.Method, v.status, took)
 	v.span.Waited(v.waited)
 	v.span.Done(v.status, v.code)
 	if h.opt.Access != nil {

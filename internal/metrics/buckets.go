@@ -4,9 +4,13 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // BucketState is what is published about one rate limit at the moment of a scrape.
 type BucketState struct {
-	Shop, API           string
+	Shop                string
+	API                 string  // one of rateLimits
 	Capacity, Available float64 // calls of REST, points of GraphQL
 }
+
+// rateLimits are the values of the label api.
+var rateLimits = []string{"rest", "graphql"}
 
 var (
 	bucketAvailable = prometheus.NewDesc("evergate_bucket_available",
@@ -16,11 +20,14 @@ var (
 )
 
 // RegisterBuckets publishes the state of every rate limit, asked for at each scrape.
-func RegisterBuckets(reg prometheus.Registerer, states func() []BucketState) {
-	reg.MustRegister(bucketCollector(states))
+func (m *Metrics) RegisterBuckets(reg prometheus.Registerer, states func() []BucketState) {
+	reg.MustRegister(bucketCollector{states, &m.shops})
 }
 
-type bucketCollector func() []BucketState
+type bucketCollector struct {
+	states func() []BucketState
+	shops  *shopLabels
+}
 
 // Describe implements prometheus.Collector.
 func (bucketCollector) Describe(ch chan<- *prometheus.Desc) {
@@ -30,8 +37,22 @@ func (bucketCollector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c bucketCollector) Collect(ch chan<- prometheus.Metric) {
-	for _, s := range c() {
-		ch <- prometheus.MustNewConstMetric(bucketAvailable, prometheus.GaugeValue, s.Available, s.Shop, s.API)
-		ch <- prometheus.MustNewConstMetric(bucketCapacity, prometheus.GaugeValue, s.Capacity, s.Shop, s.API)
+	fullest := map[string]BucketState{} // by api, of the shops that share a label
+	for _, s := range c.states() {
+		if l := c.shops.of(s.Shop); l.shop == s.Shop {
+			s.publish(ch, l)
+			continue
+		}
+		if known, ok := fullest[s.API]; !ok || s.Available*known.Capacity < known.Available*s.Capacity {
+			fullest[s.API] = s
+		}
 	}
+	for _, s := range fullest {
+		s.publish(ch, c.shops.rest())
+	}
+}
+
+func (s BucketState) publish(ch chan<- prometheus.Metric, l *labels) {
+	ch <- &gauge{bucketAvailable, l.bucket[s.API], s.Available}
+	ch <- &gauge{bucketCapacity, l.bucket[s.API], s.Capacity}
 }

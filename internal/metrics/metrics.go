@@ -1,8 +1,9 @@
 // Package metrics is every number Evergate publishes, in one struct built from a Registerer.
 //
 // Invariants: names and labels are API and are held by a golden file; every label's
-// values come from a closed list or from the configuration, never from a request; the
-// methods called for each request are free of locks and of allocation once a series exists.
+// values come from a closed list or from the configuration, never from a request, and no
+// more than MaxShops shops are told apart; the methods called for each request are free of
+// locks and of allocation once a series exists, and a native histogram the bucket in it.
 package metrics
 
 import (
@@ -14,9 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// latencyBuckets reach from a denied request to Shopify's edge giving up after 120 s.
-var latencyBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120}
-
 // Metrics holds every instrument. Its methods are safe for concurrent use.
 type Metrics struct {
 	refreshes       *prometheus.CounterVec
@@ -25,7 +23,7 @@ type Metrics struct {
 
 	requests           *prometheus.CounterVec
 	replays            *prometheus.CounterVec
-	denied             *prometheus.CounterVec
+	denied, failed     *prometheus.CounterVec
 	deprecated         *prometheus.CounterVec
 	duration, upstream *prometheus.HistogramVec
 	callers            *callers
@@ -34,6 +32,8 @@ type Metrics struct {
 
 	inFlight atomic.Int64
 	routes   []routeSeries
+	versions *versions
+	shops    shopLabels
 }
 
 // routeSeries are the series of one route, looked up once and kept: a lookup by label
@@ -73,9 +73,8 @@ func New(reg prometheus.Registerer, version, commit, goVersion string) *Metrics 
 			Name: "evergate_refreshes_total",
 			Help: "Attempts to obtain a token, the first one included, by grant and by result: ok, transient, config or reauthorize.",
 		}, []string{"shop", "grant", "result"}),
-		refreshDuration: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "evergate_refresh_duration_seconds", Help: "How long an attempt to obtain a token took.", Buckets: latencyBuckets,
-		}, []string{"shop"}),
+		refreshDuration: f.NewHistogramVec(histogram("evergate_refresh_duration_seconds", "How long an attempt to obtain a token took.", refreshBuckets),
+			[]string{"shop"}),
 		clockSkew: f.NewGauge(prometheus.GaugeOpts{
 			Name: "evergate_clock_skew_seconds", Help: "Shopify's clock minus ours, as of the last answer of the token endpoint; good to about a second.",
 		}),
@@ -88,6 +87,9 @@ func New(reg prometheus.Registerer, version, commit, goVersion string) *Metrics 
 		denied: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "evergate_denied_total", Help: "Requests refused before anything was sent to Shopify, by reason.",
 		}, []string{"reason"}),
+		failed: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "evergate_failed_total", Help: "Requests that passed the door and were answered with an error of Evergate's own, by reason.",
+		}, []string{"reason"}),
 		deprecated: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "evergate_api_deprecated_total", Help: "Responses that Shopify marked as coming from a deprecated part of its API, or from another version than was asked for, by route.",
 		}, []string{"route"}),
@@ -95,18 +97,18 @@ func New(reg prometheus.Registerer, version, commit, goVersion string) *Metrics 
 			Name: "evergate_caller_requests_total", Help: "Requests by caller and by what the door did with them: passed, denied or reported.",
 		}, []string{"caller", "outcome"})),
 	}
+	m.versions = &versions{}
+	reg.MustRegister(m.versions)
 	m.registerRoutes(f)
 	m.registerPace(f)
 	return m
 }
 
 func (m *Metrics) registerRoutes(f promauto.Factory) {
-	m.duration = f.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "evergate_request_duration_seconds", Help: "From a request's header to the last byte of its answer, by route.", Buckets: latencyBuckets,
-	}, []string{"route"})
-	m.upstream = f.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "evergate_upstream_duration_seconds", Help: "From sending a request to Shopify to the header of its answer, by route.", Buckets: latencyBuckets,
-	}, []string{"route"})
+	m.duration = f.NewHistogramVec(histogram("evergate_request_duration_seconds", "From a request's header to the last byte of its answer, by route.", latencyBuckets),
+		[]string{"route"})
+	m.upstream = f.NewHistogramVec(histogram("evergate_upstream_duration_seconds", "From sending a request to Shopify to the header of its answer, by route.", latencyBuckets),
+		[]string{"route"})
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "evergate_requests_in_flight", Help: "Requests being served now.",
 	}, func() float64 { return float64(m.inFlight.Load()) })
@@ -122,8 +124,14 @@ func (m *Metrics) RequestStarted() { m.inFlight.Add(1) }
 
 // RequestDone counts an answered request and ends what RequestStarted began.
 func (m *Metrics) RequestDone(r Route, method string, status int, took time.Duration) {
+	m.RequestDoneInTrace("", r, method, status, took)
+}
+
+// RequestDoneInTrace is RequestDone for a request that is being traced: trace, the trace-id of
+// the W3C in hex, becomes the duration's exemplar. Empty: there is none.
+func (m *Metrics) RequestDoneInTrace(trace string, r Route, method string, status int, took time.Duration) {
 	m.inFlight.Add(-1)
-	m.routes[r].duration.get(func() prometheus.Observer { return m.duration.WithLabelValues(r.String()) }).Observe(took.Seconds())
+	observe(m.routes[r].duration.get(func() prometheus.Observer { return m.duration.WithLabelValues(r.String()) }), took, trace)
 	m.requestCounter(r, methodIndex(method), status).Inc()
 }
 
@@ -144,7 +152,13 @@ func (m *Metrics) requestCounter(r Route, method, status int) prometheus.Counter
 
 // UpstreamAnswered records how long Shopify took to send the header of its answer.
 func (m *Metrics) UpstreamAnswered(r Route, took time.Duration) {
-	m.routes[r].upstream.get(func() prometheus.Observer { return m.upstream.WithLabelValues(r.String()) }).Observe(took.Seconds())
+	m.UpstreamAnsweredInTrace("", r, took)
+}
+
+// UpstreamAnsweredInTrace is UpstreamAnswered for a request that is being traced; see
+// RequestDoneInTrace.
+func (m *Metrics) UpstreamAnsweredInTrace(trace string, r Route, took time.Duration) {
+	observe(m.routes[r].upstream.get(func() prometheus.Observer { return m.upstream.WithLabelValues(r.String()) }), took, trace)
 }
 
 // Deprecated counts a response that Shopify marked as deprecated or served from another version.
@@ -153,9 +167,7 @@ func (m *Metrics) Deprecated(r Route) {
 }
 
 func (m *Metrics) registerPace(f promauto.Factory) {
-	m.paceWait = f.NewHistogram(prometheus.HistogramOpts{
-		Name: "evergate_pace_wait_seconds", Help: "How long requests waited for the rate limit; those that did not wait are not counted.", Buckets: latencyBuckets,
-	})
+	m.paceWait = f.NewHistogram(histogram("evergate_pace_wait_seconds", "How long requests waited for the rate limit; those that did not wait are not counted.", latencyBuckets))
 	m.throttled = f.NewCounterVec(prometheus.CounterOpts{
 		Name: "evergate_throttled_total", Help: "Answers of Shopify's that refuse a request for the rate limit, also those that no client saw, by api: rest or graphql.",
 	}, []string{"shop", "api"})
@@ -165,16 +177,34 @@ func (m *Metrics) registerPace(f promauto.Factory) {
 func (m *Metrics) Waited(took time.Duration) { m.paceWait.Observe(took.Seconds()) }
 
 // Throttled counts an answer that refuses a request for the rate limit.
-func (m *Metrics) Throttled(shop, api string) { m.throttled.WithLabelValues(shop, api).Inc() }
+func (m *Metrics) Throttled(shop, api string) {
+	m.throttled.WithLabelValues(m.shops.of(shop).shop, api).Inc()
+}
 
 // Denied counts a request refused at the door. reason is one of the closed list of error codes.
 func (m *Metrics) Denied(reason string) { m.denied.WithLabelValues(reason).Inc() }
 
+// Failed counts a request that passed the door and was answered with an error of Evergate's
+// own. reason is one of the closed list of error codes.
+func (m *Metrics) Failed(reason string) { m.failed.WithLabelValues(reason).Inc() }
+
 // Replayed counts a request sent a second time.
 func (m *Metrics) Replayed(reason string) { m.replays.WithLabelValues(reason).Inc() }
 
+// Announce makes the series of these reasons, at 0. A counter that is born with its first
+// event has not increased in the eyes of Prometheus, and an alert would miss it.
+func (m *Metrics) Announce(failures, replays []string) {
+	for _, reason := range failures {
+		m.failed.WithLabelValues(reason)
+	}
+	for _, reason := range replays {
+		m.replays.WithLabelValues(reason)
+	}
+}
+
 // Refreshed counts one attempt to obtain a token and how long it took.
 func (m *Metrics) Refreshed(shop, grant, result string, took time.Duration) {
+	shop = m.shops.of(shop).shop
 	m.refreshes.WithLabelValues(shop, grant, result).Inc()
 	m.refreshDuration.WithLabelValues(shop).Observe(took.Seconds())
 }

@@ -24,13 +24,13 @@ func used(t *testing.T) *prometheus.Registry {
 	reg := prometheus.NewPedanticRegistry()
 	m := New(reg, "1.2.3", "abcdef", "go1.26")
 	now := time.Unix(1_796_040_000, 0)
-	RegisterTokens(reg, func() []TokenState {
+	m.RegisterTokens(reg, func() []TokenState {
 		return []TokenState{{
 			Shop: "acme.myshopify.com", Present: true, Usable: true, Age: time.Hour, Issued: now, Expires: now.Add(time.Hour),
-			RefreshExpires: now.Add(90 * 24 * time.Hour), Reauthorize: true,
+			RefreshExpires: now.Add(90 * 24 * time.Hour), Reauthorize: true, Failing: "transient",
 		}}
 	})
-	RegisterBuckets(reg, func() []BucketState {
+	m.RegisterBuckets(reg, func() []BucketState {
 		return []BucketState{{Shop: "acme.myshopify.com", API: "rest", Capacity: 40, Available: 12.5}}
 	})
 	m.Waited(time.Second)
@@ -39,8 +39,11 @@ func used(t *testing.T) *prometheus.Registry {
 	m.UpstreamAnswered(RouteGraphQL, time.Millisecond)
 	m.Deprecated(RouteGraphQL)
 	m.RequestDone(RouteGraphQL, "POST", 200, time.Millisecond)
+	m.APIAnswered(ParseVersion("2026-10"), "2026-10")
+	m.Announce([]string{"no_token", "upstream_timeout"}, []string{"401", "429"})
 	m.Denied("denied_path")
 	m.CallerServed("agent", Reported)
+	m.Failed("no_token")
 	m.Replayed("401")
 	m.Refreshed("acme.myshopify.com", "client_credentials", "ok", time.Second)
 	m.ClockSkew(time.Second)
@@ -133,6 +136,12 @@ func TestEachEventIsCountedOnce(t *testing.T) {
 		`evergate_denied_total{reason="denied_path"}`:                                                1,
 		`evergate_caller_requests_total{caller="agent",outcome="reported"}`:                          1,
 		`evergate_replays_total{reason="401"}`:                                                       1,
+		`evergate_replays_total{reason="429"}`:                                                       0,
+		`evergate_failed_total{reason="no_token"}`:                                                   1,
+		`evergate_failed_total{reason="upstream_timeout"}`:                                           0,
+		`evergate_api_requests_total{served="2026-10",version="2026-10"}`:                            1,
+		`evergate_refresh_failing{result="transient",shop="acme.myshopify.com"}`:                     1,
+		`evergate_refresh_failing{result="config",shop="acme.myshopify.com"}`:                        0,
 		`evergate_refreshes_total{grant="client_credentials",result="ok",shop="acme.myshopify.com"}`: 1,
 		`evergate_refresh_duration_seconds{shop="acme.myshopify.com"}`:                               1,
 		`evergate_clock_skew_seconds{}`:                                                              1,
@@ -176,7 +185,7 @@ func TestTokenIsDescribedAsItIs(t *testing.T) {
 			t.Parallel()
 			reg := prometheus.NewPedanticRegistry()
 			tc.state.Shop = "acme.myshopify.com"
-			RegisterTokens(reg, func() []TokenState { return []TokenState{tc.state} })
+			New(reg, "", "", "").RegisterTokens(reg, func() []TokenState { return []TokenState{tc.state} })
 			got := series(t, reg)
 			for _, name := range []string{usable, age, issued, expiry, refreshExpiry, reauthorize} {
 				v, there := got[name+`{shop="acme.myshopify.com"}`]
@@ -191,7 +200,7 @@ func TestTokenIsDescribedAsItIs(t *testing.T) {
 func TestTokensAreAskedForAtEachScrape(t *testing.T) {
 	t.Parallel()
 	reg, scrapes := prometheus.NewPedanticRegistry(), 0
-	RegisterTokens(reg, func() []TokenState {
+	New(reg, "", "", "").RegisterTokens(reg, func() []TokenState {
 		scrapes++
 		return []TokenState{{Shop: "a", Usable: scrapes > 1}, {Shop: "b"}}
 	})
@@ -231,7 +240,9 @@ func TestNoRequestCanGrowTheNumberOfSeries(t *testing.T) {
 	}
 	for range 10_000 {
 		path := "/admin/api/" + random() + "/" + random() + ".json"
-		switch rng.IntN(4) {
+		switch rng.IntN(5) {
+		case 2:
+			path = fmt.Sprintf("/admin/api/%04d-%02d/shop.json", 2000+rng.IntN(100), rng.IntN(14))
 		case 0:
 			path = random()
 		case 1:
@@ -245,6 +256,7 @@ func TestNoRequestCanGrowTheNumberOfSeries(t *testing.T) {
 		m.RequestStarted()
 		m.UpstreamAnswered(r, time.Duration(rng.Int64()))
 		m.Deprecated(r)
+		m.APIAnswered(VersionOf(path), random())
 		m.RequestDone(r, method, statuses[rng.IntN(len(statuses))], time.Duration(rng.Int64()))
 	}
 	families, err := reg.Gather()
@@ -253,8 +265,13 @@ func TestNoRequestCanGrowTheNumberOfSeries(t *testing.T) {
 	}
 	for _, f := range families {
 		limit := len(routeNames)
-		if f.GetName() == "evergate_requests_total" {
+		switch f.GetName() {
+		case "evergate_requests_total":
 			limit *= len(methods) * (len(statuses) - 3) // the impossible ones share the code 0
+		case "evergate_api_requests_total":
+			limit = versionCount * (maxServed + 1)
+		case "evergate_api_version_retires_timestamp_seconds":
+			limit = versionCount
 		}
 		if n := len(f.GetMetric()); n > limit {
 			t.Errorf("%s: %d series, more than %d", f.GetName(), n, limit)
@@ -267,6 +284,10 @@ func TestNoRequestCanGrowTheNumberOfSeries(t *testing.T) {
 					ok = slices.Contains(routeNames, l.GetValue())
 				case "method":
 					ok = slices.Contains(methods, l.GetValue())
+				case "version", "served":
+					ok = ok || slices.Contains(versionNames, l.GetValue())
+				case "reason", "result": // announced
+					ok = true
 				case "code":
 					n, err := strconv.Atoi(l.GetValue())
 					ok = err == nil && n >= 0 && n < maxStatus
@@ -334,6 +355,9 @@ func TestRequestPathAllocatesNothing(t *testing.T) {
 		"UpstreamAnswered":               func() { m.UpstreamAnswered(r, time.Millisecond) },
 		"Deprecated":                     func() { m.Deprecated(r) },
 		"CallerServed":                   func() { m.CallerServed("anonymous", Passed) },
+		"APIAnswered":                    func() { m.APIAnswered(VersionOf("/admin/api/2026-10/shop.json"), "2026-10") },
+		"APIAnswered, fallen forward":    func() { m.APIAnswered(VersionOf("/admin/api/2024-10/shop.json"), "2026-01") },
+		"without a trace":                func() { m.RequestDoneInTrace("", r, "GET", 200, time.Millisecond) },
 		"RouteOf":                        func() { _ = RouteOf("/admin/api/2026-10/products/632910392/images.json").String() },
 	} {
 		f() // the first use makes the series

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +19,9 @@ type TokenState struct {
 	RefreshExpires time.Time
 	// Reauthorize says that a person must authorise anew.
 	Reauthorize bool
+	// Failing is how the last attempt to obtain a token failed, as in the label result; empty
+	// after one that did not.
+	Failing string
 }
 
 var (
@@ -31,45 +35,107 @@ var (
 		"When the stored refresh token expires if it is not used, in Unix seconds; absent for grants without one.", []string{"shop"}, nil)
 	reauthorize = prometheus.NewDesc("evergate_reauthorization_required",
 		"1 while the grant is dead and a person must authorise anew, else 0.", []string{"shop"}, nil)
+	failing = prometheus.NewDesc("evergate_refresh_failing",
+		"1 while the last attempt to obtain a token is one that failed in this way, else 0.", []string{"shop", "result"}, nil)
 	tokenUsable = prometheus.NewDesc("evergate_token_usable",
 		"1 while there is a token that can be sent, else 0.", []string{"shop"}, nil)
 )
 
+// passing are the failures that end by themselves or with the configuration, the graver one
+// last. A grant that is dead has a metric of its own.
+var passing = []string{"transient", "config"}
+
 // RegisterTokens publishes what states returns, asked for anew at each scrape. states
 // must be safe for concurrent use and must not block.
-func RegisterTokens(reg prometheus.Registerer, states func() []TokenState) {
-	reg.MustRegister(tokenCollector(states))
+func (m *Metrics) RegisterTokens(reg prometheus.Registerer, states func() []TokenState) {
+	reg.MustRegister(tokenCollector{states, &m.shops})
 }
 
-type tokenCollector func() []TokenState
+type tokenCollector struct {
+	states func() []TokenState
+	shops  *shopLabels
+}
 
 // Describe implements prometheus.Collector.
 func (tokenCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{tokenAge, tokenExpiry, tokenIssued, tokenUsable, refreshExpiry, reauthorize} {
+	for _, d := range []*prometheus.Desc{tokenAge, tokenExpiry, tokenIssued, tokenUsable, refreshExpiry, reauthorize, failing} {
 		ch <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (c tokenCollector) Collect(ch chan<- prometheus.Metric) {
-	for _, s := range c() {
-		gauge := func(d *prometheus.Desc, v float64) {
-			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, s.Shop)
-		}
-		gauge(tokenUsable, oneIf(s.Usable))
-		gauge(reauthorize, oneIf(s.Reauthorize))
-		if !s.RefreshExpires.IsZero() {
-			gauge(refreshExpiry, unix(s.RefreshExpires))
-		}
-		if !s.Present {
-			continue
-		}
-		gauge(tokenAge, s.Age.Seconds())
-		gauge(tokenIssued, unix(s.Issued))
-		if !s.Expires.IsZero() {
-			gauge(tokenExpiry, unix(s.Expires))
+	var rest TokenState
+	for _, s := range c.states() {
+		if l := c.shops.of(s.Shop); l.shop == s.Shop {
+			s.publish(ch, l)
+		} else {
+			rest = worst(rest, s)
 		}
 	}
+	if rest.Shop != "" {
+		rest.publish(ch, c.shops.rest())
+	}
+}
+
+func (s TokenState) publish(ch chan<- prometheus.Metric, l *labels) {
+	ch <- &gauge{tokenUsable, l.plain, oneIf(s.Usable)}
+	ch <- &gauge{reauthorize, l.plain, oneIf(s.Reauthorize)}
+	for _, result := range passing {
+		ch <- &gauge{failing, l.failing[result], oneIf(s.Failing == result)}
+	}
+	if !s.RefreshExpires.IsZero() {
+		ch <- &gauge{refreshExpiry, l.plain, unix(s.RefreshExpires)}
+	}
+	if !s.Present {
+		return
+	}
+	ch <- &gauge{tokenAge, l.plain, s.Age.Seconds()}
+	ch <- &gauge{tokenIssued, l.plain, unix(s.Issued)}
+	if !s.Expires.IsZero() {
+		ch <- &gauge{tokenExpiry, l.plain, unix(s.Expires)}
+	}
+}
+
+// worst sums up shops that share a label so that an alert on any of them still fires: each
+// statement is the worst of all, and the token is the one with most of its life behind it.
+func worst(sum, s TokenState) TokenState {
+	if sum.Shop == "" {
+		s.Shop = otherShop
+		return s
+	}
+	worse := sum
+	if s.spent() > sum.spent() {
+		worse = s
+	}
+	worse.Shop = otherShop
+	worse.Usable = sum.Usable && s.Usable
+	worse.Reauthorize = sum.Reauthorize || s.Reauthorize
+	worse.RefreshExpires = earlier(sum.RefreshExpires, s.RefreshExpires)
+	worse.Failing = sum.Failing
+	if slices.Index(passing, s.Failing) > slices.Index(passing, sum.Failing) {
+		worse.Failing = s.Failing
+	}
+	return worse
+}
+
+// spent is the part of the token's life that is over; less than any for one that has no end.
+func (s TokenState) spent() float64 {
+	switch {
+	case !s.Present:
+		return -2
+	case s.Expires.IsZero():
+		return -1
+	}
+	return s.Age.Seconds() / max(s.Expires.Sub(s.Issued).Seconds(), 1e-3)
+}
+
+// earlier ignores what is not known.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func oneIf(yes bool) float64 {

@@ -41,6 +41,8 @@ type Status struct {
 	Unsaved error
 	// Err is why the last attempt failed; nil after a success.
 	Err error
+	// Failing names what Err asks for: transient, config or reauthorize; empty without Err.
+	Failing string
 	// FailedAt, Failures and NextAttempt belong to Err.
 	FailedAt, NextAttempt time.Time
 	Failures              int
@@ -51,7 +53,7 @@ func (s *Source) Status() Status {
 	now, h, e := s.now(), s.look(), s.current.Load()
 	st := Status{Shop: s.opt.Shop.Domain(), Grant: s.name, State: "none", Obtained: h.obtained}
 	if h.err != nil {
-		st.Err, st.Failures = h.err, h.failures
+		st.Err, st.Failing, st.Failures = h.err, resultOf(h.err), h.failures
 		st.FailedAt, st.NextAttempt = h.failedAt.wall, h.notBefore.wall
 	}
 	standing := s.obtainer.standing()

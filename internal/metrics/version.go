@@ -1,0 +1,97 @@
+package metrics
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Version is an API version, from a closed list, so that no client can grow the number of
+// time series. The zero Version is "other".
+type Version uint8
+
+const (
+	// VersionOther is anything that is not a version.
+	VersionOther Version = iota
+	// VersionNone is a path, or an answer, that names none.
+	VersionNone
+	// VersionUnstable is Shopify's preview, which nobody promises anything about.
+	VersionUnstable
+	versionFirst // the first quarter of firstYear; the others follow
+)
+
+// Shopify's first dated version was 2019-04, and it serves none for two years.
+const (
+	firstYear, lastYear = 2019, 2049
+	versionCount        = int(versionFirst) + 4*(lastYear-firstYear+1)
+)
+
+var versionNames = func() []string {
+	names := []string{"other", "none", "unstable"}
+	for year := firstYear; year <= lastYear; year++ {
+		for _, month := range []int{1, 4, 7, 10} {
+			names = append(names, fmt.Sprintf("%d-%02d", year, month))
+		}
+	}
+	return names
+}()
+
+// String returns the value of the label.
+func (v Version) String() string { return versionNames[v] }
+
+// ParseVersion reads YYYY-MM with the first month of a quarter, or unstable. It allocates
+// nothing.
+func ParseVersion(s string) Version {
+	switch {
+	case s == "":
+		return VersionNone
+	case s == "unstable":
+		return VersionUnstable
+	case len(s) != len("2026-10") || s[4] != '-':
+		return VersionOther
+	}
+	year, month := 0, 0
+	for i := range 4 {
+		year = 10*year + digit(s[i])
+	}
+	month = 10*digit(s[5]) + digit(s[6])
+	if year < firstYear || year > lastYear || month > 10 || month%3 != 1 {
+		return VersionOther
+	}
+	return versionFirst + Version(4*(year-firstYear)+month/3)
+}
+
+// digit makes everything that is none so large that no sum with it is a year or a month.
+func digit(c byte) int {
+	if c < '0' || c > '9' {
+		return 1 << 20
+	}
+	return int(c - '0')
+}
+
+// VersionOf reads the version that a raw path without its query names:
+// /admin/api/{version}/… names one, /admin/… does not. It allocates nothing.
+func VersionOf(path string) Version {
+	if rest, ok := strings.CutPrefix(path, "/admin/api/"); ok {
+		name, _, _ := strings.Cut(rest, "/")
+		if name == "" {
+			return VersionOther
+		}
+		return ParseVersion(name)
+	}
+	if strings.HasPrefix(path, "/admin/") {
+		return VersionNone
+	}
+	return VersionOther
+}
+
+// Retires is when Shopify may stop serving a version: twelve months after its release, which
+// is on the first day of its quarter at 17:00 UTC. It may go on a little longer, never less.
+// False: the version has no such date.
+func (v Version) Retires() (time.Time, bool) {
+	if v < versionFirst {
+		return time.Time{}, false
+	}
+	n := int(v - versionFirst)
+	return time.Date(firstYear+n/4+1, time.Month(1+n%4*3), 1, 17, 0, 0, 0, time.UTC), true
+}
