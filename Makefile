@@ -36,6 +36,15 @@ check: bin/golangci-lint ## what a reviewer should not have to say
 bin/golangci-lint: tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../bin/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
+# Fixed flags: the SBOM names the hash of the program that made it.
+RELEASE_TOOL = cd tools/release && $(GO) build -trimpath -buildvcs=false -o ../../bin/
+
+bin/nfpm: tools/release/go.mod tools/release/go.sum
+	$(RELEASE_TOOL) github.com/goreleaser/nfpm/v2/cmd/nfpm
+
+bin/cyclonedx-gomod: tools/release/go.mod tools/release/go.sum
+	$(RELEASE_TOOL) github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
 bench: ## the request path beside other ways to do the same, where only ratios mean anything; a scrape of 1000 shops
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 2s ./internal/inject ./internal/metrics
 

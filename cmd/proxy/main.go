@@ -29,6 +29,8 @@ type world struct {
 	signals <-chan os.Signal
 	// browse opens an address in the person's browser; nil: there is none.
 	browse func(url string) error
+	// describe is handed a command's flags in place of the command's being run; see synopses.
+	describe func(*flag.FlagSet)
 }
 
 func realWorld() world {
@@ -63,6 +65,10 @@ func configError(err error) error { return &exitError{exitConfig, err} }
 type command struct {
 	name, args, summary string
 	run                 func(world) error
+	// sub are the commands below it, which take its place.
+	sub []command
+	// takesCommand says that what follows is a command line of another program.
+	takesCommand bool
 }
 
 func commands() []command {
@@ -70,16 +76,24 @@ func commands() []command {
 		{name: "serve", summary: "run the sidecar (also without a command)", run: serve},
 		{name: "demo", summary: "run Shopify's simulator and the sidecar in front of it; needs no account", run: demo},
 		{name: "login", args: "[--port N] [--paste] […]", summary: "have a merchant authorise the app, and store the grant", run: logIn},
-		{name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", run: tokenCommand},
+		{name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", run: tokenCommand, sub: tokenCommands()},
 		{name: "key", args: "NAME [--policy P] […]", summary: "make a key by which a client is known", run: keyCommand},
 		{name: "check", args: "[--json]", summary: "say what is right and wrong with this configuration", run: checkCommand},
-		{name: "run", args: "-- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", run: runCommand},
+		{name: "run", args: "-- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", run: runCommand, takesCommand: true},
 		{name: "wait", args: "[--timeout 60s]", summary: "wait until the sidecar of this environment is ready", run: wait},
 		{name: "healthcheck", args: "[--ready|--startup]", summary: "ask the sidecar whether it is alive, ready, or has had a token", run: healthcheck},
 		{name: "quit", summary: "tell the sidecar to shut down cleanly", run: quit},
 		{name: "config", args: "[--markdown]", summary: "list every setting with its value, secrets redacted", run: printConfig},
 		{name: "simulate", summary: "run Shopify's simulator alone, to test other programs against", run: simulate},
 		{name: "version", summary: "print the version", run: printVersion},
+	}
+}
+
+// generators are commands that packages are made with; people need not know of them.
+func generators() []command {
+	return []command{
+		{name: "completion", args: "bash|zsh|fish", summary: "print what makes a shell complete Evergate's commands", run: printCompletion},
+		{name: "man", summary: "print the manual page", run: printMan},
 	}
 }
 
@@ -120,7 +134,7 @@ func dispatch(w world) error {
 		usage(w.out)
 		return nil
 	}
-	for _, c := range commands() {
+	for _, c := range append(commands(), generators()...) {
 		if c.name == name {
 			return c.run(w)
 		}
@@ -144,6 +158,10 @@ func parseFlags(w world, name string, define func(*flag.FlagSet)) error {
 	fs.SetOutput(w.err)
 	if define != nil {
 		define(fs)
+	}
+	if w.describe != nil {
+		w.describe(fs)
+		return flag.ErrHelp
 	}
 	if err := fs.Parse(w.args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

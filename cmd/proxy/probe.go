@@ -39,15 +39,17 @@ func newAdminClient(environ []string) (*adminClient, error) {
 	if err != nil || len(addresses) != 1 {
 		return nil, configError(fmt.Errorf("EVERGATE_ADMIN_LISTEN=%q: give one address with a port, for example 127.0.0.1:9090", cfg.AdminListen))
 	}
-	a := addresses[0]
+	return adminClientOf(addresses[0]), nil
+}
+
+func adminClientOf(a guard.Address) *adminClient {
 	var d net.Dialer
-	c := &adminClient{base: "http://localhost", address: a.String(), http: http.Client{Timeout: probeTimeout, Transport: &http.Transport{
+	return &adminClient{base: "http://localhost", address: a.String(), http: http.Client{Timeout: probeTimeout, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return d.DialContext(ctx, a.Network, reachable(a))
 		},
 	}}}
-	return c, nil
 }
 
 // withoutFiles drops the settings that name files. A probe opens no secret: while one cannot

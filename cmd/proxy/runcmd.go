@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"evergate/internal/config"
+	"evergate/internal/systemd"
 )
 
 const (
@@ -163,7 +164,7 @@ func isShopifySecret(name string) bool {
 // commandEnviron is the environment without our secrets and with the address to call.
 func commandEnviron(environ []string, url string) []string {
 	secret := append(config.SecretNames(), config.URLVariable)
-	out := slices.DeleteFunc(slices.Clone(environ), func(e string) bool {
+	out := slices.DeleteFunc(systemd.Strip(environ), func(e string) bool {
 		name, _, _ := strings.Cut(e, "=")
 		return slices.Contains(secret, name) || isShopifySecret(name)
 	})

@@ -41,6 +41,10 @@ func serveUntilSignal(cfg *config.Config, log logger, w world) error {
 
 // assemble makes a sidecar for `serve` and `run`.
 func assemble(cfg *config.Config, log logger, environ []string) (*sidecar, error) {
+	m, err := newManager(environ)
+	if err != nil {
+		return nil, err
+	}
 	c, err := connect(cfg, environ)
 	if err != nil {
 		return nil, err
@@ -51,7 +55,12 @@ func assemble(cfg *config.Config, log logger, environ []string) (*sidecar, error
 	if err := c.seed(ctx); err != nil {
 		return nil, fmt.Errorf("the grant cannot be begun with SHOPIFY_REFRESH_TOKEN: %w", err)
 	}
-	return newSidecar(c, log, lookUpIn(environ))
+	s, err := newSidecar(c, log, lookUpIn(environ))
+	if err != nil {
+		return nil, err
+	}
+	s.manager = m
+	return s, nil
 }
 
 // stopSignals turns the first signal into begin and the second into force.

@@ -57,6 +57,7 @@ type sidecar struct {
 	proxy, admin *http.Server
 	listeners    []net.Listener
 	adminOn      net.Listener
+	manager      manager
 
 	quit     chan struct{} // closed by POST /-/quit
 	quitOnce sync.Once
@@ -144,6 +145,28 @@ func (s *sidecar) beginQuit() { s.quitOnce.Do(func() { close(s.quit) }) }
 // listen opens every listener, so that nobody who starts beside us is refused a
 // connection; requests are answered with 503 until there is a token.
 func (s *sidecar) listen(ctx context.Context) error {
+	if err := s.adopt(); err != nil {
+		return err
+	}
+	if len(s.listeners) == 0 {
+		if err := s.listenForTools(ctx); err != nil {
+			return err
+		}
+	}
+	if s.adminOn != nil {
+		return nil
+	}
+	l, err := guard.Listen(ctx, s.cfg.Admin)
+	if err != nil {
+		s.closeListeners()
+		return fmt.Errorf("EVERGATE_ADMIN_LISTEN: %w", err)
+	}
+	s.adminOn = l
+	s.log.Info("listening for operators", "address", l.Addr().String())
+	return nil
+}
+
+func (s *sidecar) listenForTools(ctx context.Context) error {
 	for _, a := range s.cfg.Listeners {
 		l, err := s.cfg.Access.Listen(ctx, a, restful)
 		if err != nil {
@@ -153,13 +176,6 @@ func (s *sidecar) listen(ctx context.Context) error {
 		s.listeners = append(s.listeners, l)
 		s.log.Info("listening for tools", "address", l.Addr().String(), "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
 	}
-	l, err := guard.Listen(ctx, s.cfg.Admin)
-	if err != nil {
-		s.closeListeners()
-		return fmt.Errorf("EVERGATE_ADMIN_LISTEN: %w", err)
-	}
-	s.adminOn = l
-	s.log.Info("listening for operators", "address", l.Addr().String())
 	return nil
 }
 
@@ -202,6 +218,7 @@ func (s *sidecar) serve(begin, force <-chan struct{}) error {
 	background.Go(func() { s.transport.KeepWarm(work) })
 	background.Go(func() { s.history.Run(work) })
 	background.Go(func() { s.cfg.Access.Watch(work, s.log.Logger) })
+	background.Go(func() { s.tellManager(work) })
 	if s.login != nil {
 		background.Go(func() { <-work.Done(); s.login.Close() })
 	}
@@ -220,6 +237,7 @@ func (s *sidecar) serve(begin, force <-chan struct{}) error {
 		err = fmt.Errorf("a listener failed: %w", err)
 	}
 	s.stopping.Store(true)
+	s.told(s.manager.notify.Stopping())
 	if err == nil {
 		s.log.Info("shutting down", "delay", s.cfg.ShutdownDelay.String(), "timeout", s.cfg.ShutdownTimeout.String())
 		err = s.drain(force)

@@ -10,7 +10,7 @@ import (
 // mayImport is the matrix: for each package, the other packages of the module that it may
 // import, and the modules that it may. What is not here is forbidden, a new package too.
 var mayImport = map[string]struct{ ours, others []string }{
-	"cmd/proxy": {ours: []string{"admin", "adminapi", "check", "config", "grant", "guard", "idle", "inject", "login", "metrics", "pace", "refresh", "shopsim", "store", "token", "tracing"},
+	"cmd/proxy": {ours: []string{"admin", "adminapi", "check", "config", "grant", "guard", "idle", "inject", "login", "metrics", "pace", "refresh", "shopsim", "store", "systemd", "token", "tracing"},
 		others: []string{"github.com/prometheus/client_golang"}},
 	"internal/admin":    {ours: []string{"guard", "refresh"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/adminapi": {ours: []string{"token"}},
@@ -27,6 +27,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/refresh":  {ours: []string{"token"}, others: []string{"golang.org/x/sync"}},
 	"internal/shopsim":  {},
 	"internal/store":    {ours: []string{"token"}},
+	"internal/systemd":  {},
 	"internal/token":    {},
 	"internal/tracing":  {others: []string{"go.opentelemetry.io/otel"}},
 

@@ -33,8 +33,8 @@ func (c *Config) checkCredentials(vars map[string]string) (errs []error) {
 // settleGrant replaces auto by what the credentials say.
 func (c *Config) settleGrant(vars map[string]string) error {
 	g := given{
-		id: isSet(vars, "SHOPIFY_CLIENT_ID"), secret: isSet(vars, "SHOPIFY_CLIENT_SECRET"),
-		static: isSet(vars, "SHOPIFY_ACCESS_TOKEN"), refresh: isSet(vars, "SHOPIFY_REFRESH_TOKEN"),
+		id: c.isSet(vars, "SHOPIFY_CLIENT_ID"), secret: c.isSet(vars, "SHOPIFY_CLIENT_SECRET"),
+		static: c.isSet(vars, "SHOPIFY_ACCESS_TOKEN"), refresh: c.isSet(vars, "SHOPIFY_REFRESH_TOKEN"),
 	}
 	switch c.Grant {
 	case GrantAuto:
@@ -78,8 +78,8 @@ func (g given) grant() string {
 	return GrantClientCredentials
 }
 
-func isSet(vars map[string]string, name string) bool {
-	return strings.TrimSpace(vars[name]) != "" || vars[name+"_FILE"] != ""
+func (c *Config) isSet(vars map[string]string, name string) bool {
+	return strings.TrimSpace(vars[name]) != "" || vars[name+"_FILE"] != "" || c.files[name] != ""
 }
 
 // otherNames points at names that Shopify's own templates use for the same values.

@@ -78,11 +78,21 @@ var settings = func() []setting {
 // secret, but it is kept beside one so often that it can be given the same way.
 func (s setting) hasFile() bool { return s.secret || s.name == "SHOPIFY_CLIENT_ID" }
 
-// takeFiles reads each NAME_FILE into NAME.
+// takeFiles reads each NAME_FILE, or the credential of that name, into NAME.
 func (c *Config) takeFiles(vars map[string]string) (errs []error) {
 	for _, s := range settings {
+		if !s.hasFile() {
+			continue
+		}
 		path := vars[s.name+"_FILE"]
-		if !s.hasFile() || path == "" {
+		if path == "" {
+			var err error
+			if path, err = credentialFile(vars, s.name); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
+		if path == "" {
 			continue
 		}
 		if vars[s.name] != "" {

@@ -142,6 +142,11 @@ func (a *Access) Listen(ctx context.Context, address Address, wrap func(net.List
 	if err != nil {
 		return nil, err
 	}
+	return a.Adopt(l, address, wrap), nil
+}
+
+// Adopt makes of a listener that somebody else has opened one of ours.
+func (a *Access) Adopt(l net.Listener, address Address, wrap func(net.Listener) net.Listener) net.Listener {
 	switch {
 	case address.TLS:
 		l = tls.NewListener(l, &tls.Config{
@@ -151,7 +156,7 @@ func (a *Access) Listen(ctx context.Context, address Address, wrap func(net.List
 	case wrap != nil:
 		l = wrap(l)
 	}
-	return &listener{Listener: l, authenticate: !address.Loopback() && !a.unsafe}, nil
+	return &listener{Listener: l, authenticate: !address.Loopback() && !a.unsafe}
 }
 
 // identify says who sent r and what holds for them.

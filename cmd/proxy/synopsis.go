@@ -1,0 +1,61 @@
+package main
+
+import (
+	"flag"
+	"slices"
+)
+
+// synopsis is a command as the manual and a shell's completion know it.
+type synopsis struct {
+	name  string // what stands after `evergate`: one word, or two
+	usage string // with its arguments
+	command
+	flags []option
+}
+
+// option is one flag of a command.
+type option struct {
+	name, help string
+	value      string // what has to follow, in words; empty: nothing
+	initial    string // its default; empty if that is nothing worth saying
+}
+
+// synopses are all commands with their flags, as the code that runs them declares them. A
+// command above others is followed by those.
+func synopses() []synopsis {
+	var all []synopsis
+	for _, c := range commands() {
+		all = append(all, synopsis{name: c.name, usage: joined(c.name, c.args), command: c, flags: flagsOf(c)})
+		for _, below := range c.sub {
+			name := c.name + " " + below.name
+			all = append(all, synopsis{name: name, usage: joined(name, below.args), command: below, flags: flagsOf(below)})
+		}
+	}
+	return all
+}
+
+func joined(name, args string) string {
+	if args == "" {
+		return name
+	}
+	return name + " " + args
+}
+
+// flagsOf asks a command for its flags. It does nothing else then: whatever a command does
+// comes after it has parsed its flags.
+func flagsOf(c command) (list []option) {
+	if c.takesCommand || len(c.sub) > 0 {
+		return nil
+	}
+	_ = c.run(world{describe: func(fs *flag.FlagSet) {
+		fs.VisitAll(func(f *flag.Flag) {
+			value, help := flag.UnquoteUsage(f)
+			o := option{name: f.Name, help: help, value: value}
+			if !slices.Contains([]string{"", "0", "0s", "false"}, f.DefValue) {
+				o.initial = f.DefValue
+			}
+			list = append(list, o)
+		})
+	}})
+	return list
+}

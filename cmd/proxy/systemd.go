@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"evergate/internal/admin"
+	"evergate/internal/guard"
+	"evergate/internal/systemd"
+)
+
+const (
+	// The names by which a socket unit says what its socket is for (FileDescriptorName=).
+	socketForTools = "evergate"
+	socketForAdmin = "admin"
+
+	// tellEvery is how often systemd learns of a change, if there was one. With a watchdog it
+	// is told more often if need be: two answers may be lost before it acts.
+	tellEvery      = 10 * time.Second
+	watchdogMargin = 3
+)
+
+// manager is what the service manager gave to this process, and whom to tell how it fares.
+// The zero value is a life without one.
+type manager struct {
+	sockets []systemd.Socket
+	notify  *systemd.Notifier
+}
+
+func newManager(environ []string) (m manager, err error) {
+	var notifyErr error
+	m.notify, notifyErr = systemd.NewNotifier(environ, os.Getpid())
+	m.sockets, err = systemd.Sockets(environ, os.Getpid())
+	if err = errors.Join(err, notifyErr); err != nil {
+		return manager{}, configError(err)
+	}
+	return m, nil
+}
+
+// adopt takes the sockets that were open before us. They take the place of EVERGATE_LISTEN
+// and EVERGATE_ADMIN_LISTEN.
+func (s *sidecar) adopt() error {
+	var errs []error
+	for _, socket := range s.manager.sockets {
+		errs = append(errs, s.adoptOne(socket))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return configError(err)
+	}
+	return nil
+}
+
+func (s *sidecar) adoptOne(socket systemd.Socket) error {
+	l := socket.Listener
+	if socket.Name == socketForAdmin {
+		if s.adminOn != nil {
+			return fmt.Errorf("two sockets were passed for operators: keep one ListenStream= in the socket unit with FileDescriptorName=%s", socketForAdmin)
+		}
+		s.adminOn = l
+		s.log.Info("listening for operators", "address", l.Addr().String(), "opened_by", "systemd")
+		return nil
+	}
+	if !isForTools(socket.Name) {
+		return fmt.Errorf("a socket was passed under the name %q: write FileDescriptorName=%s (for tools) or FileDescriptorName=%s (for operators) in its socket unit",
+			socket.Name, socketForTools, socketForAdmin)
+	}
+	// ListenStream=8080 means every address of the machine, which few expect.
+	a := addressOf(l)
+	if !a.Loopback() && !s.cfg.UnsafeListen && s.cfg.ClientKeysFile == "" {
+		return fmt.Errorf("the socket %s that systemd passed is not loopback: whoever can reach it acts as your app; "+
+			"write ListenStream=127.0.0.1:8080 in the socket unit, have clients show keys (EVERGATE_CLIENT_KEYS_FILE), "+
+			"or set EVERGATE_UNSAFE_LISTEN=true to accept that", a)
+	}
+	s.listeners = append(s.listeners, s.cfg.Access.Adopt(l, a, restful))
+	s.log.Info("listening for tools", "address", l.Addr().String(), "opened_by", "systemd", "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
+	return nil
+}
+
+// isForTools knows the names that a socket has when nobody gave it one, too.
+func isForTools(name string) bool {
+	return name == socketForTools || name == systemd.UnknownName || strings.HasSuffix(name, ".socket")
+}
+
+func addressOf(l net.Listener) guard.Address {
+	return guard.Address{Network: l.Addr().Network(), Address: l.Addr().String()}
+}
+
+// tellManager says that the service has started, and from then on in words how it fares,
+// until ctx ends. The watchdog is told that the process works only if it has just answered a
+// request of ours, as any client's.
+func (s *sidecar) tellManager(ctx context.Context) {
+	n := s.manager.notify
+	if n == nil {
+		return
+	}
+	s.told(n.Ready())
+	every := tellEvery
+	if n.Watchdog > 0 {
+		every = min(every, n.Watchdog/watchdogMargin)
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for said := ""; ; {
+		if words := s.inWords(); words != said {
+			s.told(n.Status(words))
+			said = words
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if n.Watchdog > 0 {
+			s.feedWatchdog(ctx, every)
+		}
+	}
+}
+
+func (s *sidecar) feedWatchdog(ctx context.Context, within time.Duration) {
+	ctx, stop := context.WithTimeout(ctx, within)
+	defer stop()
+	if err := adminClientOf(addressOf(s.adminOn)).call(ctx, http.MethodGet, "/livez"); err != nil {
+		s.log.Warn("the watchdog is not told that the process works, because it does not answer /livez", "err", err)
+		return
+	}
+	s.told(s.manager.notify.Alive())
+}
+
+func (s *sidecar) inWords() string {
+	if s.stopping.Load() {
+		return "Shutting down."
+	}
+	st := s.source.Status()
+	return st.Shop + ": " + admin.Sentence(st)
+}
+
+// told logs that systemd could not be told something. The service goes on.
+func (s *sidecar) told(err error) {
+	if err != nil {
+		s.log.Warn("systemd", "err", err)
+	}
+}
