@@ -64,6 +64,23 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p guard.Passage
 		h.opt.Log.InfoContext(r.Context(), "denied", "caller", p.Caller.Name, "code", refusal.Code, "route", v.route.String(), "message", refusal.Message)
 	}
 	refusal.Answer(w)
+	swallow(w, r)
+}
+
+// largestSwallowed bounds what is read of a body that nobody wants.
+const largestSwallowed = 4 << 20
+
+// swallow sends the answer and reads what is left of the body. Many clients look for an
+// answer only after they have sent everything, and a connection that is closed with bytes
+// unread can lose the answer on its way; net/http cares for that in some cases only.
+func swallow(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody || r.Header["Expect"] != nil {
+		return // what a client has asked leave for it does not send
+	}
+	if f, ok := w.(http.Flusher); ok {
+		f.Flush()
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, largestSwallowed) // nobody is left to tell
 }
 
 // admitted counts a request that passes, and says what would have been refused.

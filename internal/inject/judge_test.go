@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -121,7 +122,7 @@ func TestAJudgedBodyIsSentAgainAfterA401(t *testing.T) {
 	}
 }
 
-func TestABodyTooLargeToJudgeIsRefusedUnread(t *testing.T) {
+func TestABodyTooLargeToJudgeIsRefused(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
 	r := newRig(t, echo(&calls), withAccess(t, guard.AccessOptions{Policy: guard.PolicyReadOnly}))
@@ -134,6 +135,28 @@ func TestABodyTooLargeToJudgeIsRefusedUnread(t *testing.T) {
 	}
 	if calls.Load() != 0 {
 		t.Error("it reached Shopify")
+	}
+}
+
+// A client that sends everything before it looks for an answer finds it, whatever it has
+// said about the connection.
+func TestARefusalIsNotLostBehindAnUnreadBody(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	r := newRig(t, echo(&calls), withAccess(t, guard.AccessOptions{Policy: guard.PolicyReadOnly}))
+	body := strings.Repeat("x", 3<<20)
+	for _, path := range []string{"/admin/api/2026-10/products.json", "/admin/oauth/access_token", graphQLPath} {
+		for _, connection := range []string{"close", "keep-alive"} {
+			_, answers := r.raw(t, "POST "+path+" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: "+connection+
+				"\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body)
+			resp, err := http.ReadResponse(answers, nil)
+			if err != nil || resp.Header.Get("X-Evergate-Error") == "" {
+				t.Errorf("%s, %s: %v, %v", path, connection, resp, err)
+			}
+		}
+	}
+	if calls.Load() != 0 {
+		t.Error("one of them reached Shopify")
 	}
 }
 
