@@ -67,8 +67,11 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p guard.Passage
 	swallow(w, r)
 }
 
-// largestSwallowed bounds what is read of a body that nobody wants.
-const largestSwallowed = 4 << 20
+// largestSwallowed and swallowWithin bound what is read of a body that nobody wants.
+const (
+	largestSwallowed = 4 << 20
+	swallowWithin    = 5 * time.Second
+)
 
 // swallow sends the answer and reads what is left of the body. Many clients look for an
 // answer only after they have sent everything, and a connection that is closed with bytes
@@ -80,6 +83,7 @@ func swallow(w http.ResponseWriter, r *http.Request) {
 	if f, ok := w.(http.Flusher); ok {
 		f.Flush()
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(swallowWithin)) // the server sets its own for the next request
 	_, _ = io.CopyN(io.Discard, r.Body, largestSwallowed) // nobody is left to tell
 }
 
