@@ -84,7 +84,7 @@ func swallow(w http.ResponseWriter, r *http.Request) {
 		f.Flush()
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(swallowWithin)) // the server sets its own for the next request
-	_, _ = io.CopyN(io.Discard, r.Body, largestSwallowed) // nobody is left to tell
+	_, _ = io.CopyN(io.Discard, r.Body, largestSwallowed)                            // nobody is left to tell
 }
 
 // admitted counts a request that passes, and says what would have been refused.

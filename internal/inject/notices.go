@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -45,12 +46,13 @@ func (n *notices) look(h http.Header, route metrics.Route, path string) {
 	if said := &n.said[route]; said.Load()&news == news || said.Or(news)&news == news {
 		return // all of it has been said
 	}
-	message := "Shopify marks this call as deprecated: change the tool that makes it (said once per route)"
+	message, level := "Shopify marks this call as deprecated: change the tool that makes it (said once per route)", slog.LevelInfo // all of REST's products
 	if news&saidFellForward != 0 {
+		level = slog.LevelWarn
 		message = "Shopify served another API version than was asked for: move the tool to one that is supported (said once per route)"
 		reason = strings.TrimPrefix(reason+" "+warning, " ")
 	}
-	n.log.Warn(message, "route", route.String(), "asked", asked, "served", short(served), "reason", short(strings.TrimSpace(reason)),
+	n.log.Log(context.Background(), level, message, "route", route.String(), "asked", asked, "served", short(served), "reason", short(strings.TrimSpace(reason)),
 		"request_id", short(first(h["X-Request-Id"])))
 }
 
