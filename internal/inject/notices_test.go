@@ -58,7 +58,7 @@ func TestDeprecationIsCountedEachTimeAndSaidOncePerRoute(t *testing.T) {
 	if len(all) != 2 || all[0].Route != "rest:products" || all[1].Route != "graphql" {
 		t.Fatalf("%+v", all)
 	}
-	if s := all[0]; s.Level != "WARN" || s.Asked != "2026-10" || s.Served != "2026-10" || s.Reason != "https://shopify.dev/x" || s.RequestID != "r-1" || !strings.Contains(s.Msg, "deprecated") {
+	if s := all[0]; s.Level != "INFO" || s.Asked != "2026-10" || s.Served != "2026-10" || s.Reason != "https://shopify.dev/x" || s.RequestID != "r-1" || !strings.Contains(s.Msg, "deprecated") {
 		t.Errorf("%+v", s)
 	}
 	r := &rig{registry: registry}
