@@ -162,11 +162,6 @@ func settings(t *testing.T) (all, secret map[string]bool) {
 	return all, secret
 }
 
-// coming are settings that the chart knows before Evergate's table does.
-func coming(name string) bool {
-	return slices.Contains([]string{"EVERGATE_CLIENT_KEYS_FILE", "EVERGATE_TLS_CERT_FILE", "EVERGATE_TLS_KEY_FILE", "EVERGATE_TLS_CLIENT_CA_FILE"}, name)
-}
-
 // A setting that Evergate does not know ends it at once.
 func TestRendersSetOnlyWhatEvergateKnows(t *testing.T) {
 	t.Parallel()
@@ -174,7 +169,7 @@ func TestRendersSetOnlyWhatEvergateKnows(t *testing.T) {
 	for _, name := range goldens(t) {
 		for _, document := range parse(t, read(t, goldenFile(name))) {
 			for _, env := range environments(document) {
-				if n := env.name; (strings.HasPrefix(n, "EVERGATE_") || strings.HasPrefix(n, "SHOPIFY_")) && n != "SHOPIFY_URL" && !known[n] && !coming(n) {
+				if n := env.name; (strings.HasPrefix(n, "EVERGATE_") || strings.HasPrefix(n, "SHOPIFY_")) && n != "SHOPIFY_URL" && !known[n] {
 					t.Errorf("%s: %s is not a setting of Evergate", name, n)
 				}
 			}
