@@ -53,6 +53,8 @@ type sidecar struct {
 	listeners    []net.Listener
 	adminOn      net.Listener
 	manager      manager
+	accepting    sync.WaitGroup // the loops that accept tools' connections
+	newcomers    newcomers
 
 	quit     chan struct{} // closed by POST /-/quit
 	quitOnce sync.Once
@@ -85,6 +87,7 @@ func newSidecar(c *connection, log *slog.Logger) (*sidecar, error) {
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // the door judges OPTIONS * like everything else
+		ConnState:                    s.newcomers.state,
 	}
 	operators := admin.Options{
 		Tokens: s.source, Door: door, Gatherer: registry, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
@@ -199,7 +202,7 @@ func (s *sidecar) serve(begin, force <-chan struct{}) error {
 
 	failed := make(chan error, len(s.listeners)+1)
 	for _, l := range s.listeners {
-		go func() { failed <- s.proxy.Serve(l) }()
+		s.accepting.Go(func() { failed <- s.proxy.Serve(l) })
 	}
 	go func() { failed <- s.admin.Serve(s.adminOn) }()
 
@@ -241,6 +244,9 @@ func (s *sidecar) drain(force <-chan struct{}) error {
 	}
 	limited, stop := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
 	defer stop()
+	s.closeListeners()
+	waitFor(&s.accepting, limited.Done())
+	s.newcomers.heard(limited)
 	if err := s.proxy.Shutdown(limited); err != nil {
 		_ = s.proxy.Close()
 		return errForced
