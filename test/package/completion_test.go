@@ -15,17 +15,17 @@ import (
 // completions are what somebody types before the tab key, and what has to stand there then:
 // after the one tab that is enough where only one thing is possible.
 var completions = map[string]string{
-	"tok":                             "token",
-	"token mig":                       "token migrate",
-	"token import --acc":              "token import --access",
-	"he":                              "he", // help and healthcheck: the shell cannot choose
-	"healthcheck --":                  "healthcheck --ready",
-	"simulate --ca":                   "simulate --ca-file",
-	"simulate --ca-file /etc/passw":   "simulate --ca-file /etc/passwd",
-	"login --no":                      "login --no-browser",
-	"run -- systemd-socket-activ":     "run -- systemd-socket-activate",
-	"nonsense --":                     "nonsense --",
-	"wait --timeout 5s --no-such-fla": "wait --timeout 5s --no-such-fla",
+	"tok":                                "token",
+	"token mig":                          "token migrate",
+	"token import --acc":                 "token import --access",
+	"he":                                 "he", // help and healthcheck: the shell cannot choose
+	"healthcheck --":                     "healthcheck --ready",
+	"simulate --ca":                      "simulate --ca-file",
+	"simulate --ca-file /etc/nsswitch.c": "simulate --ca-file /etc/nsswitch.conf",
+	"login --no":                         "login --no-browser",
+	"run -- systemd-socket-activ":        "run -- systemd-socket-activate",
+	"nonsense --":                        "nonsense --",
+	"wait --timeout 5s --no-such-fla":    "wait --timeout 5s --no-such-fla",
 }
 
 // completionFile is as the package has it.
