@@ -22,7 +22,8 @@ func printCompletion(w world) error {
 	if script == nil {
 		return configError(errors.New("completion needs one of bash, zsh and fish"))
 	}
-	fmt.Fprint(w.out, script(synopses()))
+	help := synopsis{name: "help", command: command{name: "help", summary: "list the commands"}}
+	fmt.Fprint(w.out, script(append(synopses(), help)))
 	return nil
 }
 
@@ -66,7 +67,7 @@ _evergate() {
 	case $above in
 `)
 	root := synopsis{}
-	fmt.Fprintf(&b, "	'') words='%s' ;;\n", strings.Join(append(root.words(all), "help"), " "))
+	fmt.Fprintf(&b, "	'') words='%s' ;;\n", strings.Join(root.words(all), " "))
 	for _, s := range slices.Backward(all) { // the longer name first
 		switch {
 		case s.takesCommand:
@@ -136,15 +137,15 @@ func zshCompletion(all []synopsis) string {
 
 // zshChoice writes the function that completes a command's first word and hands the rest on.
 func zshChoice(b *strings.Builder, all []synopsis, above, name string, functions func(string) string) {
-	fmt.Fprintf(b, "%s() {\n	local line state\n	local -a commands=(", name)
+	fmt.Fprintf(b, "%s() {\n	local line state\n	local -a choices=(", name)
 	for _, s := range below(all, above) {
 		fmt.Fprintf(b, "\n		%s", single(s.lastWord()+":"+zshText(s.summary)))
 	}
-	b.WriteString("\n	)\n	_arguments -C '1: :->command' '*:: :->rest'\n	case $state in\n	command) _describe command commands ;;\n	rest)\n		case $line[1] in\n")
+	b.WriteString("\n	)\n	_arguments -C '1: :->command' '*:: :->rest'\n	case $state in\n	command) _describe command choices ;;\n	rest)\n		case $line[1] in\n")
 	for _, s := range below(all, above) {
 		switch {
 		case s.takesCommand:
-			fmt.Fprintf(b, "		%s) [[ $words[2] == -- ]] && shift words && ((CURRENT--)); _normal ;;\n", s.lastWord())
+			fmt.Fprintf(b, "		%s)\n			shift words; ((CURRENT--))\n			if [[ $words[1] == -- ]] && ((CURRENT > 1)); then shift words; ((CURRENT--)); fi\n			_normal\n			;;\n", s.lastWord())
 		case len(below(all, s.name)) > 0 || len(s.flags) > 0:
 			fmt.Fprintf(b, "		%s) %s ;;\n", s.lastWord(), functions(s.name))
 		}

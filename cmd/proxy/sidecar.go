@@ -58,6 +58,8 @@ type sidecar struct {
 	listeners    []net.Listener
 	adminOn      net.Listener
 	manager      manager
+	accepting    sync.WaitGroup // the loops that accept tools' connections
+	newcomers    newcomers
 
 	quit     chan struct{} // closed by POST /-/quit
 	quitOnce sync.Once
@@ -95,7 +97,7 @@ func newSidecar(c *connection, log logger, getenv func(string) string) (*sidecar
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // the door judges OPTIONS * like everything else
-		ConnState:                    idle.State,
+		ConnState:                    func(c net.Conn, state http.ConnState) { idle.State(c, state); s.newcomers.state(c, state) },
 		BaseContext:                  cfg.Access.BaseContext, ConnContext: cfg.Access.ConnContext,
 	}
 	s.history = admin.NewHistory(registry)
@@ -225,7 +227,7 @@ func (s *sidecar) serve(begin, force <-chan struct{}) error {
 
 	failed := make(chan error, len(s.listeners)+1)
 	for _, l := range s.listeners {
-		go func() { failed <- s.proxy.Serve(l) }()
+		s.accepting.Go(func() { failed <- s.proxy.Serve(l) })
 	}
 	go func() { failed <- s.admin.Serve(s.adminOn) }()
 
@@ -277,6 +279,9 @@ func (s *sidecar) drain(force <-chan struct{}) error {
 	}
 	limited, stop := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
 	defer stop()
+	s.closeListeners()
+	waitFor(&s.accepting, limited.Done())
+	s.newcomers.heard(limited)
 	if err := s.proxy.Shutdown(limited); err != nil {
 		_ = s.proxy.Close()
 		return errForced

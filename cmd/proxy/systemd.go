@@ -24,6 +24,8 @@ const (
 	// is told more often if need be: two answers may be lost before it acts.
 	tellEvery      = 10 * time.Second
 	watchdogMargin = 3
+	// firstToken is how often we look while there has not been a token: people watch then.
+	firstToken = time.Second
 )
 
 // manager is what the service manager gave to this process, and whom to tell how it fares.
@@ -104,9 +106,12 @@ func (s *sidecar) tellManager(ctx context.Context) {
 	if n.Watchdog > 0 {
 		every = min(every, n.Watchdog/watchdogMargin)
 	}
-	ticker := time.NewTicker(every)
+	ticker := time.NewTicker(min(every, firstToken))
 	defer ticker.Stop()
 	for said := ""; ; {
+		if s.source.Status().Obtained {
+			ticker.Reset(every)
+		}
 		if words := s.inWords(); words != said {
 			s.told(n.Status(words))
 			said = words

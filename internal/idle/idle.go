@@ -30,7 +30,8 @@ type Listener struct {
 	net.Listener
 	after    time.Duration
 	arrivals chan arrival
-	closed   chan struct{}
+	closed   chan struct{} // no connection waits any more
+	ended    chan struct{} // no new one comes any more
 	once     sync.Once
 
 	mu      sync.Mutex // taken when a client comes or goes, not for a request
@@ -52,7 +53,7 @@ type client struct {
 // Wrap returns a Listener that takes connections back once they have been silent for after.
 // How long they may be silent altogether is the server's IdleTimeout.
 func Wrap(l net.Listener, after time.Duration) *Listener {
-	w := &Listener{Listener: l, after: after, arrivals: make(chan arrival), closed: make(chan struct{}), clients: map[*client]struct{}{}}
+	w := &Listener{Listener: l, after: after, arrivals: make(chan arrival), closed: make(chan struct{}), ended: make(chan struct{}), clients: map[*client]struct{}{}}
 	go w.accept()
 	return w
 }
@@ -65,9 +66,15 @@ func State(c net.Conn, s http.ConnState) {
 	}
 }
 
+// accept brings in new connections until the listener is closed. One that came before that
+// is still handed over, or its client would be hung up on.
 func (l *Listener) accept() {
+	defer close(l.ended)
 	for {
 		inner, err := l.Listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
 		var served net.Conn
 		if err == nil {
 			c := &client{Conn: inner}
@@ -76,22 +83,28 @@ func (l *Listener) accept() {
 			l.mu.Unlock()
 			served = &conn{client: c, lot: l}
 		}
-		if !l.hand(served, err) || errors.Is(err, net.ErrClosed) {
-			return
-		}
+		l.hand(served, err)
 	}
 }
 
-// hand passes on what Accept returns. It reports false when nobody will accept any more.
-func (l *Listener) hand(c net.Conn, err error) bool {
+// lastCall is how long a connection waits to be accepted once the listener is closed.
+const lastCall = time.Second
+
+// hand passes on what Accept returns.
+func (l *Listener) hand(c net.Conn, err error) {
 	select {
 	case l.arrivals <- arrival{c, err}:
-		return true
+		return
 	case <-l.closed:
+	}
+	timer := time.NewTimer(lastCall)
+	defer timer.Stop()
+	select {
+	case l.arrivals <- arrival{c, err}:
+	case <-timer.C:
 		if c != nil {
 			_ = c.Close()
 		}
-		return false
 	}
 }
 
@@ -100,7 +113,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case a := <-l.arrivals:
 		return a.conn, a.err
-	case <-l.closed:
+	case <-l.ended:
 		return nil, net.ErrClosed
 	}
 }

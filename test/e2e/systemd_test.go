@@ -3,7 +3,9 @@
 package e2e
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +13,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -108,6 +112,52 @@ func TestACallBetweenTwoProcessesWaitsForTheNext(t *testing.T) {
 		}()
 	}
 	activate(t, shop.environ(), sockets, "serve")
+}
+
+// Restarts under load: every call comes on a connection of its own, and each is answered,
+// also one that was accepted in the very moment in which the process was told to end.
+func TestNoCallIsLostInARestart(t *testing.T) {
+	t.Parallel()
+	shop := newShopify(t, shopOptions{products: 1, Settings: shopsim.Settings{RESTSize: 1_000_000, RESTLeak: 100_000}})
+	tools := heldOpen(t, "tcp", "127.0.0.1:0")
+	sockets := map[string]net.Listener{"evergate": tools}
+	ctx, stop := context.WithCancel(t.Context())
+	var callers sync.WaitGroup
+	var calls atomic.Int64
+	for range 4 {
+		callers.Go(func() {
+			client := newClient(t, "", "")
+			client.Transport.(*http.Transport).DisableKeepAlives = true
+			for ctx.Err() == nil {
+				a, err := exchange(t.Context(), client, http.MethodGet, "http://"+tools.Addr().String()+api+"/shop.json", "")
+				if err != nil || a.status != http.StatusOK {
+					t.Errorf("%v, %v", a, err)
+					return
+				}
+				calls.Add(1)
+			}
+		})
+	}
+	for range 10 {
+		if t.Failed() {
+			break
+		}
+		before := calls.Load()
+		p := activate(t, shop.environ(), sockets, "serve")
+		eventually(t, func() error {
+			if n := calls.Load(); n < before+20 && !t.Failed() {
+				return fmt.Errorf("%d calls", n-before)
+			}
+			return nil
+		})
+		p.signal(t, syscall.SIGTERM)
+		if code := p.exit(t); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+	}
+	stop()
+	activate(t, shop.environ(), sockets, "serve") // for the last ones
+	callers.Wait()
 }
 
 func TestSocketsThatMakeNoSenseAreMistakes(t *testing.T) {
