@@ -76,7 +76,7 @@ func TestTheStatusPageShowsALivingSidecar(t *testing.T) {
 		t.Errorf("the browser complains %q; axe finds %q", seen.Live.Complaints, seen.Faults)
 	}
 	for _, text := range []string{seen.Live.Text, seen.Plain.Text} {
-		for _, want := range []string{"All is well.", "client_credentials", "Next renewal", "REST: room for", "of 40 calls", "waited for the rate limit"} {
+		for _, want := range []string{"All is well.", "client_credentials", "Next renewal", "REST: room for", "of 40 calls", "waited for the rate limit", "2026-01"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("the page does not say %q:\n%s", want, text)
 			}
