@@ -1,6 +1,7 @@
 package pace
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -103,33 +104,10 @@ func (w *watcher) settle() {
 // readShort reads the body of a refusal and puts it back. What is longer than any refusal
 // is left alone.
 func readShort(resp *http.Response) []byte {
-	read, err := io.ReadAll(io.LimitReader(resp.Body, peekSize))
-	if err == nil && len(read) < peekSize {
-		err = io.EOF
-	}
-	resp.Body = &resumed{first: read, err: err, rest: resp.Body}
+	read, _ := io.ReadAll(io.LimitReader(resp.Body, peekSize)) // an error comes again when it is read on
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(read), resp.Body), resp.Body}
 	return read
 }
-
-// resumed is a body of which the first part has been read already.
-type resumed struct {
-	first []byte
-	err   error // what reading ended with; nil: rest goes on
-	rest  io.ReadCloser
-}
-
-// Read implements io.Reader.
-func (b *resumed) Read(p []byte) (int, error) {
-	if len(b.first) > 0 {
-		n := copy(p, b.first)
-		b.first = b.first[n:]
-		return n, nil
-	}
-	if b.err != nil {
-		return 0, b.err
-	}
-	return b.rest.Read(p)
-}
-
-// Close implements io.Closer.
-func (b *resumed) Close() error { return b.rest.Close() }
