@@ -43,9 +43,8 @@ type standing struct {
 
 // waiter is one request in the line.
 type waiter struct {
+	place
 	caller  any
-	start   float64
-	number  uint64 // breaks ties: who came first
 	cost    int64
 	index   int           // place in the heap; -1 once it is out
 	granted chan struct{} // closed when it may go and has been charged
@@ -58,7 +57,8 @@ func newQueue(l *level, now func() int64) *queue {
 // place is where a request belongs in the line. It keeps its place when it comes back.
 type place struct {
 	start  float64
-	number uint64
+	share  float64 // of virtual time: what it was thought to cost when it came
+	number uint64  // breaks ties: who came first
 	taken  bool
 }
 
@@ -101,13 +101,13 @@ func (q *queue) enter(caller any, cost int64, p *place) *waiter {
 	}
 	if !p.taken {
 		q.arrived++
-		*p = place{start: max(q.virtual, c.end), number: q.arrived, taken: true}
-		c.end = p.start + float64(cost)
+		*p = place{start: max(q.virtual, c.end), share: float64(cost), number: q.arrived, taken: true}
+		c.end = p.start + p.share
 	}
 	if c.waiting++; c.waiting == 1 {
 		q.active++
 	}
-	w := &waiter{caller: caller, start: p.start, number: p.number, cost: cost, granted: make(chan struct{})}
+	w := &waiter{place: *p, caller: caller, cost: cost, granted: make(chan struct{})}
 	heap.Push(&q.line, w)
 	if len(q.callers) > tidyAt+2*len(q.line) {
 		q.forget()
@@ -166,7 +166,9 @@ func (q *queue) pump() {
 			return
 		}
 		heap.Pop(&q.line)
-		q.virtual = max(q.virtual+float64(first.cost)/float64(q.active), first.start)
+		// By its share and not by its cost, which may have been learnt since: virtual time would
+		// run ahead of those who came with the same mistake, and of nobody else.
+		q.virtual = max(q.virtual+first.share/float64(q.active), first.start)
 		q.left(first.caller)
 		close(first.granted)
 	}
