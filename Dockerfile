@@ -26,7 +26,7 @@ ARG COMMIT=unknown
 RUN --mount=type=cache,target=/root/.cache/go-build \
     mkdir -p /out/data && \
     CGO_ENABLED=0 GOCACHE=/root/.cache/go-build GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -ldflags "-s -w -X main.version=$VERSION -X main.commit=$COMMIT" \
+    go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION -X main.commit=$COMMIT" \
     -o /out/evergate ./cmd/proxy
 
 FROM scratch
@@ -63,7 +63,13 @@ ENTRYPOINT ["/evergate"]
 # Last, because they change with each commit and would invalidate the layers after them.
 ARG VERSION=dev
 ARG COMMIT=unknown
+# When the source was written, not when it was built: the same source gives the same image.
+ARG CREATED=1970-01-01T00:00:00Z
+ARG SOURCE=
 LABEL org.opencontainers.image.title="Evergate" \
       org.opencontainers.image.description="Authenticating reverse-proxy sidecar for the Shopify Admin API" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="$SOURCE" \
+      org.opencontainers.image.created="$CREATED" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$COMMIT"

@@ -4,12 +4,23 @@ GO ?= go
 LDFLAGS := -s -w -X main.version=$(shell git describe --tags --always --dirty 2>/dev/null || echo dev) \
 	-X main.commit=$(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
-.PHONY: all build demo test check bench bench-pacing fuzz deps generate clean
+.PHONY: all build demo test check bench bench-pacing fuzz deps generate clean cross packages snapshot
 
 all: check test
 
 build: ## the binary, as a release has it
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/evergate ./cmd/proxy
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/evergate ./cmd/proxy
+
+cross: ## the systems that nothing else here builds for
+	for target in darwin/arm64 windows/amd64; do \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -trimpath -o /dev/null ./cmd/proxy || exit 1; \
+	done
+
+packages: bin/nfpm bin/cyclonedx-gomod ## the Debian and RPM packages, into dist/
+	scripts/package
+
+snapshot: bin/goreleaser bin/cyclonedx-gomod ## all that a release has, of the working tree, into dist/; builds goreleaser, which takes minutes
+	bin/goreleaser release --snapshot --clean
 
 demo: ## a simulated Shopify and Evergate in front of it
 	$(GO) run ./cmd/proxy demo
@@ -24,14 +35,17 @@ deps: bin/kubernetes ## what the tests use beside Go
 bin/kubernetes: ## helm and a Kubernetes API server, for the tests of the chart; minutes, once
 	./scripts/build-kubernetes-tools
 
-check: bin/golangci-lint ## what a reviewer should not have to say
+check: bin/golangci-lint bin/actionlint cross ## what a reviewer should not have to say
 	test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	GOOS=darwin $(GO) vet ./cmd/... ./internal/...
 	GOOS=windows $(GO) vet ./cmd/... ./internal/...
 	bin/golangci-lint run
-	if command -v shellcheck >/dev/null; then shellcheck .ci/run scripts/*; fi
+	if command -v shellcheck >/dev/null; then \
+		shellcheck .ci/run scripts/* deploy/package/*.sh deploy/systemd/evergate-exec test/package/testdata/boot; \
+	fi
+	bin/actionlint
 
 bin/golangci-lint: tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../bin/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -42,8 +56,14 @@ RELEASE_TOOL = cd tools/release && $(GO) build -trimpath -buildvcs=false -o ../.
 bin/nfpm: tools/release/go.mod tools/release/go.sum
 	$(RELEASE_TOOL) github.com/goreleaser/nfpm/v2/cmd/nfpm
 
+bin/goreleaser: tools/release/go.mod tools/release/go.sum
+	$(RELEASE_TOOL)goreleaser github.com/goreleaser/goreleaser/v2
+
 bin/cyclonedx-gomod: tools/release/go.mod tools/release/go.sum
 	$(RELEASE_TOOL) github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+bin/actionlint: tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o ../bin/ github.com/rhysd/actionlint/cmd/actionlint
 
 bench: ## the request path beside other ways to do the same, where only ratios mean anything; a scrape of 1000 shops
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 2s ./internal/inject ./internal/metrics
@@ -60,4 +80,4 @@ generate: ## what is made from the code: tables in docs/, the chart's README and
 	$(GO) test ./test/kubernetes -update
 
 clean:
-	rm -rf bin dist
+	rm -rf bin dist dist-share

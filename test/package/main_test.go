@@ -73,19 +73,31 @@ func runTests(m *testing.M) int {
 func build(version string) (string, error) {
 	dir := filepath.Join(scratch, version)
 	// Whichever of two programs is missing or old, make knows.
-	if out, err := exec.Command("make", "-C", root, "--no-print-directory", "bin/nfpm", "bin/cyclonedx-gomod").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
+	if err := releaseTools(); err != nil {
+		return "", err
 	}
+	return dir, buildInto(dir, version)
+}
+
+var releaseTools = sync.OnceValue(func() error {
+	out, err := exec.Command("make", "-C", root, "--no-print-directory", "bin/nfpm", "bin/cyclonedx-gomod").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+})
+
+func buildInto(dir, version string) error {
 	arch, err := exec.Command("go", "env", "GOARCH").Output()
 	if err != nil {
-		return "", err
+		return err
 	}
 	cmd := exec.Command(filepath.Join(root, "scripts/package"), "--output", dir, strings.TrimSpace(string(arch)))
 	cmd.Env = append(os.Environ(), "VERSION=v"+version, "COMMIT=0123456789abcdef0123456789abcdef01234567", "SOURCE_DATE_EPOCH=1700000000")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("scripts/package: %w: %s", err, out)
+		return fmt.Errorf("scripts/package: %w: %s", err, out)
 	}
-	return dir, nil
+	return nil
 }
 
 // the returns the one file of a kind in a directory.
