@@ -194,7 +194,7 @@ func (s *sidecar) closeListeners() {
 // url is the address for tools: the first listener's.
 func (s *sidecar) url() string {
 	url := urlOf(s.listeners[0])
-	if s.cfg.Listeners[0].TLS {
+	if len(s.manager.sockets) == 0 && s.cfg.Listeners[0].TLS {
 		url = strings.Replace(url, "http:", "https:", 1)
 	}
 	return url

@@ -79,6 +79,10 @@ func (s *sidecar) adoptOne(socket systemd.Socket) error {
 			"write ListenStream=127.0.0.1:8080 in the socket unit, have clients show keys (EVERGATE_CLIENT_KEYS_FILE), "+
 			"or set EVERGATE_UNSAFE_LISTEN=true to accept that", a)
 	}
+	if a.Network == "tcp" && s.cfg.TLSCertFile != "" {
+		return fmt.Errorf("the socket %s that systemd passed would be served without TLS, and EVERGATE_TLS_CERT_FILE is set: "+
+			"remove that, or the socket unit, and have Evergate listen on a tls: address itself", a)
+	}
 	s.listeners = append(s.listeners, s.cfg.Access.Adopt(l, a, restful))
 	s.log.Info("listening for tools", "address", l.Addr().String(), "opened_by", "systemd", "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
 	return nil

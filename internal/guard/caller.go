@@ -72,7 +72,7 @@ func (a *Access) BaseContext(l net.Listener) context.Context {
 // granted.
 func (a *Access) ConnContext(ctx context.Context, c net.Conn) context.Context {
 	conn := &connection{caller: Caller{Name: Anonymous}, authenticate: true}
-	conn.caller.Key = conn
+	conn.caller.Key = innermost(c) // also when it is served a second time; see package idle
 	if l, ok := ctx.Value(listenerKey{}).(*listener); ok {
 		conn.authenticate = l.authenticate
 	}

@@ -58,7 +58,7 @@ func kindOf(key any) string {
 	switch k := key.(type) {
 	case process:
 		return "process " + strconv.Itoa(int(k.uid)) + " " + strconv.Itoa(int(k.pid))
-	case *connection:
+	case *net.TCPConn:
 		return "connection"
 	case string:
 		return "name " + k

@@ -110,6 +110,11 @@ func (l *Listener) hand(c net.Conn, err error) {
 
 // Accept implements net.Listener.
 func (l *Listener) Accept() (net.Conn, error) {
+	select { // what has arrived goes first
+	case a := <-l.arrivals:
+		return a.conn, a.err
+	default:
+	}
 	select {
 	case a := <-l.arrivals:
 		return a.conn, a.err
@@ -139,6 +144,10 @@ func (l *Listener) forget(c *client) error {
 	return c.Conn.Close()
 }
 
+// mostBlank is how many bytes of empty lines are dropped before a request. Old clients send
+// one after the body of a POST, and the server that knew of the POST is gone.
+const mostBlank = 4
+
 // wait holds a connection until its next byte, then has it served again.
 func (l *Listener) wait(c *client) {
 	c.waiting.Store(true)
@@ -148,6 +157,12 @@ func (l *Listener) wait(c *client) {
 	default:
 	}
 	n, err := c.Read(c.first[:])
+	for range mostBlank {
+		if n == 0 || err != nil || c.first[0] != '\r' && c.first[0] != '\n' {
+			break
+		}
+		n, err = c.Read(c.first[:])
+	}
 	c.waiting.Store(false)
 	if n == 0 || err != nil || c.SetReadDeadline(time.Time{}) != nil {
 		_ = l.forget(c)
@@ -201,7 +216,13 @@ func (c *conn) Read(p []byte) (int, error) {
 		return n, err
 	}
 	c.resting = no
-	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if n > 0 { // of the next request, whose rest may take as long as the server allows
+		if err := c.client.SetReadDeadline(c.until); err != nil {
+			return n, err
+		}
+		return n, nil
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, err
 	}
 	// It was silent. When the server asks for less than it could hold, it holds a part of

@@ -322,3 +322,39 @@ func (b *brokenListener) Accept() (net.Conn, error) {
 	b.errs = b.errs[1:]
 	return nil, err
 }
+
+// A client may write a request in pieces as small as it likes, and some send an empty line
+// after the body of a POST (RFC 9112, section 2.2).
+func TestAFirstPieceOfAnySizeBeginsARequest(t *testing.T) {
+	t.Parallel()
+	const empty = "\r\n"
+	for _, c := range []struct {
+		name           string
+		silence, pause time.Duration // before the request, and within it
+		first, then    string
+	}{
+		{"a_byte_at_once", 0, 3 * after, "G", get[1:]},
+		{"three_bytes_at_once", after / 2, 3 * after, "GET", get[3:]},
+		{"a_byte_late", 3 * after, 3 * after, "G", get[1:]},
+		{"an_empty_line_at_once", after / 2, 3 * after, empty, get},
+		{"an_empty_line_late", 3 * after, 3 * after, empty, get},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(time.Minute)
+				defer h.end(t)
+				conn := h.pipes.dial()
+				defer conn.Close()
+				from := bufio.NewReader(conn)
+				mustWrite(t, conn, "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
+				mustAnswer(t, from, "/p hi")
+				time.Sleep(c.silence)
+				mustWrite(t, conn, c.first)
+				time.Sleep(c.pause)
+				mustWrite(t, conn, c.then)
+				mustAnswer(t, from, "/a ")
+			})
+		})
+	}
+}

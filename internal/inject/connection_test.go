@@ -184,11 +184,12 @@ func TestAnswerCutShortByTheClientDoesNotLookWhole(t *testing.T) {
 // timed notes when a token was asked for.
 type timed struct {
 	fakeTokens
+	once  sync.Once
 	asked chan struct{}
 }
 
 func (s *timed) Token(ctx context.Context) (token.Token, error) {
-	close(s.asked)
+	s.once.Do(func() { close(s.asked) })
 	return s.fakeTokens.Token(ctx)
 }
 

@@ -16,7 +16,7 @@ const headerPatience = time.Millisecond
 
 // bringBack sends Shopify's answer to the client. When Shopify's connection dies in the
 // middle it breaks the client's, because an answer that merely ended would look whole.
-func (h *Handler) bringBack(w http.ResponseWriter, r *http.Request, resp *http.Response, p guard.Passage) {
+func (h *Handler) bringBack(w http.ResponseWriter, r *http.Request, resp *http.Response, p guard.Passage, v *visit) {
 	h.incomingHeader(w.Header(), resp.Header, p)
 	if resp.Body == http.NoBody || r.Method == http.MethodHead {
 		w.WriteHeader(resp.StatusCode)
@@ -28,8 +28,10 @@ func (h *Handler) bringBack(w http.ResponseWriter, r *http.Request, resp *http.R
 		if errors.Is(err, errClientGone) || r.Context().Err() != nil {
 			// A client that closed its sending side only still reads, and must not take
 			// what it has got for the whole.
+			v.status = statusClientGone
 			panic(http.ErrAbortHandler)
 		}
+		v.code = codeBrokeOff
 		h.opt.Log.WarnContext(r.Context(), "Shopify's answer broke off; breaking the client's connection", "err", err)
 		panic(http.ErrAbortHandler) // net/http's way to break a connection
 	}
@@ -37,6 +39,10 @@ func (h *Handler) bringBack(w http.ResponseWriter, r *http.Request, resp *http.R
 		h.sendTrailer(w, resp, p)
 	}
 }
+
+// codeBrokeOff is what the access log and the span say of an answer that came in part. The
+// client has the status by then, and no header can tell it.
+const codeBrokeOff = "answer_broke_off"
 
 var errClientGone = errors.New("the client went away")
 

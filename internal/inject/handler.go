@@ -124,7 +124,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer resp.Body.Close()
 	v.status = resp.StatusCode
 	v.answer = resp.Header
-	h.bringBack(w, r, resp, passage)
+	h.bringBack(w, r, resp, passage, &v)
 }
 
 // authorised puts a token on the request, sends it and returns Shopify's answer.

@@ -15,6 +15,10 @@ import (
 // answer. A refusal for the rate limit means that nothing was carried out, so the request
 // waits and is sent again if its body can be, as long as it may wait at all.
 func (h *Handler) forward(r *http.Request, body *upload, p guard.Passage, v *visit) (*http.Response, error) {
+	// Nobody queues for a call that cannot be made: while there is a token this is an atomic load.
+	if _, err := h.opt.Tokens.Token(r.Context()); err != nil {
+		return nil, err
+	}
 	turn := h.opt.Pace.Begin(apiOf(v.route, p.RawPath), callerOf(r, p), body.whole)
 	for {
 		waited, err := turn.Wait(r.Context())

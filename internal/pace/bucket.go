@@ -40,32 +40,34 @@ func newLevel(assumed limit) *level {
 	return l
 }
 
-// take fills the bucket by cost if that much fits. If not, it returns how long that will
-// take if nothing else happens.
-func (l *level) take(now int64, cost int64) (wait time.Duration, ok bool) {
+// take fills the bucket by cost if that much fits, and returns what it has filled in, for
+// refund. If it does not fit, it returns how long that will take if nothing else happens.
+func (l *level) take(now int64, cost int64) (filled int64, wait time.Duration, ok bool) {
 	for {
 		lim, empty := l.limit.Load(), l.emptyAt.Load()
 		// What is larger than the bucket is judged by Shopify, not here.
-		next := max(empty, now) + lim.span(min(float64(cost), lim.size))
+		filled := lim.span(min(float64(cost), lim.size))
+		next := max(empty, now) + filled
 		if over := next - now - lim.depth(); over > 0 {
-			return time.Duration(over), false
+			return 0, time.Duration(over), false
 		}
 		if l.emptyAt.CompareAndSwap(empty, next) {
 			l.count(cost)
-			return 0, true
+			return filled, 0, true
 		}
 	}
 }
 
 // force fills the bucket by cost, whether it fits or not, but never above its brim:
-// Shopify does not count what it refuses.
-func (l *level) force(now int64, cost int64) {
+// Shopify does not count what it refuses. It returns what it has filled in.
+func (l *level) force(now int64, cost int64) (filled int64) {
 	for {
 		lim, empty := l.limit.Load(), l.emptyAt.Load()
-		next := min(max(empty, now)+lim.span(float64(cost)), max(empty, now+lim.depth()))
+		from := max(empty, now)
+		next := min(from+lim.span(float64(cost)), max(empty, now+lim.depth()))
 		if l.emptyAt.CompareAndSwap(empty, next) {
 			l.count(cost)
-			return
+			return next - from
 		}
 	}
 }
@@ -75,10 +77,10 @@ func (l *level) count(cost int64) {
 	l.charged.Add(cost)
 }
 
-// refund takes back what was charged and not used.
-func (l *level) refund(units float64) {
-	if units != 0 {
-		l.emptyAt.Add(-l.limit.Load().span(units))
+// settle takes back what was filled in and puts in its place what was used.
+func (l *level) settle(filled int64, used float64) {
+	if change := l.limit.Load().span(used) - filled; change != 0 {
+		l.emptyAt.Add(change)
 	}
 }
 

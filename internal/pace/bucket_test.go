@@ -14,15 +14,15 @@ func TestABucketGivesItsSizeAtOnceAndItsRateAfterwards(t *testing.T) {
 	t.Parallel()
 	l, now := newLevel(limit{size: 40, rate: 2}), int64(0)
 	for i := range 40 {
-		if _, ok := l.take(now, 1); !ok {
+		if _, _, ok := l.take(now, 1); !ok {
 			t.Fatalf("call %d of 40 did not fit", i+1)
 		}
 	}
-	wait, ok := l.take(now, 1)
+	_, wait, ok := l.take(now, 1)
 	if ok || wait != 500*time.Millisecond {
 		t.Errorf("call 41: fits %v, or in %s; want in 500ms", ok, wait)
 	}
-	if _, ok := l.take(now+second/2, 1); !ok {
+	if _, _, ok := l.take(now+second/2, 1); !ok {
 		t.Error("after 500 ms no call fits")
 	}
 	if a := l.available(now + 100*second); a != 40 {
@@ -33,10 +33,10 @@ func TestABucketGivesItsSizeAtOnceAndItsRateAfterwards(t *testing.T) {
 func TestWhatIsLargerThanTheBucketPassesWhenTheBucketIsEmpty(t *testing.T) {
 	t.Parallel()
 	l := newLevel(limit{size: 100, rate: 10})
-	if _, ok := l.take(0, 5000); !ok {
+	if _, _, ok := l.take(0, 5000); !ok {
 		t.Error("it would wait for ever, and Shopify's own refusal says why")
 	}
-	if wait, ok := l.take(0, 5000); ok || wait != 10*time.Second {
+	if _, wait, ok := l.take(0, 5000); ok || wait != 10*time.Second {
 		t.Errorf("behind itself it waits %s", wait)
 	}
 }
@@ -47,7 +47,7 @@ func TestForcingNeverOverfillsTheBucket(t *testing.T) {
 	for range 500 {
 		l.force(0, 1)
 	}
-	if wait, ok := l.take(0, 1); ok || wait > 500*time.Millisecond {
+	if _, wait, ok := l.take(0, 1); ok || wait > 500*time.Millisecond {
 		t.Errorf("after 500 forced calls the next waits %s, as if Shopify had counted what it refused", wait)
 	}
 }
@@ -105,7 +105,7 @@ func TestTogetherNoMoreIsTakenThanThereIs(t *testing.T) {
 		group.Go(func() {
 			for range 1000 {
 				cost := rand.Int64N(5) + 1
-				if _, ok := l.take(0, cost); ok {
+				if _, _, ok := l.take(0, cost); ok {
 					taken.Add(cost)
 				}
 			}

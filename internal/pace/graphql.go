@@ -8,7 +8,8 @@ import (
 func (t *Turn) graphQLAnswered(resp *http.Response) (throttled bool) {
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
-		t.refused(resp) // not documented on this path, and harmless to know
+		t.settle(0, nil) // not documented on this path: it says nothing of points
+		t.comeBackLater(resp)
 		return true
 	case resp.StatusCode != http.StatusOK:
 		t.settle(0, nil) // nothing was run
@@ -23,12 +24,16 @@ func (t *Turn) graphQLAnswered(resp *http.Response) (throttled bool) {
 	if resp.ContentLength > peekSize {
 		return false // no refusal is that long
 	}
-	throttled = w.peek()
-	if throttled {
-		w.settle()
-		t.cost = w.turn.cost
+	if !w.peek() {
+		return false
 	}
-	return throttled
+	w.refused = true
+	w.settle()
+	t.cost = w.turn.cost
+	if w.turn.unexplained || t.tries > patienceWithModel {
+		t.comeBackLater(resp)
+	}
+	return true
 }
 
 func encodingOf(h http.Header) string {
@@ -37,29 +42,36 @@ func encodingOf(h http.Header) string {
 
 // learnCost is told what an answer says of its request's cost; ok is false when it says
 // nothing, or nothing that could be read.
-func (t *Turn) learnCost(r costReport, ok bool) {
-	p, l := t.pacer, t.gate.level
+func (t *Turn) learnCost(r costReport, ok, refused bool) {
 	if !ok || !r.usable() {
-		t.settle(float64(t.cost), nil)
+		used := float64(t.cost)
+		if refused {
+			used = 0
+		}
+		t.unexplained = refused
+		t.settle(used, nil)
 		return
 	}
-	charged, used := t.cost, 0.0
+	used := 0.0
 	if r.Actual != nil {
 		used = *r.Actual
 	}
+	p, l := t.pacer, t.gate.level
 	l.learnLimit(p.now(), r.Status.Maximum, r.Status.Restore)
 	full := r.Status.Maximum - r.Status.Available
 	seen := sighting{least: full - 1, most: full} // currentlyAvailable is cut to a whole number
-	if r.Actual == nil {
+	if refused {
 		seen.least = full // better late by a hundredth of a second than refused again
 	}
 	t.settle(used, &seen)
 	if r.Requested == nil || *r.Requested < 0 || *r.Requested > 1e9 {
+		t.unexplained = refused
 		return
 	}
 	requested := int64(*r.Requested)
 	p.costs.remember(t.doc, requested)
-	if r.Actual == nil && requested != charged {
+	if refused {
 		t.cost = requested // when it comes back, it waits for as much as it needs
+		t.unexplained = r.Status.Available >= *r.Requested
 	}
 }

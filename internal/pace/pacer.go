@@ -2,7 +2,6 @@ package pace
 
 import (
 	"context"
-	"math"
 	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
@@ -53,9 +52,9 @@ type Pacer struct {
 	rest    gate
 	graphQL gate
 	costs   *costs
-	// namedRate is the REST rate that Shopify named in a refusal, as the bits of a float64;
-	// zero: it has not.
-	namedRate atomic.Uint64
+	// named is the REST rate that Shopify named in a refusal, with the size that the bucket
+	// had then; nil: it has not. With another size it is another plan's.
+	named atomic.Pointer[limit]
 }
 
 // gate is one bucket and who waits for it.
@@ -126,9 +125,12 @@ type Turn struct {
 	deadline int64
 	tries    int
 	rest     time.Duration // Shopify's own word on when to come back
+	// unexplained says that the last refusal is none that the model can foresee.
+	unexplained bool
 
 	sent           int64 // when it was sent; see sighting
 	before, charge int64 // inFlight and charged at that moment
+	filled         int64 // what it has put into the bucket
 	open           bool  // it has been charged and not been answered
 }
 
@@ -161,7 +163,7 @@ func (t *Turn) Wait(ctx context.Context) (took time.Duration, err error) {
 		}
 		t.rest = 0
 	}
-	queued, err := t.gate.queue.wait(ctx, t.caller, t.cost, &t.place, t.deadline)
+	filled, queued, err := t.gate.queue.wait(ctx, t.caller, t.cost, &t.place, t.deadline)
 	if waited || queued {
 		took = time.Duration(p.now() - began)
 		p.waited(took)
@@ -170,7 +172,7 @@ func (t *Turn) Wait(ctx context.Context) (took time.Duration, err error) {
 		return took, err
 	}
 	l := t.gate.level
-	t.before, t.charge, t.open = l.inFlight.Load()-t.cost, l.charged.Load(), true
+	t.before, t.charge, t.filled, t.open = l.inFlight.Load()-t.cost, l.charged.Load(), filled, true
 	t.sent = p.now()
 	return took, nil
 }
@@ -235,7 +237,7 @@ func (t *Turn) settle(used float64, s *sighting) {
 	if s == nil && !t.gate.seen.Load() {
 		used = 0 // nobody has ever said that there is a limit: then only what is in flight counts
 	}
-	l.refund(float64(t.cost) - used)
+	l.settle(t.filled, used)
 	if s != nil {
 		s.sent, s.unseen = t.sent, max(0, t.before)+max(0, l.charged.Load()-t.charge)
 		l.learn(t.pacer.now(), *s)
@@ -259,9 +261,9 @@ const (
 func (t *Turn) restAnswered(resp *http.Response) (throttled bool) {
 	p, l := t.pacer, t.gate.level
 	if used, size, ok := callLimit(resp.Header); ok {
-		rate := math.Float64frombits(p.namedRate.Load())
-		if rate == 0 {
-			rate = size / restSeconds
+		rate := size / restSeconds
+		if named := p.named.Load(); named != nil && named.size == size {
+			rate = named.rate
 		}
 		l.learnLimit(p.now(), size, rate*restCaution)
 		t.settle(1, &sighting{least: used - 1, most: used})
@@ -283,15 +285,22 @@ func (t *Turn) restAnswered(resp *http.Response) (throttled bool) {
 func (t *Turn) refused(resp *http.Response) {
 	p, l := t.pacer, t.gate.level
 	if rate, ok := refusedRate(readShort(resp)); ok {
-		p.namedRate.Store(math.Float64bits(rate))
-		l.learnLimit(p.now(), l.limit.Load().size, rate*restCaution)
+		size := l.limit.Load().size
+		p.named.Store(&limit{size, rate})
+		l.learnLimit(p.now(), size, rate*restCaution)
 	}
 	known, size := t.gate.seen.Load(), l.limit.Load().size
 	// The call did not fit, so less than one was free; how much less is not said, and drawing
 	// lots keeps two processes from refusing each other for ever in step.
 	lot := rand.Float64() / 2 //nolint:gosec // nobody gains by guessing it
 	t.settle(0, &sighting{least: size - 0.5 - lot, most: size})
-	if !known || t.tries > patienceWithModel || t.api == GraphQL {
-		t.rest = max(retryAfter(resp.Header), time.Second)
+	if !known || t.tries > patienceWithModel {
+		t.comeBackLater(resp)
 	}
+}
+
+// comeBackLater has the next Wait rest as long as Shopify asks, or a second, for a refusal
+// that the model cannot explain.
+func (t *Turn) comeBackLater(resp *http.Response) {
+	t.rest = max(retryAfter(resp.Header), time.Second)
 }

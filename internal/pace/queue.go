@@ -46,8 +46,9 @@ type waiter struct {
 	place
 	caller  any
 	cost    int64
-	index   int           // place in the heap; -1 once it is out
-	granted chan struct{} // closed when it may go and has been charged
+	index   int // place in the heap; -1 once it is out
+	filled  int64
+	granted chan struct{} // closed when it may go and filled is set
 }
 
 func newQueue(l *level, now func() int64) *queue {
@@ -62,13 +63,13 @@ type place struct {
 	taken  bool
 }
 
-// wait returns when there is room for cost and nobody is due before, and has charged it.
-// At the deadline it charges all the same and returns. The error is ctx's cause, in which
-// case nothing is charged. It reports whether it had to wait.
-func (q *queue) wait(ctx context.Context, caller any, cost int64, p *place, deadline int64) (waited bool, err error) {
+// wait returns when there is room for cost and nobody is due before, and what it has filled
+// into the bucket. At the deadline it does so all the same. The error is ctx's cause, in
+// which case nothing is filled in. It reports whether it had to wait.
+func (q *queue) wait(ctx context.Context, caller any, cost int64, p *place, deadline int64) (filled int64, waited bool, err error) {
 	if q.waiting.Load() == 0 {
-		if _, ok := q.level.take(q.now(), cost); ok {
-			return false, nil
+		if filled, _, ok := q.level.take(q.now(), cost); ok {
+			return filled, false, nil
 		}
 	}
 	w := q.enter(caller, cost, p)
@@ -78,17 +79,17 @@ func (q *queue) wait(ctx context.Context, caller any, cost int64, p *place, dead
 	case <-w.granted:
 	case <-ctx.Done():
 		if !q.leave(w) { // it was granted in this very moment
-			q.level.refund(float64(cost))
+			q.level.settle(w.filled, 0)
 			q.level.inFlight.Add(-cost)
 			q.nudge()
 		}
-		return true, context.Cause(ctx)
+		return 0, true, context.Cause(ctx)
 	case <-timer.C:
 		if q.leave(w) {
-			q.level.force(q.now(), cost)
+			w.filled = q.level.force(q.now(), cost)
 		}
 	}
-	return true, nil
+	return w.filled, true, nil
 }
 
 func (q *queue) enter(caller any, cost int64, p *place) *waiter {
@@ -160,7 +161,7 @@ func (q *queue) pump() {
 		// Whoever comes now must see that somebody waits, or it would go first.
 		q.waiting.Store(int32(len(q.line)))
 		first := q.line[0]
-		rest, ok := q.level.take(q.now(), first.cost)
+		filled, rest, ok := q.level.take(q.now(), first.cost)
 		if !ok {
 			q.rouse(rest)
 			return
@@ -170,6 +171,7 @@ func (q *queue) pump() {
 		// run ahead of those who came with the same mistake, and of nobody else.
 		q.virtual = max(q.virtual+first.share/float64(q.active), first.start)
 		q.left(first.caller)
+		first.filled = filled
 		close(first.granted)
 	}
 	if q.timer != nil {

@@ -82,12 +82,14 @@ func parseCost(extensions []byte) (costReport, bool) {
 	return *e.Cost, true
 }
 
-// saysThrottled reads the value of errors.
+// saysThrottled reads the value of errors. An error with a path is one of a field, in a
+// document of which the rest has run.
 func saysThrottled(errs []byte) bool {
 	if !bytes.Contains(errs, []byte("THROTTLED")) {
 		return false
 	}
 	var list []struct {
+		Path       json.RawMessage `json:"path"`
 		Extensions struct {
 			Code string `json:"code"`
 		} `json:"extensions"`
@@ -96,7 +98,7 @@ func saysThrottled(errs []byte) bool {
 		return false
 	}
 	for _, e := range list {
-		if e.Extensions.Code == "THROTTLED" {
+		if e.Extensions.Code == "THROTTLED" && e.Path == nil {
 			return true
 		}
 	}

@@ -1,8 +1,8 @@
 package pace
 
 // A GraphQL answer is one JSON object. Three of its members matter here: errors and
-// extensions, which are kept as they are written, and data, of which it matters whether it
-// is null. The scanner is handed the answer piece by piece, as it passes.
+// extensions, which are kept as they are written, and data, which a refusal has not. The
+// scanner is handed the answer piece by piece, as it passes.
 
 const (
 	// largestErrors and largestExtensions bound in bytes what is kept of a member.
@@ -23,7 +23,7 @@ type scanner struct {
 	broken  bool // not an object, or more than one
 
 	errors, extensions []byte
-	data               bool // data is there and not null
+	data               bool // data is there, if only as null
 	ended              bool // the object is complete
 }
 
@@ -76,16 +76,11 @@ func (s *scanner) mark(p []byte, from int) int {
 				s.broken = true
 				return len(p)
 			}
-			if s.depth == 1 && s.colon && s.isData() && p[i] != 'n' && p[i] != 'u' && p[i] != 'l' {
-				s.data = true
-			}
 		}
 	}
 	s.keep(p[from:])
 	return len(p)
 }
-
-func (s *scanner) isData() bool { return string(s.key) == `data"` }
 
 // structure takes a byte that opens, closes or separates.
 func (s *scanner) structure(c []byte) {
@@ -100,7 +95,6 @@ func (s *scanner) structure(c []byte) {
 			s.key = s.key[:0]
 			return
 		}
-		s.data = s.data || s.depth == 1 && s.isData()
 	case ':':
 		if s.depth == 1 && !s.colon {
 			s.begin()
@@ -117,9 +111,6 @@ func (s *scanner) structure(c []byte) {
 			s.broken = true
 			return
 		}
-		if s.depth == 2 && s.isData() {
-			s.data = true
-		}
 	case '}', ']':
 		s.depth--
 		if s.depth <= 0 {
@@ -135,6 +126,8 @@ func (s *scanner) structure(c []byte) {
 func (s *scanner) begin() {
 	s.colon = true
 	switch string(s.key) {
+	case `data"`:
+		s.data = true
 	case `errors"`:
 		s.errors, s.kept, s.bound = s.errors[:0], &s.errors, largestErrors
 	case `extensions"`:

@@ -375,3 +375,104 @@ func TestACallThatDoesNotWaitAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// sentUntilServed sends one request until it is not refused or its time is over, and counts.
+func sentUntilServed(t *testing.T, p *Pacer, api API, answer func() *http.Response) (sent int) {
+	t.Helper()
+	turn := p.Begin(api, "me", []byte("{ a }"))
+	for {
+		if _, err := turn.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		sent++
+		resp := answer()
+		more := turn.Answered(resp)
+		_ = resp.Body.Close()
+		if !more {
+			return sent
+		}
+		time.Sleep(20 * time.Millisecond) // the way there and back, in faked time
+	}
+}
+
+func TestARefusalThatTheModelCannotExplainIsNotRepeatedAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"no_cost":        `{"errors":[{"extensions":{"code":"THROTTLED"}}]}`,
+		"room_is_there":  strings.Replace(throttledBody, "572", "3900", 1),
+		"cost_not_known": strings.Replace(throttledBody, `"requestedQueryCost":862,`, "", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := New(Options{MaxWait: 8 * time.Second})
+				do(t, p, GraphQL, "{ b }", response(200, successBody)) // the bucket is known
+				if n := sentUntilServed(t, p, GraphQL, func() *http.Response { return response(200, body) }); n > 10 {
+					t.Errorf("sent %d times in eight seconds", n)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatHasRunIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	p := New(Options{MaxWait: time.Minute})
+	for _, body := range []string{
+		`{"data":null,"errors":[{"path":["b"],"extensions":{"code":"THROTTLED"}}],"extensions":{"cost":{"requestedQueryCost":20,"actualQueryCost":20}}}`,
+		`{"errors":[{"path":["b"],"extensions":{"code":"THROTTLED"}}]}`,
+		strings.Replace(throttledBody, `"actualQueryCost":null`, `"actualQueryCost":20`, 1),
+	} {
+		if got, again := do(t, p, GraphQL, "{ a }", response(200, body)); again || got != body {
+			t.Errorf("%s is sent again", body)
+		}
+	}
+}
+
+func TestA429OfGraphQLSaysNothingOfPoints(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{MaxWait: time.Minute})
+		do(t, p, GraphQL, "{ a }", response(200, successBody))
+		before := *p.graphQL.level.limit.Load()
+		_, more := do(t, p, GraphQL, "{ a }", response(429, "Exceeded 2 calls per second for api client.", "Retry-After", "2.0"))
+		if after := *p.graphQL.level.limit.Load(); !more || after != before {
+			t.Errorf("again %v, the limit is now %v and was %v", more, after, before)
+		}
+	})
+}
+
+func TestAnotherPlansRateIsForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{MaxWait: time.Minute})
+		do(t, p, REST, "", response(200, "{}", callLimitHeader, "1/40"))
+		do(t, p, REST, "", response(429, "Exceeded 2 calls per second for api client."))
+		do(t, p, REST, "", response(200, "{}", callLimitHeader, "1/80"))
+		if rate := p.rest.level.limit.Load().rate; rate < 3.9 {
+			t.Errorf("80 calls refill at %v a second", rate)
+		}
+	})
+}
+
+func TestNoMoreIsGivenBackThanWasTaken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{MaxWait: time.Millisecond})
+		do(t, p, REST, "", response(200, "{}", callLimitHeader, "40/40"))
+		var turns []Turn
+		for range 30 { // all are sent although nothing fits, and none gets there
+			turn := p.Begin(REST, "me", nil)
+			if _, err := turn.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			turns = append(turns, turn)
+		}
+		for i := range turns {
+			turns[i].Abandoned(false)
+		}
+		if room := p.rest.level.available(p.now()); room > 1.5 {
+			t.Errorf("there is room for %.1f calls, of which nobody has said anything", room)
+		}
+	})
+}

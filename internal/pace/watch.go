@@ -17,6 +17,8 @@ type watcher struct {
 	turn   Turn
 	scan   scanner
 	packed *unpacker // nil: the body is not compressed
+	// refused says that the answer is a refusal.
+	refused bool
 
 	first []byte // read already, not passed on yet
 	err   error  // what reading ended with
@@ -43,7 +45,11 @@ func (w *watcher) peek() (throttled bool) {
 		}
 	}
 	w.first = buf
-	return w.scan.ended && !w.scan.data && errors.Is(w.err, io.EOF) && saysThrottled(w.scan.errors)
+	if !w.scan.ended || w.scan.data || !errors.Is(w.err, io.EOF) || !saysThrottled(w.scan.errors) {
+		return false
+	}
+	report, ok := parseCost(w.scan.extensions)
+	return !ok || report.Actual == nil // what has cost something has run
 }
 
 // see takes a copy of what passes.
@@ -98,7 +104,7 @@ func (w *watcher) settle() {
 	if w.scan.ended && errors.Is(w.err, io.EOF) {
 		report, ok = parseCost(w.scan.extensions)
 	}
-	w.turn.learnCost(report, ok)
+	w.turn.learnCost(report, ok, w.refused)
 }
 
 // readShort reads the body of a refusal and puts it back. What is longer than any refusal

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 )
 
@@ -17,7 +18,10 @@ type complaints struct {
 	last atomic.Int64 // unix nanoseconds; zero: never
 }
 
-func setErrorHandler(log *slog.Logger) { otel.SetErrorHandler(&complaints{log: log}) }
+func setErrorHandler(log *slog.Logger) {
+	otel.SetErrorHandler(&complaints{log: log})
+	otel.SetLogger(logr.Discard()) // it prints settings that it cannot read, secrets among them
+}
 
 // Handle implements otel.ErrorHandler.
 func (c *complaints) Handle(err error) {

@@ -47,12 +47,38 @@ func Enabled(getenv func(string) string) (bool, error) {
 	if exporter == "" && getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		return false, nil
 	}
+	if err := checkValues(getenv); err != nil {
+		return false, err
+	}
 	for _, name := range [...]string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
 		if p := getenv(name); p != "" && p != "http/protobuf" {
 			return false, fmt.Errorf("%s=%q: only http/protobuf is built in; collectors listen for it on port 4318", name, p)
 		}
 	}
 	return true, nil
+}
+
+// checkValues refuses what the SDK could not read: it would go on without it, and print it.
+// The errors name the variable and not its value, which may hold a secret.
+func checkValues(getenv func(string) string) error {
+	var errs []error
+	for _, name := range [...]string{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"} {
+		for pair := range strings.SplitSeq(getenv(name), ",") {
+			key, value, ok := strings.Cut(pair, "=")
+			_, badKey := url.PathUnescape(key)
+			_, badValue := url.PathUnescape(value)
+			if strings.TrimSpace(pair) != "" && (!ok || strings.TrimSpace(key) == "" || badKey != nil || badValue != nil) {
+				errs = append(errs, fmt.Errorf("%s: write name=value, several with commas between them, and special characters percent-encoded", name))
+				break
+			}
+		}
+	}
+	for _, name := range [...]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"} {
+		if u, err := url.Parse(getenv(name)); getenv(name) != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+			errs = append(errs, fmt.Errorf("%s: write a URL, for example http://localhost:4318", name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Endpoint is where spans go, for people: without what may hold a secret, a user or a query.

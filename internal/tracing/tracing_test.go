@@ -40,11 +40,17 @@ func TestTracesAreSentOnlyWhenTheEnvironmentAsks(t *testing.T) {
 		{"disabled", []string{"OTEL_SDK_DISABLED", "TRUE", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"}, false, ""},
 		{"another_exporter", []string{"OTEL_TRACES_EXPORTER", "zipkin"}, false, "only otlp and none"},
 		{"grpc", []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}, false, "http/protobuf"},
+		{"a_header_without_a_value", []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318", "OTEL_EXPORTER_OTLP_HEADERS", "a=b,Bearer hunter2"}, false, "OTEL_EXPORTER_OTLP_HEADERS: write name=value"},
+		{"a_header_that_is_not_encoded", []string{"OTEL_TRACES_EXPORTER", "otlp", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=hunter2%zz"}, false, "percent-encoded"},
+		{"an_endpoint_that_is_no_URL", []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "hunter2:4318"}, false, "write a URL"},
 		{"the_protocol_alone", []string{"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}, false, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			on, err := Enabled(environ(c.env...))
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%v", err)
+			}
 			if on != c.on || (err != nil) != (c.mistake != "") || err != nil && !strings.Contains(err.Error(), c.mistake) {
 				t.Errorf("%v, %v", on, err)
 			}
