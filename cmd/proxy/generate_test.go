@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"regexp"
 	"strings"
@@ -18,7 +19,7 @@ func TestEveryCommandParsesItsFlagsFirst(t *testing.T) {
 		}
 		described := 0
 		err := s.run(world{describe: func(*flag.FlagSet) { described++ }}) // a nil writer or channel would panic or hang
-		if described != 1 || err != flag.ErrHelp {
+		if described != 1 || !errors.Is(err, flag.ErrHelp) {
 			t.Errorf("%s: %d, %v", s.name, described, err)
 		}
 	}
