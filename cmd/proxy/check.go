@@ -104,12 +104,18 @@ func (c *checkup) summary() string {
 	return fmt.Sprintf("%s, by the grant %s", c.cfg.Shop, c.cfg.Grant)
 }
 
-// secretFiles are the files that the environment names.
+// secretFiles are the files that the environment names, and systemd's credentials.
 func (c *checkup) secretFiles() (files []check.File) {
 	getenv := lookUpIn(c.environ)
 	for _, name := range append(config.SecretNames(), "EVERGATE_TLS_KEY_FILE") {
-		if path := getenv(name); strings.HasSuffix(name, "_FILE") && path != "" {
+		setting, isFile := strings.CutSuffix(name, "_FILE")
+		if !isFile {
+			continue
+		}
+		if path := getenv(name); path != "" {
 			files = append(files, check.File{Setting: name, Path: path})
+		} else if path := c.cfg.File(setting); path != "" {
+			files = append(files, check.File{Setting: setting + ", a credential", Path: path})
 		}
 	}
 	return files

@@ -49,6 +49,9 @@ func (c *Config) current(name string, value token.Secret) (token.Secret, error) 
 	return s, nil
 }
 
+// File returns where a setting is read from that was given as a file; empty for any other.
+func (c *Config) File(setting string) string { return c.files[setting] }
+
 // Client returns the app's id and secret as they are now: what is given as a file is read
 // at each call.
 func (c *Config) Client() (id string, secret token.Secret, err error) {

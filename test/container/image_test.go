@@ -92,6 +92,11 @@ func knowsItsVersion(t *testing.T, p *podman) {
 			t.Errorf("`version` printed %q, without %s", out, part)
 		}
 	}
+	for name, want := range map[string]string{"version": version, "revision": commit, "title": "Evergate", "licenses": "Apache-2.0"} {
+		if got := p.must(t, "inspect", "--format", `{{index .Config.Labels "org.opencontainers.image.`+name+`"}}`, image); got != want {
+			t.Errorf("the label %s is %q, want %q", name, got, want)
+		}
+	}
 }
 
 func runsAsAnUnprivilegedNumber(t *testing.T, p *podman) {

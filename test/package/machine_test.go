@@ -88,7 +88,7 @@ func removeGroups(t *testing.T, name string) {
 	for _, hierarchy := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"} {
 		top := filepath.Join(hierarchy, name)
 		var last error
-		for range 200 {
+		for range 2000 { // the kernel takes its time where much goes on
 			var dirs []string
 			_ = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 				if err == nil && d.IsDir() {

@@ -181,6 +181,9 @@ func executes(t *testing.T, m *machine) {
 	// Its exit code is the command's, and standard input arrives.
 	m.want(t, "evergate-exec token import </dev/null >/dev/null 2>&1; echo $?", "2")
 	m.want(t, "evergate-exec healthcheck; echo $?", "0")
+	if said, _ := m.try(t, "evergate-exec check"); !strings.Contains(said, "evergate_SHOPIFY_CLIENT_SECRET is readable for Evergate alone") || !strings.Contains(said, "a token was obtained") {
+		t.Errorf("%s", said)
+	}
 	m.want(t, "evergate-exec --instance 'a b' version 2>/dev/null; echo $?", "2")
 	m.want(t, "stat -c %U /var/lib/evergate/acme.myshopify.com.json", "evergate") // not root, who would lock the service out
 	m.must(t, "systemctl restart evergate && "+call)

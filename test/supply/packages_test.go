@@ -98,8 +98,8 @@ func TestGoreleaserUnderstandsItsConfiguration(t *testing.T) {
 	}
 	// It would say so if it did not.
 	wrong := filepath.Join(t.TempDir(), "wrong.yaml")
-	write(t, wrong, strings.Replace(read(t, path), "mod_timestamp:", "mod_time:", 1))
-	if out, err := check(wrong); err == nil || !strings.Contains(out, "mod_time") {
+	write(t, wrong, strings.Replace(read(t, path), "mod_timestamp:", "mod_time_stamp:", 1))
+	if out, err := check(wrong); err == nil || !strings.Contains(out, "mod_time_stamp") {
 		t.Errorf("a misspelt name passes: %s, %v", out, err)
 	}
 }
