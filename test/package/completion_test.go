@@ -19,7 +19,7 @@ var completions = map[string]string{
 	"token mig":                          "token migrate",
 	"token import --acc":                 "token import --access",
 	"he":                                 "he", // help and healthcheck: the shell cannot choose
-	"healthcheck --":                     "healthcheck --ready",
+	"healthcheck --r":                    "healthcheck --ready",
 	"simulate --ca":                      "simulate --ca-file",
 	"simulate --ca-file /etc/nsswitch.c": "simulate --ca-file /etc/nsswitch.conf",
 	"login --no":                         "login --no-browser",
