@@ -19,7 +19,9 @@ func (c *Config) checkAccess(vars map[string]string) (errs []error) {
 	if c.TLSClientCA != "" && c.TLSCertFile == "" {
 		errs = append(errs, errors.New("EVERGATE_TLS_CLIENT_CA_FILE needs a certificate of our own beside it: set EVERGATE_TLS_CERT_FILE and EVERGATE_TLS_KEY_FILE"))
 	}
-	errs = append(errs, c.checkIdle()...)
+	if vars["LISTEN_FDS"] == "" { // systemd's sockets take the place of EVERGATE_LISTEN
+		errs = append(errs, c.checkIdle()...)
+	}
 	o := guard.AccessOptions{
 		Policy: c.Policy, PolicyFile: c.PolicyFile, Peers: c.SocketPeers, KeysFile: c.ClientKeysFile, Unsafe: c.UnsafeListen,
 	}

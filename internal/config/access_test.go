@@ -106,3 +106,11 @@ func TestAccessIsReadWithTheRest(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+func TestASocketOfSystemdsCanHaveAListOfPeers(t *testing.T) {
+	t.Parallel()
+	if _, err := Load([]string{"SHOPIFY_SHOP=acme", "SHOPIFY_CLIENT_ID=0123456789abcdef", "SHOPIFY_CLIENT_SECRET=shpss_0123456789abcdef0123456789abcdef",
+		"EVERGATE_SOCKET_PEERS=uid:1000", "LISTEN_FDS=1"}); err != nil {
+		t.Error(err)
+	}
+}
