@@ -55,13 +55,14 @@ func readForJudgement(r *http.Request) (body []byte, whole bool, _ error) {
 	return body, false, nil
 }
 
-// refuse answers for a request that may not pass.
+// refuse answers for a request that may not pass. The log has the code and the route, not the
+// message, which repeats a part of the request: Shopify's paths name customers.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p guard.Passage, v *visit, refusal guard.Refusal) {
 	v.status, v.code = refusal.Status, refusal.Code
 	h.opt.Metrics.Denied(refusal.Code)
 	h.opt.Metrics.CallerServed(p.Caller.Name, metrics.Denied)
 	if refusal.AboutCaller() && h.told.first(p.Caller.Name, refusal.Code, v.route) {
-		h.opt.Log.InfoContext(r.Context(), "denied", "caller", p.Caller.Name, "code", refusal.Code, "route", v.route.String(), "message", refusal.Message)
+		h.opt.Log.InfoContext(r.Context(), "denied", "caller", p.Caller.Name, "code", refusal.Code, "route", v.route.String())
 	}
 	refusal.Answer(w)
 	swallow(w, r)
@@ -96,7 +97,7 @@ func (h *Handler) admitted(r *http.Request, p guard.Passage, route metrics.Route
 	h.opt.Metrics.CallerServed(p.Caller.Name, metrics.Reported)
 	if h.told.first(p.Caller.Name, p.Reported.Code, route) {
 		h.opt.Log.WarnContext(r.Context(), "reported: this policy would refuse it", "caller", p.Caller.Name, "code", p.Reported.Code,
-			"route", route.String(), "message", p.Reported.Message)
+			"route", route.String())
 	}
 }
 
