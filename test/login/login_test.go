@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"evergate/internal/shopsim"
+	child "evergate/test/process"
 )
 
 // login is the command, waiting for the merchant.
@@ -55,25 +56,6 @@ func serve(t *testing.T, environ []string) (p *process, tools, operators string)
 	return p, "http://" + address("listening for tools"), "http://" + address("listening for operators")
 }
 
-// eventually asks until the answer is nil. It is for states that nothing announces.
-func eventually(t *testing.T, ask func() error) {
-	t.Helper()
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	deadline := time.After(patience)
-	for {
-		err := ask()
-		if err == nil {
-			return
-		}
-		select {
-		case <-again.C:
-		case <-deadline:
-			t.Fatalf("after %s still: %v", patience, err)
-		}
-	}
-}
-
 // shopAnswers calls as a tool does, which knows an address and no token.
 func shopAnswers(tools string) error {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
@@ -106,7 +88,7 @@ func TestInstallThenServeAcrossARefresh(t *testing.T) {
 	if err := shopAnswers(tools); err != nil {
 		t.Errorf("at once: %v", err)
 	}
-	eventually(t, func() error {
+	child.Eventually(t, func() error {
 		if n := len(s.Generations("", "")); n < 3 {
 			return fmt.Errorf("%d generations of the refresh token", n)
 		}
@@ -206,7 +188,7 @@ func TestHostedLoginOfAMerchantElsewhere(t *testing.T) {
 	if page.Status != http.StatusOK || page.Title != "The app is connected" || len(page.Cookies) != 0 {
 		t.Errorf("%+v", page)
 	}
-	eventually(t, func() error { return shopAnswers(tools) })
+	child.Eventually(t, func() error { return shopAnswers(tools) })
 	p.stop(t)
 }
 

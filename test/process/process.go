@@ -123,9 +123,15 @@ func (p *Process) AwaitLog(t testing.TB, message string) LogLine {
 // Eventually asks until the answer is nil. It is for states that nothing announces.
 func Eventually(t testing.TB, ask func() error) {
 	t.Helper()
-	again := time.NewTicker(20 * time.Millisecond)
+	EventuallyWithin(t, Patience, 20*time.Millisecond, ask)
+}
+
+// EventuallyWithin is Eventually with bounds of its own: how long it asks, and how often.
+func EventuallyWithin(t testing.TB, longest, every time.Duration, ask func() error) {
+	t.Helper()
+	again := time.NewTicker(every)
 	defer again.Stop()
-	deadline := time.After(Patience)
+	deadline := time.After(longest)
 	for {
 		err := ask()
 		if err == nil {
@@ -134,7 +140,7 @@ func Eventually(t testing.TB, ask func() error) {
 		select {
 		case <-again.C:
 		case <-deadline:
-			t.Fatalf("after %s still: %v", Patience, err)
+			t.Fatalf("after %s still: %v", longest, err)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	child "evergate/test/process"
 )
 
 // patience bounds every wait for something that takes a moment. It is far above what a
@@ -65,21 +67,8 @@ func read(t *testing.T, name string) string {
 	return string(b)
 }
 
-// eventually asks until the answer is nil. It is for states that nothing announces.
+// eventually is for what takes scrapes and evaluations to come about.
 func eventually(t *testing.T, longest time.Duration, ask func() error) {
 	t.Helper()
-	again := time.NewTicker(250 * time.Millisecond)
-	defer again.Stop()
-	deadline := time.After(longest)
-	for {
-		err := ask()
-		if err == nil {
-			return
-		}
-		select {
-		case <-again.C:
-		case <-deadline:
-			t.Fatalf("after %s still: %v", longest, err)
-		}
-	}
+	child.EventuallyWithin(t, longest, 250*time.Millisecond, ask)
 }
