@@ -1,6 +1,6 @@
 # The image of Evergate: one static binary and the CA roots, nothing else. Without a shell, a package manager
 # or a libc there is nothing to patch but Evergate itself, and nothing for an intruder to use.
-# How to run it: docs/container.md. What it promises is tested in test/container.
+# How to run it: docs/containers/container.md. What it promises is tested in test/container.
 
 # The image that compiles. An argument, so that a mirror or a locally built image can stand in for it.
 ARG GO_IMAGE=golang:1.26

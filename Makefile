@@ -69,7 +69,7 @@ bin/actionlint: tools/release/go.mod tools/release/go.sum
 bench: ## the request path beside other ways to do the same, where only ratios mean anything; a scrape of 1000 shops
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 2s ./internal/inject ./internal/metrics
 
-bench-pacing: ## waiting for the rate limit beside not waiting, a minute each; draws docs/rate-limits.svg
+bench-pacing: ## waiting for the rate limit beside not waiting, a minute each; draws docs/using/rate-limits.svg
 	$(GO) run ./test/pacing
 
 FUZZTIME ?= 20s

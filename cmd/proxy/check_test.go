@@ -274,13 +274,13 @@ func TestCheckVerifiesTheCertificate(t *testing.T) {
 
 func TestEveryCheckIsOnThePageAboutThem(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/check.md")
+	page, err := os.ReadFile("../../docs/using/check.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range allChecks {
 		if !strings.Contains(string(page), "\n| `"+name+"` | ") {
-			t.Errorf("docs/check.md has no row for %s", name)
+			t.Errorf("docs/using/check.md has no row for %s", name)
 		}
 	}
 }

@@ -23,7 +23,7 @@ func (c *checkup) grant(ctx context.Context) []check.Result {
 	return c.obtained(ctx, "a token was obtained with client credentials")
 }
 
-const aboutPermanent = "from 2027 on Shopify refuses such tokens of public apps, see docs/permanent-tokens.md"
+const aboutPermanent = "from 2027 on Shopify refuses such tokens of public apps, see docs/using/permanent-tokens.md"
 
 // offlineGrant looks at the stored grant before it asks for a token.
 func (c *checkup) offlineGrant(ctx context.Context) []check.Result {

@@ -11,7 +11,7 @@ import (
 func printConfig(w world) error {
 	markdown := false
 	if err := parseFlags(w, "config", func(fs *flag.FlagSet) {
-		fs.BoolVar(&markdown, "markdown", false, "print the table of docs/configuration.md")
+		fs.BoolVar(&markdown, "markdown", false, "print the table of docs/reference/configuration.md")
 	}); err != nil {
 		return err
 	}

@@ -83,3 +83,32 @@ func hasAnchor(text, anchor string) bool {
 	}
 	return false
 }
+
+// mention is a page of docs/ that something other than a page speaks of: an error, a comment, an annotation.
+var mention = regexp.MustCompile(`\bdocs/[\w/-]+\.(?:md|svg)\b`)
+
+func TestPagesNamedOutsideTheDocumentationExist(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, ext := range []string{".go", ".yaml", ".json", ".txt", ".tpl", ".service", ".socket", ""} {
+		err := walk(ext, func(name string) error {
+			b, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+			if err != nil {
+				return err
+			}
+			for _, page := range mention.FindAllString(string(b), -1) {
+				found++
+				if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(page))); err != nil {
+					t.Errorf("%s speaks of %s, which does not exist", name, page)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found < 30 {
+		t.Errorf("only %d mentions of a page were found", found)
+	}
+}

@@ -37,7 +37,7 @@ type Config struct {
 	AllowedHosts []string `env:"EVERGATE_ALLOWED_HOSTS" help:"More Host names to accept, comma separated, beside localhost, 127.0.0.1, [::1], SHOP.localhost and the shop's own domain."`
 
 	Policy         string `env:"EVERGATE_POLICY" envDefault:"full" help:"What callers may do: full, read-only (GET, and GraphQL queries), or none, which only a key's own policy lifts."`
-	PolicyFile     string `env:"EVERGATE_POLICY_FILE" help:"A JSON file that says which caller may do what, in place of EVERGATE_POLICY; read again when it changes. See policy.md."`
+	PolicyFile     string `env:"EVERGATE_POLICY_FILE" help:"A JSON file that says which caller may do what, in place of EVERGATE_POLICY; read again when it changes. See docs/operating/policy.md."`
 	SocketPeers    string `env:"EVERGATE_SOCKET_PEERS" help:"Who may connect to Unix sockets, comma separated: uid:N, gid:N, user:NAME or group:NAME, with a name for the caller in front if it is to have one, as in agent=uid:1000. Without it a socket is for its owner alone."`
 	ClientKeysFile string `env:"EVERGATE_CLIENT_KEYS_FILE" help:"A file with the keys of clients, one a line, as evergate key makes them; read again when it changes. Listeners that other hosts can reach ask for one."`
 	TLSCertFile    string `env:"EVERGATE_TLS_CERT_FILE" help:"The certificate of tls: listeners, in PEM form, with those between it and its authority; read again when it changes."`

@@ -45,7 +45,7 @@ func dash(s string) string {
 	return s
 }
 
-// Markdown writes the table of docs/configuration.md.
+// Markdown writes the table of docs/reference/configuration.md.
 func Markdown(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("| Setting | Default | Meaning |\n|---|---|---|\n")

@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the table into docs/configuration.md")
+var update = flag.Bool("update", false, "write the table into docs/reference/configuration.md")
 
 const (
-	manual     = "../../docs/configuration.md"
+	manual     = "../../docs/reference/configuration.md"
 	tableBegin = "<!-- settings:begin -->\n"
 	tableEnd   = "<!-- settings:end -->"
 )

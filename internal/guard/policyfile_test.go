@@ -93,7 +93,7 @@ func TestEveryMistakeInAPolicyFileIsReportedWithItsPlace(t *testing.T) {
 
 // The examples of the manual are what people copy.
 func TestTheExamplesOfTheManualAreRight(t *testing.T) {
-	page, err := os.ReadFile("../../docs/policy.md")
+	page, err := os.ReadFile("../../docs/operating/policy.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 func TestFidelityPageNamesEveryHeaderThatEndsHere(t *testing.T) {
-	b, err := os.ReadFile("../../docs/fidelity.md")
+	b, err := os.ReadFile("../../docs/reference/fidelity.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ var (
 
 func TestEveryMetricIsDocumentedAndNoOther(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/metrics.md")
+	page, err := os.ReadFile("../../docs/operating/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,12 +34,12 @@ func TestEveryMetricIsDocumentedAndNoOther(t *testing.T) {
 	slices.Sort(rows)
 	for _, line := range want {
 		if !slices.Contains(rows, line) {
-			t.Errorf("docs/metrics.md has no row for %s", line)
+			t.Errorf("docs/operating/metrics.md has no row for %s", line)
 		}
 	}
 	for _, row := range rows {
 		if !slices.Contains(want, row) {
-			t.Errorf("docs/metrics.md has a row for %s, which is not published", row)
+			t.Errorf("docs/operating/metrics.md has a row for %s, which is not published", row)
 		}
 	}
 	for _, name := range documentedName.FindAllString(string(page), -1) {
@@ -49,20 +49,20 @@ func TestEveryMetricIsDocumentedAndNoOther(t *testing.T) {
 			}
 		}
 		if !slices.Contains(names, name) {
-			t.Errorf("docs/metrics.md speaks of %s, which is not published", name)
+			t.Errorf("docs/operating/metrics.md speaks of %s, which is not published", name)
 		}
 	}
 }
 
 func TestEveryValueOfAClosedLabelIsDocumented(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/metrics.md")
+	page, err := os.ReadFile("../../docs/operating/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, value := range append(slices.Clone(methods), "graphql", "rest:products", "other", "ok", "transient", "config", "reauthorize", "client_credentials", "offline", "static", "401", "499") {
 		if !strings.Contains(string(page), "`"+value+"`") {
-			t.Errorf("docs/metrics.md does not explain the value %s", value)
+			t.Errorf("docs/operating/metrics.md does not explain the value %s", value)
 		}
 	}
 }

@@ -4,7 +4,7 @@
 // ways in which all of it breaks.
 //
 // It exists to be tested against, by Evergate and by anybody else's Shopify
-// code. docs/simulator.md is the manual.
+// code. docs/using/simulator.md is the manual.
 //
 // Invariants:
 //

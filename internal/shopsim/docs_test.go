@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestManualNamesEverySwitch keeps docs/simulator.md complete.
+// TestManualNamesEverySwitch keeps docs/using/simulator.md complete.
 func TestManualNamesEverySwitch(t *testing.T) {
-	manual, err := os.ReadFile("../../docs/simulator.md")
+	manual, err := os.ReadFile("../../docs/using/simulator.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func runsAsTheChartSays(t *testing.T, pl *play) {
 	}
 }
 
-// changeSecret rotates the client secret as docs/kubernetes.md says: a new one at Shopify, then in the Secret, then
+// changeSecret rotates the client secret as docs/containers/kubernetes.md says: a new one at Shopify, then in the Secret, then
 // the old one is revoked. The process stays the same, and the app, which goes on calling, ends with 1 if a call fails.
 func (p *play) changeSecret(t *testing.T, next string) {
 	t.Helper()
@@ -146,7 +146,7 @@ func letsAJobQuitIt(t *testing.T, p *podman) {
 	pl.mustEnd(t, "evergate")
 }
 
-// keepsAnOfflineGrantOnAVolume begins a grant as docs/kubernetes.md says, on a volume as a kubelet prepares one for an
+// keepsAnOfflineGrantOnAVolume begins a grant as docs/containers/kubernetes.md says, on a volume as a kubelet prepares one for an
 // fsGroup, and finds it again after a restart.
 func keepsAnOfflineGrantOnAVolume(t *testing.T, p *podman) {
 	p.afterwards(t, "volume", "rm", "--force", "grant")

@@ -150,7 +150,7 @@ var (
 func settings(t *testing.T) (all, secret map[string]bool) {
 	t.Helper()
 	all, secret = map[string]bool{}, map[string]bool{}
-	for _, m := range documented.FindAllStringSubmatch(read(t, root+"/docs/configuration.md"), -1) {
+	for _, m := range documented.FindAllStringSubmatch(read(t, root+"/docs/reference/configuration.md"), -1) {
 		all[m[1]] = true
 		if m[2] != "" {
 			all[m[2]], secret[m[1]] = true, true

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-const page = root + "/docs/kubernetes.md"
+const page = root + "/docs/containers/kubernetes.md"
 
 // block is a fenced block of a page, with the file that a comment above it names.
 type block struct{ file, language, text string }
@@ -28,7 +28,7 @@ func blocks(t *testing.T) (all []block) {
 	return all
 }
 
-// acceptsTheDocumentation does what docs/kubernetes.md says, from top to bottom, in a copy of
+// acceptsTheDocumentation does what docs/containers/kubernetes.md says, from top to bottom, in a copy of
 // what a reader has: it writes the files, runs the commands and applies the manifests. What
 // needs a registry or a running pod is not run; of that, the part that Evergate has to
 // understand is checked.
@@ -144,17 +144,17 @@ func TestTheDocumentedTemplateIsTheTestedOne(t *testing.T) {
 		}
 	}
 	if !found {
-		t.Error("docs/kubernetes.md and testdata/app/templates/deployment.yaml differ")
+		t.Error("docs/containers/kubernetes.md and testdata/app/templates/deployment.yaml differ")
 	}
 }
 
-// TestTheComposeFileIsTheDocumentedOne: docs/container.md shows what lies in deploy/compose.
+// TestTheComposeFileIsTheDocumentedOne: docs/containers/container.md shows what lies in deploy/compose.
 func TestTheComposeFileIsTheDocumentedOne(t *testing.T) {
 	t.Parallel()
 	file := read(t, root+"/deploy/compose/compose.yaml")
 	_, body, ok := strings.Cut(file, "\nservices:\n")
-	if !ok || !strings.Contains(read(t, root+"/docs/container.md"), "```yaml\nservices:\n"+body+"```") {
-		t.Error("the compose file in docs/container.md is not that in deploy/compose")
+	if !ok || !strings.Contains(read(t, root+"/docs/containers/container.md"), "```yaml\nservices:\n"+body+"```") {
+		t.Error("the compose file in docs/containers/container.md is not that in deploy/compose")
 	}
 	for _, path := range [][]any{
 		{"services", "evergate", "read_only"},

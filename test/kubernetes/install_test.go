@@ -212,7 +212,7 @@ func acceptsTheComponent(t *testing.T, c *cluster) {
 	}
 }
 
-// kustomization is an overlay as docs/kubernetes.md has it, beside the component.
+// kustomization is an overlay as docs/containers/kubernetes.md has it, beside the component.
 func kustomization(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -33,7 +33,7 @@ var (
 
 func main() {
 	length := flag.Duration("for", time.Minute, "how long each scenario runs")
-	out := flag.String("out", "docs", "where the plot goes; empty: nowhere")
+	out := flag.String("out", "docs/using", "where the plot goes; empty: nowhere")
 	flag.Parse()
 	if err := run(*length, *out); err != nil {
 		fmt.Fprintln(os.Stderr, err)

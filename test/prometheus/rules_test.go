@@ -99,16 +99,16 @@ func TestEveryRunbookAnswersTheSameQuestions(t *testing.T) {
 
 func TestDocumentationListsTheAlerts(t *testing.T) {
 	t.Parallel()
-	page := read(t, filepath.Join(docs, "alerts.md"))
+	page := read(t, filepath.Join(docs, "operating", "alerts.md"))
 	all := rules(t)
 	for _, r := range all {
 		severity := regexp.MustCompile(`severity: (\w+)`).FindStringSubmatch(r.text)[1]
-		if row := fmt.Sprintf("\n| [%s](runbooks/%s.md) | %s | ", r.name, r.name, severity); !strings.Contains(page, row) {
-			t.Errorf("docs/alerts.md has no row %q", row)
+		if row := fmt.Sprintf("\n| [%s](../runbooks/%s.md) | %s | ", r.name, r.name, severity); !strings.Contains(page, row) {
+			t.Errorf("docs/operating/alerts.md has no row %q", row)
 		}
 	}
-	if n := strings.Count(page, "](runbooks/Evergate"); n != len(all) {
-		t.Errorf("docs/alerts.md lists %d alerts of %d", n, len(all))
+	if n := strings.Count(page, "](../runbooks/Evergate"); n != len(all) {
+		t.Errorf("docs/operating/alerts.md lists %d alerts of %d", n, len(all))
 	}
 }
 

@@ -91,7 +91,7 @@ func byName(fields []field) map[string][]string {
 	return all
 }
 
-// endHere are the fields of an answer that docs/fidelity.md says are not passed on.
+// endHere are the fields of an answer that docs/reference/fidelity.md says are not passed on.
 var endHere = []string{
 	"set-cookie", "strict-transport-security", "alt-svc", "connection", "proxy-connection", "keep-alive", "proxy-authenticate",
 	"te", "upgrade", "transfer-encoding",

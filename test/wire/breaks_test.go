@@ -68,7 +68,7 @@ func TestClientThatLeavesEndsTheRequestAtShopify(t *testing.T) {
 	for name, leave := range map[string]func(*net.TCPConn){
 		"close": func(c *net.TCPConn) { _ = c.Close() },
 		"reset": func(c *net.TCPConn) { _ = c.SetLinger(0); _ = c.Close() },
-		"half":  func(c *net.TCPConn) { _ = c.CloseWrite() }, // see docs/fidelity.md
+		"half":  func(c *net.TCPConn) { _ = c.CloseWrite() }, // see docs/reference/fidelity.md
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -208,7 +208,7 @@ func TestPipelinedAnswersComeInOrderOnOneConnection(t *testing.T) {
 }
 
 // 1xx answers end here: some of the clients this is for take the first answer that is not
-// 100 for the one. See docs/fidelity.md.
+// 100 for the one. See docs/reference/fidelity.md.
 func TestInterimAnswersEndHere(t *testing.T) {
 	t.Parallel()
 	const hints = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\nX-Hint: 1\r\n\r\n"
@@ -237,7 +237,7 @@ func TestInterimAnswersEndHere(t *testing.T) {
 	}
 }
 
-// What differs from a direct call after all is what docs/fidelity.md admits, and no more.
+// What differs from a direct call after all is what docs/reference/fidelity.md admits, and no more.
 func TestDifferencesAreThoseOfTheDocumentation(t *testing.T) {
 	t.Parallel()
 	up := newRecorder(t, scripted(map[string]string{
