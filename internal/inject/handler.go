@@ -26,6 +26,7 @@ import (
 	"evergate/internal/guard"
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 	"evergate/internal/tracing"
 )
@@ -84,7 +85,7 @@ func New(opt Options) *Handler {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v := visit{began: time.Now(), route: metrics.RouteOther, status: http.StatusInternalServerError}
+	v := visit{began: time.Now(), route: shopify.RouteOther, status: http.StatusInternalServerError}
 	h.opt.Metrics.RequestStarted()
 	defer func() { h.ended(r, &v) }()
 
@@ -98,7 +99,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, passage, &v, refusal)
 		return
 	}
-	v.route = metrics.RouteOf(passage.RawPath)
+	v.route = shopify.RouteOf(passage.RawPath)
 	v.span = h.opt.Tracer.Begin(r, v.route.String(), h.opt.Shop.Domain())
 	// The body first: a client may take its time with it, and a token is not to grow old meanwhile.
 	body, refusal, err := h.takeOver(r, &passage)
@@ -228,7 +229,7 @@ func (h *Handler) send(out *http.Request, body *upload, tok token.Token, v *visi
 		return nil, fmt.Errorf("the answer has the status %d, which is none", resp.StatusCode)
 	}
 	h.opt.Metrics.UpstreamAnsweredInTrace(v.span.TraceID(), v.route, time.Since(began))
-	h.opt.Metrics.APIAnswered(metrics.VersionOf(out.URL.Opaque), resp.Header.Get("X-Shopify-API-Version"))
+	h.opt.Metrics.APIAnswered(shopify.VersionOf(out.URL.Opaque), resp.Header.Get("X-Shopify-API-Version"))
 	h.notices.look(resp.Header, v.route, out.URL.Opaque)
 	return resp, nil
 }

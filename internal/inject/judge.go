@@ -9,6 +9,7 @@ import (
 
 	"evergate/internal/guard"
 	"evergate/internal/metrics"
+	"evergate/internal/shopify"
 )
 
 // takeOver takes over r's body. Where the caller's policy depends on what is in it, it is
@@ -89,7 +90,7 @@ func swallow(w http.ResponseWriter, r *http.Request) {
 }
 
 // admitted counts a request that passes, and says what would have been refused.
-func (h *Handler) admitted(r *http.Request, p guard.Passage, route metrics.Route) {
+func (h *Handler) admitted(r *http.Request, p guard.Passage, route shopify.Route) {
 	if !p.Reported.Refused() {
 		h.opt.Metrics.CallerServed(p.Caller.Name, metrics.Passed)
 		return
@@ -107,13 +108,13 @@ type toldOf struct{ at sync.Map }
 
 type refusedThing struct {
 	caller, code string
-	route        metrics.Route
+	route        shopify.Route
 }
 
 // sayAgain is how long the log is silent about a caller, a code and a route it has named.
 const sayAgain = time.Hour
 
-func (s *toldOf) first(caller, code string, route metrics.Route) bool {
+func (s *toldOf) first(caller, code string, route shopify.Route) bool {
 	v, _ := s.at.LoadOrStore(refusedThing{caller, code, route}, new(atomic.Int64))
 	last, now := v.(*atomic.Int64), time.Now().UnixNano()
 	before := last.Load()

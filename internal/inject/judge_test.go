@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"evergate/internal/guard"
-	"evergate/internal/metrics"
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
 
@@ -181,11 +181,11 @@ func TestRefusalsAreLoggedOnceAnHour(t *testing.T) {
 		for _, step := range []struct {
 			wait         time.Duration
 			caller, code string
-			route        metrics.Route
+			route        shopify.Route
 		}{
-			{0, "a", "read_only", metrics.RouteGraphQL}, {time.Minute, "a", "read_only", metrics.RouteGraphQL},
-			{0, "b", "read_only", metrics.RouteGraphQL}, {0, "a", "denied_operation", metrics.RouteGraphQL}, {0, "a", "read_only", metrics.RouteOther},
-			{58 * time.Minute, "a", "read_only", metrics.RouteGraphQL}, {time.Minute, "a", "read_only", metrics.RouteGraphQL}, {0, "a", "read_only", metrics.RouteGraphQL},
+			{0, "a", "read_only", shopify.RouteGraphQL}, {time.Minute, "a", "read_only", shopify.RouteGraphQL},
+			{0, "b", "read_only", shopify.RouteGraphQL}, {0, "a", "denied_operation", shopify.RouteGraphQL}, {0, "a", "read_only", shopify.RouteOther},
+			{58 * time.Minute, "a", "read_only", shopify.RouteGraphQL}, {time.Minute, "a", "read_only", shopify.RouteGraphQL}, {0, "a", "read_only", shopify.RouteGraphQL},
 		} {
 			time.Sleep(step.wait)
 			if s.first(step.caller, step.code, step.route) {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"evergate/internal/metrics"
+	"evergate/internal/shopify"
 )
 
 // notices tells people what Shopify says beside an answer: that a part of its API is
@@ -29,7 +30,7 @@ const (
 )
 
 // look reads the header of an answer to path.
-func (n *notices) look(h http.Header, route metrics.Route, path string) {
+func (n *notices) look(h http.Header, route shopify.Route, path string) {
 	var news uint32
 	reason, served, warning := first(h["X-Shopify-Api-Deprecated-Reason"]), first(h["X-Shopify-Api-Version"]), first(h["X-Shopify-Api-Version-Warning"])
 	if reason != "" {

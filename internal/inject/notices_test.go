@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"evergate/internal/metrics"
+	"evergate/internal/shopify"
 )
 
 type said struct {
@@ -49,7 +50,7 @@ func headerOf(pairs ...string) http.Header {
 func TestDeprecationIsCountedEachTimeAndSaidOncePerRoute(t *testing.T) {
 	n, registry, log := listening()
 	h := headerOf("X-Shopify-API-Deprecated-Reason", "https://shopify.dev/x", "X-Shopify-API-Version", "2026-10", "X-Request-Id", "r-1")
-	products, graphql := metrics.RouteOf("/admin/api/2026-10/products.json"), metrics.RouteGraphQL
+	products, graphql := shopify.RouteOf("/admin/api/2026-10/products.json"), shopify.RouteGraphQL
 	for range 3 {
 		n.look(h, products, "/admin/api/2026-10/products.json")
 		n.look(h, graphql, "/admin/api/2026-10/graphql.json")
@@ -82,7 +83,7 @@ func TestAnotherVersionThanAskedForIsSaidOncePerRoute(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n, registry, log := listening()
 			for range 3 {
-				n.look(c.header, metrics.RouteOf(c.path), c.path)
+				n.look(c.header, shopify.RouteOf(c.path), c.path)
 			}
 			all := log(t)
 			if len(all) != 1 {
@@ -102,9 +103,9 @@ func TestAnotherVersionThanAskedForIsSaidOncePerRoute(t *testing.T) {
 func TestNewsOfTheOtherKindIsSaidAsWell(t *testing.T) {
 	n, _, log := listening()
 	const path = "/admin/api/2025-01/shop.json"
-	n.look(headerOf("X-Shopify-API-Deprecated-Reason", "d"), metrics.RouteOf(path), path)
-	n.look(headerOf("X-Shopify-API-Version", "2025-10"), metrics.RouteOf(path), path)
-	n.look(headerOf("X-Shopify-API-Version", "2025-10", "X-Shopify-API-Deprecated-Reason", "d"), metrics.RouteOf(path), path)
+	n.look(headerOf("X-Shopify-API-Deprecated-Reason", "d"), shopify.RouteOf(path), path)
+	n.look(headerOf("X-Shopify-API-Version", "2025-10"), shopify.RouteOf(path), path)
+	n.look(headerOf("X-Shopify-API-Version", "2025-10", "X-Shopify-API-Deprecated-Reason", "d"), shopify.RouteOf(path), path)
 	if all := log(t); len(all) != 2 {
 		t.Errorf("%+v", all)
 	}
@@ -125,7 +126,7 @@ func TestAnswerAsAskedForIsNoNews(t *testing.T) {
 		"/admin/api/2026-10x/shop.json":   headerOf("X-Shopify-API-Version", "2025-10"),
 		"/admin/oauth/access_scopes.json": headerOf("X-Shopify-API-Version", "2025-10"),
 	} {
-		n.look(h, metrics.RouteOf(path), path)
+		n.look(h, shopify.RouteOf(path), path)
 	}
 	if all := log(t); len(all) != 0 {
 		t.Errorf("%+v", all)
@@ -138,7 +139,7 @@ func TestAnswerAsAskedForIsNoNews(t *testing.T) {
 
 func TestLongReasonIsCutShort(t *testing.T) {
 	n, _, log := listening()
-	n.look(headerOf("X-Shopify-API-Deprecated-Reason", strings.Repeat("x", 10000)), metrics.RouteOther, "/admin/x.json")
+	n.look(headerOf("X-Shopify-API-Deprecated-Reason", strings.Repeat("x", 10000)), shopify.RouteOther, "/admin/x.json")
 	if all := log(t); len(all) != 1 || len(all[0].Reason) > 300 {
 		t.Errorf("%+v", all)
 	}
@@ -149,7 +150,7 @@ func TestOnceMeansOnceAmongManyRequests(t *testing.T) {
 	h := headerOf("X-Shopify-API-Deprecated-Reason", "d")
 	var all sync.WaitGroup
 	for range 50 {
-		all.Go(func() { n.look(h, metrics.RouteGraphQL, "/admin/api/2026-10/graphql.json") })
+		all.Go(func() { n.look(h, shopify.RouteGraphQL, "/admin/api/2026-10/graphql.json") })
 	}
 	all.Wait()
 	if l := log(t); len(l) != 1 {
@@ -161,10 +162,10 @@ func TestNoticesCostNoAllocation(t *testing.T) {
 	n, _, _ := listening()
 	deprecated := headerOf("X-Shopify-API-Deprecated-Reason", "d", "X-Shopify-API-Version", "2026-10")
 	fine := headerOf("X-Shopify-API-Version", "2026-10")
-	n.look(deprecated, metrics.RouteGraphQL, "/admin/api/2026-10/graphql.json") // makes the series
+	n.look(deprecated, shopify.RouteGraphQL, "/admin/api/2026-10/graphql.json") // makes the series
 	if got := testing.AllocsPerRun(100, func() {
-		n.look(deprecated, metrics.RouteGraphQL, "/admin/api/2026-10/graphql.json")
-		n.look(fine, metrics.RouteGraphQL, "/admin/api/2026-10/graphql.json")
+		n.look(deprecated, shopify.RouteGraphQL, "/admin/api/2026-10/graphql.json")
+		n.look(fine, shopify.RouteGraphQL, "/admin/api/2026-10/graphql.json")
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"evergate/internal/guard"
-	"evergate/internal/metrics"
 	"evergate/internal/pace"
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
 
@@ -41,9 +41,9 @@ func (h *Handler) forward(r *http.Request, body *upload, p guard.Passage, v *vis
 }
 
 // apiOf tells which rate limit counts a path. OAuth's endpoints are not counted.
-func apiOf(route metrics.Route, rawPath string) pace.API {
+func apiOf(route shopify.Route, rawPath string) pace.API {
 	switch {
-	case route == metrics.RouteGraphQL:
+	case route == shopify.RouteGraphQL:
 		return pace.GraphQL
 	case strings.HasPrefix(rawPath, "/admin/oauth/"):
 		return pace.Uncounted

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"evergate/internal/metrics"
+	"evergate/internal/shopify"
 	"evergate/internal/tracing"
 )
 
 // visit is what there is to tell of one request when it has been answered.
 type visit struct {
 	began  time.Time
-	route  metrics.Route
+	route  shopify.Route
 	status int
 	code   string        // of an answer of Evergate's own
 	waited time.Duration // for the rate limit

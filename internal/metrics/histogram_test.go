@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"evergate/internal/shopify"
 )
 
 const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -51,7 +53,7 @@ func TestNativeBucketsAreBounded(t *testing.T) {
 	m := New(reg, "", "", "")
 	const n = 10_000
 	for i := range n {
-		m.UpstreamAnswered(RouteGraphQL, time.Duration(math.Exp(float64(i)/n*math.Log(math.MaxInt64))))
+		m.UpstreamAnswered(shopify.RouteGraphQL, time.Duration(math.Exp(float64(i)/n*math.Log(math.MaxInt64))))
 	}
 	for _, f := range histograms(t, reg) {
 		for _, metric := range f.GetMetric() {
@@ -74,7 +76,7 @@ func TestUsualLatenciesFitIntoTheNativeBuckets(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	m := New(reg, "", "", "")
 	for d := 100 * time.Microsecond; d < 120*time.Second; d += d / 20 {
-		m.UpstreamAnswered(RouteGraphQL, d)
+		m.UpstreamAnswered(shopify.RouteGraphQL, d)
 	}
 	for _, f := range histograms(t, reg) {
 		for _, metric := range f.GetMetric() {
@@ -106,9 +108,9 @@ func TestTracedRequestIsAnExemplar(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewPedanticRegistry()
 	m := New(reg, "", "", "")
-	m.RequestDoneInTrace(trace, RouteGraphQL, "POST", 200, time.Second)
-	m.UpstreamAnsweredInTrace(trace, RouteGraphQL, time.Millisecond)
-	m.RequestDone(RouteGraphQL, "POST", 200, 2*time.Second)
+	m.RequestDoneInTrace(trace, shopify.RouteGraphQL, "POST", 200, time.Second)
+	m.UpstreamAnsweredInTrace(trace, shopify.RouteGraphQL, time.Millisecond)
+	m.RequestDone(shopify.RouteGraphQL, "POST", 200, 2*time.Second)
 	for _, name := range []string{"evergate_request_duration_seconds", "evergate_upstream_duration_seconds"} {
 		if got := exemplars(t, reg, name); len(got) != 1 || !got["trace_id="+trace] {
 			t.Errorf("%s: %v", name, got)
@@ -126,7 +128,7 @@ func TestWhatIsNoTraceIsNoExemplar(t *testing.T) {
 	m := New(reg, "", "", "")
 	bad := []string{"", "x", strings.ToUpper(trace), trace + "0", strings.Repeat("z", 32), strings.Repeat("\xff", 32), strings.Repeat("a", 1000)}
 	for _, s := range bad {
-		m.RequestDoneInTrace(s, RouteGraphQL, "POST", 200, time.Second)
+		m.RequestDoneInTrace(s, shopify.RouteGraphQL, "POST", 200, time.Second)
 	}
 	if got := exemplars(t, reg, "evergate_request_duration_seconds"); len(got) != 0 {
 		t.Errorf("%v", got)

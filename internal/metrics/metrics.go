@@ -13,6 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"evergate/internal/shopify"
 )
 
 // Metrics holds every instrument. Its methods are safe for concurrent use.
@@ -113,7 +115,7 @@ func (m *Metrics) registerRoutes(f promauto.Factory) {
 		Name: "evergate_requests_in_flight", Help: "Requests being served now.",
 	}, func() float64 { return float64(m.inFlight.Load()) })
 
-	m.routes = make([]routeSeries, len(routeNames))
+	m.routes = make([]routeSeries, shopify.RouteCount)
 	for r := range m.routes {
 		m.routes[r].requests = make([]atomic.Pointer[[maxStatus]kept[prometheus.Counter]], len(methods))
 	}
@@ -123,19 +125,19 @@ func (m *Metrics) registerRoutes(f promauto.Factory) {
 func (m *Metrics) RequestStarted() { m.inFlight.Add(1) }
 
 // RequestDone counts an answered request and ends what RequestStarted began.
-func (m *Metrics) RequestDone(r Route, method string, status int, took time.Duration) {
+func (m *Metrics) RequestDone(r shopify.Route, method string, status int, took time.Duration) {
 	m.RequestDoneInTrace("", r, method, status, took)
 }
 
 // RequestDoneInTrace is RequestDone for a request that is being traced: trace, the trace-id of
 // the W3C in hex, becomes the duration's exemplar. Empty: there is none.
-func (m *Metrics) RequestDoneInTrace(trace string, r Route, method string, status int, took time.Duration) {
+func (m *Metrics) RequestDoneInTrace(trace string, r shopify.Route, method string, status int, took time.Duration) {
 	m.inFlight.Add(-1)
 	observe(m.routes[r].duration.get(func() prometheus.Observer { return m.duration.WithLabelValues(r.String()) }), took, trace)
 	m.requestCounter(r, methodIndex(method), status).Inc()
 }
 
-func (m *Metrics) requestCounter(r Route, method, status int) prometheus.Counter {
+func (m *Metrics) requestCounter(r shopify.Route, method, status int) prometheus.Counter {
 	if status < 0 || status >= maxStatus {
 		status = 0
 	}
@@ -151,18 +153,18 @@ func (m *Metrics) requestCounter(r Route, method, status int) prometheus.Counter
 }
 
 // UpstreamAnswered records how long Shopify took to send the header of its answer.
-func (m *Metrics) UpstreamAnswered(r Route, took time.Duration) {
+func (m *Metrics) UpstreamAnswered(r shopify.Route, took time.Duration) {
 	m.UpstreamAnsweredInTrace("", r, took)
 }
 
 // UpstreamAnsweredInTrace is UpstreamAnswered for a request that is being traced; see
 // RequestDoneInTrace.
-func (m *Metrics) UpstreamAnsweredInTrace(trace string, r Route, took time.Duration) {
+func (m *Metrics) UpstreamAnsweredInTrace(trace string, r shopify.Route, took time.Duration) {
 	observe(m.routes[r].upstream.get(func() prometheus.Observer { return m.upstream.WithLabelValues(r.String()) }), took, trace)
 }
 
 // Deprecated counts a response that Shopify marked as deprecated or served from another version.
-func (m *Metrics) Deprecated(r Route) {
+func (m *Metrics) Deprecated(r shopify.Route) {
 	m.routes[r].deprecated.get(func() prometheus.Counter { return m.deprecated.WithLabelValues(r.String()) }).Inc()
 }
 

@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"evergate/internal/shopify"
 )
 
 var update = flag.Bool("update", false, "write testdata/metrics.golden")
@@ -36,10 +38,10 @@ func used(t *testing.T) *prometheus.Registry {
 	m.Waited(time.Second)
 	m.Throttled("acme.myshopify.com", "graphql")
 	m.RequestStarted()
-	m.UpstreamAnswered(RouteGraphQL, time.Millisecond)
-	m.Deprecated(RouteGraphQL)
-	m.RequestDone(RouteGraphQL, "POST", 200, time.Millisecond)
-	m.APIAnswered(ParseVersion("2026-10"), "2026-10")
+	m.UpstreamAnswered(shopify.RouteGraphQL, time.Millisecond)
+	m.Deprecated(shopify.RouteGraphQL)
+	m.RequestDone(shopify.RouteGraphQL, "POST", 200, time.Millisecond)
+	m.APIAnswered(shopify.ParseVersion("2026-10"), "2026-10")
 	m.Announce([]string{"no_token", "upstream_timeout"}, []string{"401", "429"})
 	m.Denied("denied_path")
 	m.CallerServed("agent", Reported)
@@ -219,7 +221,7 @@ func TestRequestsInFlightRiseAndFall(t *testing.T) {
 	m := New(reg, "", "", "")
 	m.RequestStarted()
 	m.RequestStarted()
-	m.RequestDone(RouteOther, "GET", 200, 0)
+	m.RequestDone(shopify.RouteOther, "GET", 200, 0)
 	if v := series(t, reg)["evergate_requests_in_flight{}"]; v != 1 {
 		t.Errorf("%v, want 1", v)
 	}
@@ -246,17 +248,17 @@ func TestNoRequestCanGrowTheNumberOfSeries(t *testing.T) {
 		case 0:
 			path = random()
 		case 1:
-			path = "/admin/api/2026-10/" + restResources[rng.IntN(len(restResources))] + "/" + random()
+			path = "/admin/api/2026-10/" + strings.TrimPrefix(shopify.Route(rng.IntN(shopify.RouteCount)).String(), "rest:") + "/" + random()
 		}
 		method := random()
 		if rng.IntN(2) == 0 {
 			method = methods[rng.IntN(len(methods))]
 		}
-		r := RouteOf(path)
+		r := shopify.RouteOf(path)
 		m.RequestStarted()
 		m.UpstreamAnswered(r, time.Duration(rng.Int64()))
 		m.Deprecated(r)
-		m.APIAnswered(VersionOf(path), random())
+		m.APIAnswered(shopify.VersionOf(path), random())
 		m.RequestDone(r, method, statuses[rng.IntN(len(statuses))], time.Duration(rng.Int64()))
 	}
 	families, err := reg.Gather()
@@ -264,14 +266,14 @@ func TestNoRequestCanGrowTheNumberOfSeries(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range families {
-		limit := len(routeNames)
+		limit := shopify.RouteCount
 		switch f.GetName() {
 		case "evergate_requests_total":
 			limit *= len(methods) * (len(statuses) - 3) // the impossible ones share the code 0
 		case "evergate_api_requests_total":
-			limit = versionCount * (maxServed + 1)
+			limit = shopify.VersionCount * (maxServed + 1)
 		case "evergate_api_version_retires_timestamp_seconds":
-			limit = versionCount
+			limit = shopify.VersionCount
 		}
 		if n := len(f.GetMetric()); n > limit {
 			t.Errorf("%s: %d series, more than %d", f.GetName(), n, limit)
@@ -281,11 +283,11 @@ func TestNoRequestCanGrowTheNumberOfSeries(t *testing.T) {
 				ok := f.GetName() == "evergate_build_info"
 				switch l.GetName() {
 				case "route":
-					ok = slices.Contains(routeNames, l.GetValue())
+					ok = slices.Contains(routeNames(), l.GetValue())
 				case "method":
 					ok = slices.Contains(methods, l.GetValue())
 				case "version", "served":
-					ok = ok || slices.Contains(versionNames, l.GetValue())
+					ok = ok || slices.Contains(versionNames(), l.GetValue())
 				case "reason", "result": // announced
 					ok = true
 				case "code":
@@ -300,12 +302,27 @@ func TestNoRequestCanGrowTheNumberOfSeries(t *testing.T) {
 	}
 }
 
+// routeNames and versionNames are the closed lists of two labels' values.
+func routeNames() (all []string) {
+	for i := range shopify.RouteCount {
+		all = append(all, shopify.Route(i).String())
+	}
+	return all
+}
+
+func versionNames() (all []string) {
+	for i := range shopify.VersionCount {
+		all = append(all, shopify.Version(i).String())
+	}
+	return all
+}
+
 func TestImpossibleStatusIsCountedAsZero(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewPedanticRegistry()
 	m := New(reg, "", "", "")
 	for _, status := range []int{-1, 1000, 999, 0} {
-		m.RequestDone(RouteOther, "BREW", status, 0)
+		m.RequestDone(shopify.RouteOther, "BREW", status, 0)
 	}
 	got := series(t, reg)
 	if got[`evergate_requests_total{code="0",method="other",route="other"}`] != 3 || got[`evergate_requests_total{code="999",method="other",route="other"}`] != 1 {
@@ -326,8 +343,8 @@ func TestConcurrentFirstUseLosesNothing(t *testing.T) {
 			<-begin
 			for i := range each {
 				m.RequestStarted()
-				m.UpstreamAnswered(Route(i%len(routeNames)), time.Millisecond)
-				m.RequestDone(Route(i%len(routeNames)), methods[i%len(methods)], 200+i%100, time.Millisecond)
+				m.UpstreamAnswered(shopify.Route(i%shopify.RouteCount), time.Millisecond)
+				m.RequestDone(shopify.Route(i%shopify.RouteCount), methods[i%len(methods)], 200+i%100, time.Millisecond)
 			}
 		})
 	}
@@ -348,17 +365,17 @@ func TestConcurrentFirstUseLosesNothing(t *testing.T) {
 // Not parallel: an allocation of another test would count.
 func TestRequestPathAllocatesNothing(t *testing.T) {
 	m := New(prometheus.NewPedanticRegistry(), "", "", "")
-	r := RouteOf("/admin/api/2026-10/graphql.json")
+	r := shopify.RouteOf("/admin/api/2026-10/graphql.json")
 	for name, f := range map[string]func(){
 		"RequestStarted and RequestDone": func() { m.RequestStarted(); m.RequestDone(r, "POST", 200, time.Millisecond) },
 		"another method":                 func() { m.RequestDone(r, "BREW", 783, time.Millisecond) },
 		"UpstreamAnswered":               func() { m.UpstreamAnswered(r, time.Millisecond) },
 		"Deprecated":                     func() { m.Deprecated(r) },
 		"CallerServed":                   func() { m.CallerServed("anonymous", Passed) },
-		"APIAnswered":                    func() { m.APIAnswered(VersionOf("/admin/api/2026-10/shop.json"), "2026-10") },
-		"APIAnswered, fallen forward":    func() { m.APIAnswered(VersionOf("/admin/api/2024-10/shop.json"), "2026-01") },
+		"APIAnswered":                    func() { m.APIAnswered(shopify.VersionOf("/admin/api/2026-10/shop.json"), "2026-10") },
+		"APIAnswered, fallen forward":    func() { m.APIAnswered(shopify.VersionOf("/admin/api/2024-10/shop.json"), "2026-01") },
 		"without a trace":                func() { m.RequestDoneInTrace("", r, "GET", 200, time.Millisecond) },
-		"RouteOf":                        func() { _ = RouteOf("/admin/api/2026-10/products/632910392/images.json").String() },
+		"RouteOf":                        func() { _ = shopify.RouteOf("/admin/api/2026-10/products/632910392/images.json").String() },
 	} {
 		f() // the first use makes the series
 		if n := testing.AllocsPerRun(200, f); n != 0 {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"evergate/internal/shopify"
 )
 
 // manyShops is a registry in which every metric of so many shops is published.
@@ -32,9 +34,9 @@ func manyShops(shops int) *prometheus.Registry {
 			m.Refreshed(shopNo(i), "offline", "ok", time.Duration(n+1)*50*time.Millisecond)
 		}
 	}
-	for r := range routeNames {
-		m.UpstreamAnswered(Route(r), time.Millisecond)
-		m.RequestDone(Route(r), "GET", 200, time.Millisecond)
+	for r := range shopify.RouteCount {
+		m.UpstreamAnswered(shopify.Route(r), time.Millisecond)
+		m.RequestDone(shopify.Route(r), "GET", 200, time.Millisecond)
 	}
 	return reg
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"evergate/internal/shopify"
 )
 
 const (
@@ -29,10 +31,10 @@ var (
 // versions counts answers by version: the requests write, a scrape reads. It implements
 // prometheus.Collector.
 type versions struct {
-	series [versionCount]versionSeries
+	series [shopify.VersionCount]versionSeries
 
 	mu   sync.Mutex // of what scrapes remember
-	last [versionCount]struct {
+	last [shopify.VersionCount]struct {
 		answers uint64
 		seen    time.Time // when there were last more answers than at the look before
 	}
@@ -46,14 +48,14 @@ type versionSeries struct {
 
 // servedCount is how often one version answered for another.
 type servedCount struct {
-	by    Version
+	by    shopify.Version
 	first time.Time
 	n     atomic.Uint64
 }
 
 // answered counts an answer to a request for v. It takes no lock, and allocates only for the
 // first answer that by gave for v.
-func (s *versions) answered(v, by Version) {
+func (s *versions) answered(v, by shopify.Version) {
 	series := &s.series[v]
 	for i := range series.served {
 		c := series.served[i].Load()
@@ -87,7 +89,7 @@ func (s *versions) look() (all []VersionUse) {
 	defer s.mu.Unlock()
 	now := time.Now()
 	for v := range s.series {
-		use, answers := s.series[v].use(Version(v))
+		use, answers := s.series[v].use(shopify.Version(v))
 		if answers == 0 {
 			continue
 		}
@@ -101,9 +103,10 @@ func (s *versions) look() (all []VersionUse) {
 	return all
 }
 
-func (s *versionSeries) use(v Version) (use VersionUse, answers uint64) {
+func (s *versionSeries) use(v shopify.Version) (use VersionUse, answers uint64) {
 	use = VersionUse{Version: v.String(), Answers: map[string]uint64{}}
-	use.Retires, _ = v.Retires()
+	dated := false
+	use.Retires, dated = v.Retires()
 	for i := range s.served {
 		c := s.served[i].Load()
 		if c == nil {
@@ -112,12 +115,12 @@ func (s *versionSeries) use(v Version) (use VersionUse, answers uint64) {
 		n := c.n.Load()
 		use.Answers[c.by.String()] += n
 		answers += n
-		if v >= versionFirst && c.by > v && c.first.Before(use.Retires) {
+		if dated && c.by > v && c.first.Before(use.Retires) {
 			use.Retires = c.first // Shopify fell forward: it is gone already
 		}
 	}
 	if n := s.rest.Load(); n > 0 {
-		use.Answers[VersionOther.String()] += n
+		use.Answers[shopify.VersionOther.String()] += n
 		answers += n
 	}
 	return use, answers
@@ -143,7 +146,9 @@ func (s *versions) Collect(ch chan<- prometheus.Metric) {
 
 // APIAnswered counts an answer of Shopify's. served is what it names as the version that
 // served it; empty if it names none.
-func (m *Metrics) APIAnswered(v Version, served string) { m.versions.answered(v, ParseVersion(served)) }
+func (m *Metrics) APIAnswered(v shopify.Version, served string) {
+	m.versions.answered(v, shopify.ParseVersion(served))
+}
 
 // Versions returns what is known about every API version that was asked for since the start.
 func (m *Metrics) Versions() []VersionUse { return m.versions.look() }

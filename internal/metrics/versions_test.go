@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"evergate/internal/shopify"
 )
 
 func TestAnswersAreCountedByVersionAskedForAndServed(t *testing.T) {
@@ -16,13 +18,13 @@ func TestAnswersAreCountedByVersionAskedForAndServed(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	m := New(reg, "", "", "")
 	for range 3 {
-		m.APIAnswered(ParseVersion("2026-10"), "2026-10")
+		m.APIAnswered(shopify.ParseVersion("2026-10"), "2026-10")
 	}
-	m.APIAnswered(ParseVersion("2025-01"), "2026-01")
-	m.APIAnswered(ParseVersion("2026-10"), "") // an answer of the edge's
-	m.APIAnswered(VersionNone, "2026-01")
-	m.APIAnswered(VersionUnstable, "unstable")
-	m.APIAnswered(VersionOther, "<script>")
+	m.APIAnswered(shopify.ParseVersion("2025-01"), "2026-01")
+	m.APIAnswered(shopify.ParseVersion("2026-10"), "") // an answer of the edge's
+	m.APIAnswered(shopify.VersionNone, "2026-01")
+	m.APIAnswered(shopify.VersionUnstable, "unstable")
+	m.APIAnswered(shopify.VersionOther, "<script>")
 	got := series(t, reg)
 	for name, want := range map[string]float64{
 		`evergate_api_requests_total{served="2026-10",version="2026-10"}`:   3,
@@ -70,9 +72,9 @@ func TestVersionIsInUseForADay(t *testing.T) {
 		if got := retiring(t, reg); len(got) != 0 {
 			t.Errorf("before any request: %v", got)
 		}
-		m.APIAnswered(ParseVersion("2026-01"), "2026-01")
-		m.APIAnswered(ParseVersion("2026-10"), "2026-10")
-		m.APIAnswered(VersionUnstable, "unstable")
+		m.APIAnswered(shopify.ParseVersion("2026-01"), "2026-01")
+		m.APIAnswered(shopify.ParseVersion("2026-10"), "2026-10")
+		m.APIAnswered(shopify.VersionUnstable, "unstable")
 		want := "map[2026-01:2027-01-01 2026-10:2027-10-01]"
 		if got := fmt.Sprint(retiring(t, reg)); got != want {
 			t.Errorf("%s, want %s", got, want)
@@ -80,7 +82,7 @@ func TestVersionIsInUseForADay(t *testing.T) {
 		for hour := range 30 { // a scrape an hour, and a tool that uses the newer one every day
 			time.Sleep(time.Hour)
 			if hour == 20 {
-				m.APIAnswered(ParseVersion("2026-10"), "2026-10")
+				m.APIAnswered(shopify.ParseVersion("2026-10"), "2026-10")
 			}
 			_, old := retiring(t, reg)["2026-01"]
 			if want := hour+1 < 24; old != want {
@@ -108,7 +110,7 @@ func TestVersionThatFellForwardIsGone(t *testing.T) {
 			{"2027-01", "2026-10"}, // older than asked for is not a retirement
 			{"2026-10", "unstable"}, {"2026-04", ""}, {"2026-01", "<html>"},
 		} {
-			m.APIAnswered(ParseVersion(a[0]), a[1])
+			m.APIAnswered(shopify.ParseVersion(a[0]), a[1])
 		}
 		time.Sleep(2 * time.Hour)
 		want := "map[2025-01:2026-01-01 2026-01:2027-01-01 2026-04:2027-04-01 2026-07:2026-11-26 2026-10:2027-10-01 2027-01:2028-01-01]"
@@ -122,9 +124,9 @@ func TestVersionsThatServeAnotherAreBounded(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewPedanticRegistry()
 	m := New(reg, "", "", "")
-	for _, served := range versionNames {
-		m.APIAnswered(ParseVersion("2026-10"), served)
-		m.APIAnswered(ParseVersion("2026-10"), served)
+	for _, served := range versionNames() {
+		m.APIAnswered(shopify.ParseVersion("2026-10"), served)
+		m.APIAnswered(shopify.ParseVersion("2026-10"), served)
 	}
 	n, sum := 0, 0.0
 	for name, v := range series(t, reg) {
@@ -132,8 +134,8 @@ func TestVersionsThatServeAnotherAreBounded(t *testing.T) {
 			n, sum = n+1, sum+v
 		}
 	}
-	if n > maxServed+1 || sum != float64(2*len(versionNames)) {
-		t.Errorf("%d series count %v answers of %d", n, sum, 2*len(versionNames))
+	if n > maxServed+1 || sum != float64(2*shopify.VersionCount) {
+		t.Errorf("%d series count %v answers of %d", n, sum, 2*shopify.VersionCount)
 	}
 }
 
@@ -142,13 +144,14 @@ func TestConcurrentAnswersAreAllCounted(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	m := New(reg, "", "", "")
 	const workers, each = 8, 300
+	served := versionNames()
 	begin := make(chan struct{})
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
 			<-begin
 			for i := range each {
-				m.APIAnswered(ParseVersion("2025-01"), versionNames[(w+i)%7])
+				m.APIAnswered(shopify.ParseVersion("2025-01"), served[(w+i)%7])
 				if i%50 == 0 {
 					m.Versions()
 				}

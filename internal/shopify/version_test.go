@@ -1,4 +1,4 @@
-package metrics
+package shopify
 
 import (
 	"slices"
@@ -45,8 +45,8 @@ func TestPathNamesItsVersion(t *testing.T) {
 
 func TestEveryVersionIsReadAsItself(t *testing.T) {
 	t.Parallel()
-	if len(versionNames) != versionCount || versionCount > 256 {
-		t.Fatalf("%d names for %d versions", len(versionNames), versionCount)
+	if len(versionNames) != VersionCount || VersionCount > 256 {
+		t.Fatalf("%d names for %d versions", len(versionNames), VersionCount)
 	}
 	for i, name := range versionNames {
 		if got := ParseVersion(name); int(got) != i && name != "none" {
@@ -79,14 +79,14 @@ func FuzzVersion(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, v := range []Version{VersionOf(s), ParseVersion(s)} {
-			if int(v) >= versionCount {
+			if int(v) >= VersionCount {
 				t.Fatalf("%q: %d is on no list", s, v)
 			}
 			if v > VersionNone && !strings.Contains(s, v.String()) {
 				t.Fatalf("%q does not hold %s", s, v)
 			}
 		}
-		if i := slices.Index(versionNames[versionFirst:], s); i >= 0 && ParseVersion(s) != versionFirst+Version(i) {
+		if i := slices.Index(versionNames[firstDated:], s); i >= 0 && ParseVersion(s) != firstDated+Version(i) {
 			t.Fatalf("%q is read as %s", s, ParseVersion(s))
 		}
 		if n := testing.AllocsPerRun(1, func() { _, _ = VersionOf(s), ParseVersion(s).String() }); n != 0 {

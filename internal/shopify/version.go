@@ -1,4 +1,4 @@
-package metrics
+package shopify
 
 import (
 	"fmt"
@@ -17,14 +17,14 @@ const (
 	VersionNone
 	// VersionUnstable is Shopify's preview, which nobody promises anything about.
 	VersionUnstable
-	versionFirst // the first quarter of firstYear; the others follow
+	firstDated // the first quarter of firstYear; the others follow
 )
 
 // Shopify's first dated version was 2019-04, and it serves none for two years.
-const (
-	firstYear, lastYear = 2019, 2049
-	versionCount        = int(versionFirst) + 4*(lastYear-firstYear+1)
-)
+const firstYear, lastYear = 2019, 2049
+
+// VersionCount is how many versions the list has. Every Version is less.
+const VersionCount = int(firstDated) + 4*(lastYear-firstYear+1)
 
 var versionNames = func() []string {
 	names := []string{"other", "none", "unstable"}
@@ -36,7 +36,7 @@ var versionNames = func() []string {
 	return names
 }()
 
-// String returns the value of the label.
+// String returns the name, which is also the value of the metrics' label.
 func (v Version) String() string { return versionNames[v] }
 
 // ParseVersion reads YYYY-MM with the first month of a quarter, or unstable. It allocates
@@ -58,7 +58,7 @@ func ParseVersion(s string) Version {
 	if year < firstYear || year > lastYear || month > 10 || month%3 != 1 {
 		return VersionOther
 	}
-	return versionFirst + Version(4*(year-firstYear)+month/3)
+	return firstDated + Version(4*(year-firstYear)+month/3)
 }
 
 // digit makes everything that is none so large that no sum with it is a year or a month.
@@ -89,9 +89,9 @@ func VersionOf(path string) Version {
 // is on the first day of its quarter at 17:00 UTC. It may go on a little longer, never less.
 // False: the version has no such date.
 func (v Version) Retires() (time.Time, bool) {
-	if v < versionFirst {
+	if v < firstDated {
 		return time.Time{}, false
 	}
-	n := int(v - versionFirst)
+	n := int(v - firstDated)
 	return time.Date(firstYear+n/4+1, time.Month(1+n%4*3), 1, 17, 0, 0, 0, time.UTC), true
 }

@@ -1,4 +1,4 @@
-package metrics
+package shopify
 
 import (
 	"slices"
@@ -11,7 +11,7 @@ type Route uint8
 
 // restResources are the first path segments of the REST Admin API that get a route of
 // their own. Anything else is "other".
-var restResources = []string{
+var restResources = [...]string{
 	"access_scopes", "articles", "assigned_fulfillment_orders", "blogs", "carrier_services", "checkouts", "collections",
 	"collects", "comments", "countries", "currencies", "custom_collections", "customers", "discount_codes", "draft_orders",
 	"events", "fulfillment_orders", "fulfillment_services", "fulfillments", "gift_cards", "inventory_items",
@@ -27,6 +27,9 @@ const (
 	RouteGraphQL
 	routeREST // + the resource's place in restResources
 )
+
+// RouteCount is how many routes there are. Every Route is less.
+const RouteCount = int(routeREST) + len(restResources)
 
 var routeNames = func() []string {
 	names := []string{"other", "graphql"}
@@ -52,24 +55,11 @@ func RouteOf(path string) Route {
 	if name == "graphql" {
 		return RouteGraphQL
 	}
-	if i, found := slices.BinarySearch(restResources, name); found {
+	if i, found := slices.BinarySearch(restResources[:], name); found {
 		return routeREST + Route(i)
 	}
 	return RouteOther
 }
 
-// String returns the value of the route label.
+// String returns the name, which is also the value of the metrics' label.
 func (r Route) String() string { return routeNames[r] }
-
-// methods are the values of the method label; the last stands for all others.
-var methods = []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "other"}
-
-func methodIndex(m string) int {
-	if i := slices.Index(methods, m); i >= 0 {
-		return i
-	}
-	return len(methods) - 1
-}
-
-// MethodName returns the value of the method label.
-func MethodName(m string) string { return methods[methodIndex(m)] }
