@@ -20,7 +20,7 @@ func openTracer(getenv func(string) string, log *slog.Logger) (*tracing.Tracer, 
 		return nil, nil
 	}
 	tracing.LogErrors(log)
-	t, err := tracing.Open(context.Background(), version)
+	t, err := tracing.Open(context.Background(), getenv, version)
 	if err != nil {
 		return nil, configError(err)
 	}

@@ -30,7 +30,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/store":    {ours: []string{"token"}},
 	"internal/systemd":  {},
 	"internal/token":    {},
-	"internal/tracing":  {others: []string{"go.opentelemetry.io/otel", "github.com/go-logr/logr"}},
+	"internal/tracing":  {others: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf", "github.com/go-logr/logr"}},
 
 	"internal/store/storetest": {ours: []string{"refresh", "store", "token"}}, // the suite that every store passes
 }

@@ -16,13 +16,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -47,7 +45,7 @@ func Enabled(getenv func(string) string) (bool, error) {
 	if exporter == "" && getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		return false, nil
 	}
-	if err := checkValues(getenv); err != nil {
+	if _, err := readSettings(getenv); err != nil {
 		return false, err
 	}
 	for _, name := range [...]string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
@@ -58,41 +56,14 @@ func Enabled(getenv func(string) string) (bool, error) {
 	return true, nil
 }
 
-// checkValues refuses what the SDK could not read: it would go on without it, and print it.
-// The errors name the variable and not its value, which may hold a secret.
-func checkValues(getenv func(string) string) error {
-	var errs []error
-	for _, name := range [...]string{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"} {
-		for pair := range strings.SplitSeq(getenv(name), ",") {
-			key, value, ok := strings.Cut(pair, "=")
-			_, badKey := url.PathUnescape(key)
-			_, badValue := url.PathUnescape(value)
-			if strings.TrimSpace(pair) != "" && (!ok || strings.TrimSpace(key) == "" || badKey != nil || badValue != nil) {
-				errs = append(errs, fmt.Errorf("%s: write name=value, several with commas between them, and special characters percent-encoded", name))
-				break
-			}
-		}
-	}
-	for _, name := range [...]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"} {
-		if u, err := url.Parse(getenv(name)); getenv(name) != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-			errs = append(errs, fmt.Errorf("%s: write a URL, for example http://localhost:4318", name))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// Endpoint is where spans go, for people: without what may hold a secret, a user or a query.
+// Endpoint is where spans go, for people: without what may hold a secret, a user, a path or a
+// query.
 func Endpoint(getenv func(string) string) string {
-	for _, name := range [...]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"} {
-		if v := getenv(name); v != "" {
-			u, err := url.Parse(v)
-			if err != nil {
-				return "what " + name + " says"
-			}
-			return u.Scheme + "://" + u.Host
-		}
+	u, err := endpoint(getenv)
+	if err != nil {
+		return "nowhere" // Enabled has refused it
 	}
-	return "http://localhost:4318"
+	return u.Scheme + "://" + u.Host
 }
 
 // Tracer makes spans. A nil Tracer makes none. It is safe for concurrent use.
@@ -105,15 +76,17 @@ type Tracer struct {
 // stopWithin bounds the wait for the last spans to be sent.
 const stopWithin = 3 * time.Second
 
-// Open returns a Tracer that sends spans by OTLP over HTTP. Endpoint, headers, certificates,
-// time-outs, sampler, batching and resource attributes come from the process' OTEL_…
-// variables, which the SDK reads itself.
-func Open(ctx context.Context, version string) (*Tracer, error) {
-	exporter, err := otlptracehttp.New(ctx)
+// Open returns a Tracer that sends spans by OTLP over HTTP. Sampler, batching and resource
+// attributes come from the process' OTEL_… variables, which the SDK reads itself.
+func Open(ctx context.Context, getenv func(string) string, version string) (*Tracer, error) {
+	s, err := readSettings(getenv)
 	if err != nil {
-		return nil, fmt.Errorf("OTLP: %w", err)
+		return nil, err
 	}
-	return New(ctx, version, sdktrace.WithBatcher(exporter))
+	if err := s.readFiles(getenv); err != nil {
+		return nil, err
+	}
+	return New(ctx, version, sdktrace.WithBatcher(newExporter(s, version)))
 }
 
 // New returns a Tracer with the given processor. Open is New with OTLP.

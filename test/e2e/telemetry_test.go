@@ -11,7 +11,6 @@ import (
 	"sync"
 	"testing"
 
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	trace "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
@@ -55,7 +54,7 @@ func (c *otlp) take(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var message collector.ExportTraceServiceRequest
+	var message trace.TracesData // on the wire an ExportTraceServiceRequest, whose package links gRPC
 	if err := proto.Unmarshal(b, &message); err != nil || r.URL.Path != "/v1/traces" {
 		return fmt.Errorf("%s: %w", r.URL.Path, err)
 	}

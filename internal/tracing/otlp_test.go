@@ -1,0 +1,425 @@
+package tracing
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+)
+
+// someSpans are the spans of one request that was sent twice.
+func someSpans(t *testing.T) []sdktrace.ReadOnlySpan {
+	t.Helper()
+	tracer, kept := recorded(t)
+	r := httptest.NewRequest(http.MethodPost, "/admin/api/2026-10/products.json", http.NoBody)
+	r.Header.Set("Traceparent", parent)
+	span := tracer.Begin(r, "rest:products", "acme.myshopify.com")
+	span.Send(r.Method, http.Header{}).Answered(401)
+	span.Replayed("401")
+	span.Send(r.Method, http.Header{}).Failed()
+	span.Waited(1500 * time.Millisecond)
+	span.Done(502, "upstream_unreachable")
+	return kept.GetSpans().Snapshots()
+}
+
+// answering is a collector in memory.
+type answering func(*http.Request) (*http.Response, error)
+
+func (f answering) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func answer(status int, header ...string) *http.Response {
+	w := httptest.NewRecorder()
+	for i := 0; i < len(header); i += 2 {
+		w.Header().Set(header[i], header[i+1])
+	}
+	w.WriteHeader(status)
+	return w.Result()
+}
+
+// sending makes an exporter from the environment, as Open does.
+func sending(t *testing.T, env ...string) *exporter {
+	t.Helper()
+	s, err := readSettings(environ(env...))
+	if err == nil {
+		err = s.readFiles(environ(env...))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newExporter(s, "1.2.3")
+}
+
+func TestAMessageSaysWhatTheSpansSay(t *testing.T) {
+	t.Parallel()
+	for _, compression := range []string{"none", "gzip"} {
+		t.Run(compression, func(t *testing.T) {
+			t.Parallel()
+			var data tracepb.TracesData
+			collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				body := io.Reader(r.Body)
+				if r.Header.Get("Content-Encoding") == "gzip" {
+					body, _ = gzip.NewReader(body)
+				}
+				b, _ := io.ReadAll(body)
+				if err := proto.Unmarshal(b, &data); err != nil {
+					t.Error(err)
+				}
+				if r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" || r.Header.Get("Api-Key") != "opensesame" ||
+					r.UserAgent() != "evergate/1.2.3" || (r.Header.Get("Content-Encoding") == "gzip") != (compression == "gzip") {
+					t.Errorf("%s %v", r.URL.Path, r.Header)
+				}
+			}))
+			defer collector.Close()
+			e := sending(t, "OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL, "OTEL_EXPORTER_OTLP_HEADERS", "api-key=opensesame", "OTEL_EXPORTER_OTLP_COMPRESSION", compression)
+			spans := someSpans(t)
+			if err := e.ExportSpans(t.Context(), spans); err != nil {
+				t.Fatal(err)
+			}
+			checkMessage(t, &data, spans)
+		})
+	}
+}
+
+func checkMessage(t *testing.T, data *tracepb.TracesData, spans []sdktrace.ReadOnlySpan) {
+	t.Helper()
+	of := data.GetResourceSpans()[0]
+	if text := of.GetResource().String(); !strings.Contains(text, `"service.version"`) || !strings.Contains(text, `"1.2.3"`) {
+		t.Errorf("the resource is %s", text)
+	}
+	got := of.GetScopeSpans()[0].GetSpans()
+	if len(got) != 3 || of.GetScopeSpans()[0].GetScope().GetName() != "evergate" {
+		t.Fatalf("%v", of.GetScopeSpans())
+	}
+	for i, s := range got {
+		id, trace := spans[i].SpanContext().SpanID(), spans[i].SpanContext().TraceID()
+		if !bytes.Equal(s.GetSpanId(), id[:]) || !bytes.Equal(s.GetTraceId(), trace[:]) || s.GetName() != spans[i].Name() ||
+			s.GetStartTimeUnixNano() != uint64(spans[i].StartTime().UnixNano()) || s.GetEndTimeUnixNano() != uint64(spans[i].EndTime().UnixNano()) {
+			t.Errorf("%v is not %v", s, spans[i])
+		}
+	}
+	sent, server := got[0], got[2]
+	if !bytes.Equal(sent.GetParentSpanId(), server.GetSpanId()) || !bytes.Equal(server.GetParentSpanId(), []byte("\xb7\xad\x6b\x71\x69\x20\x33\x31")) {
+		t.Error("the spans are not below each other")
+	}
+	// The server's parent is the client's span; that of a sending is ours.
+	if server.GetFlags() != 0x301 || sent.GetFlags() != 0x101 {
+		t.Errorf("flags %#x and %#x", server.GetFlags(), sent.GetFlags())
+	}
+	if server.GetKind() != tracepb.Span_SPAN_KIND_SERVER || sent.GetKind() != tracepb.Span_SPAN_KIND_CLIENT ||
+		server.GetStatus().GetCode() != tracepb.Status_STATUS_CODE_ERROR || sent.GetStatus().GetCode() != tracepb.Status_STATUS_CODE_UNSET ||
+		server.GetStatus().GetMessage() != "upstream_unreachable" {
+		t.Errorf("%v", server)
+	}
+	if events := server.GetEvents(); len(events) != 1 || events[0].GetName() != "sent again" || events[0].GetAttributes()[0].GetValue().GetStringValue() != "401" {
+		t.Errorf("events: %v", events)
+	}
+	values := map[string]any{}
+	for _, kv := range server.GetAttributes() {
+		values[kv.GetKey()] = kv.GetValue()
+	}
+	if text := server.String(); !strings.Contains(text, "int_value:502") || !strings.Contains(text, "double_value:1.5") || values["http.route"] == nil {
+		t.Errorf("attributes: %s", text)
+	}
+}
+
+func TestOtherKindsOfAttributesAreSentToo(t *testing.T) {
+	t.Parallel()
+	if !anyValue(attribute.BoolValue(true)).GetBoolValue() {
+		t.Error("a bool got lost")
+	}
+	if got := anyValue(attribute.StringSliceValue([]string{"a", "b"})).GetStringValue(); !strings.Contains(got, "a") || !strings.Contains(got, "b") {
+		t.Errorf("a list is %q", got)
+	}
+}
+
+func TestABusyCollectorIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{429, 502, 503, 504} {
+		synctest.Test(t, func(t *testing.T) {
+			e, attempts := sending(t), 0
+			e.client.Transport = answering(func(r *http.Request) (*http.Response, error) {
+				if b, _ := io.ReadAll(r.Body); len(b) == 0 {
+					t.Error("an attempt without a body")
+				}
+				if attempts++; attempts < 3 {
+					return answer(status), nil
+				}
+				return answer(200), nil
+			})
+			start := time.Now()
+			err := e.ExportSpans(t.Context(), someSpans(t))
+			if took := time.Since(start); err != nil || attempts != 3 || took < 7*time.Second || took > 23*time.Second {
+				t.Errorf("%d: %v after %d attempts in %v", status, err, attempts, took)
+			}
+		})
+	}
+}
+
+func TestRetryAfterIsHeeded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, after := range []func() string{
+			func() string { return "40" },
+			func() string { return time.Now().Add(40 * time.Second).UTC().Format(http.TimeFormat) },
+		} {
+			e, attempts := sending(t), 0
+			e.client.Transport = answering(func(*http.Request) (*http.Response, error) {
+				if attempts++; attempts == 1 {
+					return answer(503, "Retry-After", after()), nil
+				}
+				return answer(200), nil
+			})
+			start := time.Now()
+			if err := e.ExportSpans(t.Context(), someSpans(t)); err != nil || time.Since(start) != 40*time.Second {
+				t.Errorf("%v after %v", err, time.Since(start))
+			}
+		}
+	})
+}
+
+func TestItIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		header  []string
+		status  int
+		least   int
+		atMost  time.Duration
+		mention string
+	}{
+		{"after_a_minute", nil, 503, 3, time.Minute, "answered 503"},
+		{"at_once_if_asked_to_wait_longer", []string{"Retry-After", "3600"}, 429, 1, 0, "answered 429"},
+		{"at_once_if_it_cannot_help", nil, 401, 1, 0, "answered 401"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				e, attempts := sending(t), 0
+				e.client.Transport = answering(func(*http.Request) (*http.Response, error) {
+					attempts++
+					return answer(c.status, c.header...), nil
+				})
+				start := time.Now()
+				err := e.ExportSpans(t.Context(), someSpans(t))
+				if err == nil || !strings.Contains(err.Error(), c.mention) || attempts < c.least || time.Since(start) > c.atMost {
+					t.Errorf("%v after %d attempts in %v", err, attempts, time.Since(start))
+				}
+			})
+		})
+	}
+}
+
+func TestAStopEndsTheWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := sending(t)
+		e.client.Transport = answering(func(*http.Request) (*http.Response, error) { return answer(503), nil })
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		if err := e.ExportSpans(ctx, someSpans(t)); err == nil || time.Since(start) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		_ = e.Shutdown(t.Context())
+		e.client.Transport = answering(func(*http.Request) (*http.Response, error) { return nil, errors.New("sent after the stop") })
+		if err := e.ExportSpans(t.Context(), someSpans(t)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestATimeOutIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e, attempts := sending(t, "OTEL_EXPORTER_OTLP_TIMEOUT", "200"), 0
+		e.client.Transport = answering(func(r *http.Request) (*http.Response, error) {
+			if attempts++; attempts > 1 {
+				return answer(200), nil
+			}
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		if err := e.ExportSpans(t.Context(), someSpans(t)); err != nil || attempts != 2 {
+			t.Errorf("%v after %d attempts", err, attempts)
+		}
+	})
+}
+
+// A header goes to the host that it is meant for and into no error, whatever happens.
+func TestTheCollectorsKeyStaysSecret(t *testing.T) {
+	t.Parallel()
+	for name, answers := range map[string]answering{
+		"refused":     func(*http.Request) (*http.Response, error) { return answer(401, "X-Echo", "hunter2"), nil },
+		"unreachable": func(*http.Request) (*http.Response, error) { return nil, errors.New("no route") },
+		"redirected": func(*http.Request) (*http.Response, error) {
+			return answer(307, "Location", "http://elsewhere/hunter2"), nil
+		},
+		"echoed":      func(*http.Request) (*http.Response, error) { return partially(3, "bad key hunter2"), nil },
+		"in_the_open": func(*http.Request) (*http.Response, error) { return answer(308, "Location", "http://collector/"), nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := sending(t, "OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector/hunter2", "OTEL_EXPORTER_OTLP_HEADERS", "api-key=hunter2")
+			e.client.Transport = answering(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Host != "collector" || r.URL.Scheme != "https" {
+					t.Errorf("sent to %s", r.URL)
+				}
+				return answers(r)
+			})
+			err := e.ExportSpans(t.Context(), someSpans(t))
+			if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.HasPrefix(err.Error(), "collector") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// partially is an answer that accepts all but some spans.
+func partially(rejected uint64, why string) *http.Response {
+	var inner []byte
+	inner = protowire.AppendVarint(protowire.AppendTag(inner, 1, protowire.VarintType), rejected)
+	inner = protowire.AppendString(protowire.AppendTag(inner, 2, protowire.BytesType), why)
+	body := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), inner)
+	resp := answer(200, "Content-Type", "application/x-protobuf")
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp
+}
+
+func TestRejectedSpansAreMentioned(t *testing.T) {
+	t.Parallel()
+	e := sending(t)
+	for _, c := range []struct {
+		resp *http.Response
+		want string
+	}{
+		{partially(3, "too old"), "localhost:4318 accepted the message but for 3 spans: too old"},
+		{partially(0, ""), ""},
+		{answer(200, "Content-Type", "application/x-protobuf"), ""},
+		{answer(202), ""},
+	} {
+		e.client.Transport = answering(func(*http.Request) (*http.Response, error) { return c.resp, nil })
+		err := e.ExportSpans(t.Context(), someSpans(t))
+		if got := errorText(err); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func FuzzPartialSuccess(f *testing.F) {
+	whole, _ := io.ReadAll(partially(3, "too old").Body)
+	f.Add(whole)
+	f.Add(whole[:len(whole)-2])
+	f.Add([]byte{0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, why := partialSuccess(b); len(why) > len(b) {
+			t.Errorf("%d bytes of %d", len(why), len(b))
+		}
+	})
+}
+
+func TestCertificatesAreHeeded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, kind string, der []byte) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	certDER, keyDER := clientCertificate(t)
+	cert, key := write("cert.pem", "CERTIFICATE", certDER), write("key.pem", "PRIVATE KEY", keyDER)
+	var seen int
+	collector := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = len(r.TLS.PeerCertificates) }))
+	collector.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12}
+	collector.Config.ErrorLog = nil
+	collector.StartTLS()
+	defer collector.Close()
+	ca := write("ca.pem", "CERTIFICATE", collector.Certificate().Raw)
+
+	at := []string{"OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL}
+	if err := sending(t, at...).ExportSpans(t.Context(), someSpans(t)); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("an unknown certificate: %v", err)
+	}
+	if err := sending(t, append(at, "OTEL_EXPORTER_OTLP_CERTIFICATE", ca)...).ExportSpans(t.Context(), someSpans(t)); err != nil || seen != 0 {
+		t.Errorf("a known one: %v, %d of the client's", err, seen)
+	}
+	own := append(at, "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", ca, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", cert, "OTEL_EXPORTER_OTLP_CLIENT_KEY", key)
+	if err := sending(t, own...).ExportSpans(t.Context(), someSpans(t)); err != nil || seen != 1 {
+		t.Errorf("with one of our own: %v, %d", err, seen)
+	}
+
+	for _, c := range []struct {
+		env  []string
+		want string
+	}{
+		{append(at, "OTEL_EXPORTER_OTLP_CERTIFICATE", filepath.Join(dir, "none")), "OTEL_EXPORTER_OTLP_CERTIFICATE: open"},
+		{append(at, "OTEL_EXPORTER_OTLP_CERTIFICATE", key), "holds no certificate"},
+		{append(at, "OTEL_EXPORTER_OTLP_CLIENT_KEY", key), "set both or none"},
+		{append(at, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", key, "OTEL_EXPORTER_OTLP_CLIENT_KEY", key), "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c", "OTEL_EXPORTER_OTLP_CERTIFICATE", ca}, "write https://"},
+	} {
+		if tracer, err := Open(t.Context(), environ(c.env...), "1.2.3"); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v", err, tracer.Close())
+		}
+	}
+}
+
+func clientCertificate(t *testing.T) (cert, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	if cert, err = x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private); err != nil {
+		t.Fatal(err)
+	}
+	if key, err = x509.MarshalPKCS8PrivateKey(private); err != nil {
+		t.Fatal(err)
+	}
+	return cert, key
+}
+
+func TestARedirectOfTheSameHostIsFollowed(t *testing.T) {
+	t.Parallel()
+	e := sending(t)
+	e.client.Transport = answering(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Path == "/v1/traces" {
+			return answer(307, "Location", "/moved"), nil
+		}
+		return answer(200), nil
+	})
+	if err := e.ExportSpans(t.Context(), someSpans(t)); err != nil {
+		t.Error(err)
+	}
+}
