@@ -26,6 +26,7 @@ import (
 	"evergate/internal/guard"
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
+	"evergate/internal/prefixed"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
 	"evergate/internal/tracing"
@@ -241,37 +242,14 @@ const largest401 = 64 << 10
 // answer can still be passed on if the request cannot be sent again. It reports false for
 // a body that is not short or does not come.
 func setAside(resp *http.Response) bool {
-	kept, err := io.ReadAll(io.LimitReader(resp.Body, largest401+1))
-	if err != nil || len(kept) > largest401 {
-		resp.Body = &resumed{first: kept, err: err, rest: resp.Body}
+	kept := prefixed.Read(resp.Body, largest401+1)
+	resp.Body = kept
+	if !kept.Whole() {
 		return false
 	}
-	_ = resp.Body.Close()
-	resp.Body = &resumed{first: kept, err: io.EOF, rest: http.NoBody}
+	_ = kept.Rest.Close()
+	kept.Rest = http.NoBody
 	return true
 }
-
-// resumed is a body of which a part has been read already.
-type resumed struct {
-	first []byte
-	err   error // what reading ended with; nil: rest goes on
-	rest  io.ReadCloser
-}
-
-// Read implements io.Reader.
-func (b *resumed) Read(p []byte) (int, error) {
-	if len(b.first) > 0 {
-		n := copy(p, b.first)
-		b.first = b.first[n:]
-		return n, nil
-	}
-	if b.err != nil {
-		return 0, b.err
-	}
-	return b.rest.Read(p)
-}
-
-// Close implements io.Closer.
-func (b *resumed) Close() error { return b.rest.Close() }
 
 var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}

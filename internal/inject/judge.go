@@ -9,6 +9,7 @@ import (
 
 	"evergate/internal/guard"
 	"evergate/internal/metrics"
+	"evergate/internal/prefixed"
 	"evergate/internal/shopify"
 )
 
@@ -31,7 +32,7 @@ func (h *Handler) takeOver(r *http.Request, p *guard.Passage) (*upload, guard.Re
 	}
 	// On a copy: net/http closes a connection gently only if the body is the one that it made.
 	again := *r
-	again.Body = &resumed{first: body, rest: r.Body}
+	again.Body = &prefixed.Body{Prefix: body, Rest: r.Body}
 	u, err := newUpload(&again, h.opt.ReplayBuffer)
 	return u, guard.Refusal{}, err
 }

@@ -1,10 +1,11 @@
 package pace
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net/http"
+
+	"evergate/internal/prefixed"
 )
 
 // peekSize bounds in bytes what is held back of an answer while it is not clear whether it
@@ -110,10 +111,7 @@ func (w *watcher) settle() {
 // readShort reads the body of a refusal and puts it back. What is longer than any refusal
 // is left alone.
 func readShort(resp *http.Response) []byte {
-	read, _ := io.ReadAll(io.LimitReader(resp.Body, peekSize)) // an error comes again when it is read on
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(read), resp.Body), resp.Body}
-	return read
+	read := prefixed.Read(resp.Body, peekSize)
+	resp.Body = read
+	return read.Prefix
 }
