@@ -12,10 +12,10 @@ import (
 
 	"evergate/internal/config"
 	"evergate/internal/grant"
-	"evergate/internal/inject"
 	"evergate/internal/refresh"
 	"evergate/internal/store"
 	"evergate/internal/token"
+	"evergate/internal/upstream"
 )
 
 // storeWait bounds a look into the store outside the request path.
@@ -25,7 +25,7 @@ const storeWait = 10 * time.Second
 // app's identity, and the place where a grant rests.
 type connection struct {
 	cfg       *config.Config
-	transport *inject.Transport
+	transport *upstream.Transport
 	endpoint  *grant.Endpoint
 	store     store.Store // nil: nothing is kept
 	// where says where the store is, for people.
@@ -36,8 +36,8 @@ type connection struct {
 // store. Nothing is sent yet.
 func connect(cfg *config.Config, environ []string) (*connection, error) {
 	c := &connection{cfg: cfg}
-	c.transport = inject.NewTransport(inject.TransportOptions{
-		Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout, Spares: spareConnections,
+	c.transport = upstream.New(upstream.Options{
+		Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout, Warm: warmConnections,
 	})
 	c.endpoint = &grant.Endpoint{
 		Shop: cfg.Shop, Base: cfg.Base, Transport: c.transport, UserAgent: userAgent(),

@@ -27,11 +27,12 @@ import (
 	"evergate/internal/refresh"
 	"evergate/internal/token"
 	"evergate/internal/tracing"
+	"evergate/internal/upstream"
 )
 
 const (
-	// spareConnections are dialled ahead: one for the first call, one for the second.
-	spareConnections = 2
+	// warmConnections are dialled ahead: one for the first call, one for the second.
+	warmConnections = 2
 
 	headerTimeout   = 10 * time.Second // a header that never ends is cut off
 	clientIdle      = 2 * time.Minute
@@ -46,7 +47,7 @@ type sidecar struct {
 	cfg       *config.Config
 	log       logger
 	source    *refresh.Source
-	transport *inject.Transport
+	transport *upstream.Transport
 	history   *admin.History
 	pace      *pace.Pacer     // nil when it is off
 	tracer    *tracing.Tracer // nil when it is off

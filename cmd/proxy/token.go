@@ -13,9 +13,9 @@ import (
 
 	"evergate/internal/adminapi"
 	"evergate/internal/config"
-	"evergate/internal/inject"
 	"evergate/internal/store"
 	"evergate/internal/token"
+	"evergate/internal/upstream"
 )
 
 // replaceWait bounds what a token command does to the store. Another process may hold the
@@ -121,8 +121,8 @@ func (c *connection) api() *adminapi.Client {
 }
 
 // newTransport is for calls where there is no connection, because its store cannot be opened.
-func newTransport(cfg *config.Config) *inject.Transport {
-	return inject.NewTransport(inject.TransportOptions{Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout})
+func newTransport(cfg *config.Config) *upstream.Transport {
+	return upstream.New(upstream.Options{Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout})
 }
 
 // tokenOnce comes by a token with one attempt at most, by the sidecar's own rules: a

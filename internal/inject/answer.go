@@ -11,6 +11,7 @@ import (
 
 	"evergate/internal/guard"
 	"evergate/internal/token"
+	"evergate/internal/upstream"
 )
 
 // The codes of Evergate's own answers, beside those of package guard. They go out in
@@ -50,7 +51,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) (statu
 
 func (h *Handler) classify(err error) guard.Refusal {
 	var unavailable *token.UnavailableError
-	var dial *dialError
+	var dial *upstream.DialError
 	var network net.Error
 	switch {
 	case errors.As(err, &unavailable):

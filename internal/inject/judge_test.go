@@ -16,6 +16,7 @@ import (
 	"evergate/internal/guard"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
+	"evergate/internal/upstream"
 )
 
 const graphQLPath = "/admin/api/2026-10/graphql.json"
@@ -35,11 +36,11 @@ func withAccess(t testing.TB, access guard.AccessOptions) rigOption {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(o *Options, _ *TransportOptions) { o.Door = door }
+	return func(o *Options, _ *upstream.Options) { o.Door = door }
 }
 
 func withLog(w io.Writer) rigOption {
-	return func(o *Options, _ *TransportOptions) { o.Log = slog.New(slog.NewTextHandler(w, nil)) }
+	return func(o *Options, _ *upstream.Options) { o.Log = slog.New(slog.NewTextHandler(w, nil)) }
 }
 
 // echo answers with the body and the framing that arrived.

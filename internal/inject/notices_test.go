@@ -13,6 +13,7 @@ import (
 
 	"evergate/internal/metrics"
 	"evergate/internal/shopify"
+	"evergate/internal/upstream"
 )
 
 type said struct {
@@ -177,7 +178,7 @@ func TestNoticesComeThroughTheRequestPath(t *testing.T) {
 		w.Header().Set("X-Shopify-API-Version", "2025-10")
 		w.Header().Set("X-Shopify-API-Version-Warning", "w")
 		w.Header().Set("X-Request-Id", "r-1")
-	}, func(o *Options, _ *TransportOptions) { o.Log = slog.New(slog.NewTextHandler(&b, nil)) })
+	}, func(o *Options, _ *upstream.Options) { o.Log = slog.New(slog.NewTextHandler(&b, nil)) })
 	for range 2 {
 		resp := r.do(t, "GET", "/admin/api/2025-01/shop.json", nil)
 		for name, want := range map[string]string{"X-Shopify-API-Version": "2025-10", "X-Shopify-API-Version-Warning": "w", "X-Request-Id": "r-1"} {

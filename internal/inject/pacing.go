@@ -9,6 +9,7 @@ import (
 	"evergate/internal/pace"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
+	"evergate/internal/upstream"
 )
 
 // forward sends the request when the rate limit has room for it and returns Shopify's
@@ -61,7 +62,7 @@ func callerOf(r *http.Request, p guard.Passage) any {
 
 func wasSent(err error) bool {
 	var unavailable *token.UnavailableError
-	var dial *dialError
+	var dial *upstream.DialError
 	return !errors.As(err, &unavailable) && !errors.As(err, &dial)
 }
 

@@ -21,6 +21,7 @@ import (
 	"evergate/internal/guard"
 	"evergate/internal/metrics"
 	"evergate/internal/token"
+	"evergate/internal/upstream"
 )
 
 const shopDomain = "blue-finch.myshopify.com"
@@ -66,28 +67,28 @@ type rig struct {
 	handler  *Handler
 }
 
-type rigOption func(*Options, *TransportOptions)
+type rigOption func(*Options, *upstream.Options)
 
 func withReplayBuffer(n int64) rigOption {
-	return func(o *Options, _ *TransportOptions) { o.ReplayBuffer = n }
+	return func(o *Options, _ *upstream.Options) { o.ReplayBuffer = n }
 }
 
 func withHeaderTimeout(d time.Duration) rigOption {
-	return func(_ *Options, t *TransportOptions) { t.HeaderTimeout = d }
+	return func(_ *Options, t *upstream.Options) { t.HeaderTimeout = d }
 }
 
 func withTokenError(err error) rigOption {
-	return func(o *Options, _ *TransportOptions) { o.Tokens.(*fakeTokens).err = err }
+	return func(o *Options, _ *upstream.Options) { o.Tokens.(*fakeTokens).err = err }
 }
 
-func newRig(t testing.TB, upstream http.HandlerFunc, options ...rigOption) *rig {
+func newRig(t testing.TB, shopify http.HandlerFunc, options ...rigOption) *rig {
 	t.Helper()
-	return newRigOn(t, httptest.NewServer(upstream), options...)
+	return newRigOn(t, httptest.NewServer(shopify), options...)
 }
 
-func newRigOn(t testing.TB, upstream *httptest.Server, options ...rigOption) *rig {
+func newRigOn(t testing.TB, server *httptest.Server, options ...rigOption) *rig {
 	t.Helper()
-	t.Cleanup(upstream.Close)
+	t.Cleanup(server.Close)
 	shop, err := token.ParseShop(shopDomain)
 	if err != nil {
 		t.Fatal(err)
@@ -96,18 +97,18 @@ func newRigOn(t testing.TB, upstream *httptest.Server, options ...rigOption) *ri
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, err := url.Parse(upstream.URL)
+	base, err := url.Parse(server.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{upstream: upstream, tokens: &fakeTokens{current: "shpat_first"}, registry: prometheus.NewRegistry()}
+	r := &rig{upstream: server, tokens: &fakeTokens{current: "shpat_first"}, registry: prometheus.NewRegistry()}
 	o := Options{Shop: shop, Base: base, Door: door, Tokens: r.tokens, ReplayBuffer: 1 << 20,
 		Metrics: metrics.New(r.registry, "test", "none", "go"), Log: slog.New(slog.DiscardHandler)}
-	to := TransportOptions{Base: base, Roots: rootsOf(upstream), HeaderTimeout: 10 * time.Second}
+	to := upstream.Options{Base: base, Roots: rootsOf(server), HeaderTimeout: 10 * time.Second}
 	for _, set := range options {
 		set(&o, &to)
 	}
-	transport := NewTransport(to)
+	transport := upstream.New(to)
 	t.Cleanup(transport.CloseIdleConnections)
 	o.Transport = transport
 	r.handler = New(o)

@@ -13,14 +13,15 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"evergate/internal/tracing"
+	"evergate/internal/upstream"
 )
 
 // logged sends requests through a handler with an access log and returns its lines.
-func logged(t *testing.T, share float64, upstream http.HandlerFunc, paths ...string) []map[string]any {
+func logged(t *testing.T, share float64, shopify http.HandlerFunc, paths ...string) []map[string]any {
 	t.Helper()
 	var lines bytes.Buffer
 	draws := 0
-	rig := newRig(t, upstream, func(o *Options, _ *TransportOptions) {
+	rig := newRig(t, shopify, func(o *Options, _ *upstream.Options) {
 		o.Access = &AccessLog{Log: slog.New(slog.NewJSONHandler(&lines, nil)), Share: share, Draw: func() float64 {
 			draws++
 			return float64(draws%10) / 10
@@ -98,7 +99,7 @@ func TestATraceGoesOnThroughEvergate(t *testing.T) {
 		if tries++; tries == 1 {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
-	}, func(o *Options, _ *TransportOptions) { o.Tracer = tracer })
+	}, func(o *Options, _ *upstream.Options) { o.Tracer = tracer })
 	rig.tokens.next = []string{"shpat_second"}
 	r := httptest.NewRequest(http.MethodGet, "/admin/api/2026-10/shop.json", http.NoBody)
 	r.Host = rig.host

@@ -1,8 +1,9 @@
-package inject
+package upstream
 
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -51,23 +52,23 @@ func (p *pipes) fail(yes bool) {
 }
 
 // keep runs s until the bubble ends.
-func keep(t *testing.T, s *spares) {
+func keep(t *testing.T, s *pool) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); s.run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
 }
 
-func TestSparesAreDialledAheadAndReplaced(t *testing.T) {
+func TestWarmConnectionsAreDialledAheadAndReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{}
-		s := newSpares(p.dial, 2)
+		s := newPool(p.dial, 2)
 		keep(t, s)
 		synctest.Wait()
 		if got := p.count(); got != 2 {
 			t.Fatalf("%d dialled ahead, want 2", got)
 		}
-		conn, _, err := s.take(t.Context())
+		conn, _, err := s.get(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,17 +84,17 @@ func TestSparesAreDialledAheadAndReplaced(t *testing.T) {
 	})
 }
 
-func TestSpareThatTheServerClosedIsNeverTaken(t *testing.T) {
+func TestWarmConnectionThatTheServerClosedIsNeverHandedOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{}
-		s := newSpares(p.dial, 2)
+		s := newPool(p.dial, 2)
 		keep(t, s)
 		synctest.Wait()
 		for _, end := range p.ends {
 			_ = end.Close()
 		}
 		synctest.Wait()
-		conn, _, err := s.take(t.Context())
+		conn, _, err := s.get(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,10 +112,10 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-func TestSparesAreRenewedBeforeTheyAreOld(t *testing.T) {
+func TestWarmConnectionsAreRenewedBeforeTheyAreOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{}
-		s := newSpares(p.dial, 2)
+		s := newPool(p.dial, 2)
 		keep(t, s)
 		time.Sleep(time.Hour)
 		if got := p.count(); got < 20 || got > 40 {
@@ -127,55 +128,83 @@ func TestDiallingAheadBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{}
 		p.fail(true)
-		s := newSpares(p.dial, 2)
+		s := newPool(p.dial, 2)
 		keep(t, s)
 		time.Sleep(time.Hour)
 		if got := p.count(); got > 80 {
 			t.Errorf("%d attempts in an hour without a network", got)
 		}
 		p.fail(false)
-		time.Sleep(spareBackoffMax + youngSpare + time.Second)
+		time.Sleep(backoffMax + youngAge + time.Second)
 		if s.count() < 2 {
-			t.Error("no two spares a minute after the network came back")
+			t.Error("no two connections a minute after the network came back")
 		}
 	})
 }
 
-func TestTakeDialsWhenThereIsNoSpare(t *testing.T) {
+func TestGetDialsWhenThePoolIsEmpty(t *testing.T) {
 	p := &pipes{}
-	s := newSpares(p.dial, 0)
-	if _, spare, err := s.take(t.Context()); spare || err != nil || p.count() != 1 {
+	s := newPool(p.dial, 0)
+	if _, warm, err := s.get(t.Context()); warm || err != nil || p.count() != 1 {
 		t.Errorf("%v after %d dials", err, p.count())
 	}
 }
 
 func TestFirstRequestFindsTheHandshakeDone(t *testing.T) {
 	used := make(chan string, 1)
-	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { used <- r.RemoteAddr }))
+	shopify := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { used <- r.RemoteAddr }))
 	opened := make(chan string, 8)
-	upstream.Config.ConnState = func(c net.Conn, s http.ConnState) {
+	shopify.Config.ConnState = func(c net.Conn, s http.ConnState) {
 		if s == http.StateNew {
 			opened <- c.RemoteAddr().String()
 		}
 	}
-	upstream.StartTLS()
-	r := newRigOn(t, upstream, func(_ *Options, to *TransportOptions) { to.Spares = 2 })
-	transport := r.handler.opt.Transport.(*Transport)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { defer close(done); transport.KeepWarm(ctx) }()
+	shopify.StartTLS()
+	t.Cleanup(shopify.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(shopify.Certificate())
+	tr := keepWarm(t, Options{Base: parse(t, shopify.URL), Roots: roots, HeaderTimeout: testTimeout, Warm: 2})
 	ahead := []string{<-opened, <-opened}
-	for transport.spares.count() < 2 { // the handshake of the second ends a moment after its accept
+	for tr.warm.count() < 2 { // the handshake of the second ends a moment after its accept
 		runtime.Gosched()
 	}
-	if resp := r.do(t, "GET", "/admin/api/2026-10/shop.json", nil); resp.StatusCode != http.StatusOK {
-		t.Fatal(resp.StatusCode)
+	resp, err := tr.RoundTrip(request(t, "GET", shopify.URL))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp, err)
 	}
+	_ = resp.Body.Close()
 	if got := <-used; !slices.Contains(ahead, got) {
 		t.Error("the request went over a connection of its own")
 	}
-	cancel()
-	<-done
+}
+
+// testTimeout bounds what would otherwise hang; it is never waited for in a test that passes.
+const testTimeout = 20 * time.Second
+
+// keepWarm returns a Transport that keeps its warm pool filled until the test ends.
+func keepWarm(t *testing.T, o Options) *Transport {
+	tr := New(o)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); tr.KeepWarm(ctx) }()
+	t.Cleanup(func() { cancel(); <-done; tr.CloseIdleConnections() })
+	return tr
+}
+
+func parse(t *testing.T, text string) *url.URL {
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func request(t *testing.T, method, base string) *http.Request {
+	r, err := http.NewRequestWithContext(t.Context(), method, base+"/x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // An upstream that accepts and closes at once, a load balancer without backends say, must
@@ -183,7 +212,7 @@ func TestFirstRequestFindsTheHandshakeDone(t *testing.T) {
 func TestUpstreamThatClosesWhatItAcceptsIsLeftInPeace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{}
-		s := newSpares(func(ctx context.Context) (net.Conn, error) {
+		s := newPool(func(ctx context.Context) (net.Conn, error) {
 			c, err := p.dial(ctx)
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -240,28 +269,18 @@ func answerOrForget(c net.Conn, first, forgets <-chan struct{}) {
 	}
 }
 
-func TestForgottenSpareCostsAGetNothingAndAPostA502(t *testing.T) {
+func TestForgottenConnectionCostsAGetNothingAndAPostAnError(t *testing.T) {
 	for method, want := range map[string]string{"GET": "200 OK", "POST": "connection reset by peer"} {
 		t.Run(method, func(t *testing.T) {
 			forgets := make(chan struct{})
 			close(forgets)
-			base, err := url.Parse(forgetful(t, forgets))
-			if err != nil {
-				t.Fatal(err)
-			}
-			tr := NewTransport(TransportOptions{Base: base, HeaderTimeout: testPatience, Spares: 1})
-			ctx, cancel := context.WithCancel(t.Context())
-			done := make(chan struct{})
-			go func() { defer close(done); tr.KeepWarm(ctx) }()
-			for tr.spares.count() < 1 {
+			base := parse(t, forgetful(t, forgets))
+			tr := keepWarm(t, Options{Base: base, HeaderTimeout: testTimeout, Warm: 1})
+			for tr.warm.count() < 1 {
 				runtime.Gosched()
 			}
-			req, err := http.NewRequestWithContext(t.Context(), method, base.String()+"/x", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
 			got := ""
-			if resp, err := tr.RoundTrip(req); err != nil {
+			if resp, err := tr.RoundTrip(request(t, method, base.String())); err != nil {
 				got = err.Error()
 			} else {
 				_ = resp.Body.Close()
@@ -270,8 +289,6 @@ func TestForgottenSpareCostsAGetNothingAndAPostA502(t *testing.T) {
 			if !strings.Contains(got, want) && !(method == "POST" && strings.Contains(got, "EOF")) {
 				t.Errorf("%s, want %s", got, want)
 			}
-			cancel()
-			<-done
 		})
 	}
 }

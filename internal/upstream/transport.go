@@ -1,4 +1,14 @@
-package inject
+// Package upstream is the way to Shopify: it dials one address and no other, keeps a few
+// connections ready ahead of their use, and bounds every wait.
+//
+// Invariants:
+//   - Whatever a request's URL says, it goes to the host of Options.Base, and TLS verifies
+//     that host's name.
+//   - Nothing is added to a request and no redirect is followed. A request is sent a second
+//     time only if it is a GET or HEAD without a body and its connection had never answered.
+//   - An error that wraps a *DialError means that nothing was sent.
+//   - A connection of the warm pool that the other side has closed is not handed out.
+package upstream
 
 import (
 	"context"
@@ -23,8 +33,8 @@ const (
 	maxResponseHeader = 1 << 20
 )
 
-// TransportOptions configures NewTransport. Base is required.
-type TransportOptions struct {
+// Options configures New. Base is required.
+type Options struct {
 	// Base is where to connect: scheme and authority. Its host is the name TLS verifies.
 	Base *url.URL
 	// Roots are the certificate authorities to trust; nil for the system's.
@@ -32,16 +42,16 @@ type TransportOptions struct {
 	// HeaderTimeout bounds the wait for a response's header once the request is written, and
 	// for any progress while it is written. Zero: no bound.
 	HeaderTimeout time.Duration
-	// Spares is how many connections are dialled ahead and kept ready by KeepWarm.
-	Spares int
+	// Warm is how many connections are dialled ahead and kept ready by KeepWarm.
+	Warm int
 }
 
 // Transport carries requests to one upstream and to no other. It speaks HTTP/1.1: see
 // docs/adr/0004 for the measurement. It follows no redirects, which is RoundTrip's nature,
 // and adds nothing to a request. It is safe for concurrent use.
 type Transport struct {
-	base   *http.Transport
-	spares *spares
+	base *http.Transport
+	warm *pool
 }
 
 // conn is a connection to the upstream. A write that makes no progress for as long as an
@@ -49,16 +59,16 @@ type Transport struct {
 // before it.
 type conn struct {
 	net.Conn
-	patience time.Duration
-	extended time.Time // the write deadline's last extension; writes come one at a time
-	spare    bool      // it was dialled ahead
-	answered bool      // a byte has come back; reads come one at a time
+	writeTimeout time.Duration
+	extended     time.Time // the write deadline's last extension; writes come one at a time
+	warm         bool      // it was dialled ahead
+	answered     bool      // a byte has come back; reads come one at a time
 }
 
 // Write implements io.Writer.
 func (c *conn) Write(p []byte) (int, error) {
-	if now := time.Now(); c.patience > 0 && now.Sub(c.extended) > c.patience/8 {
-		if err := c.SetWriteDeadline(now.Add(c.patience)); err != nil {
+	if now := time.Now(); c.writeTimeout > 0 && now.Sub(c.extended) > c.writeTimeout/8 {
+		if err := c.SetWriteDeadline(now.Add(c.writeTimeout)); err != nil {
 			return 0, err
 		}
 		c.extended = now
@@ -69,23 +79,23 @@ func (c *conn) Write(p []byte) (int, error) {
 // Read implements io.Reader.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if err != nil && c.spare && !c.answered {
-		err = &spareError{err}
+	if err != nil && c.warm && !c.answered {
+		err = &staleError{err}
 	}
 	c.answered = c.answered || n > 0
 	return n, err
 }
 
-// spareError says that a connection dialled ahead ended before it answered anything: the
+// staleError says that a connection dialled ahead ended before it answered anything: the
 // other side, or something between, may have forgotten it.
-type spareError struct{ err error }
+type staleError struct{ err error }
 
-func (e *spareError) Error() string { return e.err.Error() }
-func (e *spareError) Unwrap() error { return e.err }
+func (e *staleError) Error() string { return e.err.Error() }
+func (e *staleError) Unwrap() error { return e.err }
 
-// NewTransport returns a Transport. KeepWarm dials ahead; without it, connections are
+// New returns a Transport. KeepWarm dials ahead; without it, connections are
 // dialled when needed.
-func NewTransport(o TransportOptions) *Transport {
+func New(o Options) *Transport {
 	d := &dialer{address: authority(o.Base)}
 	d.net.Timeout = dialTimeout
 	if o.Base.Scheme == "https" {
@@ -97,13 +107,13 @@ func NewTransport(o TransportOptions) *Transport {
 			ClientSessionCache: tls.NewLRUClientSessionCache(0),
 		}
 	}
-	t := &Transport{spares: newSpares(d.dial, o.Spares)}
+	t := &Transport{warm: newPool(d.dial, o.Warm)}
 	connect := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		c, spare, err := t.spares.take(ctx)
+		c, warm, err := t.warm.get(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return &conn{Conn: c, patience: o.HeaderTimeout, spare: spare}, nil
+		return &conn{Conn: c, writeTimeout: o.HeaderTimeout, warm: warm}, nil
 	}
 	t.base = &http.Transport{
 		DialContext:            connect,
@@ -123,8 +133,8 @@ func NewTransport(o TransportOptions) *Transport {
 // that is done here.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.base.RoundTrip(r)
-	var forgotten *spareError
-	if err != nil && errors.As(err, &forgotten) && isSafe(r) && r.Context().Err() == nil {
+	var stale *staleError
+	if err != nil && errors.As(err, &stale) && isSafe(r) && r.Context().Err() == nil {
 		return t.base.RoundTrip(r)
 	}
 	return resp, err
@@ -135,11 +145,11 @@ func isSafe(r *http.Request) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Body == nil
 }
 
-// KeepWarm keeps spare connections ready until ctx ends, so that the first request after
-// a start or a pause pays one round trip and no handshake.
-func (t *Transport) KeepWarm(ctx context.Context) { t.spares.run(ctx) }
+// KeepWarm keeps the warm connection pool filled until ctx ends, so that the first request after
+// a start or a quiet time pays one round trip and no handshake.
+func (t *Transport) KeepWarm(ctx context.Context) { t.warm.run(ctx) }
 
-// CloseIdleConnections closes what is pooled and not in use.
+// CloseIdleConnections closes the connections that have been used and are not in use.
 func (t *Transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
 
 // dialer opens connections, handshake included, to one address whatever it is asked for.
@@ -149,18 +159,21 @@ type dialer struct {
 	tls     *tls.Config // nil: plain HTTP
 }
 
-// dialError says that no connection came about, so nothing was sent.
-type dialError struct{ err error }
+// DialError says that no connection came about, so nothing was sent.
+type DialError struct{ err error }
 
-func (e *dialError) Error() string { return e.err.Error() }
-func (e *dialError) Unwrap() error { return e.err }
+// Error implements error.
+func (e *DialError) Error() string { return e.err.Error() }
+
+// Unwrap returns what dialling or the TLS handshake ended with.
+func (e *DialError) Unwrap() error { return e.err }
 
 func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	conn, err := d.net.DialContext(ctx, "tcp", d.address)
 	if err != nil {
-		return nil, &dialError{err}
+		return nil, &DialError{err}
 	}
 	if d.tls == nil {
 		return conn, nil
@@ -168,7 +181,7 @@ func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
 	secured := tls.Client(conn, d.tls)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, &dialError{err}
+		return nil, &DialError{err}
 	}
 	return secured, nil
 }

@@ -1,0 +1,194 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxWarmAge is how long a warm connection is kept before a new one takes its place, so
+	// that a change of DNS, or a middlebox that forgot the old one, is met before a request is.
+	maxWarmAge = 4 * time.Minute
+	// youngAge is the age below which a warm connection's end counts as a failure to dial.
+	youngAge = 5 * time.Second
+	// backoffMin and backoffMax bound the back-off between attempts to dial ahead while dialling fails.
+	backoffMin, backoffMax = time.Second, time.Minute
+)
+
+// pool is the warm connection pool: it keeps a few connections dialled ahead. A request that needs a new connection
+// takes one and finds the handshake done. Its lock is taken when a connection is made,
+// not when a request is.
+type pool struct {
+	dial func(context.Context) (net.Conn, error)
+	want int
+	wake chan struct{}
+
+	diedYoung atomic.Bool
+
+	mu    sync.Mutex
+	ready []*warmConn // oldest first
+}
+
+// warmConn is a connection nobody uses yet. A goroutine reads from it, and so learns at once
+// when the other side closes it.
+type warmConn struct {
+	conn   net.Conn
+	made   time.Time
+	result chan error // what the read ended with
+}
+
+func newPool(dial func(context.Context) (net.Conn, error), want int) *pool {
+	return &pool{dial: dial, want: want, wake: make(chan struct{}, 1)}
+}
+
+// get returns the newest warm connection that is alive, or dials. The bool tells which.
+func (p *pool) get(ctx context.Context) (net.Conn, bool, error) {
+	for {
+		c := p.pop()
+		if c == nil {
+			conn, err := p.dial(ctx)
+			return conn, false, err
+		}
+		if c.claim() {
+			return c.conn, true, nil
+		}
+	}
+}
+
+func (p *pool) pop() *warmConn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.ready)
+	if n == 0 {
+		return nil
+	}
+	c := p.ready[n-1]
+	p.ready = p.ready[:n-1]
+	p.notify()
+	return c
+}
+
+func (p *pool) notify() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run keeps want connections ready until ctx ends, then closes them. An upstream that cannot be
+// reached, or closes what has just been opened, is left in peace for longer and longer.
+func (p *pool) run(ctx context.Context) {
+	defer p.retire(func(*warmConn) bool { return true })
+	failures, last := 0, time.Time{}
+	for ctx.Err() == nil {
+		p.retire(func(c *warmConn) bool { return time.Since(c.made) >= maxWarmAge })
+		if p.diedYoung.Swap(false) {
+			failures++
+		}
+		wait, wake := maxWarmAge/4, (<-chan struct{})(p.wake)
+		switch left := backoffOf(failures) - time.Since(last); {
+		case failures > 0 && p.count() > 0:
+			wait = youngAge // if it lives that long, all is well again
+		case failures > 0 && left > 0:
+			wait, wake = left, nil // a burst of requests must not cancel the back-off
+		case p.count() >= p.want:
+		default:
+			last = time.Now()
+			if p.add(ctx) != nil {
+				failures++
+			}
+			continue
+		}
+		if !sleep(ctx, wait, wake) && p.count() > 0 && !p.diedYoung.Load() {
+			failures = 0
+		}
+	}
+}
+
+func backoffOf(failures int) time.Duration {
+	if failures == 0 {
+		return 0
+	}
+	return min(backoffMin<<min(failures-1, 10), backoffMax)
+}
+
+// sleep waits for d, for wake or for ctx; it reports whether it was woken.
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return false
+	case <-wake:
+	case <-ctx.Done():
+	}
+	return true
+}
+
+func (p *pool) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.ready)
+}
+
+// add dials one connection and watches it.
+func (p *pool) add(ctx context.Context) error {
+	conn, err := p.dial(ctx)
+	if err != nil {
+		return err
+	}
+	c := &warmConn{conn: conn, made: time.Now(), result: make(chan error, 1)}
+	p.mu.Lock()
+	p.ready = append(p.ready, c)
+	p.mu.Unlock()
+	go p.watch(c)
+	return nil
+}
+
+// watch reads from a warm connection. Anything but the time-out that claim sets means that it is of
+// no use: a server does not speak first in HTTP/1.1.
+func (p *pool) watch(c *warmConn) {
+	var b [1]byte
+	n, err := c.conn.Read(b[:])
+	if n > 0 {
+		err = errors.New("the server snotify first")
+	}
+	c.result <- err
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		if time.Since(c.made) < youngAge {
+			p.diedYoung.Store(true)
+		}
+		p.retire(func(other *warmConn) bool { return other == c })
+	}
+}
+
+// retire closes the connections that are due and lets run replace them.
+func (p *pool) retire(due func(*warmConn) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ready = slices.DeleteFunc(p.ready, func(c *warmConn) bool {
+		if !due(c) {
+			return false
+		}
+		_ = c.conn.Close()
+		p.notify()
+		return true
+	})
+}
+
+// claim ends the watch and reports whether the connection is alive.
+func (c *warmConn) claim() bool {
+	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+	err := <-c.result
+	if !errors.Is(err, os.ErrDeadlineExceeded) || c.conn.SetReadDeadline(time.Time{}) != nil {
+		_ = c.conn.Close()
+		return false
+	}
+	return true
+}
