@@ -85,6 +85,33 @@ func VersionOf(path string) Version {
 	return VersionOther
 }
 
+// versionIn returns the version in /admin/api/{version}/…; empty when there is none that
+// looks like one, because what a client wrote there goes into a log.
+func versionIn(path string) string {
+	rest, ok := strings.CutPrefix(path, apiPrefix)
+	if !ok {
+		return ""
+	}
+	version, _, ok := strings.Cut(rest, "/")
+	if !ok || version != "unstable" && !isQuarter(version) {
+		return ""
+	}
+	return version
+}
+
+// isQuarter reports whether s has the form of 2026-10.
+func isQuarter(s string) bool {
+	if len(s) != len("2026-10") {
+		return false
+	}
+	for i := range len(s) {
+		if digit := '0' <= s[i] && s[i] <= '9'; digit == (i == 4) || i == 4 && s[i] != '-' {
+			return false
+		}
+	}
+	return true
+}
+
 // Retires is when Shopify may stop serving a version: twelve months after its release, which
 // is on the first day of its quarter at 17:00 UTC. It may go on a little longer, never less.
 // False: the version has no such date.
