@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"evergate/internal/clock"
 )
 
 // newcomerWait is how long a shutdown waits for the first request on a connection that was
@@ -43,12 +45,12 @@ func (n *newcomers) heard(ctx context.Context) {
 	ctx, stop := context.WithTimeout(ctx, newcomerWait)
 	defer stop()
 	some := false
-	for n.count.Load() > 0 && pause(ctx, 2*time.Millisecond) {
+	for n.count.Load() > 0 && clock.Sleep(ctx, 2*time.Millisecond) == nil {
 		some = true
 	}
 	if some {
 		// The server reports that it has read something a moment before it looks whether it is
 		// shutting down.
-		pause(ctx, 10*time.Millisecond)
+		_ = clock.Sleep(ctx, 10*time.Millisecond)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/config"
 	"evergate/internal/guard"
 )
@@ -127,7 +128,7 @@ func wait(w world) error {
 		if err == nil {
 			return nil
 		}
-		if !pause(ctx, probeEvery) {
+		if clock.Sleep(ctx, probeEvery) != nil {
 			return fmt.Errorf("not ready after %s: %w", timeout, err)
 		}
 	}

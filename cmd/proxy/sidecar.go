@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"evergate/internal/admin"
+	"evergate/internal/clock"
 	"evergate/internal/config"
 	"evergate/internal/guard"
 	"evergate/internal/idle"
@@ -275,7 +276,7 @@ func (s *sidecar) drain(force <-chan struct{}) error {
 		case <-delay.Done():
 		}
 	}()
-	if !pause(delay, s.cfg.ShutdownDelay) && ctx.Err() != nil {
+	if clock.Sleep(delay, s.cfg.ShutdownDelay) != nil && ctx.Err() != nil {
 		return errForced
 	}
 	limited, stop := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
@@ -303,18 +304,6 @@ func (s *sidecar) close() {
 	}
 }
 
-// pause reports false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // waitFor reports false if force came first.
 func waitFor(group *sync.WaitGroup, force <-chan struct{}) bool {
 	done := make(chan struct{})
@@ -336,7 +325,7 @@ func (s *sidecar) tokenNow(ctx context.Context) error {
 		if err == nil || !errors.As(err, &unavailable) || errors.Is(err, token.ErrConfig) || errors.Is(err, token.ErrReauthorize) {
 			return err
 		}
-		if !pause(ctx, max(unavailable.RetryAfter, 10*time.Millisecond)) {
+		if clock.Sleep(ctx, max(unavailable.RetryAfter, 10*time.Millisecond)) != nil {
 			return err
 		}
 	}

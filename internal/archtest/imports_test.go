@@ -10,12 +10,13 @@ import (
 // mayImport is the matrix: for each package, the other packages of the module that it may
 // import, and the modules that it may. What is not here is forbidden, a new package too.
 var mayImport = map[string]struct{ ours, others []string }{
-	"cmd/proxy": {ours: []string{"admin", "adminapi", "check", "config", "grant", "guard", "idle", "inject", "login", "metrics", "pace", "refresh", "shopsim", "store", "systemd", "token", "tracing", "upstream"},
+	"cmd/proxy": {ours: []string{"admin", "adminapi", "check", "clock", "config", "grant", "guard", "idle", "inject", "login", "metrics", "pace", "refresh", "shopsim", "store", "systemd", "token", "tracing", "upstream"},
 		others: []string{"github.com/prometheus/client_golang"}},
 	"internal/admin":    {ours: []string{"guard", "refresh"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/adminapi": {ours: []string{"token"}},
 	"internal/archtest": {},
 	"internal/check":    {ours: []string{"adminapi", "guard", "token"}},
+	"internal/clock":    {},
 	"internal/config":   {ours: []string{"guard", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/grant":    {ours: []string{"token"}},
 	"internal/guard":    {ours: []string{"token"}, others: []string{"github.com/vektah/gqlparser/v2", "golang.org/x/sys"}},
@@ -23,16 +24,16 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/inject":   {ours: []string{"guard", "metrics", "pace", "prefixed", "shopify", "token", "tracing", "upstream"}},
 	"internal/login":    {ours: []string{"grant", "store", "token"}},
 	"internal/metrics":  {ours: []string{"shopify"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
-	"internal/pace":     {ours: []string{"prefixed"}, others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/andybalholm/brotli"}},
+	"internal/pace":     {ours: []string{"clock", "prefixed"}, others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/andybalholm/brotli"}},
 	"internal/prefixed": {},
-	"internal/refresh":  {ours: []string{"token"}, others: []string{"golang.org/x/sync"}},
+	"internal/refresh":  {ours: []string{"clock", "token"}, others: []string{"golang.org/x/sync"}},
 	"internal/shopify":  {ours: []string{"token"}},
 	"internal/shopsim":  {},
-	"internal/store":    {ours: []string{"token"}},
+	"internal/store":    {ours: []string{"clock", "token"}},
 	"internal/systemd":  {},
 	"internal/token":    {},
 	"internal/tracing":  {others: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf", "github.com/go-logr/logr"}},
-	"internal/upstream": {},
+	"internal/upstream": {ours: []string{"clock"}},
 
 	"internal/store/storetest": {ours: []string{"refresh", "store", "token"}}, // the suite that every store passes
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"evergate/internal/clock"
 )
 
 // API is one of Shopify's two rate limits.
@@ -158,7 +160,7 @@ func (t *Turn) Wait(ctx context.Context) (took time.Duration, err error) {
 	t.tries++
 	waited := t.rest > 0
 	if waited {
-		if err := pause(ctx, min(t.rest, time.Duration(t.deadline-began))); err != nil {
+		if err := clock.Sleep(ctx, min(t.rest, time.Duration(t.deadline-began))); err != nil {
 			return time.Duration(p.now() - began), err
 		}
 		t.rest = 0
@@ -180,17 +182,6 @@ func (t *Turn) Wait(ctx context.Context) (took time.Duration, err error) {
 func (p *Pacer) waited(took time.Duration) {
 	if p.opt.Observer != nil {
 		p.opt.Observer.Waited(took)
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/shopsim"
 	"evergate/internal/store"
 	"evergate/internal/token"
@@ -318,7 +319,7 @@ func (w *world) mend() {
 }
 
 // pass lets time pass.
-func (w *world) pass(d time.Duration) { sleep(context.Background(), d, nil) }
+func (w *world) pass(d time.Duration) { _ = clock.Sleep(context.Background(), d) }
 
 // kill makes sure that a process is dead and gone.
 func (w *world) kill(i int) {

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/grant"
 	"evergate/internal/shopsim"
 	"evergate/internal/store"
@@ -125,7 +126,7 @@ func (p *process) reach(at point) bool {
 }
 
 // rest waits; false means that the process died meanwhile.
-func (p *process) rest(d time.Duration) bool { return sleep(p.life, d, nil) && !p.isDead() }
+func (p *process) rest(d time.Duration) bool { return clock.Sleep(p.life, d) == nil && !p.isDead() }
 
 // tap is a process's way to the store that all of them share.
 type tap struct{ p *process }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/token"
 )
 
@@ -41,7 +42,7 @@ func (s *Source) Replace(caller context.Context, refused token.Token) (token.Tok
 		due := s.now().until(h.notBefore)
 		if !errors.Is(h.err, token.ErrTransient) || due <= 0 || due > time.Until(deadline) || h.closed {
 			again--
-		} else if !sleep(ctx, due, h.publishing) {
+		} else if _, err := clock.SleepOrWake(ctx, due, h.publishing); err != nil {
 			break
 		}
 	}

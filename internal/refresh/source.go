@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"evergate/internal/clock"
 	"evergate/internal/token"
 )
 
@@ -212,7 +213,7 @@ func (s *Source) wait(caller context.Context) (token.Token, error) {
 			if err := s.join(ctx, s.grantIfDue); err != nil {
 				return token.Token{}, s.gaveUp(caller, ctx)
 			}
-		} else if !sleep(ctx, due, h.publishing) {
+		} else if _, err := clock.SleepOrWake(ctx, due, h.publishing); err != nil {
 			return token.Token{}, s.gaveUp(caller, ctx)
 		}
 		if t, ok := s.usable(); ok {
@@ -252,19 +253,6 @@ func (s *Source) join(ctx context.Context, work func()) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// sleep waits for d, for early or for ctx; false means ctx.
-func sleep(ctx context.Context, d time.Duration, early <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-early:
-	case <-ctx.Done():
-		return false
-	}
-	return true
 }
 
 func (s *Source) look() health {
@@ -315,7 +303,7 @@ func (s *Source) Run(ctx context.Context) {
 			_ = s.join(ctx, s.grantIfDue)
 			continue
 		}
-		sleep(ctx, min(due, rest), s.wake)
+		_, _ = clock.SleepOrWake(ctx, min(due, rest), s.wake) // the loop looks at ctx
 		if s.keeps() {
 			_ = s.join(ctx, s.tend)
 		}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"evergate/internal/clock"
 )
 
 // Pauses between attempts at a lock: short at first, because a write takes a millisecond
@@ -39,13 +41,9 @@ func (s *FileStore) lock(ctx context.Context, ext string) (unlock func(), err er
 		if ok {
 			return unlock, nil
 		}
-		timer := time.NewTimer(pause/2 + rand.N(pause)) //nolint:gosec // G404: jitter, not a secret
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if err := clock.Sleep(ctx, pause/2+rand.N(pause)); err != nil { //nolint:gosec // G404: jitter, not a secret
 			_ = f.Close() // it has no lock and no content
-			return nil, fmt.Errorf("%s is held by another: %w", f.Name(), context.Cause(ctx))
+			return nil, fmt.Errorf("%s is held by another: %w", f.Name(), err)
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"evergate/internal/clock"
 )
 
 const (
@@ -105,7 +107,7 @@ func (p *pool) run(ctx context.Context) {
 			}
 			continue
 		}
-		if !sleep(ctx, wait, wake) && p.count() > 0 && !p.diedYoung.Load() {
+		if woken, err := clock.SleepOrWake(ctx, wait, wake); !woken && err == nil && p.count() > 0 && !p.diedYoung.Load() {
 			failures = 0
 		}
 	}
@@ -116,19 +118,6 @@ func backoffOf(failures int) time.Duration {
 		return 0
 	}
 	return min(backoffMin<<min(failures-1, 10), backoffMax)
-}
-
-// sleep waits for d, for wake or for ctx; it reports whether it was woken.
-func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return false
-	case <-wake:
-	case <-ctx.Done():
-	}
-	return true
 }
 
 func (p *pool) count() int {

@@ -1,0 +1,64 @@
+package clock
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestSleepLastsAsLongAsAsked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		if err := Sleep(t.Context(), time.Hour); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != time.Hour {
+			t.Errorf("slept for %s", took)
+		}
+		if err := Sleep(t.Context(), 0); err != nil {
+			t.Errorf("a sleep of nothing: %v", err)
+		}
+	})
+}
+
+func TestSleepEndsWithItsContextAndSaysWhy(t *testing.T) {
+	t.Parallel()
+	why := errors.New("the process is stopping")
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, why)
+		defer cancel()
+		began := time.Now()
+		if err := Sleep(ctx, time.Hour); !errors.Is(err, why) {
+			t.Errorf("%v, want the context's cause", err)
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("slept for %s", took)
+		}
+		wake := make(chan struct{})
+		close(wake)
+		if woken, err := SleepOrWake(ctx, 0, wake); woken || !errors.Is(err, why) {
+			t.Errorf("%t, %v after the context's end, want its cause whatever else is ready", woken, err)
+		}
+	})
+}
+
+func TestSleepOrWakeTellsWhatEndedIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		wake := make(chan struct{}, 1)
+		if woken, err := SleepOrWake(t.Context(), time.Minute, wake); woken || err != nil {
+			t.Errorf("%t, %v after all of it", woken, err)
+		}
+		began := time.Now()
+		time.AfterFunc(time.Second, func() { wake <- struct{}{} })
+		if woken, err := SleepOrWake(t.Context(), time.Minute, wake); !woken || err != nil {
+			t.Errorf("%t, %v after a wake-up", woken, err)
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("slept for %s", took)
+		}
+	})
+}
