@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"evergate/test/process"
 )
 
 // publicDir is a directory that every user can enter, which a test's own is not.
@@ -49,7 +51,7 @@ func callSocket(t *testing.T, socket string, as *syscall.Credential) (status, bo
 
 func TestASocketKnowsItsPeers(t *testing.T) {
 	t.Parallel()
-	requireProgram(t, "curl", "curl")
+	process.RequireProgram(t, "curl", "apt-get install curl")
 	shop := newShopify(t, shopOptions{Settings: wide(time.Hour)})
 	me := os.Geteuid()
 	socket := filepath.Join(publicDir(t), "s")
@@ -105,7 +107,7 @@ func TestASocketKnowsItsPeers(t *testing.T) {
 func (s *shopify) socketSidecar(t *testing.T, socket string, more ...string) *sidecar {
 	t.Helper()
 	p := start(t, s.environ(append(more, "EVERGATE_LISTEN=unix:"+socket)...), "serve")
-	c := &sidecar{process: p, admin: "http://" + p.awaitLog(t, "listening for operators").Address, client: newClient(t, "", "")}
+	c := &sidecar{Process: p, admin: "http://" + p.AwaitLog(t, "listening for operators").Address, client: newClient(t, "", "")}
 	c.awaitReady(t)
 	return c
 }
@@ -126,11 +128,11 @@ func TestAListenerBeyondLoopbackAsksForAKey(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys")
 	erp, agent, foreign := makeKey(t, file, "erp"), makeKey(t, file, "agent", "--policy", "read-only"), makeKey(t, file, "foreign", "--shops", "other")
 	p := start(t, shop.environ("EVERGATE_LISTEN=0.0.0.0:0,127.0.0.1:0", "EVERGATE_CLIENT_KEYS_FILE="+file), "serve")
-	s := &sidecar{process: p, admin: "http://" + p.awaitLog(t, "listening for operators").Address, client: newClient(t, "", "")}
+	s := &sidecar{Process: p, admin: "http://" + p.AwaitLog(t, "listening for operators").Address, client: newClient(t, "", "")}
 	s.awaitReady(t)
-	addresses := p.addresses(t, 2)
+	addresses := addresses(t, p, 2)
 	reachable, loopback := "http://"+addresses[0], "http://"+addresses[1]
-	if !strings.Contains(p.err.String(), "unencrypted") {
+	if !strings.Contains(p.Err.String(), "unencrypted") {
 		t.Error("no word of keys that travel unencrypted")
 	}
 	get := func(url string, header ...string) answer {
@@ -177,13 +179,13 @@ func TestAListenerBeyondLoopbackAsksForAKey(t *testing.T) {
 	if err := os.WriteFile(file, []byte(rest), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.awaitLog(t, "a changed file is in force")
+	p.AwaitLog(t, "a changed file is in force")
 	mustBeOwn(t, get(reachable, "Authorization", "Bearer "+erp), http.StatusForbidden, "unauthenticated")
 	mustStatus(t, get(reachable, "Authorization", "Bearer "+agent), http.StatusOK)
 	if n := s.metric(t, "evergate_caller_requests_total", `caller="agent"`, `outcome="passed"`); n != 1 {
 		t.Errorf("%v requests of the agent passed, want 1", n)
 	}
-	everything := p.err.String() + p.out.String() + s.ask(t, "/metrics").body + s.ask(t, "/status").body
+	everything := p.Err.String() + p.Out.String() + s.ask(t, "/metrics").body + s.ask(t, "/status").body
 	for _, key := range []string{erp, agent, foreign} {
 		if strings.Contains(everything, key) {
 			t.Error("a key is in the log, the metrics or the status")
@@ -192,9 +194,9 @@ func TestAListenerBeyondLoopbackAsksForAKey(t *testing.T) {
 }
 
 // addresses waits for the listeners' lines in the log.
-func (p *process) addresses(t *testing.T, count int) (all []string) {
+func addresses(t *testing.T, p *process.Process, count int) (all []string) {
 	t.Helper()
-	p.awaitText(t, &p.err, "the listeners", func(text string) bool {
+	p.AwaitText(t, &p.Err, "the listeners", func(text string) bool {
 		all = nil
 		for line := range strings.Lines(text) {
 			if _, rest, ok := strings.Cut(line, `"msg":"listening for tools","address":"`); ok {
@@ -269,9 +271,9 @@ func TestClientsAreKnownByTheirCertificates(t *testing.T) {
 	}
 	p := start(t, shop.environ("EVERGATE_LISTEN=tls:0.0.0.0:0", "EVERGATE_TLS_CERT_FILE="+certFile, "EVERGATE_TLS_KEY_FILE="+keyFile,
 		"EVERGATE_TLS_CLIENT_CA_FILE="+ca.file, "EVERGATE_POLICY_FILE="+policy), "serve")
-	s := &sidecar{process: p, admin: "http://" + p.awaitLog(t, "listening for operators").Address, client: newClient(t, "", "")}
+	s := &sidecar{Process: p, admin: "http://" + p.AwaitLog(t, "listening for operators").Address, client: newClient(t, "", "")}
 	s.awaitReady(t)
-	url := "https://" + p.addresses(t, 1)[0]
+	url := "https://" + addresses(t, p, 1)[0]
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.certificate)
 	as := func(names *x509.Certificate) *http.Client {

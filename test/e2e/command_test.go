@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,7 +9,6 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
-	"time"
 )
 
 // The test binary, started with commandMark, is the command that `run` runs: these tests
@@ -45,6 +45,8 @@ func command(role []string) int {
 	case "call":
 		return callShop()
 	case "await-signal":
+		bound, cancel := context.WithTimeout(context.Background(), 2*patience) // whoever should signal may be gone
+		defer cancel()
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 		fmt.Println("waiting")
@@ -52,7 +54,7 @@ func command(role []string) int {
 		case sig := <-signals:
 			fmt.Println("got", sig)
 			return 42
-		case <-time.After(2 * patience): // whoever should have signalled is gone
+		case <-bound.Done():
 			return 1
 		}
 	}

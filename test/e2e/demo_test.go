@@ -9,13 +9,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"evergate/test/process"
 )
 
 // startDemo starts the demo and waits for its introduction.
-func startDemo(t *testing.T) (p *process, introduction string) {
+func startDemo(t *testing.T) (p *process.Process, introduction string) {
 	t.Helper()
 	p = start(t, []string{"EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0"}, "demo")
-	p.awaitText(t, &p.out, "the introduction", func(text string) bool {
+	p.AwaitText(t, &p.Out, "the introduction", func(text string) bool {
 		introduction = text
 		return strings.Contains(text, "Ctrl-C ends it.\n")
 	})
@@ -43,13 +45,13 @@ func mustCurl(t *testing.T, text string) {
 	}
 }
 
-func endDemo(t *testing.T, p *process) {
+func endDemo(t *testing.T, p *process.Process) {
 	t.Helper()
-	p.signal(t, syscall.SIGINT)
-	if code := p.exit(t); code != 0 {
+	p.Signal(t, syscall.SIGINT)
+	if code := p.Exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if said := p.err.String(); said != "" {
+	if said := p.Err.String(); said != "" {
 		t.Errorf("on standard error: %s", said)
 	}
 }
@@ -70,8 +72,8 @@ func TestDemoServesAndEndsAtCtrlC(t *testing.T) {
 
 func TestDemosCommandsWork(t *testing.T) {
 	t.Parallel()
-	requireProgram(t, "curl", "curl")
-	requireProgram(t, "bash", "bash")
+	process.RequireProgram(t, "curl", "apt-get install curl")
+	process.RequireProgram(t, "bash", "apt-get install bash")
 	p, introduction := startDemo(t)
 	mustCurl(t, introduction)
 	endDemo(t, p)
@@ -82,11 +84,11 @@ func TestDemosCommandsWorkAfterARenewal(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for a token of 60 seconds to be renewed: not with -short")
 	}
-	requireProgram(t, "curl", "curl")
-	requireProgram(t, "bash", "bash")
+	process.RequireProgram(t, "curl", "apt-get install curl")
+	process.RequireProgram(t, "bash", "apt-get install bash")
 	p, introduction := startDemo(t)
 	mustCurl(t, introduction)
-	p.awaitTextWithin(t, &p.out, "a renewal", 48*time.Second+patience, func(text string) bool {
+	p.AwaitTextWithin(t, &p.Out, "a renewal", 48*time.Second+patience, func(text string) bool {
 		return strings.Contains(text, "token renewed (number 2)")
 	})
 	mustCurl(t, introduction)

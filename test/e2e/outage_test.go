@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"evergate/internal/shopsim"
+	"evergate/test/process"
 )
 
 func TestShortOutageOfTheTokenEndpointHarmsNoRequest(t *testing.T) {
@@ -133,14 +134,14 @@ func TestTokenThatEndedOnItsWayIsReplacedByTheNext(t *testing.T) {
 		Kind: shopsim.FaultStatus, Endpoint: shopsim.TokenEndpoint, Status: http.StatusServiceUnavailable, RetryAfter: "3", Count: 1,
 	})
 	s.awaitStatus(t, "/readyz", http.StatusServiceUnavailable)
-	eventually(t, func() error { // Shopify counts a token's life from a little later
+	process.Eventually(t, func() error { // Shopify counts a token's life from a little later
 		if alive := shop.Stats().TokensAlive; alive > 0 {
 			return fmt.Errorf("%d tokens alive", alive)
 		}
 		return nil
 	})
 	hold.open() // Shopify now judges a token that was good when it was sent
-	got := await(t, "the answer", slow)
+	got := process.Await(t, "the answer", slow)
 	if got.err != nil || got.status != http.StatusOK {
 		t.Errorf("a request that came a moment later would wait for the next token; this one got %v, %v", got.answer, got.err)
 	}

@@ -144,13 +144,13 @@ func TestAPolicyFileSaysWhoMayDoWhatAndCanBeChanged(t *testing.T) {
 	s := shop.readySidecar(t, "EVERGATE_POLICY_FILE="+file)
 	mustStatus(t, s.post(t, "/graphql.json", `{"query":"`+creation+`"}`), http.StatusOK)
 	mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)
-	s.awaitLog(t, "reported: this policy would refuse it")
+	s.AwaitLog(t, "reported: this policy would refuse it")
 	if n := s.metric(t, "evergate_caller_requests_total", `outcome="reported"`); n != 2 {
 		t.Errorf("%v requests were reported, want 2", n)
 	}
 
 	write("enforce")
-	s.awaitLog(t, "a changed file is in force")
+	s.AwaitLog(t, "a changed file is in force")
 	mustBeDenied(t, s.post(t, "/graphql.json", `{"query":"`+creation+`"}`), "denied_operation")
 	mustBeDenied(t, s.post(t, "/graphql.json", `{"query":"{ shop { name } products(first: 1) { nodes { id } } }"}`), "denied_operation")
 	mustBeOwn(t, s.get(t, "/shop.json"), http.StatusForbidden, "denied_operation")
@@ -158,7 +158,7 @@ func TestAPolicyFileSaysWhoMayDoWhatAndCanBeChanged(t *testing.T) {
 	mustStatus(t, s.get(t, "/products/count.json"), http.StatusOK)
 
 	write("")
-	s.awaitLog(t, "a changed file is not used; what it held before stays in force")
+	s.AwaitLog(t, "a changed file is not used; what it held before stays in force")
 	mustBeOwn(t, s.get(t, "/shop.json"), http.StatusForbidden, "denied_operation")
 	if status := s.ask(t, "/status").body; !strings.Contains(status, "EVERGATE_POLICY_FILE") {
 		t.Errorf("the status says nothing of it: %s", status)

@@ -38,7 +38,7 @@ func TestProbesTellReadyFromAlive(t *testing.T) {
 
 	waiting := start(t, []string{"EVERGATE_ADMIN_LISTEN=" + strings.TrimPrefix(s.admin, "http://")}, "wait", "--timeout", patience.String())
 	hang.open()
-	if code := waiting.exit(t); code != 0 {
+	if code := waiting.Exit(t); code != 0 {
 		t.Errorf("wait: exit code %d", code)
 	}
 	s.mustProbe(t, 0, "healthcheck", "--ready")
@@ -46,7 +46,7 @@ func TestProbesTellReadyFromAlive(t *testing.T) {
 	s.mustProbe(t, 0, "wait")
 
 	s.mustProbe(t, 0, "quit")
-	if code := s.exit(t); code != 0 {
+	if code := s.Exit(t); code != 0 {
 		t.Errorf("after quit: exit code %d", code)
 	}
 	for _, args := range [][]string{{"healthcheck"}, {"healthcheck", "--ready"}, {"wait", "--timeout", "300ms"}, {"quit"}} {

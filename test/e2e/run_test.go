@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"evergate/internal/shopsim"
+	"evergate/test/process"
 )
 
 // runEnviron is a person's shell with the credentials in it: where to listen is not said.
@@ -23,7 +24,7 @@ func (s *shopify) runEnviron(more ...string) []string {
 }
 
 // runRole starts `run -- CMD`, where CMD plays a role of command.
-func (s *shopify) runRole(t *testing.T, environ []string, role ...string) *process {
+func (s *shopify) runRole(t *testing.T, environ []string, role ...string) *process.Process {
 	t.Helper()
 	return start(t, environ, append([]string{"run", "--"}, commandLine(role...)...)...)
 }
@@ -79,10 +80,10 @@ func TestRunGivesItsCommandAWorkingURL(t *testing.T) {
 	t.Parallel()
 	shop := newShopify(t, shopOptions{})
 	p := shop.runRole(t, shop.runEnviron("EVERGATE_URL=http://stale.example"), "call")
-	if code := p.exit(t); code != 0 {
+	if code := p.Exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if out := p.out.String(); !strings.HasPrefix(out, `{"shop":{`) || !strings.HasSuffix(out, "}") {
+	if out := p.Out.String(); !strings.HasPrefix(out, `{"shop":{`) || !strings.HasSuffix(out, "}") {
 		t.Errorf("the command's output is not passed as it is: %q", out)
 	}
 	if token := shop.lastCall(t).Token; token != shop.tokens()[0] {
@@ -106,10 +107,10 @@ func TestRunHidesTheSecretsFromItsCommand(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := shop.runRole(t, environ, "environ")
-			if code := p.exit(t); code != 0 {
+			if code := p.Exit(t); code != 0 {
 				t.Fatalf("exit code %d", code)
 			}
-			seen := p.out.String()
+			seen := p.Out.String()
 			for _, secret := range append(shop.tokens(), shopsim.DefaultClientSecret, static, secretFile) {
 				if strings.Contains(seen, secret) {
 					t.Errorf("the command sees %q", secret)
@@ -140,8 +141,8 @@ func TestRunPassesStandardInputOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := startWith(t, input, shop.runEnviron(), append([]string{"run", "--"}, commandLine("copy")...)...)
-	if code := p.exit(t); code != 0 || p.out.String() != "one\ntwo" {
-		t.Errorf("exit code %d, %q", code, p.out.String())
+	if code := p.Exit(t); code != 0 || p.Out.String() != "one\ntwo" {
+		t.Errorf("exit code %d, %q", code, p.Out.String())
 	}
 }
 
@@ -152,12 +153,12 @@ func TestRunForwardsSignals(t *testing.T) {
 			t.Parallel()
 			shop := newShopify(t, shopOptions{})
 			p := shop.runRole(t, shop.runEnviron(), "await-signal")
-			p.awaitText(t, &p.out, "the command", func(s string) bool { return strings.Contains(s, "waiting\n") })
-			p.signal(t, sig)
-			if code := p.exit(t); code != 42 {
+			p.AwaitText(t, &p.Out, "the command", func(s string) bool { return strings.Contains(s, "waiting\n") })
+			p.Signal(t, sig)
+			if code := p.Exit(t); code != 42 {
 				t.Errorf("exit code %d, not the command's", code)
 			}
-			if out := p.out.String(); !strings.Contains(out, "got "+sig.String()) {
+			if out := p.Out.String(); !strings.Contains(out, "got "+sig.String()) {
 				t.Errorf("the command printed %q", out)
 			}
 		})
@@ -171,13 +172,13 @@ func TestRunStartsNothingWithoutAToken(t *testing.T) {
 	}
 	shop := newShopify(t, shopOptions{})
 	p := shop.runRole(t, shop.runEnviron("SHOPIFY_CLIENT_SECRET=shpss_00000000000000000000000000000bad"), "environ")
-	if code := p.exitWithin(t, 30*time.Second+patience); code != 1 {
+	if code := p.ExitWithin(t, 30*time.Second+patience); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	if out := p.out.String(); out != "" {
+	if out := p.Out.String(); out != "" {
 		t.Errorf("the command ran: %q", out)
 	}
-	if said := p.err.String(); !strings.Contains(said, "SHOPIFY_CLIENT_SECRET") || !strings.Contains(said, "not started") {
+	if said := p.Err.String(); !strings.Contains(said, "SHOPIFY_CLIENT_SECRET") || !strings.Contains(said, "not started") {
 		t.Errorf("it does not say what to do: %s", said)
 	}
 }
@@ -188,10 +189,10 @@ func TestRunEndsAtASignalBeforeItIsReady(t *testing.T) {
 	shop := newShopify(t, shopOptions{around: hang.around})
 	p := shop.runRole(t, shop.runEnviron("EVERGATE_LOG_LEVEL=info"), "environ")
 	hang.awaitOne(t)
-	p.signal(t, syscall.SIGTERM)
-	p.awaitLog(t, "shutting down")
+	p.Signal(t, syscall.SIGTERM)
+	p.AwaitLog(t, "shutting down")
 	hang.open() // the rotation that has begun is finished first
-	if code := p.exit(t); code != 1 || p.out.String() != "" {
-		t.Errorf("exit code %d, %q", code, p.out.String())
+	if code := p.Exit(t); code != 1 || p.Out.String() != "" {
+		t.Errorf("exit code %d, %q", code, p.Out.String())
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"evergate/test/process"
 )
 
 // debianPython is the Python that Debian's packages of Python modules belong to.
@@ -16,27 +18,27 @@ const debianPython = "/usr/bin/python3"
 
 func TestScriptInBashNeedsNoToken(t *testing.T) {
 	t.Parallel()
-	requireProgram(t, "bash", "bash")
-	requireProgram(t, "curl", "curl")
+	process.RequireProgram(t, "bash", "apt-get install bash")
+	process.RequireProgram(t, "curl", "apt-get install curl")
 	mustListProducts(t, "bash", "testdata/list_products.sh")
 }
 
 func TestScriptInPythonNeedsNoToken(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat(debianPython); err != nil {
-		missing(t, debianPython+" does not exist", "python3")
+		process.Missing(t, debianPython+" does not exist", "apt-get install python3")
 	}
 	if err := exec.CommandContext(t.Context(), debianPython, "-c", "import requests").Run(); err != nil {
-		missing(t, debianPython+" cannot import requests", "python3-requests")
+		process.Missing(t, debianPython+" cannot import requests", "apt-get install python3-requests")
 	}
 	mustListProducts(t, debianPython, "testdata/list_products.py")
 }
 
 func TestScriptInNodeNeedsNoToken(t *testing.T) {
 	t.Parallel()
-	requireProgram(t, "node", "nodejs")
+	process.RequireProgram(t, "node", "apt-get install nodejs")
 	if err := exec.CommandContext(t.Context(), "node", "-e", "fetch").Run(); err != nil {
-		missing(t, "node has no fetch", "nodejs (18 or later)")
+		process.Missing(t, "node has no fetch", "apt-get install nodejs (18 or later)")
 	}
 	mustListProducts(t, "node", "testdata/list_products.mjs")
 }

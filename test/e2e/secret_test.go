@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"evergate/internal/shopsim"
+	"evergate/test/process"
 )
 
 // wrongSecret is what the app's secret is taken for at first.
@@ -20,7 +21,7 @@ const wrongSecret = "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"
 
 // record keeps every answer, header and body, that comes through it.
 type record struct {
-	tape
+	process.Tape
 	next http.RoundTripper
 }
 
@@ -76,7 +77,7 @@ func TestNoSecretIsEverToldInAWholeLife(t *testing.T) {
 	told := &record{next: s.client.Transport}
 	s.client.Transport = told
 
-	eventually(t, func() error {
+	process.Eventually(t, func() error {
 		return atLeast(int(s.metric(t, "evergate_refreshes_total", `result="config"`)), 1, "refused attempts")
 	})
 	s.tellAll(t, told)
@@ -90,11 +91,11 @@ func TestNoSecretIsEverToldInAWholeLife(t *testing.T) {
 	mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)
 	s.meetFaults(t, shop)
 	s.tellAll(t, told)
-	s.signal(t, syscall.SIGTERM)
-	if code := s.exit(t); code != 0 {
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	told.note(s.out.String(), s.err.String(), spans.raw())
+	told.note(s.Out.String(), s.Err.String(), spans.raw())
 	told.mustHide(t, append(shop.tokens(), shopsim.DefaultClientSecret, wrongSecret)...)
 }
 
@@ -145,7 +146,7 @@ func (s *sidecar) meetFaults(t *testing.T, shop *shopify) {
 	for _, kind := range []shopsim.Kind{shopsim.FaultCut, shopsim.FaultTruncate, shopsim.FaultHTML} {
 		want := s.metric(t, "evergate_refreshes_total", `result="transient"`) + 1
 		shop.Inject(shopsim.Fault{Kind: kind, Endpoint: shopsim.TokenEndpoint, Count: 1})
-		eventually(t, func() error {
+		process.Eventually(t, func() error {
 			return atLeast(int(s.metric(t, "evergate_refreshes_total", `result="transient"`)), int(want), "passing failures")
 		})
 		s.ask(t, "/status")
@@ -172,8 +173,8 @@ func TestOtherCommandsTellNoSecret(t *testing.T) {
 		{shop.environ("EVERGATE_TOKEN_WAIT=never"), []string{"serve"}},
 	} {
 		p := start(t, c.environ, c.args...)
-		p.exit(t)
-		told.note(p.out.String(), p.err.String())
+		p.Exit(t)
+		told.note(p.Out.String(), p.Err.String())
 	}
 	told.mustHide(t, append(shop.tokens(), shopsim.DefaultClientSecret, static)...)
 }
@@ -226,7 +227,7 @@ func TestTokenGoesToNoOtherHost(t *testing.T) {
 	// A renewal that is redirected: neither the secret nor a token may follow.
 	want := s.metric(t, "evergate_refreshes_total", `result="config"`) + 1
 	shop.Inject(shopsim.Fault{Kind: shopsim.FaultRedirect, Endpoint: shopsim.TokenEndpoint, Status: http.StatusTemporaryRedirect, Location: elsewhere, Count: 1})
-	eventually(t, func() error {
+	process.Eventually(t, func() error {
 		return atLeast(int(s.metric(t, "evergate_refreshes_total", `result="config"`)), int(want), "redirected renewals")
 	})
 	mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)

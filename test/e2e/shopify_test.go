@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"evergate/internal/shopsim"
+	"evergate/test/process"
 )
 
 // api is where the Admin API's paths begin.
@@ -164,11 +165,7 @@ func (g *gate) around(next http.Handler) http.Handler {
 // awaitOne waits until a request is being held.
 func (g *gate) awaitOne(t *testing.T) {
 	t.Helper()
-	select {
-	case <-g.entered:
-	case <-time.After(patience):
-		t.Fatal("no request came to the gate")
-	}
+	process.Await(t, "a request at the gate", g.entered)
 }
 
 func isTokenPost(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/oauth/access_token") }

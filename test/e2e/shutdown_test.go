@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"evergate/internal/shopsim"
+	"evergate/test/process"
 )
 
 // Faults that several tests use.
@@ -32,14 +33,14 @@ func TestRequestUnderWayEndsBeforeTheProcessDoes(t *testing.T) {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
 			s, hold, slow := busySidecar(t)
-			s.signal(t, sig)
+			s.Signal(t, sig)
 			s.awaitStatus(t, "/readyz", http.StatusServiceUnavailable)
 			mustStatus(t, s.ask(t, "/livez"), http.StatusOK)
 			hold.open()
-			if got := await(t, "the slow answer", slow); got.err != nil || got.status != http.StatusOK || !strings.Contains(got.body, "Blue Finch") {
+			if got := process.Await(t, "the slow answer", slow); got.err != nil || got.status != http.StatusOK || !strings.Contains(got.body, "Blue Finch") {
 				t.Errorf("got %v, %v", got.answer, got.err)
 			}
-			if code := s.exit(t); code != 0 {
+			if code := s.Exit(t); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
 		})
@@ -49,10 +50,10 @@ func TestRequestUnderWayEndsBeforeTheProcessDoes(t *testing.T) {
 func TestShutdownDelayGoesOnAccepting(t *testing.T) {
 	t.Parallel()
 	s := newShopify(t, shopOptions{}).readySidecar(t, "EVERGATE_SHUTDOWN_DELAY=10m")
-	s.signal(t, syscall.SIGTERM)
+	s.Signal(t, syscall.SIGTERM)
 	s.awaitStatus(t, "/readyz", http.StatusServiceUnavailable)
 	mustStatus(t, s.raw(t, "GET "+api+"/shop.json HTTP/1.1\r\nHost: localhost\r\n\r\n"), http.StatusOK) // on a new connection
-	if !s.running() {
+	if !s.Running() {
 		t.Error("it ended before the delay did")
 	}
 }
@@ -62,8 +63,8 @@ func TestShutdownDelayEnds(t *testing.T) {
 	const delay = 500 * time.Millisecond
 	s := newShopify(t, shopOptions{}).readySidecar(t, "EVERGATE_SHUTDOWN_DELAY="+delay.String())
 	began := time.Now()
-	s.signal(t, syscall.SIGTERM)
-	if code := s.exit(t); code != 0 {
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if took := time.Since(began); took < delay {
@@ -74,11 +75,11 @@ func TestShutdownDelayEnds(t *testing.T) {
 func TestDrainTimeOutExitsWith1(t *testing.T) {
 	t.Parallel()
 	s, _, slow := busySidecar(t, "EVERGATE_SHUTDOWN_TIMEOUT=300ms")
-	s.signal(t, syscall.SIGTERM)
-	if code := s.exit(t); code != 1 {
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Exit(t); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	if got := await(t, "the slow request's end", slow); got.err == nil {
+	if got := process.Await(t, "the slow request's end", slow); got.err == nil {
 		t.Errorf("the client was told %s", got.answer)
 	}
 }
@@ -91,10 +92,10 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, _, _ := busySidecar(t, setting)
-			s.signal(t, syscall.SIGTERM)
-			s.awaitLog(t, "shutting down")
-			s.signal(t, syscall.SIGTERM)
-			if code := s.exit(t); code != 1 {
+			s.Signal(t, syscall.SIGTERM)
+			s.AwaitLog(t, "shutting down")
+			s.Signal(t, syscall.SIGTERM)
+			if code := s.Exit(t); code != 1 {
 				t.Errorf("exit code %d", code)
 			}
 		})
@@ -106,10 +107,10 @@ func TestSecondSignalEndsARotationThatHangs(t *testing.T) {
 	hang := newGate(isTokenPost)
 	s := newShopify(t, shopOptions{around: hang.around}).sidecar(t)
 	hang.awaitOne(t)
-	s.signal(t, syscall.SIGTERM)
-	s.awaitLog(t, "shutting down")
-	s.signal(t, syscall.SIGTERM)
-	if code := s.exit(t); code != 1 {
+	s.Signal(t, syscall.SIGTERM)
+	s.AwaitLog(t, "shutting down")
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Exit(t); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -119,16 +120,16 @@ func TestRotationThatHasBegunIsFinished(t *testing.T) {
 	hang := newGate(isTokenPost)
 	s := newShopify(t, shopOptions{around: hang.around}).sidecar(t, "EVERGATE_SHUTDOWN_TIMEOUT=1ms")
 	hang.awaitOne(t)
-	s.signal(t, syscall.SIGTERM)
-	s.awaitLog(t, "shutting down")
-	if !s.running() {
+	s.Signal(t, syscall.SIGTERM)
+	s.AwaitLog(t, "shutting down")
+	if !s.Running() {
 		t.Error("it ended in the middle of a rotation")
 	}
 	hang.open()
-	if code := s.exit(t); code != 0 {
+	if code := s.Exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if !strings.Contains(s.err.String(), `"token obtained"`) {
+	if !strings.Contains(s.Err.String(), `"token obtained"`) {
 		t.Error("the token that Shopify handed out was thrown away")
 	}
 }
@@ -141,13 +142,13 @@ func TestKilledSidecarStartsAgainAtOnce(t *testing.T) {
 		s := shop.onSocketsIn(t, dir)
 		s.awaitReady(t)
 		mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)
-		s.signal(t, syscall.SIGKILL) // its sockets stay behind
-		s.exit(t)
+		s.Signal(t, syscall.SIGKILL) // its sockets stay behind
+		s.Exit(t)
 	}
 	s := shop.onSocketsIn(t, dir)
 	s.awaitReady(t)
-	s.signal(t, syscall.SIGTERM)
-	if code := s.exit(t); code != 0 {
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }

@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	child "evergate/test/process"
+	"evergate/test/process"
 )
 
 // sidecar is `serve` in front of a shop.
 type sidecar struct {
-	*process
+	*process.Process
 	url, admin string // http://127.0.0.1:port
 	client     *http.Client
 }
@@ -27,9 +27,9 @@ func (s *shopify) sidecar(t *testing.T, more ...string) *sidecar {
 	t.Helper()
 	p := start(t, s.environ(more...), "serve")
 	return &sidecar{
-		process: p,
-		url:     "http://" + p.awaitLog(t, "listening for tools").Address,
-		admin:   "http://" + p.awaitLog(t, "listening for operators").Address,
+		Process: p,
+		url:     "http://" + p.AwaitLog(t, "listening for tools").Address,
+		admin:   "http://" + p.AwaitLog(t, "listening for operators").Address,
 		client:  newClient(t, "", ""),
 	}
 }
@@ -139,17 +139,6 @@ type outcome struct {
 	err error
 }
 
-func await[T any](t *testing.T, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("no sign of %s after %s", what, patience)
-		return *new(T)
-	}
-}
-
 // raw sends the bytes as they are, on a connection of their own, and reads one answer.
 func (s *sidecar) raw(t *testing.T, request string) answer {
 	t.Helper()
@@ -185,8 +174,8 @@ func (s *sidecar) dial(t *testing.T) net.Conn {
 // awaitStatus waits until the admin listener answers path with this status.
 func (s *sidecar) awaitStatus(t *testing.T, path string, status int) {
 	t.Helper()
-	eventually(t, func() error {
-		if !s.running() {
+	process.Eventually(t, func() error {
+		if !s.Running() {
 			return errors.New("the sidecar has ended")
 		}
 		a, err := exchange(t.Context(), s.client, http.MethodGet, s.admin+path, "")
@@ -204,7 +193,7 @@ func (s *sidecar) awaitReady(t *testing.T) { t.Helper(); s.awaitStatus(t, "/read
 func (s *sidecar) awaitRenewal(t *testing.T) {
 	t.Helper()
 	before := s.obtained(t)
-	eventually(t, func() error { return atLeast(s.obtained(t), before+1, "tokens obtained") })
+	process.Eventually(t, func() error { return atLeast(s.obtained(t), before+1, "tokens obtained") })
 }
 
 // obtained is how many tokens the sidecar says it has obtained.
@@ -222,7 +211,7 @@ func (s *sidecar) metric(t *testing.T, name string, labels ...string) float64 {
 
 // metricOf reads a scrape. It reports false when there is no such series.
 func metricOf(scrape, name string, labels ...string) (sum float64, found bool) {
-	return child.Metric(scrape, name, labels...)
+	return process.Metric(scrape, name, labels...)
 }
 
 // mustStatus fails unless the answer has this status.

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"evergate/test/process"
 )
 
 var wholeSeconds = regexp.MustCompile(`^[1-9][0-9]*$`)
@@ -58,7 +60,7 @@ func TestRequestsWaitForTheFirstToken(t *testing.T) {
 	early := s.later(t, "/shop.json")
 	hang.awaitOne(t)
 	hang.open()
-	if first := await(t, "the answer", early); first.err != nil || first.status != http.StatusOK {
+	if first := process.Await(t, "the answer", early); first.err != nil || first.status != http.StatusOK {
 		t.Fatalf("got %v, %v", first.answer, first.err)
 	}
 }
@@ -107,11 +109,11 @@ func TestEveryLineIsJSON(t *testing.T) {
 	shop := newShopify(t, shopOptions{Settings: wide(2 * time.Second)})
 	s := shop.readySidecar(t, "EVERGATE_LOG_LEVEL=debug")
 	live(t, shop, s)
-	if code := s.exit(t); code != 0 {
+	if code := s.Exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	mustBeJSONLines(t, s.err.String())
-	if out := s.out.String(); out != "" {
+	mustBeJSONLines(t, s.Err.String())
+	if out := s.Out.String(); out != "" {
 		t.Errorf("on standard output: %q", out)
 	}
 }
@@ -132,7 +134,7 @@ func live(t *testing.T, shop *shopify, s *sidecar) {
 	shop.RevokeTokens("")
 	mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)
 	s.awaitRenewal(t)
-	s.signal(t, syscall.SIGTERM)
+	s.Signal(t, syscall.SIGTERM)
 }
 
 func atLeast(got, want int, what string) error {
@@ -148,7 +150,7 @@ func mustBeJSONLines(t *testing.T, text string) {
 		t.Error("no line was printed")
 	}
 	for line := range strings.Lines(text) {
-		var l logLine
+		var l process.LogLine
 		if err := json.Unmarshal([]byte(line), &l); err != nil || l.Time.IsZero() || l.Level == "" || l.Message == "" {
 			t.Errorf("not a line of the log: %q", line)
 		}
@@ -162,12 +164,12 @@ func TestLevelErrorIsSilentInANormalLife(t *testing.T) {
 	s.awaitReady(t)
 	mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)
 	mustStatus(t, s.get(t, "/nothing.json"), http.StatusNotFound)
-	eventually(t, func() error { return atLeast(shop.Stats().TokenPosts, 3, "token POSTs") })
-	s.signal(t, syscall.SIGTERM)
-	if code := s.exit(t); code != 0 {
+	process.Eventually(t, func() error { return atLeast(shop.Stats().TokenPosts, 3, "token POSTs") })
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if printed := s.out.String() + s.err.String(); printed != "" {
+	if printed := s.Out.String() + s.Err.String(); printed != "" {
 		t.Errorf("it printed %q", printed)
 	}
 }
@@ -206,7 +208,7 @@ func (s *shopify) onSocketsIn(t *testing.T, dir string, more ...string) *sidecar
 		}
 		return d.DialContext(ctx, "unix", path)
 	}
-	return &sidecar{process: start(t, environ), url: "http://localhost", admin: "http://admin.localhost", client: client}
+	return &sidecar{Process: start(t, environ), url: "http://localhost", admin: "http://admin.localhost", client: client}
 }
 
 func TestUnixSocketIsForItsOwnerAlone(t *testing.T) {
@@ -228,8 +230,8 @@ func TestUnixSocketIsForItsOwnerAlone(t *testing.T) {
 	if location := created.header.Get("Location"); !strings.HasPrefix(location, "http://localhost/admin/api/") {
 		t.Errorf("Location: %s", location)
 	}
-	s.signal(t, syscall.SIGTERM)
-	if code := s.exit(t); code != 0 {
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if left, _ := os.ReadDir(dir); len(left) > 0 {

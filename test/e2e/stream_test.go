@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"evergate/internal/shopsim"
+	"evergate/test/process"
 )
 
 // firstByte tells when the first byte of a request's body arrives at Shopify.
@@ -49,7 +50,7 @@ func TestUploadIsStreamed(t *testing.T) {
 			s := shop.readySidecar(t, "EVERGATE_REPLAY_BUFFER=16")
 			conn := s.dial(t)
 			mustSend(t, conn, "POST "+api+"/products.json HTTP/1.1\r\nHost: localhost\r\n"+framing.header+"\r\n\r\n"+framing.first)
-			await(t, "the first part at Shopify", seen)
+			process.Await(t, "the first part at Shopify", seen)
 			mustSend(t, conn, framing.last)
 			mustStatus(t, mustReceive(t, bufio.NewReader(conn)), http.StatusCreated)
 		})

@@ -20,11 +20,12 @@ import (
 	"time"
 
 	"evergate/internal/shopsim"
+	"evergate/test/process"
 )
 
 // activate starts the binary as systemd does: with these sockets from descriptor 3 on, each
 // under its name, and with LISTEN_PID naming it.
-func activate(t *testing.T, environ []string, sockets map[string]net.Listener, args ...string) *process {
+func activate(t *testing.T, environ []string, sockets map[string]net.Listener, args ...string) *process.Process {
 	t.Helper()
 	var names []string
 	// The process id is known only once there is a process, so a shell sets it and becomes us.
@@ -37,16 +38,9 @@ func activate(t *testing.T, environ []string, sockets map[string]net.Listener, a
 		defer f.Close()
 		names, cmd.ExtraFiles = append(names, name), append(cmd.ExtraFiles, f)
 	}
-	p := &process{cmd: cmd, done: make(chan struct{})}
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(),
 		"LISTEN_FDS=" + strconv.Itoa(len(names)), "LISTEN_FDNAMES=" + strings.Join(names, ":")}, environ...)
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &p.out, &p.err, time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = cmd.Wait(); close(p.done) }()
-	t.Cleanup(func() { p.close(t) })
-	return p
+	return process.Start(t, cmd)
 }
 
 // heldOpen listens and answers nothing itself, as systemd does for a socket unit.
@@ -71,11 +65,11 @@ func TestPassedSocketsTakeTheListenersPlace(t *testing.T) {
 			t.Errorf("%s: %v, %v", url, a, err)
 		}
 	}
-	if said := p.err.String(); strings.Count(said, `"opened_by":"systemd"`) != 2 || strings.Count(said, `"msg":"listening for`) != 2 {
+	if said := p.Err.String(); strings.Count(said, `"opened_by":"systemd"`) != 2 || strings.Count(said, `"msg":"listening for`) != 2 {
 		t.Errorf("it opened more than it was given: %s", said)
 	}
-	p.signal(t, syscall.SIGTERM)
-	if code := p.exit(t); code != 0 {
+	p.Signal(t, syscall.SIGTERM)
+	if code := p.Exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if _, err := os.Stat(operators.Addr().String()); err != nil {
@@ -96,8 +90,8 @@ func TestACallBetweenTwoProcessesWaitsForTheNext(t *testing.T) {
 			t.Fatalf("%v, %v", a, err)
 		}
 		client.CloseIdleConnections()
-		p.signal(t, syscall.SIGTERM)
-		if code := p.exit(t); code != 0 {
+		p.Signal(t, syscall.SIGTERM)
+		if code := p.Exit(t); code != 0 {
 			t.Fatalf("exit code %d", code)
 		}
 		answered := make(chan outcome, 1)
@@ -144,14 +138,14 @@ func TestNoCallIsLostInARestart(t *testing.T) {
 		}
 		before := calls.Load()
 		p := activate(t, shop.environ(), sockets, "serve")
-		eventually(t, func() error {
+		process.Eventually(t, func() error {
 			if n := calls.Load(); n < before+20 && !t.Failed() {
 				return fmt.Errorf("%d calls", n-before)
 			}
 			return nil
 		})
-		p.signal(t, syscall.SIGTERM)
-		if code := p.exit(t); code != 0 {
+		p.Signal(t, syscall.SIGTERM)
+		if code := p.Exit(t); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
 	}
@@ -170,14 +164,14 @@ func TestSocketsThatMakeNoSenseAreMistakes(t *testing.T) {
 		"unknown_name": {"amdin", "127.0.0.1:0", "FileDescriptorName=admin"},
 	} {
 		p := activate(t, shop.environ(), map[string]net.Listener{tc.socket: heldOpen(t, "tcp", tc.address)}, "serve")
-		if code := p.exit(t); code != 2 || !strings.Contains(p.err.String(), tc.want) {
-			t.Errorf("%s: %d, %s", name, code, p.err.String())
+		if code := p.Exit(t); code != 2 || !strings.Contains(p.Err.String(), tc.want) {
+			t.Errorf("%s: %d, %s", name, code, p.Err.String())
 		}
 	}
 	// Who asks for it in so many words gets it.
 	l := heldOpen(t, "tcp", "0.0.0.0:0")
 	p := activate(t, shop.environ("EVERGATE_UNSAFE_LISTEN=true"), map[string]net.Listener{"evergate": l}, "serve")
-	if got := p.awaitLog(t, "listening for tools").Address; got != l.Addr().String() {
+	if got := p.AwaitLog(t, "listening for tools").Address; got != l.Addr().String() {
 		t.Errorf("%s, want %s", got, l.Addr())
 	}
 }
@@ -222,7 +216,7 @@ func TestSystemdHearsOfTheStartTheLifeAndTheEnd(t *testing.T) {
 	p := start(t, shop.environ(environ, "WATCHDOG_USEC=600000"), "serve")
 	await("READY=1")
 	// Ready means that what starts after us can connect.
-	conn, err := net.Dial("tcp", p.awaitLog(t, "listening for tools").Address)
+	conn, err := net.Dial("tcp", p.AwaitLog(t, "listening for tools").Address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,9 +227,9 @@ func TestSystemdHearsOfTheStartTheLifeAndTheEnd(t *testing.T) {
 	for range 3 {
 		await("WATCHDOG=1")
 	}
-	p.signal(t, syscall.SIGTERM)
+	p.Signal(t, syscall.SIGTERM)
 	await("STOPPING=1")
-	if code := p.exit(t); code != 0 {
+	if code := p.Exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -263,22 +257,22 @@ func TestAManagerThatIsGoneStopsNothing(t *testing.T) {
 	if a := s.get(t, "/shop.json"); a.status != http.StatusOK {
 		t.Errorf("%v", a)
 	}
-	s.awaitLog(t, "systemd")
+	s.AwaitLog(t, "systemd")
 }
 
 func TestRunsCommandGetsNothingOfSystemds(t *testing.T) {
 	t.Parallel()
-	requireProgram(t, "sh", "dash")
+	process.RequireProgram(t, "sh", "apt-get install dash")
 	shop := newShopify(t, shopOptions{products: 1})
 	notify, await := serviceManager(t)
 	tools := heldOpen(t, "tcp", "127.0.0.1:0")
 	script := `env; for fd in 3 4 5 6 7 8 9; do if { true <&$fd; } 2>/dev/null; then echo "descriptor $fd is open"; fi; done; echo end`
 	p := activate(t, shop.environ(notify, "WATCHDOG_USEC=600000"), map[string]net.Listener{"evergate": tools}, "run", "--", "sh", "-c", script)
 	await("READY=1")
-	if code := p.exit(t); code != 0 {
+	if code := p.Exit(t); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
-	said := p.out.String()
+	said := p.Out.String()
 	for _, bad := range []string{"LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "NOTIFY_SOCKET=", "WATCHDOG_USEC=", "is open"} {
 		if strings.Contains(said, bad) {
 			t.Errorf("%q in %s", bad, said)
@@ -292,7 +286,7 @@ func TestRunsCommandGetsNothingOfSystemds(t *testing.T) {
 // systemd's own program passes the sockets on as systemd does.
 func TestSystemdsOwnActivation(t *testing.T) {
 	t.Parallel()
-	requireProgram(t, "systemd-socket-activate", "systemd")
+	process.RequireProgram(t, "systemd-socket-activate", "apt-get install systemd")
 	shop := newShopify(t, shopOptions{products: 1})
 	dir := socketDir(t)
 	args := []string{"--fdname=evergate:admin", "--listen=" + filepath.Join(dir, "tools"), "--listen=" + filepath.Join(dir, "admin")}
@@ -301,17 +295,11 @@ func TestSystemdsOwnActivation(t *testing.T) {
 		pass = append(pass, "--setenv="+e)
 	}
 	cmd := exec.CommandContext(t.Context(), "systemd-socket-activate", append(append(args, pass...), binary, "serve")...)
-	p := &process{cmd: cmd, done: make(chan struct{})}
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &p.out, &p.err, time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = cmd.Wait(); close(p.done) }()
-	t.Cleanup(func() { p.close(t) })
+	process.Start(t, cmd)
 	// It opens the sockets, waits for the first connection, and becomes the program then.
 	client := newClient(t, "unix", filepath.Join(dir, "tools"))
-	eventually(t, func() error {
+	process.Eventually(t, func() error {
 		a, err := exchange(t.Context(), client, http.MethodGet, "http://localhost"+api+"/shop.json", "")
 		if err == nil && a.status != http.StatusOK {
 			err = errors.New(a.String())

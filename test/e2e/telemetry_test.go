@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"evergate/internal/shopsim"
+	"evergate/test/process"
 )
 
 // otlp is an OpenTelemetry collector that keeps what it is sent.
@@ -96,7 +97,7 @@ func TestSpansReachACollector(t *testing.T) {
 	shop, spans := newShopify(t, shopOptions{}), newCollector(t)
 	s := shop.readySidecar(t, append(spans.environ(), "OTEL_RESOURCE_ATTRIBUTES=deployment.environment=test")...)
 	mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)
-	eventually(t, func() error {
+	process.Eventually(t, func() error {
 		if names := strings.Join(spans.names(), ","); !strings.Contains(names, "GET rest:shop") || !strings.Contains(names, "send to Shopify") {
 			return fmt.Errorf("the collector has %q", names)
 		}
@@ -110,7 +111,7 @@ func TestSpansReachACollector(t *testing.T) {
 			t.Errorf("no span says %q", want)
 		}
 	}
-	if log := s.err.String(); strings.Contains(log, "opensesame") {
+	if log := s.Err.String(); strings.Contains(log, "opensesame") {
 		t.Error("the collector's key is in the log")
 	}
 }
@@ -120,7 +121,7 @@ func TestACollectorThatIsAwayDisturbsNobody(t *testing.T) {
 	shop := newShopify(t, shopOptions{})
 	s := shop.readySidecar(t, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9", "OTEL_BSP_SCHEDULE_DELAY=20", "OTEL_EXPORTER_OTLP_TIMEOUT=200")
 	mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)
-	s.awaitLog(t, "spans could not be sent; requests are not affected")
+	s.AwaitLog(t, "spans could not be sent; requests are not affected")
 	mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)
 }
 
@@ -128,15 +129,15 @@ func TestTheLogLevelChangesWhileItRuns(t *testing.T) {
 	t.Parallel()
 	shop := newShopify(t, shopOptions{})
 	s := shop.readySidecar(t, "EVERGATE_ACCESS_LOG=all")
-	count := func() int { return strings.Count(s.err.String(), `"msg":"request"`) }
+	count := func() int { return strings.Count(s.Err.String(), `"msg":"request"`) }
 	mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)
-	eventually(t, func() error { return atLeast(count(), 1, "lines") })
+	process.Eventually(t, func() error { return atLeast(count(), 1, "lines") })
 	mustStatus(t, s.call(t, http.MethodPost, s.admin+"/-/log-level?level=error", ""), http.StatusOK)
 	mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)
 	mustStatus(t, s.call(t, http.MethodPost, s.admin+"/-/log-level?level=loud", ""), http.StatusBadRequest)
 	mustStatus(t, s.call(t, http.MethodPost, s.admin+"/-/log-level?level=info", ""), http.StatusOK)
 	mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)
-	eventually(t, func() error { return atLeast(count(), 2, "lines") })
+	process.Eventually(t, func() error { return atLeast(count(), 2, "lines") })
 	if n := count(); n != 2 {
 		t.Errorf("%d lines for three requests, of which one was made while the level was error", n)
 	}

@@ -6,8 +6,6 @@
 package process
 
 import (
-	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -19,14 +17,12 @@ import (
 // loaded machine needs, so that only what will never happen runs into it.
 const Patience = 30 * time.Second
 
-// Build compiles cmd/proxy to path. The flags are go build's.
-func Build(path string, flags ...string) error {
-	cmd := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "evergate/cmd/proxy")...)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("build the binary under test: %w", err)
-	}
-	return nil
+// Command is the command that runs a program with these settings and no others.
+func Command(t testing.TB, program string, environ []string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, environ...)
+	return cmd
 }
 
 // Process is a running child.
@@ -41,6 +37,15 @@ type Process struct {
 // the test ends.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
+	p := Launch(t, cmd)
+	t.Cleanup(func() { p.close(t) })
+	return p
+}
+
+// Launch is Start for a child that the test itself kills: nothing is held of it afterwards,
+// which counts where a test has hundreds.
+func Launch(t testing.TB, cmd *exec.Cmd) *Process {
+	t.Helper()
 	p := &Process{Cmd: cmd, Done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.Out, &p.Err
 	cmd.WaitDelay = time.Second // a grandchild may hold the pipes
@@ -48,24 +53,39 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 		t.Fatal(err)
 	}
 	go func() { _ = cmd.Wait(); close(p.Done) }()
-	t.Cleanup(func() { p.close(t) })
 	return p
 }
 
 func (p *Process) close(t testing.TB) {
-	_ = p.Cmd.Process.Kill()
-	<-p.Done
+	p.Kill()
 	for _, bad := range []string{"WARNING: DATA RACE", "panic:", "panic serving"} {
 		if strings.Contains(p.Err.String(), bad) {
 			t.Errorf("the program printed %q", bad)
 		}
 	}
 	if t.Failed() {
-		t.Logf("%s printed:\n%s%s", p.Cmd, tail(p.Out.String()), tail(p.Err.String()))
+		t.Logf("%s printed:\n%s", p.Cmd, p.Tail())
 	}
 }
 
+// Tail is the end of what it has printed.
+func (p *Process) Tail() string { return tail(p.Out.String()) + tail(p.Err.String()) }
+
 func tail(s string) string { return s[max(0, len(s)-8<<10):] }
+
+// Kill ends it with SIGKILL and waits for its end.
+func (p *Process) Kill() {
+	_ = p.Cmd.Process.Kill() // it may have ended
+	<-p.Done
+}
+
+// Signal sends it a signal.
+func (p *Process) Signal(t testing.TB, sig os.Signal) {
+	t.Helper()
+	if err := p.Cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // Running reports whether it has not ended.
 func (p *Process) Running() bool {
@@ -77,70 +97,17 @@ func (p *Process) Running() bool {
 	}
 }
 
-// LogLine is a line of the JSON log.
-type LogLine struct {
-	Level   string `json:"level"`
-	Message string `json:"msg"`
-	Address string `json:"address"`
-	Text    string `json:"-"` // the line itself
-}
+// Exit waits for its end and returns the exit code; -1 after a signal.
+func (p *Process) Exit(t testing.TB) int { t.Helper(); return p.ExitWithin(t, Patience) }
 
-// Logged returns the lines of the log with this message.
-func (p *Process) Logged(message string) []LogLine { return logged(p.Err.String(), message) }
-
-func logged(text, message string) (found []LogLine) {
-	for line := range strings.Lines(text) {
-		l := LogLine{Text: line}
-		if strings.HasSuffix(line, "\n") && json.Unmarshal([]byte(line), &l) == nil && l.Message == message {
-			found = append(found, l)
-		}
-	}
-	return found
-}
-
-// AwaitLog waits for the first line with this message.
-func (p *Process) AwaitLog(t testing.TB, message string) LogLine {
+// ExitWithin is Exit with a bound of its own.
+func (p *Process) ExitWithin(t testing.TB, longest time.Duration) int {
 	t.Helper()
-	deadline := time.After(Patience)
-	for {
-		text, more := p.Err.Next()
-		if found := logged(text, message); len(found) > 0 {
-			return found[0]
-		}
-		select {
-		case <-more:
-		case <-p.Done:
-			if found := p.Logged(message); len(found) > 0 { // the last words may come after the last look
-				return found[0]
-			}
-			t.Fatalf("ended with %d before it said %q", p.Cmd.ProcessState.ExitCode(), message)
-		case <-deadline:
-			t.Fatalf("has not said %q after %s", message, Patience)
-		}
-	}
-}
-
-// Eventually asks until the answer is nil. It is for states that nothing announces.
-func Eventually(t testing.TB, ask func() error) {
-	t.Helper()
-	EventuallyWithin(t, Patience, 20*time.Millisecond, ask)
-}
-
-// EventuallyWithin is Eventually with bounds of its own: how long it asks, and how often.
-func EventuallyWithin(t testing.TB, longest, every time.Duration, ask func() error) {
-	t.Helper()
-	again := time.NewTicker(every)
-	defer again.Stop()
-	deadline := time.After(longest)
-	for {
-		err := ask()
-		if err == nil {
-			return
-		}
-		select {
-		case <-again.C:
-		case <-deadline:
-			t.Fatalf("after %s still: %v", longest, err)
-		}
+	select {
+	case <-p.Done:
+		return p.Cmd.ProcessState.ExitCode()
+	case <-time.After(longest):
+		t.Fatalf("still running after %s", longest)
+		return -1
 	}
 }

@@ -1,0 +1,90 @@
+package process
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+)
+
+// Main is what a TestMain does: it builds the program under test, writes where it lies to
+// binary, and runs the tests. The flags are go build's. Other users may run the program:
+// some tests are about not being root.
+func Main(m *testing.M, binary *string, flags ...string) int {
+	dir, err := os.MkdirTemp("", "evergate-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	*binary = filepath.Join(dir, "evergate")
+	if err := Build(*binary, flags...); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// Build compiles cmd/proxy to path. The flags are go build's.
+func Build(path string, flags ...string) error {
+	cmd := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "evergate/cmd/proxy")...)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build the binary under test: %w", err)
+	}
+	return nil
+}
+
+// Parallel is how many tests run together unless -parallel says otherwise. It is for
+// tests that wait for tokens to age, which takes no processor.
+func Parallel(atOnce int) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", strconv.Itoa(atOnce))
+	}
+}
+
+// RequireProgram ends the test when a program that it needs is not installed. The remedy is
+// a command.
+func RequireProgram(t testing.TB, name, remedy string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		Missing(t, name+" is not installed", remedy)
+	}
+}
+
+// Missing skips the test on a person's machine. Where everything has to be there, a skipped
+// test would be a hole nobody sees, so it fails.
+func Missing(t testing.TB, what, remedy string) {
+	t.Helper()
+	if os.Getenv("CI") != "" || os.Getenv("TEST_COMPONENTS") == "required" {
+		t.Fatalf("%s: `%s`", what, remedy)
+	}
+	t.Skipf("%s: to run this test, `%s`", what, remedy)
+}
+
+// FreePort is a port of 127.0.0.1 that nobody listened on a moment ago. It is for programs
+// that cannot be told to choose one themselves.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
