@@ -17,6 +17,7 @@ import (
 	"unsafe"
 
 	"evergate/internal/shopsim"
+	"evergate/test/process"
 )
 
 // slowLife leaves time to look while a token lives.
@@ -31,30 +32,30 @@ type obstacle struct {
 	says  string // what the kernel says
 	user  uint32 // who runs the binary; 0: who runs the test
 	setUp func(t *testing.T, s *shopify)
-	begin func(t *testing.T, s *shopify, p *process)
-	end   func(t *testing.T, s *shopify, p *process)
+	begin func(t *testing.T, s *shopify, p *sidecar)
+	end   func(t *testing.T, s *shopify, p *sidecar)
 }
 
 var obstacles = []obstacle{
 	{
 		name: "full_disk", says: "no space left on device", setUp: mountSmall,
-		begin: func(t *testing.T, s *shopify, _ *process) { fill(t, filepath.Join(s.dir, "filler")) },
-		end:   func(t *testing.T, s *shopify, _ *process) { must(t, os.Remove(filepath.Join(s.dir, "filler"))) },
+		begin: func(t *testing.T, s *shopify, _ *sidecar) { fill(t, filepath.Join(s.dir, "filler")) },
+		end:   func(t *testing.T, s *shopify, _ *sidecar) { must(t, os.Remove(filepath.Join(s.dir, "filler"))) },
 	},
 	{
 		name: "read_only_file_system", says: "read-only file system", setUp: mountSmall,
-		begin: func(t *testing.T, s *shopify, _ *process) { remount(t, s.dir, syscall.MS_RDONLY) },
-		end:   func(t *testing.T, s *shopify, _ *process) { remount(t, s.dir, 0) },
+		begin: func(t *testing.T, s *shopify, _ *sidecar) { remount(t, s.dir, syscall.MS_RDONLY) },
+		end:   func(t *testing.T, s *shopify, _ *sidecar) { remount(t, s.dir, 0) },
 	},
 	{
 		name: "read_only_directory", says: "permission denied", user: nobody, setUp: giveToNobody,
-		begin: func(t *testing.T, s *shopify, _ *process) { must(t, os.Chmod(s.dir, 0o500)) },
-		end:   func(t *testing.T, s *shopify, _ *process) { must(t, os.Chmod(s.dir, 0o700)) },
+		begin: func(t *testing.T, s *shopify, _ *sidecar) { must(t, os.Chmod(s.dir, 0o500)) },
+		end:   func(t *testing.T, s *shopify, _ *sidecar) { must(t, os.Chmod(s.dir, 0o700)) },
 	},
 	{
 		name: "no_more_bytes_allowed", says: "file too large", setUp: func(*testing.T, *shopify) {},
-		begin: func(t *testing.T, _ *shopify, p *process) { limitFiles(t, p, 1) },
-		end:   func(t *testing.T, _ *shopify, p *process) { limitFiles(t, p, ^uint64(0)) },
+		begin: func(t *testing.T, _ *shopify, p *sidecar) { limitFiles(t, p, 1) },
+		end:   func(t *testing.T, _ *shopify, p *sidecar) { limitFiles(t, p, ^uint64(0)) },
 	},
 }
 
@@ -76,7 +77,7 @@ func mountSmall(t *testing.T, s *shopify) {
 
 func remount(t *testing.T, dir string, flags uintptr) {
 	t.Helper()
-	eventually(t, func() error { // it cannot be done in the middle of a write
+	process.Eventually(t, func() error { // it cannot be done in the middle of a write
 		return syscall.Mount("evergate-test", dir, "tmpfs", syscall.MS_REMOUNT|flags, "size=64k,mode=0700")
 	})
 }
@@ -123,10 +124,10 @@ func (o obstacle) asUser(t *testing.T, s *shopify) func(*exec.Cmd) {
 }
 
 // limitFiles sets RLIMIT_FSIZE of a running process. Its log is a pipe and goes on.
-func limitFiles(t *testing.T, p *process, size uint64) {
+func limitFiles(t *testing.T, p *sidecar, size uint64) {
 	t.Helper()
 	limit := syscall.Rlimit{Cur: size, Max: ^uint64(0)}
-	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(p.cmd.Process.Pid), syscall.RLIMIT_FSIZE, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(p.Cmd.Process.Pid), syscall.RLIMIT_FSIZE, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
 	if errno != 0 {
 		t.Fatal(errno)
 	}
@@ -134,7 +135,7 @@ func limitFiles(t *testing.T, p *process, size uint64) {
 
 // traffic calls through p until the returned function is called, which returns how many
 // requests succeeded and what the first other one got.
-func (p *process) traffic() (stop func() (int, error)) {
+func (p *sidecar) traffic() (stop func() (int, error)) {
 	quit, ended := make(chan struct{}), make(chan struct{})
 	var good atomic.Int64
 	var bad error
@@ -186,7 +187,7 @@ func TestStoreThatCannotBeWrittenToHarmsNoRequest(t *testing.T) {
 			o.end(t, s, p)
 			p.says(t, "the new grant has been written after all")
 			p.awaitStatus(t, "saved", func(r report) bool { return r.Ready && r.Unsaved == "" })
-			eventually(t, func() error { // and it goes on
+			process.Eventually(t, func() error { // and it goes on
 				if n := s.refreshes() - before; n < 3 {
 					return fmt.Errorf("%d refreshes", n)
 				}
@@ -214,14 +215,14 @@ func TestKilledWithAPairThatCouldNotBeWritten(t *testing.T) {
 			p.mustServe(t)
 			s.trap.onArrival(func() { limitFiles(t, p, 1) }) // the note is written, the pair will not be
 			p.awaitStatus(t, "unsaved", func(r report) bool { return strings.Contains(r.Unsaved, "file too large") })
-			p.kill()
+			p.Kill()
 			s.trap.onArrival(nil)
 			again := start(t, s.environ())
 			again.mustServe(t)
 			if r, err := again.status(); err != nil || r.Reauthorize || r.Unsaved != "" {
 				t.Errorf("%+v, %v", r, err)
 			}
-			eventually(t, func() error { // when the stored token has ended, which is the one of before
+			process.Eventually(t, func() error { // when the stored token has ended, which is the one of before
 				if n := s.Stats(); n.Retries == 0 {
 					return fmt.Errorf("the refresh token of before was not sent again: %+v", n)
 				}
@@ -243,13 +244,13 @@ func TestStopFinishesARotationThatHasBegun(t *testing.T) {
 	held, open := make(chan struct{}, 100), make(chan struct{})
 	s.trap.onArrival(func() { held <- struct{}{}; <-open })
 	<-held
-	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	p.Signal(t, syscall.SIGTERM)
 	p.says(t, "shutting down")
 	time.AfterFunc(1500*time.Millisecond, func() { close(open) }) // later than the drain's time-out
-	if code := p.exit(t); code != 0 {
+	if code := p.Exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	eventually(t, func() error { // it counts what Shopify has seen in the end
+	process.Eventually(t, func() error { // it counts what Shopify has seen in the end
 		if n := s.refreshes(); n < 2 {
 			return fmt.Errorf("%d refreshes", n)
 		}
@@ -274,13 +275,13 @@ func TestDirectoryThatGoesAwayAndComesBack(t *testing.T) {
 			s := newShopify(t, shopsim.Settings{}, 1)
 			s.seed(t)
 			p := start(t, s.environ("EVERGATE_TOKEN_WAIT=300ms"))
-			eventually(t, func() error { return served(p) })
+			process.Eventually(t, func() error { return served(p) })
 			must(t, os.Rename(s.dir, s.dir+".away"))
 			if c.empty {
 				must(t, os.Mkdir(s.dir, 0o700))
 			}
 			// The token at hand is served to its end; then every request says why not.
-			eventually(t, func() error {
+			process.Eventually(t, func() error {
 				status, body, err := p.call()
 				if err == nil && (status != http.StatusServiceUnavailable || !strings.Contains(body, c.says)) {
 					err = fmt.Errorf("%d %s", status, body)
@@ -294,7 +295,7 @@ func TestDirectoryThatGoesAwayAndComesBack(t *testing.T) {
 				must(t, os.RemoveAll(s.dir))
 			}
 			must(t, os.Rename(s.dir+".away", s.dir))
-			eventually(t, func() error { return served(p) })
+			process.Eventually(t, func() error { return served(p) })
 			if n := s.Stats(); n.DeadRefreshes != 0 || n.ChainsLost != 0 {
 				t.Errorf("%+v", n)
 			}
@@ -302,7 +303,7 @@ func TestDirectoryThatGoesAwayAndComesBack(t *testing.T) {
 	}
 }
 
-func served(p *process) error {
+func served(p *sidecar) error {
 	status, body, err := p.call()
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("%d %s", status, body)

@@ -3,6 +3,7 @@
 package kill
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 
 	"evergate/internal/shopsim"
 	"evergate/internal/store"
+	"evergate/test/process"
 )
 
 // lostAnswers is the share of refreshes whose answer is lost after they took effect.
@@ -54,7 +56,7 @@ func (h *hunt) choose() moment {
 }
 
 // strike kills p at the moment, or when nothing more will happen in it.
-func (h *hunt) strike(p *process, at moment) {
+func (h *hunt) strike(p *sidecar, at moment) {
 	var sprung <-chan struct{}
 	wait := patience
 	switch at {
@@ -70,23 +72,24 @@ func (h *hunt) strike(p *process, at moment) {
 	} else {
 		h.kills["missed_"+at]++
 	}
-	p.kill()
+	p.Kill()
 }
 
 // await waits for the trap, with some traffic. False means that it has not sprung.
-func (h *hunt) await(p *process, sprung <-chan struct{}, longest time.Duration) bool {
-	enough := time.After(longest)
+func (h *hunt) await(p *sidecar, sprung <-chan struct{}, longest time.Duration) bool {
+	enough, cancel := context.WithTimeout(context.Background(), longest)
+	defer cancel()
 	traffic := time.NewTicker(life / 8)
 	defer traffic.Stop()
 	for {
-		text, more := p.log.next()
+		text, more := p.Err.Next()
 		if strings.Contains(text, givenUp) {
 			return false
 		}
 		select {
 		case <-sprung:
 			return true
-		case <-enough:
+		case <-enough.Done():
 			return false
 		case <-traffic.C:
 			go func() { _, _, _ = p.call() }() // it may be its last
@@ -98,18 +101,24 @@ func (h *hunt) await(p *process, sprung <-chan struct{}, longest time.Duration) 
 // givenUp stands in the log of a process that thinks a person is needed.
 const givenUp = `"result":"reauthorize"`
 
-// rest is how long nothing runs: mostly not at all, sometimes until the token has ended.
-func (h *hunt) rest() {
-	if h.rng.IntN(4) == 0 {
-		<-time.After(h.upTo(life))
+// rest lets nothing run: mostly for no time at all, sometimes until the last token has ended.
+func (h *hunt) rest(t *testing.T) {
+	t.Helper()
+	if h.rng.IntN(8) == 0 {
+		process.Eventually(t, func() error {
+			if left := time.Until(h.ends()); left > 0 {
+				return fmt.Errorf("the last token lives for another %s", left)
+			}
+			return nil
+		})
 	}
 }
 
 // mustBeUnharmed holds what is true after any number of kills.
-func (h *hunt) mustBeUnharmed(t *testing.T, p *process) {
+func (h *hunt) mustBeUnharmed(t *testing.T, p *sidecar) {
 	t.Helper()
 	if status, body, err := p.call(); err != nil || status != http.StatusOK {
-		t.Fatalf("the first request got %d %s, %v; it printed\n%s", status, body, err, p.tail())
+		t.Fatalf("the first request got %d %s, %v; it printed\n%s", status, body, err, p.Tail())
 	}
 	h.mustNeedNobody(t, p)
 	if !h.holds(t) {
@@ -118,11 +127,11 @@ func (h *hunt) mustBeUnharmed(t *testing.T, p *process) {
 }
 
 // mustNeedNobody fails if a person was ever asked for.
-func (h *hunt) mustNeedNobody(t *testing.T, p *process) {
+func (h *hunt) mustNeedNobody(t *testing.T, p *sidecar) {
 	t.Helper()
-	text := p.log.String()
+	text := p.Err.String()
 	if strings.Contains(text, givenUp) || strings.Contains(text, "panic") {
-		t.Fatalf("the grant was given up:\n%s", p.tail())
+		t.Fatalf("the grant was given up:\n%s", p.Tail())
 	}
 }
 
@@ -137,7 +146,7 @@ func (h *hunt) end(t *testing.T) {
 		t.Errorf("the status is %+v, %v", r, err)
 	}
 	before := h.refreshes()
-	eventually(t, func() error { // and it goes on
+	process.Eventually(t, func() error { // and it goes on
 		// With some traffic: where a repeated refresh gives the same pair, the token may come with
 		// no second left, and a life of nothing is not believed until Shopify refuses the token.
 		if status, body, err := p.call(); err != nil || status != http.StatusOK {
@@ -236,7 +245,7 @@ func (h *hunt) killOne(t *testing.T) {
 	// is under way: nobody could see that through, and the caller would rightly get a 401.
 	h.awaitQuiet(t)
 	p := launch(t, h.environ)
-	defer p.kill()
+	defer p.Kill()
 	at := h.choose()
 	if at != burst && h.rng.IntN(4) > 0 { // else it may die in its very first refresh
 		h.mustBeUnharmed(t, p)
@@ -244,15 +253,15 @@ func (h *hunt) killOne(t *testing.T) {
 	}
 	h.strike(p, at)
 	h.mustNeedNobody(t, p)
-	h.rest()
+	h.rest(t)
 }
 
 // killOneOfTwo has two processes on one directory and kills them in turn.
 func (h *hunt) killOneOfTwo(t *testing.T, rounds int) {
 	t.Helper()
 	environs := [2][]string{h.environ, append(slices.Clone(h.environ), "EVERGATE_UPSTREAM_URL="+h.listen(t))}
-	both := [2]*process{launch(t, environs[0]), launch(t, environs[1])}
-	defer func() { both[0].kill(); both[1].kill() }()
+	both := [2]*sidecar{launch(t, environs[0]), launch(t, environs[1])}
+	defer func() { both[0].Kill(); both[1].Kill() }()
 	for range rounds {
 		for _, p := range both {
 			h.mustBeUnharmed(t, p)
@@ -262,7 +271,7 @@ func (h *hunt) killOneOfTwo(t *testing.T, rounds int) {
 		h.strike(both[i], h.choose())
 		h.mustNeedNobody(t, both[i])
 		h.mustBeUnharmed(t, both[1-i]) // whatever the dead one held
-		h.rest()
+		h.rest(t)
 		both[i] = launch(t, environs[i])
 	}
 }

@@ -3,6 +3,7 @@
 package kill
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,118 +13,72 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
-	child "evergate/test/process"
+	"evergate/test/process"
 )
 
-// tape is what a process prints.
-type tape struct{ child.Tape }
-
-func (p *tape) next() (string, <-chan struct{}) { return p.Next() }
-
-// process is `serve` as a child.
-type process struct {
-	cmd    *exec.Cmd
-	log    tape          // standard output and error
-	done   chan struct{} // closed when it has ended
+// sidecar is `serve` as a child.
+type sidecar struct {
+	*process.Process
 	client *http.Client
 
 	upstream string // its way to Shopify
 }
 
-// launch starts the binary with these settings and no others.
-func launch(t *testing.T, environ []string, adjust ...func(*exec.Cmd)) *process {
+// launch starts the binary with these settings and no others. The test kills it.
+func launch(t *testing.T, environ []string, adjust ...func(*exec.Cmd)) *sidecar {
 	t.Helper()
-	p := &process{cmd: exec.Command(program, "serve"), done: make(chan struct{})}
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent"}, environ...)
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	p.cmd.WaitDelay = time.Second
+	return begin(t, process.Launch, environ, adjust)
+}
+
+// start is launch for a process that lives as long as the test.
+func start(t *testing.T, environ []string, adjust ...func(*exec.Cmd)) *sidecar {
+	t.Helper()
+	return begin(t, process.Start, environ, adjust)
+}
+
+func begin(t *testing.T, run func(testing.TB, *exec.Cmd) *process.Process, environ []string, adjust []func(*exec.Cmd)) *sidecar {
+	t.Helper()
+	cmd := exec.Command(program, "serve")
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent"}, environ...)
+	for _, f := range adjust {
+		f(cmd)
+	}
+	transport := &http.Transport{DisableCompression: true}
+	p := &sidecar{Process: run(t, cmd), client: &http.Client{Transport: transport, Timeout: patience}}
 	for _, e := range environ {
 		if url, ok := strings.CutPrefix(e, "EVERGATE_UPSTREAM_URL="); ok {
 			p.upstream = url
 		}
 	}
-	for _, f := range adjust {
-		f(p.cmd)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	transport := &http.Transport{DisableCompression: true}
-	p.client = &http.Client{Transport: transport, Timeout: patience}
-	go func() { _ = p.cmd.Wait(); transport.CloseIdleConnections(); close(p.done) }()
+	go func() { <-p.Done; transport.CloseIdleConnections() }()
 	return p
-}
-
-// start is launch for a process that lives as long as the test.
-func start(t *testing.T, environ []string, adjust ...func(*exec.Cmd)) *process {
-	t.Helper()
-	p := launch(t, environ, adjust...)
-	t.Cleanup(func() {
-		p.kill()
-		if t.Failed() {
-			t.Logf("process %d printed:\n%s", p.cmd.Process.Pid, p.tail())
-		}
-	})
-	return p
-}
-
-func (p *process) tail() string { s := p.log.String(); return s[max(0, len(s)-6<<10):] }
-
-// kill ends the process with SIGKILL and waits for its end.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.done
 }
 
 // stop ends the process with SIGTERM and returns its exit code.
-func (p *process) stop(t *testing.T) int {
+func (p *sidecar) stop(t *testing.T) int {
 	t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	return p.exit(t)
-}
-
-func (p *process) exit(t *testing.T) int {
-	t.Helper()
-	select {
-	case <-p.done:
-		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(patience):
-		t.Fatalf("still running after %s", patience)
-		return -1
-	}
+	p.Signal(t, syscall.SIGTERM)
+	return p.Exit(t)
 }
 
 // addressOf waits for a log line that says where a listener is. False means that the
 // process ended first.
-func (p *process) addressOf(message string) (string, bool) {
-	deadline := time.After(patience)
-	for {
-		text, more := p.log.next()
-		for line := range strings.Lines(text) {
-			var l struct {
-				Message string `json:"msg"`
-				Address string `json:"address"`
-			}
-			if strings.HasSuffix(line, "\n") && json.Unmarshal([]byte(line), &l) == nil && l.Message == message {
-				return l.Address, true
-			}
+func (p *sidecar) addressOf(message string) (address string, ok bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := p.Printed(ctx, &p.Err, func(string) bool {
+		lines := p.Logged(message)
+		if len(lines) > 0 {
+			address = lines[0].Address
 		}
-		select {
-		case <-more:
-		case <-p.done:
-			return "", false
-		case <-deadline:
-			return "", false
-		}
-	}
+		return len(lines) > 0
+	})
+	return address, err == nil
 }
 
 // call sends a request through the proxy.
-func (p *process) call() (status int, body string, err error) {
+func (p *sidecar) call() (status int, body string, err error) {
 	return p.get("listening for tools", "/admin/api/2026-10/shop.json")
 }
 
@@ -136,7 +91,7 @@ type report struct {
 	LastError   string `json:"last_error"`
 }
 
-func (p *process) status() (r report, err error) {
+func (p *sidecar) status() (r report, err error) {
 	_, body, err := p.get("listening for operators", "/status")
 	if err == nil {
 		err = json.Unmarshal([]byte(body), &r)
@@ -144,7 +99,7 @@ func (p *process) status() (r report, err error) {
 	return r, err
 }
 
-func (p *process) get(listener, path string) (status int, body string, err error) {
+func (p *sidecar) get(listener, path string) (status int, body string, err error) {
 	address, ok := p.addressOf(listener)
 	if !ok {
 		return 0, "", fmt.Errorf("the process has ended or never listened")
@@ -159,7 +114,7 @@ func (p *process) get(listener, path string) (status int, body string, err error
 }
 
 // mustServe fails the test unless a request through the proxy succeeds.
-func (p *process) mustServe(t *testing.T) {
+func (p *sidecar) mustServe(t *testing.T) {
 	t.Helper()
 	if status, body, err := p.call(); err != nil || status != http.StatusOK {
 		t.Fatalf("a request got %d %s, %v", status, body, err)
@@ -167,42 +122,17 @@ func (p *process) mustServe(t *testing.T) {
 }
 
 // says fails the test unless the log comes to hold every one of the pieces.
-func (p *process) says(t *testing.T, pieces ...string) {
+func (p *sidecar) says(t *testing.T, pieces ...string) {
 	t.Helper()
-	deadline := time.After(patience)
-	for {
-		text, more := p.log.next()
-		missing := ""
-		for _, s := range pieces {
-			if !strings.Contains(text, s) {
-				missing = s
-			}
-		}
-		if missing == "" {
-			return
-		}
-		select {
-		case <-more:
-		case <-p.done:
-			if text = p.log.String(); !strings.Contains(text, missing) { // the last words may come after the last look
-				t.Fatalf("ended without saying %q", missing)
-			}
-		case <-deadline:
-			t.Fatalf("does not say %q", missing)
-		}
+	for _, piece := range pieces {
+		p.AwaitText(t, &p.Err, fmt.Sprintf("it said %q", piece), func(text string) bool { return strings.Contains(text, piece) })
 	}
 }
 
-// eventually asks until the answer is nil. It is for states that nothing announces.
-func eventually(t *testing.T, ask func() error) {
-	t.Helper()
-	child.Eventually(t, ask)
-}
-
 // awaitStatus waits until /status satisfies ok.
-func (p *process) awaitStatus(t *testing.T, what string, ok func(report) bool) {
+func (p *sidecar) awaitStatus(t *testing.T, what string, ok func(report) bool) {
 	t.Helper()
-	eventually(t, func() error {
+	process.Eventually(t, func() error {
 		r, err := p.status()
 		if err == nil && !ok(r) {
 			err = fmt.Errorf("not %s: %+v", what, r)

@@ -15,6 +15,7 @@ import (
 	"evergate/internal/shopsim"
 	"evergate/internal/store"
 	"evergate/internal/token"
+	"evergate/test/process"
 )
 
 const otherKey = "1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100"
@@ -92,7 +93,7 @@ func TestRecordThatCannotBeUsedIsLeftAloneAndExplained(t *testing.T) {
 			}
 			must(t, os.WriteFile(s.recordFile()+".good", good, 0o600))
 			must(t, os.Rename(s.recordFile()+".good", s.recordFile()))
-			eventually(t, func() error { return served(p) }) // without a restart
+			process.Eventually(t, func() error { return served(p) }) // without a restart
 		})
 	}
 }
@@ -106,7 +107,7 @@ func TestSeedDoesNotDisplaceARecordThatCannotBeUsed(t *testing.T) {
 			t.Parallel()
 			s, _, bad := spoiled(t, d.key, d.spoil)
 			p := start(t, s.environ("EVERGATE_STORE_KEY="+storeKey, "SHOPIFY_REFRESH_TOKEN=shprt_seed"))
-			if code := p.exit(t); code != 1 {
+			if code := p.Exit(t); code != 1 {
 				t.Errorf("exit code %d", code)
 			}
 			p.says(t, "the grant cannot be begun with SHOPIFY_REFRESH_TOKEN", d.says)
@@ -156,7 +157,7 @@ func TestTwoProcessesOnOneDirectoryRefreshOncePerLife(t *testing.T) {
 	stopA, stopB := a.traffic(), b.traffic()
 	began, first := time.Now(), s.refreshes()
 	const lives = 5
-	eventually(t, func() error {
+	process.Eventually(t, func() error {
 		if n := s.refreshes() - first; n < lives {
 			return fmt.Errorf("%d refreshes", n)
 		}

@@ -23,6 +23,7 @@ import (
 	"evergate/internal/shopsim"
 	"evergate/internal/store"
 	"evergate/internal/token"
+	"evergate/test/process"
 )
 
 // shopify is a simulated Shopify with one shop, and the directory in which an app keeps
@@ -35,6 +36,7 @@ type shopify struct {
 	keys        store.Keys
 	trap        *trap
 	conns       atomic.Int64 // connections to Shopify
+	lastEnd     atomic.Int64 // when the last token ends that was handed out, in Unix nanoseconds
 }
 
 // life is what Shopify gives an access token here, unless a test needs another.
@@ -61,7 +63,10 @@ func newShopify(t *testing.T, settings shopsim.Settings, seed uint64) *shopify {
 	if err := errors.Join(os.Mkdir(s.dir, 0o700), os.Chmod(public, 0o755), os.WriteFile(s.caFile, ca.PEM, 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	s.OnToken(func(shopsim.TokenEvent) { s.trap.minted() })
+	s.OnToken(func(e shopsim.TokenEvent) {
+		s.lastEnd.Store(e.Time.Add(e.Life).UnixNano())
+		s.trap.minted()
+	})
 	s.url = s.listen(t)
 	return s
 }
@@ -98,7 +103,7 @@ func (s *shopify) listen(t *testing.T) (url string) {
 // trap holds back. A request on its way would otherwise take effect at any later moment.
 func (s *shopify) awaitQuiet(t *testing.T) {
 	t.Helper()
-	eventually(t, func() error {
+	process.Eventually(t, func() error {
 		if open, held := s.conns.Load(), s.trap.holding(); open > held {
 			return fmt.Errorf("%d connections of the dead, %d of them held back", open, held)
 		}
@@ -212,6 +217,9 @@ func (s *shopify) holds(t *testing.T) bool {
 		return g.Honoured && slices.Contains(known, g.Fingerprint)
 	})
 }
+
+// ends is when the last token ends that was handed out.
+func (s *shopify) ends() time.Time { return time.Unix(0, s.lastEnd.Load()) }
 
 // refreshes is how many requests for a refresh took effect.
 func (s *shopify) refreshes() int { n := s.Stats(); return n.Refreshes + n.Retries }

@@ -34,7 +34,7 @@ var aimed = []moment{noteBegun, noteWritten, neverSent, sentLate, committed, ans
 type trap struct {
 	mu     sync.Mutex
 	at     moment
-	victim *process
+	victim *sidecar
 	sprung chan struct{}
 	late   chan struct{} // holds back a request that is to arrive late
 	onPost func()        // called when a request for a token arrives; may be nil
@@ -43,7 +43,7 @@ type trap struct {
 }
 
 // set arms the trap and returns a channel that is closed when it has killed.
-func (p *trap) set(at moment, victim *process) <-chan struct{} {
+func (p *trap) set(at moment, victim *sidecar) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.at, p.victim, p.sprung = at, victim, make(chan struct{})
@@ -68,7 +68,7 @@ func (p *trap) spring(now moment) bool {
 	if p.victim == nil || p.at != now {
 		return false
 	}
-	_ = p.victim.cmd.Process.Kill()
+	_ = p.victim.Cmd.Process.Kill()
 	close(p.sprung)
 	p.victim = nil
 	return true
