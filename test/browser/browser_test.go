@@ -1,4 +1,4 @@
-package login
+package browser
 
 import (
 	"bytes"
@@ -16,9 +16,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"evergate/test/process"
 )
 
-// visit is what a person does in a browser; see browser.cjs.
+// visit is what a person does in a browser; see login.cjs.
 type visit struct {
 	Chromium    string `json:"chromium"`
 	Resolve     string `json:"resolve"`
@@ -48,29 +50,41 @@ func (v visit) make(t *testing.T) seen {
 	modules := requireBrowser(t)
 	v.Chromium, _ = exec.LookPath("chromium")
 	v.Name = strings.NewReplacer("/", "-", "Test", "").Replace(t.Name()) + v.Name
-	if v.Shots = os.Getenv("LOGIN_SCREENSHOTS"); v.Shots == "" {
-		v.Shots = t.TempDir()
-	}
-	job, err := json.Marshal(v)
+	v.Shots = shots(t)
+	var came seen
+	drive(t, "login.cjs", modules, v, &came)
+	return came
+}
+
+// drive runs a script that drives a browser: it reads the job and writes what it has seen.
+func drive(t *testing.T, script, modules string, job, seen any) {
+	t.Helper()
+	in, err := json.Marshal(job)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*process.Patience)
 	defer cancel()
 	var out, errw bytes.Buffer
-	cmd := exec.CommandContext(ctx, "node", "browser.cjs")
+	cmd := exec.CommandContext(ctx, "node", script)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "NODE_PATH=" + modules}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(job), &out, &errw
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &errw
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it takes its browser along
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("the visit: %v\n%s", err, &errw)
+		t.Fatalf("%s: %v\n%s", script, err, &errw)
 	}
-	var s seen
-	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
+	if err := json.Unmarshal(out.Bytes(), seen); err != nil {
 		t.Fatalf("%v: %s", err, &out)
 	}
-	return s
+}
+
+// shots is the directory for photographs.
+func shots(t *testing.T) string {
+	if dir := os.Getenv("BROWSER_SCREENSHOTS"); dir != "" {
+		return dir
+	}
+	return t.TempDir()
 }
 
 // mustBeGood checks what every page owes to whoever reads it.
@@ -104,30 +118,14 @@ func requireBrowser(t *testing.T) (modules string) {
 	if testing.Short() {
 		t.Skip("drives a browser: not with -short")
 	}
-	for _, program := range []string{"chromium", "node", "npm"} {
-		if _, err := exec.LookPath(program); err != nil {
-			pkg := map[string]string{"node": "nodejs"}[program]
-			if pkg == "" {
-				pkg = program
-			}
-			missing(t, program+" is not installed", "apt-get install "+pkg)
-		}
-	}
+	process.RequireProgram(t, "chromium", "apt-get install chromium")
+	process.RequireProgram(t, "node", "apt-get install nodejs")
+	process.RequireProgram(t, "npm", "apt-get install npm")
 	modules, err := installModules()
 	if err != nil {
-		missing(t, err.Error(), "npm ci --ignore-scripts, in test/login")
+		process.Missing(t, err.Error(), "npm ci --ignore-scripts, in test/browser")
 	}
 	return modules
-}
-
-// missing skips the test on a person's machine. Where everything has to be there, a skipped
-// test would be a hole nobody sees, so it fails.
-func missing(t *testing.T, what, remedy string) {
-	t.Helper()
-	if os.Getenv("CI") != "" || os.Getenv("TEST_COMPONENTS") == "required" {
-		t.Fatalf("%s: run `%s`", what, remedy)
-	}
-	t.Skipf("%s: to run this test, `%s`", what, remedy)
 }
 
 // installModules installs what package-lock.json names, once for each state of that file:
@@ -142,7 +140,7 @@ func installModules() (modules string, err error) {
 		return "", err
 	}
 	sum := sha256.Sum256(lock)
-	home := filepath.Join(cache, "evergate-login-test", hex.EncodeToString(sum[:8]))
+	home := filepath.Join(cache, "evergate-browser-test", hex.EncodeToString(sum[:8]))
 	modules = filepath.Join(home, "node_modules")
 	if _, err := os.Stat(modules); err == nil {
 		return modules, nil

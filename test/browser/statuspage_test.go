@@ -1,18 +1,12 @@
-package login
+package browser
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"evergate/internal/shopsim"
 )
@@ -32,31 +26,10 @@ type pageSeen struct {
 func lookAtStatusPage(t *testing.T, url, call string) pageSeen {
 	t.Helper()
 	modules := requireBrowser(t)
-	shots := os.Getenv("LOGIN_SCREENSHOTS")
-	if shots == "" {
-		shots = t.TempDir()
-	}
 	chromium, _ := exec.LookPath("chromium")
-	job, err := json.Marshal(map[string]string{"chromium": chromium, "url": url, "call": call, "shots": shots})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
-	defer cancel()
-	var out, errw bytes.Buffer
-	cmd := exec.CommandContext(ctx, "node", "statuspage.cjs")
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "NODE_PATH=" + modules}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(job), &out, &errw
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v\n%s", err, &errw)
-	}
-	var s pageSeen
-	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
-		t.Fatalf("%v: %s", err, &out)
-	}
-	return s
+	var came pageSeen
+	drive(t, "statuspage.cjs", modules, map[string]string{"chromium": chromium, "url": url, "call": call, "shots": shots(t)}, &came)
+	return came
 }
 
 func TestTheStatusPageShowsALivingSidecar(t *testing.T) {
@@ -107,17 +80,4 @@ func get(t *testing.T, url string, want int) {
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != want {
 		t.Fatalf("%s: %d, %v", url, resp.StatusCode, err)
 	}
-}
-
-// address is where a listener is, from the log.
-func (p *process) address(t *testing.T, message string) string {
-	t.Helper()
-	return p.err.await(t, message, func(line string) (string, bool) {
-		var l struct {
-			Message string `json:"msg"`
-			Address string `json:"address"`
-		}
-		ok := json.Unmarshal([]byte(line), &l) == nil && l.Message == message
-		return l.Address, ok
-	})
 }

@@ -1,8 +1,7 @@
-package login
+package browser
 
 import (
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log"
@@ -10,32 +9,32 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"evergate/internal/shopsim"
-	child "evergate/test/process"
+	"evergate/test/process"
 )
 
 // login is the command, waiting for the merchant.
 type login struct {
-	*process
+	*child
 	authorize, redirect string
 }
+
+var linkLine = regexp.MustCompile(`(?m)^\s*(https://\S+)\s*\n`)
 
 func beginLogin(t *testing.T, s *shopify, args ...string) *login {
 	t.Helper()
 	requireBrowser(t) // before anything is started
-	port := freePort(t)
+	port := process.FreePort(t)
 	p := start(t, s.environ, append([]string{"login", "--no-browser", "--port", port}, args...)...)
 	return &login{
-		process:  p,
-		redirect: "http://127.0.0.1:" + port + "/callback",
-		authorize: p.out.await(t, "the link", func(line string) (string, bool) {
-			link := strings.TrimSpace(line)
-			return link, strings.HasPrefix(link, "https://")
-		}),
+		child:     p,
+		redirect:  "http://127.0.0.1:" + port + "/callback",
+		authorize: p.AwaitMatch(t, &p.Out, linkLine),
 	}
 }
 
@@ -44,21 +43,15 @@ func (l *login) visit(s *shopify, press string) visit {
 }
 
 // serve starts the sidecar and returns where tools call.
-func serve(t *testing.T, environ []string) (p *process, tools, operators string) {
+func serve(t *testing.T, environ []string) (p *child, tools, operators string) {
 	t.Helper()
 	p = start(t, environ)
-	address := func(message string) string {
-		return p.err.await(t, message, func(line string) (string, bool) {
-			var l struct{ Msg, Address string }
-			return l.Address, json.Unmarshal([]byte(line), &l) == nil && l.Msg == message
-		})
-	}
-	return p, "http://" + address("listening for tools"), "http://" + address("listening for operators")
+	return p, "http://" + p.address(t, "listening for tools"), "http://" + p.address(t, "listening for operators")
 }
 
 // shopAnswers calls as a tool does, which knows an address and no token.
 func shopAnswers(tools string) error {
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: process.Patience}
 	resp, err := client.Get(tools + "/admin/api/2026-10/shop.json")
 	if err != nil {
 		return err
@@ -80,7 +73,7 @@ func TestInstallThenServeAcrossARefresh(t *testing.T) {
 		t.Errorf("%d %s", page.Status, page.Text)
 	}
 	l.mustEnd(t, 0)
-	if out := l.out.String(); !strings.Contains(out, "authorised on "+shopsim.DefaultShop) || !strings.Contains(out, l.redirect) || !strings.Contains(out, "read_products, write_products") {
+	if out := l.Out.String(); !strings.Contains(out, "authorised on "+shopsim.DefaultShop) || !strings.Contains(out, l.redirect) || !strings.Contains(out, "read_products, write_products") {
 		t.Errorf("%s", out)
 	}
 
@@ -88,7 +81,7 @@ func TestInstallThenServeAcrossARefresh(t *testing.T) {
 	if err := shopAnswers(tools); err != nil {
 		t.Errorf("at once: %v", err)
 	}
-	child.Eventually(t, func() error {
+	process.Eventually(t, func() error {
 		if n := len(s.Generations("", "")); n < 3 {
 			return fmt.Errorf("%d generations of the refresh token", n)
 		}
@@ -123,8 +116,8 @@ func TestCancelEndsTheLogin(t *testing.T) {
 		t.Errorf("%d %s", page.Status, page.Text)
 	}
 	l.mustEnd(t, 1)
-	if !strings.Contains(l.err.String(), "not authorised") {
-		t.Errorf("%s", &l.err)
+	if !strings.Contains(l.Err.String(), "not authorised") {
+		t.Errorf("%s", &l.Err)
 	}
 }
 
@@ -188,7 +181,7 @@ func TestHostedLoginOfAMerchantElsewhere(t *testing.T) {
 	if page.Status != http.StatusOK || page.Title != "The app is connected" || len(page.Cookies) != 0 {
 		t.Errorf("%+v", page)
 	}
-	child.Eventually(t, func() error { return shopAnswers(tools) })
+	process.Eventually(t, func() error { return shopAnswers(tools) })
 	p.stop(t)
 }
 
@@ -216,7 +209,7 @@ func publish(t *testing.T, name, operators string) (address string) {
 		r.SetURL(target)
 		r.Out.Host = r.In.Host
 	}}
-	server := &http.Server{Handler: proxy, TLSConfig: config, ReadHeaderTimeout: patience, ErrorLog: log.New(io.Discard, "", 0)}
+	server := &http.Server{Handler: proxy, TLSConfig: config, ReadHeaderTimeout: process.Patience, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = server.Serve(tls.NewListener(l, config)) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return l.Addr().String()
