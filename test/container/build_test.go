@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"evergate/test/process"
 )
 
 const (
@@ -56,7 +58,7 @@ func dependOn(t *testing.T, root string) {
 func (p *podman) probe(t *testing.T, base string) {
 	t.Helper()
 	if res := p.try(t, "run", "--rm", "--network", "none", base, "mkdir", "/tmp/probe"); res.code != 0 {
-		missing(t, "podman cannot run a container here ("+res.String()+")", "podman runc")
+		process.Missing(t, "podman cannot run a container here ("+res.String()+")", "apt-get install podman runc")
 	}
 }
 

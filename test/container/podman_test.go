@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"evergate/test/process"
 )
 
 const (
@@ -62,7 +64,7 @@ func openPodman(t *testing.T) *podman {
 			return p
 		}
 	}
-	missing(t, fmt.Sprintf("podman does not work here (%v, %v)", err, seen), "podman runc fuse-overlayfs")
+	process.Missing(t, fmt.Sprintf("podman does not work here (%v, %v)", err, seen), "apt-get install podman runc fuse-overlayfs")
 	return nil
 }
 
@@ -208,15 +210,10 @@ func (p *podman) clean(t *testing.T, args ...string) {
 // eventually waits until ok holds.
 func eventually(t *testing.T, atMost time.Duration, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), atMost)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("waited %v for %s", atMost, what)
+	process.EventuallyWithin(t, atMost, 50*time.Millisecond, func() error {
+		if !ok() {
+			return errors.New("waiting for " + what)
 		}
-	}
+		return nil
+	})
 }

@@ -1,23 +1,22 @@
 package kubernetes
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"evergate/test/process"
 )
 
 // namespace is the one of the cluster that enforces the restricted pod-security level.
@@ -51,15 +50,12 @@ func startCluster(t *testing.T) *cluster {
 
 func (c *cluster) start(t *testing.T) error {
 	t.Helper()
-	client, peer, secure := freePort(t), freePort(t), freePort(t)
+	client, peer, secure := process.FreePort(t), process.FreePort(t), process.FreePort(t)
 	dir := t.TempDir()
-	etcd, err := launch(t, dir, "etcd", "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "warn",
+	etcd := launch(t, dir, "etcd", "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "warn",
 		"--listen-client-urls", "http://127.0.0.1:"+client, "--advertise-client-urls", "http://127.0.0.1:"+client,
 		"--listen-peer-urls", "http://127.0.0.1:"+peer, "--initial-advertise-peer-urls", "http://127.0.0.1:"+peer,
 		"--initial-cluster", "default=http://127.0.0.1:"+peer)
-	if err != nil {
-		return err
-	}
 	key, tokens := filepath.Join(dir, "sa.key"), filepath.Join(dir, "tokens.csv")
 	writeKey(t, key)
 	if err := os.WriteFile(tokens, []byte(c.token+",admin,admin,system:masters\n"), 0o600); err != nil {
@@ -67,15 +63,12 @@ func (c *cluster) start(t *testing.T) error {
 	}
 	// ServiceAccount admission wants accounts that a controller makes. The address that is
 	// advertised is one for documentation: nobody asks for it.
-	api, err := launch(t, dir, "kube-apiserver", "--etcd-servers", "http://127.0.0.1:"+client,
+	api := launch(t, dir, "kube-apiserver", "--etcd-servers", "http://127.0.0.1:"+client,
 		"--bind-address", "127.0.0.1", "--secure-port", secure, "--cert-dir", filepath.Join(dir, "certs"),
 		"--advertise-address", "192.0.2.1", "--endpoint-reconciler-type", "none",
 		"--authorization-mode", "RBAC", "--token-auth-file", tokens, "--disable-admission-plugins", "ServiceAccount",
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", key,
 		"--service-account-signing-key-file", key, "--service-cluster-ip-range", "10.0.0.0/24")
-	if err != nil {
-		return err
-	}
 	c.server = "https://127.0.0.1:" + secure
 	if err := os.WriteFile(filepath.Join(c.home, "kubeconfig"), []byte(c.kubeconfig()), 0o600); err != nil {
 		return err
@@ -100,93 +93,46 @@ current-context: test
 }
 
 // ready waits until the API server says so, or one of the processes has ended.
-func (c *cluster) ready(t *testing.T, processes ...*process) error {
+func (c *cluster) ready(t *testing.T, processes ...*process.Process) error {
 	t.Helper()
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	again := time.NewTicker(100 * time.Millisecond)
-	defer again.Stop()
-	deadline := time.After(patience)
-	for {
+	var ended error // then asking again is of no use
+	err := process.Poll(patience, 100*time.Millisecond, func() error {
+		for _, p := range processes {
+			if !p.Running() {
+				ended = fmt.Errorf("%s has ended: %s", p.Cmd.Path, p.Tail())
+				return nil
+			}
+		}
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.server+"/readyz", nil)
 		if err != nil {
 			return err
 		}
 		req.Header.Set("Authorization", "Bearer "+c.token)
-		if resp, err := client.Do(req); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
 		}
-		for _, p := range processes {
-			if p.ended() {
-				return fmt.Errorf("%s has ended: %s", p.name, p.log(t))
-			}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return errors.New("the API server answers " + resp.Status)
 		}
-		select {
-		case <-again.C:
-		case <-deadline:
-			return fmt.Errorf("the API server is not ready after %s: %s", patience, processes[len(processes)-1].log(t))
-		}
-	}
-}
-
-// process is etcd or the API server.
-type process struct {
-	name, file string
-	done       chan struct{}
-}
-
-// launch starts a program that writes its log to a file of its own, and ends it with t.
-func launch(t *testing.T, dir, name string, args ...string) (*process, error) {
-	t.Helper()
-	p := &process{name: name, file: filepath.Join(dir, name+".log"), done: make(chan struct{})}
-	log, err := os.Create(p.file)
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), tool(t, name), args...)
-	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, dir
-	err = cmd.Start()
-	log.Close()
-	if err != nil {
-		return nil, err
-	}
-	go func() { _ = cmd.Wait(); close(p.done) }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGKILL) // nothing that it has is worth a clean end
-		<-p.done
+		return nil
 	})
-	return p, nil
-}
-
-func (p *process) ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, processes[len(processes)-1].Tail())
 	}
+	return errors.Join(ended, err)
 }
 
-// log is the end of what the process has printed.
-func (p *process) log(t *testing.T) string {
-	text := read(t, p.file)
-	return text[max(0, len(text)-4<<10):]
-}
-
-func freePort(t *testing.T) string {
+// launch starts etcd or the API server, and ends it with t: nothing that it has is worth a clean end.
+func launch(t *testing.T, dir, name string, args ...string) *process.Process {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	cmd := process.Command(t, tool(t, name), nil, args...)
+	cmd.Dir = dir
+	p := process.Launch(t, cmd)
+	t.Cleanup(p.Kill)
+	return p
 }
 
 func writeKey(t *testing.T, path string) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"evergate/test/process"
 )
 
 var update = flag.Bool("update", false, "write what is generated from the chart anew")
@@ -34,8 +36,7 @@ func (r result) String() string {
 	return fmt.Sprintf("exit %d\nstdout: %s\nstderr: %s", r.code, r.stdout, r.stderr)
 }
 
-// tool returns the path of a program that `make deps` builds. Where everything has to be
-// there, a skipped test would be a hole nobody sees, so it fails.
+// tool returns the path of a program that `make bin/kubernetes` builds.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join(root, "bin/kubernetes", name))
@@ -43,10 +44,7 @@ func tool(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("CI") != "" || os.Getenv("TEST_COMPONENTS") == "required" {
-			t.Fatalf("%s is not built: run `make deps`", name)
-		}
-		t.Skipf("%s is not built: to run this test, `make bin/kubernetes`", name)
+		process.Missing(t, name+" is not built", "make bin/kubernetes")
 	}
 	return path
 }

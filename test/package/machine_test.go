@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"evergate/test/process"
 )
 
 // patience bounds every wait. It is far above what a loaded machine needs.
@@ -32,7 +34,7 @@ type machine struct {
 func bootMachine(t *testing.T) *machine {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		missing(t, "the test is not run by root, who alone can make such a machine", "nothing, and run it as root")
+		process.Missing(t, "the test is not run by root, who alone can make such a machine", "sudo go test ./test/package")
 	}
 	requirePrograms(t, map[string]string{"/lib/systemd/systemd": "systemd", "nsenter": "util-linux", "ip": "iproute2", "dbus-daemon": "dbus",
 		"curl": "curl", "dpkg": "dpkg", "man": "man-db"})
@@ -55,7 +57,7 @@ func bootMachine(t *testing.T) *machine {
 		Setsid:     true, Pdeathsig: syscall.SIGKILL,
 	}
 	if err := cmd.Start(); err != nil {
-		missing(t, "namespaces cannot be made here: "+err.Error(), "nothing, and run it where they can")
+		process.Missing(t, "namespaces cannot be made here: "+err.Error(), "go test ./test/package, where they can")
 	}
 	m.pid = cmd.Process.Pid
 	ended := make(chan struct{})
@@ -87,8 +89,7 @@ func bootMachine(t *testing.T) *machine {
 func removeGroups(t *testing.T, name string) {
 	for _, hierarchy := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"} {
 		top := filepath.Join(hierarchy, name)
-		var last error
-		for range 2000 { // the kernel takes its time where much goes on
+		process.EventuallyWithin(t, 2*patience, 20*time.Millisecond, func() error { // the kernel takes its time where much goes on
 			var dirs []string
 			_ = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 				if err == nil && d.IsDir() {
@@ -96,18 +97,12 @@ func removeGroups(t *testing.T, name string) {
 				}
 				return nil
 			})
-			if len(dirs) == 0 {
-				last = nil
-				break
-			}
+			var last error
 			for _, d := range slices.Backward(dirs) {
-				last = os.Remove(d)
+				last = os.Remove(d) // the top comes last
 			}
-			<-time.After(20 * time.Millisecond)
-		}
-		if last != nil {
-			t.Errorf("its control group is left behind: %v", last)
-		}
+			return last
+		})
 	}
 }
 
@@ -158,20 +153,12 @@ func (m *machine) want(t *testing.T, script, want string) {
 // eventually asks until there is no error. It is for states that nothing announces.
 func (m *machine) eventually(t *testing.T, what string, ask func() error) {
 	t.Helper()
-	again := time.NewTicker(100 * time.Millisecond)
-	defer again.Stop()
-	deadline := time.After(patience)
-	for {
-		err := ask()
-		if err == nil {
-			return
+	process.EventuallyWithin(t, patience, 100*time.Millisecond, func() error {
+		if err := ask(); err != nil {
+			return fmt.Errorf("waiting for %s: %w", what, err)
 		}
-		select {
-		case <-again.C:
-		case <-deadline:
-			t.Fatalf("waited %s for %s: %v", patience, what, err)
-		}
-	}
+		return nil
+	})
 }
 
 // bring copies a file to /test there.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"evergate/test/process"
 )
 
 const (
@@ -19,22 +21,10 @@ const (
 	oldVersion, newVersion = "1.2.3", "1.2.4"
 )
 
-// missing skips the test on a person's machine. Where everything has to be there, a skipped
-// test would be a hole nobody sees, so it fails.
-func missing(t *testing.T, what, debianPackage string) {
-	t.Helper()
-	if os.Getenv("CI") != "" || os.Getenv("TEST_COMPONENTS") == "required" {
-		t.Fatalf("%s: run `apt-get install %s`", what, debianPackage)
-	}
-	t.Skipf("%s: to run this test, `apt-get install %s`", what, debianPackage)
-}
-
 func requirePrograms(t *testing.T, debianPackageOf map[string]string) {
 	t.Helper()
 	for name, debianPackage := range debianPackageOf {
-		if _, err := exec.LookPath(name); err != nil {
-			missing(t, name+" is not installed", debianPackage)
-		}
+		process.RequireProgram(t, name, "apt-get install "+debianPackage)
 	}
 }
 

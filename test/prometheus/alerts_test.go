@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"evergate/test/process"
 )
 
 const (
@@ -210,17 +212,19 @@ func TestExactlyTheRightAlertsFire(t *testing.T) {
 // who should run do.
 func (r *run) awaitTrouble(t *testing.T, since time.Time) {
 	t.Helper()
-	select {
-	case <-time.After(time.Until(since.Add(trouble))):
-	case <-t.Context().Done():
-	}
+	process.EventuallyWithin(t, trouble+longest, time.Second, func() error {
+		now, err := r.classic.ask(t.Context(), "vector(time())")
+		if err != nil {
+			return err
+		}
+		if passed := time.Duration((now[0].value - float64(since.UnixNano())/1e9) * float64(time.Second)); passed < trouble {
+			return fmt.Errorf("only %s have passed", passed)
+		}
+		return nil
+	})
 	for name, s := range r.subjects {
-		select {
-		case <-s.process.done:
-			if s.want != "EvergateDown" {
-				t.Errorf("%s has ended", name)
-			}
-		default:
+		if !s.process.Running() && s.want != "EvergateDown" {
+			t.Errorf("%s has ended", name)
 		}
 	}
 }

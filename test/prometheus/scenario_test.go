@@ -99,7 +99,7 @@ var scenarios = []scenario{
 	},
 		want: "EvergateClockIsWrong", heal: func(s *subject) { s.shop.Change(func(c *shopsim.Settings) { c.ClockSkew = 0 }); s.renew() }},
 	{name: "old-version", version: retired, want: "EvergateAPIVersionRetires"},
-	{name: "killed", fail: func(s *subject) { s.process.kill() }, want: "EvergateDown", heal: func(s *subject) { s.restart() }},
+	{name: "killed", fail: func(s *subject) { s.process.Kill() }, want: "EvergateDown", heal: func(s *subject) { s.restart() }},
 }
 
 func endpointFault(f shopsim.Fault) func(*subject) {

@@ -1,95 +1,26 @@
 package prometheus
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"sort"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"evergate/test/process"
 )
-
-// tape keeps what a process prints.
-type tape struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (p *tape) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.buf.Write(b)
-}
-
-func (p *tape) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.buf.String()
-}
-
-// process is a program that runs until the test ends.
-type process struct {
-	cmd     *exec.Cmd
-	printed tape
-	done    chan struct{} // closed when it has ended
-}
-
-func start(t *testing.T, environ []string, name string, args ...string) *process {
-	t.Helper()
-	p := &process{cmd: exec.CommandContext(context.WithoutCancel(t.Context()), name, args...), done: make(chan struct{})}
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, environ...)
-	p.cmd.Stdout, p.cmd.Stderr = &p.printed, &p.printed
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = p.cmd.Wait(); close(p.done) }()
-	t.Cleanup(func() {
-		p.kill()
-		if t.Failed() {
-			text := p.printed.String()
-			t.Logf("%s printed:\n%s", p.cmd, text[max(0, len(text)-4<<10):])
-		}
-	})
-	return p
-}
-
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.done
-}
-
-// await waits until the process has printed something that matches and returns the first group.
-func (p *process) await(t *testing.T, line *regexp.Regexp) (found string) {
-	t.Helper()
-	eventually(t, patience, func() error {
-		select {
-		case <-p.done:
-			t.Fatalf("%s has ended:\n%s", p.cmd, &p.printed)
-		default:
-		}
-		m := line.FindStringSubmatch(p.printed.String())
-		if m == nil {
-			return fmt.Errorf("no sign of %s", line)
-		}
-		found = m[1]
-		return nil
-	})
-	return found
-}
 
 // server is a Prometheus that scrapes what is in its targets file.
 type server struct {
-	*process
+	*process.Process
 	url     string
 	targets string
 	began   time.Time
@@ -121,8 +52,8 @@ func startPrometheus(t *testing.T, every string, more ...string) *server {
 	args := append([]string{
 		"--config.file=" + filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:0",
 	}, more...)
-	s := &server{process: start(t, nil, "prometheus", args...), targets: filepath.Join(dir, "targets.json"), began: time.Now()}
-	s.url = "http://" + s.await(t, listeningOn)
+	s := &server{Process: process.Start(t, process.Command(t, "prometheus", nil, args...)), targets: filepath.Join(dir, "targets.json"), began: time.Now()}
+	s.url = "http://" + s.AwaitMatch(t, &s.Err, listeningOn)
 	return s
 }
 
@@ -155,7 +86,7 @@ type sample struct {
 	value  float64
 }
 
-var client = &http.Client{Transport: &http.Transport{}, Timeout: patience}
+var client = &http.Client{Transport: &http.Transport{}, Timeout: process.Patience}
 
 // ask evaluates a query now.
 func (s *server) ask(ctx context.Context, query string) (all []sample, err error) {

@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +18,7 @@ import (
 	"evergate/internal/shopsim"
 	"evergate/internal/store"
 	"evergate/internal/token"
+	"evergate/test/process"
 )
 
 // shop is a simulated Shopify with one shop, which can go away altogether.
@@ -65,7 +65,7 @@ type subject struct {
 	t       *testing.T
 	shop    *shop
 	dir     string // of the store
-	process *process
+	process *process.Process
 	admin   string // address
 	at      atomic.Pointer[string]
 	version atomic.Pointer[string]
@@ -116,11 +116,6 @@ func (s *subject) store(age time.Duration) {
 	}
 }
 
-var (
-	toolsLine = regexp.MustCompile(`"msg":"listening for tools","address":"([^"]+)"`)
-	adminLine = regexp.MustCompile(`"msg":"listening for operators","address":"([^"]+)"`)
-)
-
 func (s *subject) start() {
 	s.t.Helper()
 	environ := []string{
@@ -131,21 +126,17 @@ func (s *subject) start() {
 	if s.offline {
 		environ = append(environ, "EVERGATE_GRANT=offline", "EVERGATE_STORE=file:"+s.dir)
 	}
-	s.process = start(s.t, append(environ, s.environ...), binary, "serve")
-	at := s.process.await(s.t, toolsLine)
-	s.admin = s.process.await(s.t, adminLine)
+	s.process = process.Start(s.t, process.Command(s.t, binary, append(environ, s.environ...), "serve"))
+	at := s.process.AwaitLog(s.t, "listening for tools").Address
+	s.admin = s.process.AwaitLog(s.t, "listening for operators").Address
 	s.at.Store(&at)
 }
 
 // restart ends it as an operator would and starts it again. It then has other ports.
 func (s *subject) restart() {
 	s.t.Helper()
-	_ = s.process.cmd.Process.Signal(os.Interrupt) // it may have ended already
-	select {
-	case <-s.process.done:
-	case <-time.After(patience):
-		s.t.Fatal("it does not end")
-	}
+	_ = s.process.Cmd.Process.Signal(os.Interrupt) // it may have ended already
+	s.process.Exit(s.t)
 	s.start()
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"evergate/test/process"
 )
@@ -85,20 +84,11 @@ func TestClientThatLeavesEndsTheRequestAtShopify(t *testing.T) {
 			if _, err := io.WriteString(conn, through("GET", api+"/slow.json", "", "")); err != nil {
 				t.Fatal(err)
 			}
-			await(t, "the request", arrived)
+			process.Await(t, "the request", arrived)
 			leave(conn.(*net.TCPConn))
-			await(t, "its end", gone)
+			process.Await(t, "its end", gone)
 			process.Eventually(t, func() error { return s.counted(t, "evergate_requests_total", 1, `code="499"`) })
 		})
-	}
-}
-
-func await(t *testing.T, what string, c <-chan struct{}) {
-	t.Helper()
-	select {
-	case <-c:
-	case <-time.After(patience):
-		t.Fatalf("no sign of %s after %s", what, patience)
 	}
 }
 

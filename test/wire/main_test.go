@@ -2,9 +2,7 @@ package wire
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -17,22 +15,7 @@ const patience = process.Patience
 // binary is the program under test.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
-
-func runTests(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "evergate-wire-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "evergate")
-	if err := process.Build(binary, "-trimpath", "-ldflags", "-s -w"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(process.Main(m, &binary, "-trimpath", "-ldflags", "-s -w")) }
 
 // soon is a deadline for input and output that must come: a test that hangs fails instead.
 func soon() time.Time { return time.Now().Add(patience) }
