@@ -4,7 +4,7 @@ GO ?= go
 LDFLAGS := -s -w -X main.version=$(shell git describe --tags --always --dirty 2>/dev/null || echo dev) \
 	-X main.commit=$(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
-.PHONY: all build demo test check bench bench-pacing fuzz deps generate clean cross packages snapshot
+.PHONY: all build demo test check vuln cover bench bench-pacing fuzz deps generate clean cross packages snapshot
 
 all: check test
 
@@ -46,6 +46,19 @@ check: bin/golangci-lint bin/actionlint cross ## what a reviewer should not have
 		shellcheck .ci/run scripts/* deploy/package/*.sh deploy/systemd/evergate-exec test/package/testdata/boot; \
 	fi
 	bin/actionlint
+
+# Not part of `make check`: it asks vuln.go.dev, and what is right today may be wrong tomorrow.
+vuln: bin/govulncheck ## whether something known to be vulnerable is called; needs the network
+	bin/govulncheck ./...
+
+bin/govulncheck: tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o ../bin/ golang.org/x/vuln/cmd/govulncheck
+
+cover: ## which statements the tests of internal/ and cmd/ reach, into dist/coverage.html
+	mkdir -p dist
+	$(GO) test -coverpkg=./cmd/...,./internal/... -coverprofile=dist/coverage.out ./cmd/... ./internal/...
+	$(GO) tool cover -html=dist/coverage.out -o dist/coverage.html
+	$(GO) tool cover -func=dist/coverage.out | tail -n 1
 
 bin/golangci-lint: tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../bin/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
