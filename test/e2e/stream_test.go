@@ -4,11 +4,8 @@ import (
 	"bufio"
 	"io"
 	"net/http"
-	"strings"
 	"testing"
-	"time"
 
-	"evergate/internal/shopsim"
 	"evergate/test/process"
 )
 
@@ -75,72 +72,4 @@ func mustReceive(t *testing.T, from *bufio.Reader) answer {
 		t.Fatal(err)
 	}
 	return a
-}
-
-func TestSlowAnswerArrivesAsItComes(t *testing.T) {
-	t.Parallel()
-	const pause = time.Second
-	for name, known := range map[string]bool{"content_length": true, "chunked": false} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			shop := newShopify(t, shopOptions{})
-			s := shop.readySidecar(t)
-			shop.Inject(shopsim.Fault{Kind: shopsim.FaultSlowBody, Endpoint: shopsim.API, Chunks: 3, Pause: pause, ContentLength: known})
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+api+"/shop.json", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp, err := s.client.Do(req) // returns with the header
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			header := time.Now()
-			var first [1]byte
-			if _, err := io.ReadFull(resp.Body, first[:]); err != nil {
-				t.Fatal(err)
-			}
-			begun := time.Now()
-			rest, err := io.ReadAll(resp.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			// Shopify takes one pause before the first part and two more before the last.
-			if lead := time.Since(begun); lead < pause/2 {
-				t.Errorf("the first byte came %s before the last", lead)
-			}
-			if lead := begun.Sub(header); lead < pause/4 {
-				t.Errorf("the header came %s before the first byte", lead)
-			}
-			if (resp.ContentLength >= 0) != known {
-				t.Errorf("Content-Length: %d", resp.ContentLength)
-			}
-			if body := string(first[:]) + string(rest); !strings.HasPrefix(body, `{"shop":`) || !strings.HasSuffix(body, "}") {
-				t.Errorf("got %s", body)
-			}
-		})
-	}
-}
-
-func TestBrokenOffAnswerDoesNotLookWhole(t *testing.T) {
-	t.Parallel()
-	shop := newShopify(t, shopOptions{})
-	s := shop.readySidecar(t)
-	for _, fault := range []shopsim.Fault{cutOnce, {Kind: shopsim.FaultCut, Endpoint: shopsim.API, Method: "POST", Count: 1}} {
-		shop.Inject(fault)
-		method := max(fault.Method, http.MethodGet)
-		if a, err := exchange(t.Context(), s.client, method, s.url+api+"/products.json", ""); err == nil {
-			t.Errorf("%s: looked whole: %s", method, a)
-		}
-		mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)
-	}
-}
-
-func TestMalformedBodyIsTheClientsMistake(t *testing.T) {
-	t.Parallel()
-	shop := newShopify(t, shopOptions{})
-	s := shop.readySidecar(t)
-	a := s.raw(t, "POST "+api+"/products.json HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"pro\r\nnonsense\r\n")
-	mustBeOwn(t, a, http.StatusBadRequest, "bad_request_body")
-	mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)
 }

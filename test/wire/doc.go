@@ -7,6 +7,9 @@
 // parses by the letter of RFC 9112 and takes anything doubtful for an offence, so a request
 // that two servers could read in two ways cannot pass unseen.
 //
+// Path bytes, links, bodies, early bytes and fields that end here are tested in this package and
+// nowhere else at this level; test/e2e does not repeat them.
+//
 // A test that compares sends the same bytes to the recorder and to the sidecar, and holds the
 // two answers side by side.
 package wire

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"reflect"
 	"strconv"
@@ -28,11 +29,16 @@ func TestRequestsArriveAsADirectCallDoes(t *testing.T) {
 	up := newRecorder(t, nil)
 	s := up.sidecar(t, "EVERGATE_REPLAY_BUFFER=1KiB")
 	large := strings.Repeat("0123456789abcdef", 1<<10)
-	for name, c := range map[string]struct{ method, target, header, body string }{
+	type call struct{ method, target, header, body string }
+	calls := map[string]call{
 		"bare":               {"GET", "/shop.json", "", ""},
 		"query":              {"GET", "/products.json?ids[]=1&ids[]=2&fields=id%2Ctitle&x=a+b%20c&&=&y", "", ""},
 		"odd query":          {"GET", "/products.json?q=%zz%&\"<>|^`{}\\&//..//;u=1?w=3#x", "", ""},
 		"escapes":            {"GET", "/products/%41%e2%82%AC%C3%a9~!$&'()*+,=:@.json?%6cimit=1", "", ""},
+		"dots and such":      {"GET", "/products/a..b;c=d,e!$&'()*+:@~.json", "", ""},
+		"escaped letters":    {"GET", "/%70roducts.json?%6cimit=1", "", ""},
+		"escapes in a query": {"GET", "/products.json?ids[]=1&page_info=eyJh%3D%3D&q=%c3%A9", "", ""},
+		"empty query":        {"GET", "/products.json?", "", ""},
 		"raw bytes":          {"GET", "/products/\xc3\xa9.json?\xe2\x82\xac=\xff", "", ""},
 		"accept gzip":        {"GET", "/shop.json", "Accept-Encoding: gzip\r\n", ""},
 		"accept much":        {"GET", "/shop.json", "Accept-Encoding: br;q=0.5, gzip, *;q=0\r\nAccept-Encoding: zstd\r\n", ""},
@@ -59,7 +65,13 @@ func TestRequestsArriveAsADirectCallDoes(t *testing.T) {
 		"get in chunks":      {"GET", "/shop.json", "Transfer-Encoding: chunked\r\n", "2\r\n{}\r\n0\r\n\r\n"},
 		"large in chunks":    {"POST", "/products.json", "Transfer-Encoding: chunked\r\n", fmt.Sprintf("%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n", len(large), large, len(large), large)},
 		"multipart":          {"POST", "/products.json", "Content-Type: multipart/form-data; boundary=\"x\"\r\nContent-Length: 8\r\n", "--x--\r\n\r"},
-	} {
+	}
+	for _, size := range []int{1, 1024, 1025, 1 << 20} { // below and above what is kept to be sent again
+		body := strings.Repeat("\x00\xff\r\n {\"a\": 1 }\t", size/12+1)[:size]
+		calls[fmt.Sprintf("%d bytes", size)] = call{"POST", "/products.json", fmt.Sprintf("Content-Length: %d\r\n", size), body}
+		calls[fmt.Sprintf("%d bytes in a chunk", size)] = call{"POST", "/products.json", "Transfer-Encoding: chunked\r\n", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", size, body)}
+	}
+	for name, c := range calls {
 		t.Run(name, func(t *testing.T) {
 			request(t, up.dial(t), direct(c.method, api+c.target, c.header, c.body))
 			want := up.take(t)
@@ -81,9 +93,47 @@ func TestChunksOfNothingBecomeNoBody(t *testing.T) {
 	s := up.sidecar(t)
 	for _, method := range []string{"GET", "DELETE", "POST"} {
 		request(t, s.dial(t), through(method, api+"/x.json", "Transfer-Encoding: chunked\r\n", "0\r\n\r\n"))
-		if got := up.take(t); len(got) != 1 || got[0].body != "" {
+		if got := up.take(t); len(got) != 1 || got[0].body != "" || got[0].get("Content-Length") != nil {
 			t.Errorf("%s: %q", method, got)
 		}
+	}
+}
+
+// What a client says that is not for Shopify, beside what is.
+func TestCredentialsAndHopByHopFieldsEndHere(t *testing.T) {
+	t.Parallel()
+	up := newRecorder(t, nil)
+	s := up.sidecar(t)
+	const here = "http://localhost"
+	for name, c := range map[string]struct {
+		line, header string
+		want         map[string][]string
+	}{
+		"all that ends here": {"HTTP/1.1\r\nHost: localhost", strings.Join([]string{
+			"Authorization: Bearer shpat_ofTheClient", "Proxy-Authorization: Basic eDp5", "Cookie: a=b",
+			"X-Shopify-Access-Token: shpat_ofTheClient", "x-shopify-access-token: shpat_again",
+			"X_Shopify_Access_Token: shpat_underscore", "X-Shopify_Access-Token: shpat_mixed",
+			"Forwarded: for=1.2.3.4", "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Host: evil.example", "X_Forwarded_Proto: http",
+			"Origin: " + here, "Referer: " + here + "/", "TE: trailers", "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive",
+			"Connection: keep-alive, X-Of-This-Hop, X-Shopify-Access-Token", "X-Of-This-Hop: 1",
+			"X-Stays: one", "X-Stays: two", "Accept-Encoding: br;q=0.5, gzip", "accept: */*", "User-Agent: Legacy/1.0", "",
+		}, "\r\n"), map[string][]string{"x-stays": {"one", "two"}, "accept-encoding": {"br;q=0.5, gzip"}, "accept": {"*/*"}, "user-agent": {"Legacy/1.0"}}},
+		"upgrade to h2c":         {"HTTP/1.1\r\nHost: localhost", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n", nil},
+		"HTTP/1.0 says no more":  {"HTTP/1.0", "", nil},
+		"nor does a bare client": {"HTTP/1.1\r\nHost: localhost", "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request(t, s.dial(t), "GET "+api+"/shop.json "+c.line+"\r\n"+c.header+"\r\n")
+			arrived := up.take(t)
+			if len(arrived) != 1 {
+				t.Fatalf("%d arrived", len(arrived))
+			}
+			want := map[string][]string{"host": {shopDomain}, "x-shopify-access-token": {accessToken}}
+			maps.Copy(want, c.want)
+			if got := byName(arrived[0].fields); !reflect.DeepEqual(got, want) {
+				t.Errorf("arrived %q\nwant    %q", got, want)
+			}
+		})
 	}
 }
 
