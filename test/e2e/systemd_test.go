@@ -28,8 +28,13 @@ import (
 func activate(t *testing.T, environ []string, sockets map[string]net.Listener, args ...string) *process.Process {
 	t.Helper()
 	var names []string
-	// The process id is known only once there is a process, so a shell sets it and becomes us.
-	cmd := exec.CommandContext(t.Context(), "sh", append([]string{"-c", `LISTEN_PID=$$; export LISTEN_PID; exec "$@"`, "sh", binary}, args...)...)
+	// The process id is known only once there is a process, so a shell sets it and becomes us. It closes what
+	// the test itself may have inherited, as systemd does.
+	script := `LISTEN_PID=$$; export LISTEN_PID; exec "$@"`
+	for fd := 3 + len(sockets); fd < 10; fd++ {
+		script += fmt.Sprintf(" %d<&-", fd)
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", append([]string{"-c", script, "sh", binary}, args...)...)
 	for name, l := range sockets {
 		f, err := l.(interface{ File() (*os.File, error) }).File()
 		if err != nil {
