@@ -15,6 +15,7 @@ import (
 	"evergate/internal/check"
 	"evergate/internal/config"
 	"evergate/internal/guard"
+	"evergate/internal/sidecar"
 	"evergate/internal/token"
 )
 
@@ -23,7 +24,7 @@ type checkup struct {
 	environ   []string
 	cfg       *config.Config
 	mistakes  []string
-	conn      *connection // nil if there are mistakes or the store cannot be opened
+	conn      *sidecar.Connection // nil if there are mistakes or the store cannot be opened
 	storeErr  error
 	noRefresh bool
 
@@ -70,13 +71,13 @@ func (c *checkup) prepare() {
 	cfg, err := config.Load(c.environ)
 	c.cfg = cfg
 	if err == nil {
-		_, err = storeKeys(cfg)
+		_, err = sidecar.StoreKeys(cfg)
 	}
 	if err != nil {
 		c.mistakes = strings.Split(err.Error(), "\n")
 		return
 	}
-	c.conn, c.storeErr = connect(cfg, c.environ)
+	c.conn, c.storeErr = sidecar.Connect(cfg, c.environ, build())
 }
 
 // checks is the list. After a mistake in the settings it ends where nothing more can be known.
@@ -92,7 +93,7 @@ func (c *checkup) checks() []check.Check {
 		return list
 	}
 	s := &check.Shopify{
-		API:    &adminapi.Client{Shop: c.cfg.Shop, Base: c.cfg.Base, Transport: newTransport(c.cfg), UserAgent: userAgent()},
+		API:    &adminapi.Client{Shop: c.cfg.Shop, Base: c.cfg.Base, Transport: sidecar.NewTransport(c.cfg), UserAgent: build().UserAgent()},
 		Wanted: c.cfg.Scopes, NewScopes: newScopes(c.cfg.Grant), Token: func() token.Secret { return c.token },
 	}
 	return append(list,
@@ -106,7 +107,7 @@ func (c *checkup) summary() string {
 
 // secretFiles are the files that the environment names, and systemd's credentials.
 func (c *checkup) secretFiles() (files []check.File) {
-	getenv := lookUpIn(c.environ)
+	getenv := config.Getenv(c.environ)
 	for _, name := range append(config.SecretNames(), "EVERGATE_TLS_KEY_FILE") {
 		setting, isFile := strings.CutSuffix(name, "_FILE")
 		if !isFile {
@@ -125,12 +126,12 @@ func (c *checkup) store() check.Store {
 	if c.storeErr != nil {
 		return check.Store{Err: c.storeErr}
 	}
-	if c.conn.store == nil {
+	if c.conn.Store == nil {
 		return check.Store{}
 	}
-	s := check.Store{Where: c.conn.recordPlace(c.environ), Volatile: isVolatile(c.conn.where), Lease: c.conn.store.Lease}
-	s.Load = func(ctx context.Context) error { _, _, err := c.conn.store.Load(ctx); return err }
-	if dir := storeDir(c.conn.where, c.environ); dir != "" {
+	s := check.Store{Where: c.conn.RecordPlace(), Volatile: c.conn.IsVolatile(), Lease: c.conn.Store.Lease}
+	s.Load = func(ctx context.Context) error { _, _, err := c.conn.Store.Load(ctx); return err }
+	if dir := c.conn.StoreDir(); dir != "" {
 		s.Dir, s.Record = dir, filepath.Join(dir, c.cfg.Shop.Domain()+".json")
 	}
 	return s
@@ -153,7 +154,7 @@ func (c *checkup) sidecarAnswers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return client.call(ctx, http.MethodGet, "/livez")
+	return client.Call(ctx, http.MethodGet, "/livez")
 }
 
 // newScopes says how a token of this grant gets scopes that it lacks.

@@ -27,14 +27,14 @@ const aboutPermanent = "from 2027 on Shopify refuses such tokens of public apps,
 
 // offlineGrant looks at the stored grant before it asks for a token.
 func (c *checkup) offlineGrant(ctx context.Context) []check.Result {
-	record, _, err := c.conn.store.Load(ctx)
+	record, _, err := c.conn.Store.Load(ctx)
 	switch {
 	case errors.Is(err, token.ErrNotFound) || err == nil && isBlank(record):
 		return c.nothingStored()
 	case err != nil:
 		return check.FromError(check.Fail, err)
 	}
-	if id := c.conn.clientID(); record.ClientID != "" && record.ClientID != id {
+	if id := c.conn.ClientID(); record.ClientID != "" && record.ClientID != id {
 		return check.FromError(check.Fail, otherApp(c.cfg.Shop, record))
 	}
 	st := stateOf(record, time.Now())
@@ -68,12 +68,12 @@ func (c *checkup) nothingStored() []check.Result {
 		return one(check.Warn, "start the sidecar, then run the check again",
 			"no grant is stored yet; the sidecar begins with SHOPIFY_REFRESH_TOKEN, which works once and was left alone")
 	}
-	return one(check.Fail, "run `evergate login`, or `evergate token import`", "no grant is stored for %s in %s", c.cfg.Shop, c.conn.recordPlace(c.environ))
+	return one(check.Fail, "run `evergate login`, or `evergate token import`", "no grant is stored for %s in %s", c.cfg.Shop, c.conn.RecordPlace())
 }
 
 // obtained makes one attempt to come by a token and says so.
 func (c *checkup) obtained(ctx context.Context, said string) []check.Result {
-	t, err := c.conn.tokenOnce(ctx)
+	t, err := c.conn.TokenOnce(ctx)
 	switch {
 	case errors.Is(err, token.ErrTransient):
 		return one(check.Fail, "this passes by itself: run the check again in a moment", "%s", err)

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"evergate/internal/config"
+	"evergate/internal/guard"
 	"evergate/internal/shopsim"
+	"evergate/internal/sidecar"
 )
 
 const (
@@ -42,12 +44,12 @@ func demo(w world) error {
 	}
 	cfg.Roots = x509.NewCertPool()
 	cfg.Roots.AppendCertsFromPEM(shopify.CAPEM)
-	log := newLogger(cfg, w.err)
-	c, err := connect(cfg, nil)
+	log := sidecar.NewLogger(cfg, w.err)
+	c, err := sidecar.Connect(cfg, nil, build())
 	if err != nil {
 		return err
 	}
-	s, err := newSidecar(c, log, lookUpIn(w.environ))
+	s, err := sidecar.New(c, log, config.Getenv(w.environ))
 	if err != nil {
 		return err
 	}
@@ -57,7 +59,7 @@ func demo(w world) error {
 	narrateTokens(w.out, sim)
 	introduce(w.out, s)
 	begin, force := stopSignals(w.signals, log.Logger)
-	if err := s.serve(begin, force); err != nil {
+	if err := s.Serve(begin, force); err != nil {
 		return err
 	}
 	fmt.Fprintln(w.out, "\nThe demo has ended. The README says how to use your own shop.")
@@ -84,18 +86,14 @@ func demoEnviron(environ []string, upstream string) []string {
 }
 
 // listenSomewhere takes free ports when the usual ones are taken and nobody asked for them.
-func listenSomewhere(s *sidecar, environ []string) error {
-	err := s.listen(context.Background())
+func listenSomewhere(s *sidecar.Sidecar, environ []string) error {
+	err := s.Listen(context.Background())
 	asked := withDefaults(environ, "EVERGATE_LISTEN=", "EVERGATE_ADMIN_LISTEN=")
 	if err == nil || !errors.Is(err, syscall.EADDRINUSE) || len(asked) != len(environ)+2 {
 		return err
 	}
-	for i := range s.cfg.Listeners {
-		s.cfg.Listeners[i].Address = "127.0.0.1:0"
-	}
-	s.cfg.Admin.Address = "127.0.0.1:0"
-	s.listeners = nil
-	return s.listen(context.Background())
+	free := guard.Address{Network: "tcp", Address: "127.0.0.1:0"}
+	return s.ListenOn(context.Background(), []guard.Address{free}, free)
 }
 
 // narrateTokens prints a line at each token that the simulated Shopify hands out.
@@ -110,7 +108,7 @@ func narrateTokens(out io.Writer, sim *shopsim.Sim) {
 	})
 }
 
-func introduce(out io.Writer, s *sidecar) {
+func introduce(out io.Writer, s *sidecar.Sidecar) {
 	fmt.Fprintf(out, `A simulated Shopify and Evergate in front of it are running. Tokens live for %s here,
 so one is renewed about every 45 seconds. Call as a tool that knows of no token would:
 
@@ -122,5 +120,5 @@ so one is renewed about every 45 seconds. Call as a tool that knows of no token 
 Watch it:  %[3]s/  and  curl %[3]s/metrics
 Ctrl-C ends it.
 
-`, demoTokenLife, s.url(), urlOf(s.adminOn))
+`, demoTokenLife, s.URL(), s.AdminURL())
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"evergate/internal/config"
 	"evergate/internal/guard"
 	"evergate/internal/token"
 )
@@ -16,7 +17,7 @@ import (
 // that a shell can catch it; the line that has Evergate know it goes to the file of keys.
 func keyCommand(w world) error {
 	var policy, shopNames string
-	file := lookUpIn(w.environ)("EVERGATE_CLIENT_KEYS_FILE")
+	file := config.Getenv(w.environ)("EVERGATE_CLIENT_KEYS_FILE")
 	name := ""
 	if len(w.args) > 0 && !strings.HasPrefix(w.args[0], "-") {
 		name, w.args = w.args[0], w.args[1:]

@@ -13,6 +13,7 @@ import (
 	"evergate/internal/config"
 	"evergate/internal/grant"
 	"evergate/internal/login"
+	"evergate/internal/sidecar"
 )
 
 var (
@@ -25,7 +26,7 @@ var (
 type loginCommand struct {
 	world
 	loginFlags
-	conn *connection
+	conn *sidecar.Connection
 	flow *login.Flow
 }
 
@@ -44,7 +45,7 @@ func logIn(w world) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, login.Life, errNoCallback)
 	defer cancel()
 	l := loginCommand{world: w, loginFlags: f, conn: c}
-	l.flow = login.New(login.Options{Grant: grant.Offline{Endpoint: c.endpoint}, Store: c.store, Scopes: c.cfg.Scopes, Permanent: f.permanent})
+	l.flow = login.New(login.Options{Grant: grant.Offline{Endpoint: c.Endpoint}, Store: c.Store, Scopes: c.Config.Scopes, Permanent: f.permanent})
 	if err := l.lookBefore(); err != nil {
 		return err
 	}
@@ -103,9 +104,9 @@ func (f *loginFlags) parseRedirect(redirect string) error {
 
 // lookBefore finds out what is wrong with the store before anybody is asked for anything.
 func (l loginCommand) lookBefore() error {
-	record, err := l.conn.load()
-	if err == nil && record.ClientID != "" && record.ClientID != l.conn.clientID() {
-		fmt.Fprintf(l.err, "evergate: warning: this login replaces a grant of another app, with client id %s, that is stored for %s\n", record.ClientID, l.conn.cfg.Shop)
+	record, err := load(l.conn)
+	if err == nil && record.ClientID != "" && record.ClientID != l.conn.ClientID() {
+		fmt.Fprintf(l.err, "evergate: warning: this login replaces a grant of another app, with client id %s, that is stored for %s\n", record.ClientID, l.conn.Config.Shop)
 	}
 	return err
 }
@@ -122,7 +123,7 @@ func (l loginCommand) introduce(redirect *url.URL, authorize string) {
 	if l.port == 0 && l.redirect == nil {
 		fmt.Fprint(l.out, "The port is another one at each login; --port N keeps it.\n\n")
 	}
-	fmt.Fprintf(l.out, "Open this address in the browser of someone who may install apps on %s:\n\n  %s\n\n", l.conn.cfg.Shop, authorize)
+	fmt.Fprintf(l.out, "Open this address in the browser of someone who may install apps on %s:\n\n  %s\n\n", l.conn.Config.Shop, authorize)
 	if l.paste {
 		fmt.Fprint(l.out, "After \"Install\" the browser goes to an address that begins with the redirect URL. It may show an error there: that\n"+
 			"does not matter. Copy the whole address from its address bar and paste it here.\n\n")
@@ -134,7 +135,7 @@ func (l loginCommand) introduce(redirect *url.URL, authorize string) {
 // report says what was granted, where it is, and what to do now.
 func (l loginCommand) report(g login.Granted) {
 	fmt.Fprintf(l.out, "\nThe app is authorised on %s.\n\n", g.Shop)
-	fmt.Fprintf(l.out, "  stored   %s\n", l.conn.recordPlace(l.environ))
+	fmt.Fprintf(l.out, "  stored   %s\n", l.conn.RecordPlace())
 	scopes := strings.Join(g.Scopes, ", ")
 	if scopes == "" {
 		scopes = "Shopify did not say which"
@@ -159,7 +160,7 @@ func (l loginCommand) report(g login.Granted) {
 
 // obstacles are the settings with which the sidecar would not use what was stored.
 func (l loginCommand) obstacles() []string {
-	getenv := lookUpIn(l.environ)
+	getenv := config.Getenv(l.environ)
 	switch kind := getenv("EVERGATE_GRANT"); {
 	case kind == config.GrantOffline:
 	case kind != "" && kind != config.GrantAuto:

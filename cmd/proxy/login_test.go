@@ -22,6 +22,7 @@ import (
 	"evergate/internal/grant"
 	"evergate/internal/login"
 	"evergate/internal/shopsim"
+	"evergate/internal/sidecar"
 )
 
 // loginShop is a simulated Shopify and the settings with which a login stores its grant in
@@ -213,14 +214,14 @@ func TestLoginThatNobodyAnswersEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := connect(cfg, environ)
+		conn, err := sidecar.Connect(cfg, environ, build())
 		if err != nil {
 			t.Fatal(err)
 		}
 		out := newTail()
 		in, _ := io.Pipe()
 		l := loginCommand{world: world{stdin: in, out: out, err: out}, loginFlags: loginFlags{paste: paste, port: 0}, conn: conn,
-			flow: login.New(login.Options{Grant: grant.Offline{Endpoint: conn.endpoint}, Store: conn.store})}
+			flow: login.New(login.Options{Grant: grant.Offline{Endpoint: conn.Endpoint}, Store: conn.Store})}
 		ended := make(chan error, 1)
 		go func() { _, err := l.run(ctx); ended <- err }()
 		out.next(t, has("Open this address"))

@@ -18,8 +18,12 @@ import (
 	"evergate/internal/login"
 )
 
-// loginDrain is how long the last page may take to reach the browser.
-const loginDrain = time.Second
+const (
+	callbackTimeout = 10 * time.Second
+	largestCallback = 128 << 10
+	// loginDrain is how long the last page may take to reach the browser.
+	loginDrain = time.Second
+)
 
 // redirectURL is what Shopify is told; it must stand in the app's configuration.
 func (l loginCommand) redirectURL(port int) *url.URL {
@@ -58,7 +62,7 @@ func (l loginCommand) byCallback(ctx context.Context) (login.Granted, error) {
 	path := redirect.EscapedPath()
 	server := &http.Server{
 		Handler:           l.flow.Loopback("/"+strings.TrimPrefix(path, "/"), state, heard),
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, MaxHeaderBytes: largestHeader,
+		ReadHeaderTimeout: callbackTimeout, ReadTimeout: callbackTimeout, MaxHeaderBytes: largestCallback,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
 	}
 	go func() { _ = server.Serve(listener) }() // it ends with Shutdown

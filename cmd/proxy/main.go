@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"evergate/internal/config"
 )
 
 func main() { os.Exit(run(realWorld())) }
@@ -60,7 +62,7 @@ func (e *exitError) Error() string {
 }
 func (e *exitError) Unwrap() error { return e.err }
 
-func configError(err error) error { return &exitError{exitConfig, err} }
+func configError(err error) error { return config.Wrong(err) }
 
 type command struct {
 	name, args, summary string
@@ -100,25 +102,25 @@ func generators() []command {
 // run executes one command and returns the exit code.
 func run(w world) int {
 	err := dispatch(w)
-	var exit *exitError
-	switch {
-	case err == nil || errors.Is(err, flag.ErrHelp):
+	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return exitOK
-	case errors.As(err, &exit):
-		if exit.err != nil {
-			fmt.Fprintln(w.err, "evergate:", exit.err)
-		}
-		return exit.code
 	}
-	fmt.Fprintln(w.err, "evergate:", err)
-	return exitFailure
+	var exit *exitError
+	if !errors.As(err, &exit) || exit.err != nil {
+		fmt.Fprintln(w.err, "evergate:", err)
+	}
+	return exitCode(err)
 }
 
 // exitCode is the code that an error carries, or that of a failure.
 func exitCode(err error) int {
 	var exit *exitError
-	if errors.As(err, &exit) {
+	var wrong *config.Error
+	switch {
+	case errors.As(err, &exit):
 		return exit.code
+	case errors.As(err, &wrong):
+		return exitConfig
 	}
 	return exitFailure
 }

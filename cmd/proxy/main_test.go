@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -40,8 +39,8 @@ func TestVersion(t *testing.T) {
 	if o.code != exitOK || o.err != "" || !regexp.MustCompile(`^evergate \S+ \(commit \S+, go1\.\S+\)\n$`).MatchString(o.out) {
 		t.Errorf("%+v", o)
 	}
-	if userAgent() != "Evergate/"+version {
-		t.Errorf("%s", userAgent())
+	if build().UserAgent() != "Evergate/"+version {
+		t.Errorf("%s", build().UserAgent())
 	}
 }
 
@@ -239,22 +238,6 @@ func TestSimulateRefusesWhatMakesNoSense(t *testing.T) {
 	} {
 		if o := execute(nil, append([]string{"simulate"}, args...)...); o.code != exitConfig || o.err == "" {
 			t.Errorf("%q: %+v", args, o)
-		}
-	}
-}
-
-func TestLogFormatIsForPeopleOnATerminalOnly(t *testing.T) {
-	t.Parallel()
-	file, err := os.Create(t.TempDir() + "/log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	for _, w := range []io.Writer{file, &bytes.Buffer{}, io.Discard} {
-		for set, want := range map[string]string{"": "json", "text": "text", "json": "json"} {
-			if got := logFormat(loaded(t, right("EVERGATE_LOG_FORMAT="+set)), w); got != want {
-				t.Errorf("%T with %q: %s, want %s", w, set, got, want)
-			}
 		}
 	}
 }

@@ -17,7 +17,7 @@ func printMan(w world) error {
 		return err
 	}
 	date := ""
-	if seconds, err := strconv.ParseInt(lookUpIn(w.environ)("SOURCE_DATE_EPOCH"), 10, 64); err == nil {
+	if seconds, err := strconv.ParseInt(config.Getenv(w.environ)("SOURCE_DATE_EPOCH"), 10, 64); err == nil {
 		date = time.Unix(seconds, 0).UTC().Format(time.DateOnly)
 	}
 	m := manual{w.out}

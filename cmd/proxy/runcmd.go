@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"evergate/internal/config"
+	"evergate/internal/sidecar"
 	"evergate/internal/systemd"
 )
 
@@ -42,17 +43,17 @@ func runCommand(w world) error {
 	if err != nil {
 		return reportConfig(cfg, err, w.err)
 	}
-	log := newLogger(cfg, w.err)
-	s, err := assemble(cfg, log, w.environ)
+	log := sidecar.NewLogger(cfg, w.err)
+	s, err := sidecar.Assemble(cfg, log, w.environ, build())
 	if err != nil {
 		return err
 	}
-	if err := s.listen(context.Background()); err != nil {
+	if err := s.Listen(context.Background()); err != nil {
 		return err
 	}
 	begin, force := make(chan struct{}), make(chan struct{})
 	served := make(chan error, 1)
-	go func() { served <- s.serve(begin, force) }()
+	go func() { served <- s.Serve(begin, force) }()
 
 	result := runReady(w, s, path, argv)
 	close(begin)
@@ -79,11 +80,11 @@ func commandLine(args []string) ([]string, error) {
 
 // runReady waits until the sidecar is ready and runs the command. Its error carries the
 // exit code.
-func runReady(w world, s *sidecar, path string, argv []string) error {
+func runReady(w world, s *sidecar.Sidecar, path string, argv []string) error {
 	ctx, stop := context.WithTimeoutCause(context.Background(), readyWithin, fmt.Errorf("no token within %s", readyWithin))
 	defer stop()
 	ready := make(chan error, 1)
-	go func() { ready <- s.tokenNow(ctx) }()
+	go func() { ready <- s.WaitForToken(ctx) }()
 	select {
 	case err := <-ready:
 		if err != nil {
@@ -93,7 +94,7 @@ func runReady(w world, s *sidecar, path string, argv []string) error {
 		return fmt.Errorf("%s before the sidecar was ready, so %s was not started", sig, argv[0])
 	}
 	cmd := &exec.Cmd{
-		Path: path, Args: argv, Env: commandEnviron(w.environ, s.url()),
+		Path: path, Args: argv, Env: commandEnviron(w.environ, s.URL()),
 		Stdin: w.stdin, Stdout: w.out, Stderr: w.err,
 	}
 	if err := cmd.Start(); err != nil {
@@ -106,26 +107,11 @@ func runReady(w world, s *sidecar, path string, argv []string) error {
 		case err := <-done:
 			return exitOf(err)
 		case sig := <-w.signals:
-			if sig != os.Interrupt || !isTerminal(w.stdin) {
+			if sig != os.Interrupt || !sidecar.IsTerminal(w.stdin) {
 				_ = cmd.Process.Signal(sig)
 			} // else the terminal has sent it to the command as well
 		}
 	}
-}
-
-// isTerminal reports whether v is a character device other than the one that cron,
-// systemd and CI give to what they start.
-func isTerminal(v any) bool {
-	f, ok := v.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
 }
 
 // exitOf turns the end of a command into our own: its code, or 128 and the signal's

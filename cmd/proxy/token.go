@@ -5,17 +5,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
-	"net/url"
-	"path/filepath"
-	"strings"
 	"time"
 
-	"evergate/internal/adminapi"
 	"evergate/internal/config"
-	"evergate/internal/store"
+	"evergate/internal/sidecar"
 	"evergate/internal/token"
-	"evergate/internal/upstream"
 )
 
 // replaceWait bounds what a token command does to the store. Another process may hold the
@@ -53,12 +47,12 @@ func tokenCommand(w world) error {
 }
 
 // openGrant connects for a command about the stored grant, and reports mistakes as a list.
-func openGrant(w world, environ []string) (*connection, error) {
+func openGrant(w world, environ []string) (*sidecar.Connection, error) {
 	cfg, err := config.Load(environ)
 	if err != nil {
 		return nil, reportConfig(cfg, err, w.err)
 	}
-	c, err := connect(cfg, environ)
+	c, err := sidecar.Connect(cfg, environ, build())
 	if err != nil {
 		return nil, err
 	}
@@ -70,22 +64,22 @@ func openGrant(w world, environ []string) (*connection, error) {
 
 // openOffline connects for a command that makes an offline grant, whatever the sidecar is
 // told to use now.
-func openOffline(w world) (*connection, error) {
+func openOffline(w world) (*sidecar.Connection, error) {
 	c, err := openGrant(w, append(withDefaults(w.environ), "EVERGATE_GRANT="+config.GrantOffline))
 	if err != nil {
 		return nil, err
 	}
-	if isVolatile(c.where) {
+	if c.IsVolatile() {
 		return nil, configError(errors.New("EVERGATE_STORE=memory: ends with this command: set EVERGATE_STORE=file:DIR, as for the sidecar"))
 	}
 	return c, nil
 }
 
 // load loads the record; a zero one when nothing is stored.
-func (c *connection) load() (token.Record, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeWait)
+func load(c *sidecar.Connection) (token.Record, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), sidecar.StoreWait)
 	defer cancel()
-	record, _, err := c.store.Load(ctx)
+	record, _, err := c.Store.Load(ctx)
 	if errors.Is(err, token.ErrNotFound) {
 		return token.Record{}, nil
 	}
@@ -93,10 +87,10 @@ func (c *connection) load() (token.Record, error) {
 }
 
 // loadOwn loads a record that is to be used. One of another app is of no use to this one.
-func (c *connection) loadOwn() (token.Record, error) {
-	record, err := c.load()
-	if err == nil && record.ClientID != "" && record.ClientID != c.clientID() {
-		return token.Record{}, configError(otherApp(c.cfg.Shop, record))
+func loadOwn(c *sidecar.Connection) (token.Record, error) {
+	record, err := load(c)
+	if err == nil && record.ClientID != "" && record.ClientID != c.ClientID() {
+		return token.Record{}, configError(otherApp(c.Config.Shop, record))
 	}
 	return record, err
 }
@@ -111,62 +105,4 @@ func isBlank(r token.Record) bool { return r.Current.Token.Access.Empty() && r.C
 // isPermanent reports whether a pair is a token that does not expire.
 func isPermanent(p token.Pair) bool {
 	return !p.Token.Access.Empty() && !p.Token.Expires() && p.Refresh.Empty()
-}
-
-func isVolatile(where string) bool { return where == "memory:" }
-
-// api makes calls of our own, with the connection's transport and without the proxy.
-func (c *connection) api() *adminapi.Client {
-	return &adminapi.Client{Shop: c.cfg.Shop, Base: c.cfg.Base, Transport: c.transport, UserAgent: userAgent()}
-}
-
-// newTransport is for calls where there is no connection, because its store cannot be opened.
-func newTransport(cfg *config.Config) *upstream.Transport {
-	return upstream.New(upstream.Options{Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout})
-}
-
-// tokenOnce comes by a token with one attempt at most, by the sidecar's own rules: a
-// stored one that lives is loaded, else one is obtained, under the lease and with the note,
-// and stored. An attempt that has begun is always waited for, whatever becomes of ctx: what
-// Shopify hands out must not be lost.
-func (c *connection) tokenOnce(ctx context.Context) (token.Token, error) {
-	if ctx.Err() != nil {
-		return token.Token{}, context.Cause(ctx)
-	}
-	source := c.newSource(slog.New(slog.DiscardHandler), nil)
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	_, _ = source.Token(ended) // begins the attempt
-	source.Run(ended)          // waits for its end, and allows no other
-	if st := source.Status(); st.Err != nil && !st.Usable {
-		return token.Token{}, st.Err
-	}
-	return source.Token(ctx)
-}
-
-// recordPlace says where the record is. What a database's address holds of a password is left out.
-func (c *connection) recordPlace(environ []string) string {
-	if dir := storeDir(c.where, environ); dir != "" {
-		return filepath.Join(dir, c.cfg.Shop.Domain()+".json")
-	}
-	if u, err := url.Parse(c.where); err == nil && u.Host != "" {
-		return u.Redacted()
-	}
-	return c.where
-}
-
-// storeDir is the directory of a file store; empty for any other.
-func storeDir(where string, environ []string) string {
-	dir, isFile := strings.CutPrefix(where, "file:")
-	if !isFile {
-		return ""
-	}
-	dir = strings.TrimPrefix(dir, "//")
-	if dir == "" {
-		dir, _ = store.DefaultDir(lookUpIn(environ)) // it was opened, so there is one
-	}
-	if absolute, err := filepath.Abs(dir); err == nil {
-		return absolute
-	}
-	return dir
 }

@@ -13,6 +13,7 @@ import (
 
 	"evergate/internal/config"
 	"evergate/internal/shopsim"
+	"evergate/internal/sidecar"
 	"evergate/internal/store"
 	"evergate/internal/token"
 )
@@ -116,12 +117,12 @@ func aged(p token.Pair, by time.Duration) token.Pair {
 // accepts reports whether the simulated Shopify takes a token.
 func (s *grantShop) accepts(t *testing.T, access token.Secret) bool {
 	t.Helper()
-	c, err := connect(loaded(t, append(append([]string{}, s.environ...), "EVERGATE_STORE=memory:", "EVERGATE_GRANT=offline")), nil)
+	c, err := sidecar.Connect(loaded(t, append(append([]string{}, s.environ...), "EVERGATE_STORE=memory:", "EVERGATE_GRANT=offline")), nil, build())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.transport.CloseIdleConnections()
-	_, err = c.api().Scopes(context.Background(), access)
+	defer c.Transport.CloseIdleConnections()
+	_, err = c.API().Scopes(context.Background(), access)
 	return err == nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"evergate/internal/adminapi"
 	"evergate/internal/config"
+	"evergate/internal/sidecar"
 	"evergate/internal/store"
 	"evergate/internal/token"
 )
@@ -40,17 +41,17 @@ func tokenImport(w world) error {
 		return err
 	}
 	someone := w.person()
-	value, isRefresh, err := o.read(w, c.cfg, someone)
+	value, isRefresh, err := o.read(w, c.Config, someone)
 	if err != nil {
 		return err
 	}
-	record := token.Record{Shop: c.cfg.Shop.Domain(), ClientID: c.clientID(), Grant: config.GrantOffline}
+	record := token.Record{Shop: c.Config.Shop.Domain(), ClientID: c.ClientID(), Grant: config.GrantOffline}
 	if isRefresh {
 		record.Current.Refresh = value
 	} else if record.Current.Token, err = o.permanent(w, c, value); err != nil {
 		return err
 	}
-	old, err := c.load()
+	old, err := load(c)
 	switch {
 	case err != nil:
 		return err
@@ -64,8 +65,8 @@ func tokenImport(w world) error {
 	if err := w.finish("the import", func() error { return o.put(c, old, record) }); err != nil {
 		return err
 	}
-	fmt.Fprintf(w.out, "Stored in %s.\n", c.recordPlace(w.environ))
-	fmt.Fprintln(w.out, whatNext(c.cfg, isRefresh))
+	fmt.Fprintf(w.out, "Stored in %s.\n", c.RecordPlace())
+	fmt.Fprintln(w.out, whatNext(c.Config, isRefresh))
 	adviseSettings(w)
 	return nil
 }
@@ -80,7 +81,7 @@ func (o importing) read(w world, cfg *config.Config, someone *person) (value tok
 	if err != nil {
 		return token.Secret{}, false, err
 	}
-	terminal := isTerminal(w.stdin)
+	terminal := sidecar.IsTerminal(w.stdin)
 	if !terminal || seed.Empty() && static.Empty() {
 		if terminal {
 			fmt.Fprint(w.err, "Paste the token: ")
@@ -142,7 +143,7 @@ func isOneWord(s string) bool {
 }
 
 // permanent asks Shopify whether it accepts an access token and what it may do.
-func (o importing) permanent(w world, c *connection, access token.Secret) (token.Token, error) {
+func (o importing) permanent(w world, c *sidecar.Connection, access token.Secret) (token.Token, error) {
 	t := token.Token{Access: access, Issued: time.Now().Round(0)}
 	if o.noVerify {
 		return t, nil
@@ -151,7 +152,7 @@ func (o importing) permanent(w world, c *connection, access token.Secret) (token
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, verifyLimit)
 	defer cancel()
-	scopes, err := c.api().Scopes(ctx, access)
+	scopes, err := c.API().Scopes(ctx, access)
 	switch {
 	case errors.Is(err, adminapi.ErrNonExpiring):
 		return token.Token{}, fmt.Errorf("%w (set SHOPIFY_ACCESS_TOKEN to this token for that)", err)
@@ -178,16 +179,16 @@ func holdsSame(old, next token.Record) bool {
 }
 
 // agreed has the replacement of a grant that is worth something confirmed.
-func (o importing) agreed(c *connection, someone *person, old token.Record) error {
+func (o importing) agreed(c *sidecar.Connection, someone *person, old token.Record) error {
 	if !isWorthKeeping(old) {
 		return nil
 	}
 	st, of := stateOf(old, time.Now()), ""
-	if old.ClientID != c.clientID() {
+	if old.ClientID != c.ClientID() {
 		of = " of another app, with client id " + old.ClientID
 	}
 	return someone.confirm(o.yes, fmt.Sprintf("A grant of %s%s is stored already: it %s; access token: %s.\nThe import replaces it, and nothing brings it back.",
-		c.cfg.Shop, of, st.kind(), st.access()), "Replace it?")
+		c.Config.Shop, of, st.kind(), st.access()), "Replace it?")
 }
 
 // isWorthKeeping reports a grant that would be missed: not one that is dead, and not one
@@ -200,10 +201,10 @@ func isWorthKeeping(r token.Record) bool {
 var errChanged = errors.New("another grant was stored just now: look at it with `evergate token show`, then run the command again")
 
 // put stores next instead of old, which is what was asked about.
-func (o importing) put(c *connection, old, next token.Record) error {
+func (o importing) put(c *sidecar.Connection, old, next token.Record) error {
 	ctx, cancel := context.WithTimeout(context.Background(), replaceWait)
 	defer cancel()
-	return store.Replace(ctx, c.store, func(stored token.Record) (token.Record, error) {
+	return store.Replace(ctx, c.Store, func(stored token.Record) (token.Record, error) {
 		if !o.yes && isWorthKeeping(stored) && !isWorthKeeping(old) {
 			return token.Record{}, errChanged
 		}

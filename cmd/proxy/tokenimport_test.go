@@ -8,6 +8,7 @@ import (
 
 	"evergate/internal/config"
 	"evergate/internal/shopsim"
+	"evergate/internal/sidecar"
 	"evergate/internal/token"
 )
 
@@ -196,7 +197,7 @@ func TestImportDoesNotOverwriteWhatItCannotRead(t *testing.T) {
 func TestGrantThatAppearsAfterTheQuestionIsNotReplaced(t *testing.T) {
 	t.Parallel()
 	s := newGrantShop(t, "EVERGATE_GRANT=offline")
-	c, err := connect(loaded(t, s.environ), s.environ)
+	c, err := sidecar.Connect(loaded(t, s.environ), s.environ, build())
 	if err != nil {
 		t.Fatal(err)
 	}

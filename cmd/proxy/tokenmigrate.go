@@ -9,6 +9,7 @@ import (
 
 	"evergate/internal/config"
 	"evergate/internal/grant"
+	"evergate/internal/sidecar"
 	"evergate/internal/token"
 )
 
@@ -30,21 +31,21 @@ func tokenMigrate(w world) error {
 	if err != nil {
 		return err
 	}
-	m := &migration{connection: c}
+	m := &migration{Connection: c}
 	if err := m.plan(); err != nil {
 		return err
 	}
 	if m.done {
-		fmt.Fprintf(w.out, "The stored grant of %s expires and is renewed already; there is nothing to migrate.\n", c.cfg.Shop)
+		fmt.Fprintf(w.out, "The stored grant of %s expires and is renewed already; there is nothing to migrate.\n", c.Config.Shop)
 		return nil
 	}
-	if err := w.person().confirm(yes, m.explain(c.recordPlace(w.environ)), "Migrate it?"); err != nil {
+	if err := w.person().confirm(yes, m.explain(c.RecordPlace()), "Migrate it?"); err != nil {
 		return err
 	}
 	if err := w.finish("the migration", m.run); err != nil {
 		return err
 	}
-	fmt.Fprintf(w.out, "Migrated. The new grant of %s is stored in %s; the sidecar renews it from now on.\n", c.cfg.Shop, c.recordPlace(w.environ))
+	fmt.Fprintf(w.out, "Migrated. The new grant of %s is stored in %s; the sidecar renews it from now on.\n", c.Config.Shop, c.RecordPlace())
 	fmt.Fprintln(w.out, "The old token is dead: take it out of every program that still holds it and point that at Evergate.")
 	adviseSettings(w)
 	return nil
@@ -52,7 +53,7 @@ func tokenMigrate(w world) error {
 
 // migration is the exchange of one permanent token.
 type migration struct {
-	*connection
+	*sidecar.Connection
 	permanent token.Secret
 	before    token.Record // what was stored when the plan was made
 	resumed   bool         // it was begun before, and its outcome is not known
@@ -61,11 +62,11 @@ type migration struct {
 
 // plan finds the permanent token: the stored one, else that of the settings.
 func (m *migration) plan() error {
-	static, err := m.cfg.StaticToken()
+	static, err := m.Config.StaticToken()
 	if err != nil {
 		return configError(err)
 	}
-	if m.before, err = m.loadOwn(); err != nil {
+	if m.before, err = loadOwn(m.Connection); err != nil {
 		return err
 	}
 	switch {
@@ -77,13 +78,13 @@ func (m *migration) plan() error {
 			m.permanent = m.before.Original // of a migration that was not used yet, whose grant is dead
 		}
 		if m.permanent.Empty() {
-			return configError(fmt.Errorf("there is no permanent token of %s: set SHOPIFY_ACCESS_TOKEN to it, or import it with `evergate token import`", m.cfg.Shop))
+			return configError(fmt.Errorf("there is no permanent token of %s: set SHOPIFY_ACCESS_TOKEN to it, or import it with `evergate token import`", m.Config.Shop))
 		}
 	case static.Empty(), m.before.Original.Equal(static):
 		m.done = true
 	default:
 		return fmt.Errorf("a grant of %s that expires is stored already, and a migration of SHOPIFY_ACCESS_TOKEN would end it: remove SHOPIFY_ACCESS_TOKEN if the stored grant is the right one (see `evergate token show`), else give another EVERGATE_STORE",
-			m.cfg.Shop)
+			m.Config.Shop)
 	}
 	return nil
 }
@@ -98,7 +99,7 @@ is exchanged for one that lives for an hour and that Evergate renews. This canno
 the permanent token is refused from then on, in every other program that uses it, too.
 
 The new grant is kept in %s.
-Whoever loses what is kept there loses the access, and someone must log in again.`, m.clientID(), m.cfg.Shop, place)
+Whoever loses what is kept there loses the access, and someone must log in again.`, m.ClientID(), m.Config.Shop, place)
 }
 
 // errStarted is for a record that changed between the question and the answer.
@@ -108,27 +109,27 @@ var errStarted = errors.New("the stored grant was changed just now: look at it w
 func (m *migration) run() error {
 	ctx, cancel := context.WithTimeout(context.Background(), replaceWait)
 	defer cancel()
-	release, err := m.store.Lease(ctx)
+	release, err := m.Store.Lease(ctx)
 	if err != nil {
 		return fmt.Errorf("another process is using the store: %w; nothing was changed", err)
 	}
 	defer release()
-	record, handle, err := m.store.Load(ctx)
+	record, handle, err := m.Store.Load(ctx)
 	if err != nil && !errors.Is(err, token.ErrNotFound) {
 		return err
 	}
 	if !record.Current.Token.Access.Equal(m.before.Current.Token.Access) || !record.Current.Refresh.Equal(m.before.Current.Refresh) {
 		return errStarted
 	}
-	next := token.Record{Shop: m.cfg.Shop.Domain(), ClientID: m.clientID(), Grant: config.GrantOffline, Original: m.permanent}
+	next := token.Record{Shop: m.Config.Shop.Domain(), ClientID: m.ClientID(), Grant: config.GrantOffline, Original: m.permanent}
 	next.Current.Token = token.Token{Access: m.permanent, Issued: time.Now().Round(0)}
 	if isPermanent(m.before.Current) {
 		next.Current = m.before.Current
 	}
-	if handle, err = m.store.Swap(ctx, handle, next); err != nil {
+	if handle, err = m.Store.Swap(ctx, handle, next); err != nil {
 		return fmt.Errorf("nothing was changed at Shopify, because the store cannot be written: %w", err)
 	}
-	pair, err := grant.Offline{Endpoint: m.endpoint}.Migrate(context.Background(), m.permanent)
+	pair, err := grant.Offline{Endpoint: m.Endpoint}.Migrate(context.Background(), m.permanent)
 	if err != nil {
 		return m.refused(handle, err)
 	}
@@ -148,11 +149,11 @@ func (m *migration) refused(handle token.Handle, cause error) error {
 	back := m.before
 	if isBlank(back) {
 		// A store cannot forget. An empty record of this grant is taken for nothing.
-		back = token.Record{Shop: m.cfg.Shop.Domain(), ClientID: m.clientID(), Grant: config.GrantClientCredentials}
+		back = token.Record{Shop: m.Config.Shop.Domain(), ClientID: m.ClientID(), Grant: config.GrantClientCredentials}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeWait)
+	ctx, cancel := context.WithTimeout(context.Background(), sidecar.StoreWait)
 	defer cancel()
-	if _, err := m.store.Swap(ctx, handle, back); err != nil {
+	if _, err := m.Store.Swap(ctx, handle, back); err != nil {
 		return fmt.Errorf("not migrated: %w (and the store still has a note of the attempt: %w)", cause, err)
 	}
 	return fmt.Errorf("not migrated, and nothing was changed: %w", cause)
@@ -161,9 +162,9 @@ func (m *migration) refused(handle token.Handle, cause error) error {
 // keep makes the new grant durable. The permanent token is dead by now, but is stored as the
 // original, so the command can be run again.
 func (m *migration) keep(handle token.Handle, next token.Record) error {
-	ctx, cancel := context.WithTimeout(context.Background(), storeWait)
+	ctx, cancel := context.WithTimeout(context.Background(), sidecar.StoreWait)
 	defer cancel()
-	if _, err := m.store.Swap(ctx, handle, next); err != nil {
+	if _, err := m.Store.Swap(ctx, handle, next); err != nil {
 		return fmt.Errorf("the token is migrated at Shopify, but the new grant could not be stored: %w; put the store right and run the command again within seven days: it brings the same grant back", err)
 	}
 	return nil

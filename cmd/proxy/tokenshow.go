@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"evergate/internal/config"
+	"evergate/internal/sidecar"
 	"evergate/internal/token"
 )
 
@@ -33,12 +34,12 @@ func tokenShow(w world) error {
 	if err != nil {
 		return err
 	}
-	record, err := c.loadToShow(w.environ)
+	record, err := loadToShow(c)
 	if err != nil {
 		return err
 	}
 	s := shown{grantState: stateOf(record, time.Now())}
-	s.Store, s.OtherApp = c.recordPlace(w.environ), record.ClientID != "" && record.ClientID != c.clientID()
+	s.Store, s.OtherApp = c.RecordPlace(), record.ClientID != "" && record.ClientID != c.ClientID()
 	if reveal {
 		fmt.Fprintln(w.err, "evergate: warning: these are live credentials: whoever reads them acts as your app on the shop")
 		s.reveal(record)
@@ -65,13 +66,13 @@ func lookingAtStore(environ []string) []string {
 	return environ
 }
 
-func (c *connection) loadToShow(environ []string) (token.Record, error) {
-	if c.store == nil {
-		return token.Record{}, fmt.Errorf("nothing is stored: the grant %s keeps its token in memory", c.cfg.Grant)
+func loadToShow(c *sidecar.Connection) (token.Record, error) {
+	if c.Store == nil {
+		return token.Record{}, fmt.Errorf("nothing is stored: the grant %s keeps its token in memory", c.Config.Grant)
 	}
-	record, err := c.load()
+	record, err := load(c)
 	if err == nil && isBlank(record) {
-		return record, fmt.Errorf("nothing is stored for %s in %s: run `evergate login`, or `evergate token import`", c.cfg.Shop, c.recordPlace(environ))
+		return record, fmt.Errorf("nothing is stored for %s in %s: run `evergate login`, or `evergate token import`", c.Config.Shop, c.RecordPlace())
 	}
 	return record, err
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"evergate/internal/sidecar"
 )
 
 // Set by the linker for a release: -X main.version=… -X main.commit=….
@@ -27,7 +29,7 @@ func commitOrVCS() string {
 	return "unknown"
 }
 
-func userAgent() string { return "Evergate/" + version }
+func build() sidecar.Build { return sidecar.Build{Version: version, Commit: commitOrVCS()} }
 
 func printVersion(w world) error {
 	if err := parseFlags(w, "version", nil); err != nil {

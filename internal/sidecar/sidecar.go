@@ -1,4 +1,10 @@
-package main
+// Package sidecar wires the house together and runs it: it opens the way to Shopify and the
+// store, makes what is needed for a shop, listens for tools and operators, tells the service
+// manager how it fares, and ends so that no request is lost that can be answered and no token
+// that Shopify has handed out.
+//
+// It reads no environment of its own and ends no process: whoever calls it passes both.
+package sidecar
 
 import (
 	"context"
@@ -43,10 +49,16 @@ const (
 	adminAnswerTime = 30 * time.Second
 )
 
-// sidecar is everything that `serve`, `run` and `demo` have in common.
-type sidecar struct {
+// Build says which build of Evergate this is.
+type Build struct{ Version, Commit string }
+
+// UserAgent is what we call ourselves at Shopify.
+func (b Build) UserAgent() string { return "Evergate/" + b.Version }
+
+// Sidecar is everything that `serve`, `run` and `demo` have in common.
+type Sidecar struct {
 	cfg       *config.Config
-	log       logger
+	log       Logger
 	source    *refresh.Source
 	transport *upstream.Transport
 	history   *admin.History
@@ -58,33 +70,58 @@ type sidecar struct {
 
 	proxy, admin *http.Server
 	listeners    []net.Listener
+	tls          bool // the first of them speaks TLS
 	adminOn      net.Listener
 	manager      manager
 	accepting    sync.WaitGroup // the loops that accept tools' connections
-	newcomers    newcomers
+	pending      pending
 
 	quit     chan struct{} // closed by POST /-/quit
 	quitOnce sync.Once
 	stopping atomic.Bool
 }
 
-// newSidecar wires the house together. It opens no listener yet. getenv is for what others
-// have standardised.
-func newSidecar(c *connection, log logger, getenv func(string) string) (*sidecar, error) {
-	cfg := c.cfg
-	s := &sidecar{cfg: cfg, log: log, transport: c.transport, quit: make(chan struct{})}
+// Assemble makes a sidecar for `serve` and `run`.
+func Assemble(cfg *config.Config, log Logger, environ []string, build Build) (*Sidecar, error) {
+	m, err := newManager(environ)
+	if err != nil {
+		return nil, err
+	}
+	c, err := Connect(cfg, environ, build)
+	if err != nil {
+		return nil, err
+	}
+	logWarnings(cfg, log.Logger)
+	ctx, cancel := context.WithTimeout(context.Background(), StoreWait)
+	defer cancel()
+	if err := c.seed(ctx); err != nil {
+		return nil, fmt.Errorf("the grant cannot be begun with SHOPIFY_REFRESH_TOKEN: %w", err)
+	}
+	s, err := New(c, log, config.Getenv(environ))
+	if err != nil {
+		return nil, err
+	}
+	s.manager = m
+	return s, nil
+}
+
+// New wires the house together. It opens no listener yet. getenv is for what others have
+// standardised.
+func New(c *Connection, log Logger, getenv func(string) string) (*Sidecar, error) {
+	cfg := c.Config
+	s := &Sidecar{cfg: cfg, log: log, transport: c.Transport, quit: make(chan struct{})}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	met := metrics.New(registry, version, commitOrVCS(), runtime.Version())
+	met := metrics.New(registry, c.Build.Version, c.Build.Commit, runtime.Version())
 
 	door, err := guard.NewDoor(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts, Access: cfg.Access})
 	if err != nil {
 		return nil, err // config.Load has tried it
 	}
-	if s.tracer, err = openTracer(getenv, log.Logger); err != nil {
+	if s.tracer, err = openTracer(getenv, log.Logger, c.Build.Version); err != nil {
 		return nil, err
 	}
-	c.endpoint.ClockSkew = met.ClockSkew
+	c.Endpoint.ClockSkew = met.ClockSkew
 	s.source = c.newSource(log.Logger, met)
 	met.RegisterTokens(registry, s.tokenStates)
 	s.pace = newPacer(cfg, met)
@@ -99,12 +136,12 @@ func newSidecar(c *connection, log logger, getenv func(string) string) (*sidecar
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // the door judges OPTIONS * like everything else
-		ConnState:                    func(c net.Conn, state http.ConnState) { idle.State(c, state); s.newcomers.state(c, state) },
+		ConnState:                    func(c net.Conn, state http.ConnState) { idle.State(c, state); s.pending.state(c, state) },
 		BaseContext:                  cfg.Access.BaseContext, ConnContext: cfg.Access.ConnContext,
 	}
 	s.history = admin.NewHistory(registry)
 	operators := admin.Options{
-		Tokens: s.source, Door: door, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
+		Tokens: s.source, Door: door, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: c.Build.Version,
 		Notice: s.said, LogLevel: log.setLevel,
 	}
 	s.mountLogin(c, &operators)
@@ -118,7 +155,7 @@ func newSidecar(c *connection, log logger, getenv func(string) string) (*sidecar
 
 // retired is told that Shopify does not accept tokens any more that do not expire. It is
 // said once; every request would say it otherwise.
-func (s *sidecar) retired() {
+func (s *Sidecar) retired() {
 	const notice = "Shopify no longer accepts tokens that do not expire from this app: run `evergate token migrate`, or log in again with `evergate login`"
 	text := notice
 	if s.notice.CompareAndSwap(nil, &text) {
@@ -127,7 +164,7 @@ func (s *sidecar) retired() {
 }
 
 // said is the notice for people; empty while there is none.
-func (s *sidecar) said() string {
+func (s *Sidecar) said() string {
 	broken := s.cfg.Access.Broken()
 	if n := s.notice.Load(); n != nil {
 		return strings.TrimSpace(*n + "\n" + broken)
@@ -136,7 +173,7 @@ func (s *sidecar) said() string {
 }
 
 // tokenStates translates the source's status for the metrics, which know nobody.
-func (s *sidecar) tokenStates() []metrics.TokenState {
+func (s *Sidecar) tokenStates() []metrics.TokenState {
 	st := s.source.Status()
 	return []metrics.TokenState{{
 		Shop: st.Shop, Present: !st.Issued.IsZero(), Usable: st.Usable, Age: st.Age, Issued: st.Issued, Expires: st.Expires,
@@ -144,25 +181,31 @@ func (s *sidecar) tokenStates() []metrics.TokenState {
 	}}
 }
 
-func (s *sidecar) beginQuit() { s.quitOnce.Do(func() { close(s.quit) }) }
+func (s *Sidecar) beginQuit() { s.quitOnce.Do(func() { close(s.quit) }) }
 
-// listen opens every listener, so that nobody who starts beside us is refused a
+// Listen opens every listener, so that nobody who starts beside us is refused a
 // connection; requests are answered with 503 until there is a token.
-func (s *sidecar) listen(ctx context.Context) error {
+func (s *Sidecar) Listen(ctx context.Context) error {
+	return s.ListenOn(ctx, s.cfg.Listeners, s.cfg.Admin)
+}
+
+// ListenOn is Listen for other addresses than those of the settings.
+func (s *Sidecar) ListenOn(ctx context.Context, tools []guard.Address, operators guard.Address) error {
 	if err := s.adopt(); err != nil {
 		return err
 	}
 	if len(s.listeners) == 0 {
-		if err := s.listenForTools(ctx); err != nil {
+		if err := s.listenForTools(ctx, tools); err != nil {
 			return err
 		}
 	}
 	if s.adminOn != nil {
 		return nil
 	}
-	l, err := guard.Listen(ctx, s.cfg.Admin)
+	l, err := guard.Listen(ctx, operators)
 	if err != nil {
 		s.closeListeners()
+		s.listeners = nil
 		return fmt.Errorf("EVERGATE_ADMIN_LISTEN: %w", err)
 	}
 	s.adminOn = l
@@ -170,11 +213,13 @@ func (s *sidecar) listen(ctx context.Context) error {
 	return nil
 }
 
-func (s *sidecar) listenForTools(ctx context.Context) error {
-	for _, a := range s.cfg.Listeners {
-		l, err := s.cfg.Access.Listen(ctx, a, restful)
+func (s *Sidecar) listenForTools(ctx context.Context, addresses []guard.Address) error {
+	s.tls = addresses[0].TLS
+	for _, a := range addresses {
+		l, err := s.cfg.Access.Listen(ctx, a, idleWrapper)
 		if err != nil {
 			s.closeListeners()
+			s.listeners = nil
 			return fmt.Errorf("EVERGATE_LISTEN: %w", err)
 		}
 		s.listeners = append(s.listeners, l)
@@ -183,20 +228,23 @@ func (s *sidecar) listenForTools(ctx context.Context) error {
 	return nil
 }
 
-// restful makes connections cheap that wait for their next request. One with TLS cannot be
+// idleWrapper makes connections cheap that wait for their next request. One with TLS cannot be
 // taken from the server and given back.
-func restful(l net.Listener) net.Listener { return idle.Wrap(l, clientSilence) }
+func idleWrapper(l net.Listener) net.Listener { return idle.Wrap(l, clientSilence) }
 
-func (s *sidecar) closeListeners() {
+func (s *Sidecar) closeListeners() {
 	for _, l := range s.listeners {
 		_ = l.Close()
 	}
 }
 
-// url is the address for tools: the first listener's.
-func (s *sidecar) url() string {
+// AdminURL is the address for operators.
+func (s *Sidecar) AdminURL() string { return urlOf(s.adminOn) }
+
+// URL is the address for tools: the first listener's.
+func (s *Sidecar) URL() string {
 	url := urlOf(s.listeners[0])
-	if len(s.manager.sockets) == 0 && s.cfg.Listeners[0].TLS {
+	if s.tls {
 		url = strings.Replace(url, "http:", "https:", 1)
 	}
 	return url
@@ -212,9 +260,9 @@ func urlOf(l net.Listener) string {
 // errForced says that the end did not wait for the requests under way.
 var errForced = errors.New("ended before every request was answered")
 
-// serve runs until begin, POST /-/quit or a failure, and then shuts down cleanly; force
-// ends that at once. listen must have succeeded.
-func (s *sidecar) serve(begin, force <-chan struct{}) error {
+// Serve runs until begin, POST /-/quit or a failure, and then shuts down cleanly; force
+// ends that at once. Listen must have succeeded.
+func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 	work, stopWork := context.WithCancel(context.Background())
 	defer stopWork()
 	var background sync.WaitGroup
@@ -257,7 +305,7 @@ func (s *sidecar) serve(begin, force <-chan struct{}) error {
 
 // drain goes on accepting for ShutdownDelay, or until someone says by POST /-/quit that
 // nobody will call any more, and then lets the requests under way end.
-func (s *sidecar) drain(force <-chan struct{}) error {
+func (s *Sidecar) drain(force <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -283,7 +331,7 @@ func (s *sidecar) drain(force <-chan struct{}) error {
 	defer stop()
 	s.closeListeners()
 	waitFor(&s.accepting, limited.Done())
-	s.newcomers.heard(limited)
+	s.pending.heard(limited)
 	if err := s.proxy.Shutdown(limited); err != nil {
 		_ = s.proxy.Close()
 		return errForced
@@ -291,7 +339,7 @@ func (s *sidecar) drain(force <-chan struct{}) error {
 	return nil
 }
 
-func (s *sidecar) close() {
+func (s *Sidecar) close() {
 	_ = s.proxy.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), adminDrain)
 	defer cancel()
@@ -316,9 +364,9 @@ func waitFor(group *sync.WaitGroup, force <-chan struct{}) bool {
 	}
 }
 
-// tokenNow waits for the first token; it is for `run`, which starts its command after it.
-// What only a person can mend is not waited for.
-func (s *sidecar) tokenNow(ctx context.Context) error {
+// WaitForToken waits for the first token; it is for `run`, which starts its command after
+// it. What only a person can mend is not waited for.
+func (s *Sidecar) WaitForToken(ctx context.Context) error {
 	for {
 		_, err := s.source.Token(ctx)
 		var unavailable *token.UnavailableError

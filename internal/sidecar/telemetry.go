@@ -1,4 +1,4 @@
-package main
+package sidecar
 
 import (
 	"context"
@@ -11,10 +11,10 @@ import (
 )
 
 // openTracer returns nil when nobody asked for traces.
-func openTracer(getenv func(string) string, log *slog.Logger) (*tracing.Tracer, error) {
+func openTracer(getenv func(string) string, log *slog.Logger, version string) (*tracing.Tracer, error) {
 	on, err := tracing.Enabled(getenv)
 	if err != nil {
-		return nil, configError(err)
+		return nil, config.Wrong(err)
 	}
 	if !on {
 		return nil, nil
@@ -22,7 +22,7 @@ func openTracer(getenv func(string) string, log *slog.Logger) (*tracing.Tracer, 
 	tracing.LogErrors(log)
 	t, err := tracing.Open(context.Background(), getenv, version)
 	if err != nil {
-		return nil, configError(err)
+		return nil, config.Wrong(err)
 	}
 	log.Info("traces are sent", "endpoint", tracing.Endpoint(getenv))
 	return t, nil

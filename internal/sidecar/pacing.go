@@ -1,4 +1,4 @@
-package main
+package sidecar
 
 import (
 	"time"
@@ -28,7 +28,7 @@ func (o paceObserver) Waited(took time.Duration) { o.met.Waited(took) }
 // Throttled implements pace.Observer.
 func (o paceObserver) Throttled(api string) { o.met.Throttled(o.shop, api) }
 
-func (s *sidecar) bucketStates() []metrics.BucketState {
+func (s *Sidecar) bucketStates() []metrics.BucketState {
 	var all []metrics.BucketState
 	for _, b := range s.pace.States() {
 		all = append(all, metrics.BucketState{Shop: s.cfg.Shop.Domain(), API: b.API, Capacity: b.Capacity, Available: b.Available})

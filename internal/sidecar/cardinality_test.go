@@ -1,4 +1,4 @@
-package main
+package sidecar
 
 import (
 	"io"
@@ -13,6 +13,21 @@ import (
 	"evergate/internal/config"
 	"evergate/internal/shopsim"
 )
+
+// shopify is a simulated one and the settings that lead to it.
+func shopify(t *testing.T) (*shopsim.Sim, []string) {
+	t.Helper()
+	sim := shopsim.New(shopsim.Options{})
+	server, err := sim.StartPlain("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	return sim, []string{
+		"SHOPIFY_SHOP=" + shopsim.DefaultShop, "SHOPIFY_CLIENT_ID=" + shopsim.DefaultClientID, "SHOPIFY_CLIENT_SECRET=" + shopsim.DefaultClientSecret,
+		"EVERGATE_UPSTREAM_URL=" + server.URL, "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0",
+	}
+}
 
 // mark is in everything that the strangers below make up.
 const mark = "xq7"
@@ -85,7 +100,7 @@ func TestTenThousandStrangersGrowNoMetric(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := assemble(cfg, newLogger(cfg, io.Discard), environ)
+	s, err := Assemble(cfg, NewLogger(cfg, io.Discard), environ, Build{Version: "dev"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package sidecar
 
 import (
 	"io"
@@ -41,7 +41,7 @@ func TestWatchdogIsFedOnlyWhileTheProcessAnswers(t *testing.T) {
 		return l
 	}
 	var log strings.Builder
-	s := &sidecar{log: logger{Logger: slog.New(slog.NewTextHandler(&log, nil))}, adminOn: listen(), manager: manager{notify: n}}
+	s := &Sidecar{log: Logger{Logger: slog.New(slog.NewTextHandler(&log, nil))}, adminOn: listen(), manager: manager{notify: n}}
 
 	// It accepts connections, as the kernel does for whoever has hung, and says nothing.
 	s.feedWatchdog(t.Context(), 50*time.Millisecond)

@@ -1,11 +1,8 @@
-package main
+package sidecar
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
-	"os/exec"
-	"runtime"
 
 	"evergate/internal/admin"
 	"evergate/internal/config"
@@ -16,7 +13,7 @@ import (
 // mountLogin puts on the admin listener what obtains an offline grant in a running sidecar:
 // the exchange of a session token, and the login behind the public address if there is one.
 // The source notices by itself what is stored.
-func (s *sidecar) mountLogin(c *connection, o *admin.Options) {
+func (s *Sidecar) mountLogin(c *Connection, o *admin.Options) {
 	if s.cfg.Grant != config.GrantOffline {
 		if s.cfg.Public != nil {
 			s.log.Warn("configuration", "warning", "EVERGATE_PUBLIC_URL has no effect, because a login obtains an offline grant: set EVERGATE_GRANT=offline")
@@ -24,7 +21,7 @@ func (s *sidecar) mountLogin(c *connection, o *admin.Options) {
 		o.Exchange = http.HandlerFunc(noExchange)
 		return
 	}
-	s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: c.endpoint}, Store: c.store, Scopes: s.cfg.Scopes})
+	s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: c.Endpoint}, Store: c.Store, Scopes: s.cfg.Scopes})
 	o.Exchange = s.login.ExchangeHandler(s.log.Logger)
 	if s.cfg.Public != nil {
 		o.Public, o.Login = s.cfg.Public, s.login.Hosted(s.cfg.Public, s.log.Logger)
@@ -36,21 +33,4 @@ func noExchange(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(http.StatusConflict)
 	_ = json.NewEncoder(w).Encode(map[string]string{"errors": "a session token is exchanged for an offline grant: set EVERGATE_GRANT=offline"})
-}
-
-// browse opens an address in the person's browser, in the way of each system.
-func browse(address string) error {
-	argv := []string{"xdg-open", address}
-	switch runtime.GOOS {
-	case "darwin":
-		argv[0] = "open"
-	case "windows":
-		argv = []string{"rundll32", "url.dll,FileProtocolHandler", address}
-	}
-	cmd := exec.CommandContext(context.Background(), argv[0], argv[1:]...) //nolint:gosec // no shell, and the address is our own
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	go func() { _ = cmd.Wait() }() // it may live as long as the browser
-	return nil
 }

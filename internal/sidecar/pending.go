@@ -1,4 +1,4 @@
-package main
+package sidecar
 
 import (
 	"context"
@@ -11,24 +11,24 @@ import (
 	"evergate/internal/clock"
 )
 
-// newcomerWait is how long a shutdown waits for the first request on a connection that was
+// pendingWait is how long a shutdown waits for the first request on a connection that was
 // accepted just before. A client that only connects holds it up for no longer.
-const newcomerWait = time.Second
+const pendingWait = time.Second
 
-// newcomers are the connections whose first request has not been read yet.
+// pending are the connections whose first request has not been read yet.
 //
 // http.Server drops a request that it reads after Shutdown has begun, without an answer. For
 // a connection that was accepted a moment before, the caller would be told that the server is
 // broken, where a millisecond earlier he would have been refused, or, on a socket that
 // outlives us, would have waited for the next process. So Shutdown begins when nobody new
 // can come and everybody who came has been heard.
-type newcomers struct {
+type pending struct {
 	conns sync.Map // of net.Conn; a look at one that is not there takes no lock
 	count atomic.Int64
 }
 
 // state is the server's ConnState.
-func (n *newcomers) state(c net.Conn, state http.ConnState) {
+func (n *pending) state(c net.Conn, state http.ConnState) {
 	if state == http.StateNew {
 		n.count.Add(1)
 		n.conns.Store(c, nil)
@@ -41,8 +41,8 @@ func (n *newcomers) state(c net.Conn, state http.ConnState) {
 }
 
 // heard waits until there are none. No connection may be accepted any more.
-func (n *newcomers) heard(ctx context.Context) {
-	ctx, stop := context.WithTimeout(ctx, newcomerWait)
+func (n *pending) heard(ctx context.Context) {
+	ctx, stop := context.WithTimeout(ctx, pendingWait)
 	defer stop()
 	some := false
 	for n.count.Load() > 0 && clock.Sleep(ctx, 2*time.Millisecond) == nil {

@@ -1,4 +1,4 @@
-package main
+package sidecar
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"evergate/internal/admin"
+	"evergate/internal/config"
 	"evergate/internal/guard"
 	"evergate/internal/systemd"
 )
@@ -40,25 +41,25 @@ func newManager(environ []string) (m manager, err error) {
 	m.notify, notifyErr = systemd.NewNotifier(environ, os.Getpid())
 	m.sockets, err = systemd.Sockets(environ, os.Getpid())
 	if err = errors.Join(err, notifyErr); err != nil {
-		return manager{}, configError(err)
+		return manager{}, config.Wrong(err)
 	}
 	return m, nil
 }
 
 // adopt takes the sockets that were open before us. They take the place of EVERGATE_LISTEN
 // and EVERGATE_ADMIN_LISTEN.
-func (s *sidecar) adopt() error {
+func (s *Sidecar) adopt() error {
 	var errs []error
 	for _, socket := range s.manager.sockets {
 		errs = append(errs, s.adoptOne(socket))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return configError(err)
+		return config.Wrong(err)
 	}
 	return nil
 }
 
-func (s *sidecar) adoptOne(socket systemd.Socket) error {
+func (s *Sidecar) adoptOne(socket systemd.Socket) error {
 	l := socket.Listener
 	if socket.Name == socketForAdmin {
 		if s.adminOn != nil {
@@ -83,7 +84,7 @@ func (s *sidecar) adoptOne(socket systemd.Socket) error {
 		return fmt.Errorf("the socket %s that systemd passed would be served without TLS, and EVERGATE_TLS_CERT_FILE is set: "+
 			"remove that, or the socket unit, and have Evergate listen on a tls: address itself", a)
 	}
-	s.listeners = append(s.listeners, s.cfg.Access.Adopt(l, a, restful))
+	s.listeners = append(s.listeners, s.cfg.Access.Adopt(l, a, idleWrapper))
 	s.log.Info("listening for tools", "address", l.Addr().String(), "opened_by", "systemd", "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
 	return nil
 }
@@ -100,7 +101,7 @@ func addressOf(l net.Listener) guard.Address {
 // tellManager says that the service has started, and from then on in words how it fares,
 // until ctx ends. The watchdog is told that the process works only if it has just answered a
 // request of ours, as any client's.
-func (s *sidecar) tellManager(ctx context.Context) {
+func (s *Sidecar) tellManager(ctx context.Context) {
 	n := s.manager.notify
 	if n == nil {
 		return
@@ -131,17 +132,17 @@ func (s *sidecar) tellManager(ctx context.Context) {
 	}
 }
 
-func (s *sidecar) feedWatchdog(ctx context.Context, within time.Duration) {
+func (s *Sidecar) feedWatchdog(ctx context.Context, within time.Duration) {
 	ctx, stop := context.WithTimeout(ctx, within)
 	defer stop()
-	if err := adminClientOf(addressOf(s.adminOn)).call(ctx, http.MethodGet, "/livez"); err != nil {
+	if err := admin.NewClient(s.adminOn.Addr().Network(), s.adminOn.Addr().String()).Call(ctx, http.MethodGet, "/livez"); err != nil {
 		s.log.Warn("the watchdog is not told that the process works, because it does not answer /livez", "err", err)
 		return
 	}
 	s.told(s.manager.notify.Alive())
 }
 
-func (s *sidecar) inWords() string {
+func (s *Sidecar) inWords() string {
 	if s.stopping.Load() {
 		return "Shutting down."
 	}
@@ -150,7 +151,7 @@ func (s *sidecar) inWords() string {
 }
 
 // told logs that systemd could not be told something. The service goes on.
-func (s *sidecar) told(err error) {
+func (s *Sidecar) told(err error) {
 	if err != nil {
 		s.log.Warn("systemd", "err", err)
 	}

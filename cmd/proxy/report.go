@@ -1,0 +1,26 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+
+	"evergate/internal/config"
+	"evergate/internal/sidecar"
+)
+
+// reportConfig says everything that is wrong with the configuration: as a list for
+// people, as one line of JSON each for machines.
+func reportConfig(c *config.Config, err error, w io.Writer) error {
+	mistakes := strings.Split(err.Error(), "\n")
+	if sidecar.LogFormat(c, w) == "json" {
+		log := slog.New(slog.NewJSONHandler(w, nil))
+		for _, m := range mistakes {
+			log.Error("configuration", "err", m)
+		}
+		return &exitError{exitConfig, nil}
+	}
+	return configError(errors.New("the configuration is not right:\n  - " + strings.Join(mistakes, "\n  - ") +
+		"\n`evergate config` lists every setting"))
+}

@@ -1,0 +1,65 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const clientTimeout = 5 * time.Second
+
+// Client calls an admin listener: that of another process, or, for the watchdog, our own.
+type Client struct {
+	http    http.Client
+	base    string
+	address string // for people
+}
+
+// NewClient returns a client of the admin listener that listens on an address.
+func NewClient(network, address string) *Client {
+	var d net.Dialer
+	shown := address
+	if network == "unix" {
+		shown = "unix:" + address
+	}
+	return &Client{base: "http://localhost", address: shown, http: http.Client{Timeout: clientTimeout, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return d.DialContext(ctx, network, reachable(network, address))
+		},
+	}}}
+}
+
+// reachable turns an address to listen on into one to call: 0.0.0.0 and [::] mean every
+// address, this machine's loopback among them.
+func reachable(network, address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if network == "tcp" && err == nil && (host == "" || host == "0.0.0.0" || host == "::") {
+		return net.JoinHostPort("localhost", port)
+	}
+	return address
+}
+
+// Call returns an error, the first line of the answer, unless the status is 2xx.
+func (c *Client) Call(ctx context.Context, method, path string) error {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("no sidecar answers on %s: start it, or set EVERGATE_ADMIN_LISTEN as it has it (%w)", c.address, errors.Unwrap(err))
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	line, _, _ := strings.Cut(string(body), "\n")
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("%s: %s", resp.Status, line)
+	}
+	return nil
+}

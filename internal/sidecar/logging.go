@@ -1,0 +1,74 @@
+package sidecar
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"evergate/internal/config"
+)
+
+// Logger is the one logger and its level, which can be changed while it is used.
+type Logger struct {
+	*slog.Logger
+	level *slog.LevelVar
+}
+
+// NewLogger makes the logger. Without a choice it writes for people on a terminal and
+// JSON elsewhere.
+func NewLogger(c *config.Config, w io.Writer) Logger {
+	level := &slog.LevelVar{}
+	level.Set(c.LogLevel)
+	options := &slog.HandlerOptions{Level: level}
+	if LogFormat(c, w) == "text" {
+		return Logger{slog.New(slog.NewTextHandler(w, options)), level}
+	}
+	return Logger{slog.New(slog.NewJSONHandler(w, options)), level}
+}
+
+// setLevel changes the level by its name and says so at a level that is never silent.
+func (l Logger) setLevel(name string) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(name)); err != nil {
+		return fmt.Errorf("%q is no log level: debug, info, warn or error", name)
+	}
+	before := l.level.Level()
+	l.level.Set(min(before, slog.LevelInfo))
+	l.Info("log level changed", "from", before.String(), "to", level.String())
+	l.level.Set(level)
+	return nil
+}
+
+// LogFormat is text or json: what was chosen, else what suits the reader.
+func LogFormat(c *config.Config, w io.Writer) string {
+	if c.LogFormat != "" {
+		return c.LogFormat
+	}
+	if IsTerminal(w) {
+		return "text"
+	}
+	return "json"
+}
+
+// logWarnings passes on what looks wrong but may be meant.
+func logWarnings(c *config.Config, log *slog.Logger) {
+	for _, warning := range c.Warnings {
+		log.Warn("configuration", "warning", warning)
+	}
+}
+
+// IsTerminal reports whether v is a character device other than the one that cron,
+// systemd and CI give to what they start.
+func IsTerminal(v any) bool {
+	f, ok := v.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
+}
