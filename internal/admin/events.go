@@ -36,12 +36,8 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	tick := time.NewTicker(eventEvery)
 	defer tick.Stop()
 	for !h.Stopping() {
-		event, err := h.event()
-		if err != nil {
-			return
-		}
 		_ = control.SetWriteDeadline(time.Now().Add(streamPatience)) // the listener's own is for short answers
-		if _, err := w.Write(event); err != nil || control.Flush() != nil {
+		if _, err := w.Write(h.event()); err != nil || control.Flush() != nil {
 			return
 		}
 		select {
@@ -53,16 +49,13 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 }
 
 // event is the page as one message: each of its lines is a line of data.
-func (h *handler) event() ([]byte, error) {
-	var html, out bytes.Buffer
-	if err := page.Execute(&html, h.view()); err != nil {
-		return nil, err
+func (h *handler) event() []byte {
+	var b bytes.Buffer
+	for line := range strings.Lines(h.view().html().String()) {
+		b.WriteString("data: ")
+		b.WriteString(strings.TrimRight(line, "\r\n"))
+		b.WriteByte('\n')
 	}
-	for line := range strings.Lines(html.String()) {
-		out.WriteString("data: ")
-		out.WriteString(strings.TrimRight(line, "\r\n"))
-		out.WriteByte('\n')
-	}
-	out.WriteByte('\n')
-	return out.Bytes(), nil
+	b.WriteByte('\n')
+	return b.Bytes()
 }

@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"os/exec"
 	"path"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 // import, and the modules that it may. What is not here is forbidden, a new package too.
 var mayImport = map[string]struct{ ours, others []string }{
 	"cmd/proxy":         {ours: []string{"admin", "adminapi", "check", "clock", "config", "grant", "guard", "login", "shopsim", "sidecar", "store", "systemd", "token"}},
-	"internal/admin":    {ours: []string{"guard", "refresh"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
+	"internal/admin":    {ours: []string{"guard", "markup", "refresh"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/adminapi": {ours: []string{"token"}},
 	"internal/archtest": {},
 	"internal/check":    {ours: []string{"adminapi", "guard", "token"}},
@@ -21,7 +22,8 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/guard":    {ours: []string{"token"}, others: []string{"github.com/vektah/gqlparser/v2", "golang.org/x/sys"}},
 	"internal/idle":     {},
 	"internal/inject":   {ours: []string{"guard", "metrics", "pace", "prefixed", "shopify", "token", "tracing", "upstream"}},
-	"internal/login":    {ours: []string{"grant", "store", "token"}},
+	"internal/login":    {ours: []string{"grant", "markup", "store", "token"}},
+	"internal/markup":   {},
 	"internal/metrics":  {ours: []string{"shopify"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/pace":     {ours: []string{"clock", "prefixed"}, others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/andybalholm/brotli"}},
 	"internal/prefixed": {},
@@ -73,6 +75,24 @@ func permitted(target string, ours, others []string) bool {
 		return first != module // the standard library
 	}
 	return slices.ContainsFunc(others, func(m string) bool { return target == m || strings.HasPrefix(target, m+"/") })
+}
+
+// A template finds methods by name, so the linker keeps every exported method of everything:
+// 2 MiB of this binary.
+func TestNoTemplateIsLinked(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/proxy")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil || !strings.Contains(string(out), module+"/internal/markup\n") {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	for dep := range strings.Lines(string(out)) {
+		switch dep = strings.TrimSpace(dep); dep {
+		case "text/template", "html/template", "net/rpc", "golang.org/x/net/trace":
+			t.Errorf("%s is linked: find who imports it with go mod why or go list -deps, and write pages with internal/markup", dep)
+		}
+	}
 }
 
 func TestNothingImportsACommand(t *testing.T) {

@@ -4,13 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"html/template"
 	"net/http"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"evergate/internal/grant"
+	"evergate/internal/markup"
 )
 
 // hint says where a person goes on from a page.
@@ -26,7 +26,7 @@ const (
 type view struct {
 	Title, Text, Next string
 	Missing           []string
-	Again             string // a link, or nothing
+	Again             bool // with a link to StartPath
 	Good              bool
 }
 
@@ -43,31 +43,34 @@ a { color: var(--link); }
 a:focus-visible { outline: 3px solid; outline-offset: 3px; border-radius: 2px; }
 `
 
-var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
+// html is the page.
+func (v view) html() *markup.Page {
+	var p markup.Page
+	p.Put(`<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{.Title}}</title>
-<style>` + style + `</style>
-</head>
-<body>
-<main{{if .Good}} class="good"{{end}}>
-<h1>{{.Title}}</h1>
-<p>{{.Text}}</p>
-{{- if .Missing}}
-<p>Not granted, although the app asked for it: {{range $i, $s := .Missing}}{{if $i}}, {{end}}{{$s}}{{end}}.</p>
-{{- end}}
-{{- with .Next}}
-<p>{{.}}</p>
-{{- end}}
-{{- with .Again}}
-<p><a href="{{.}}">Start again</a></p>
-{{- end}}
-</main>
-</body>
-</html>
-`))
+<title>{}</title>
+<style>`, v.Title)
+	p.Trusted(style)
+	p.Put("</style>\n</head>\n<body>\n<main")
+	if v.Good {
+		p.Put(` class="good"`)
+	}
+	p.Put(">\n<h1>{}</h1>\n<p>{}</p>", v.Title, v.Text)
+	if len(v.Missing) > 0 {
+		p.Put("\n<p>Not granted, although the app asked for it: {}.</p>", strings.Join(v.Missing, ", "))
+	}
+	if v.Next != "" {
+		p.Put("\n<p>{}</p>", v.Next)
+	}
+	if v.Again {
+		p.Put("\n<p><a href=\"" + StartPath + "\">Start again</a></p>")
+	}
+	p.Put("\n</main>\n</body>\n</html>\n")
+	return &p
+}
 
 // policy lets a page load nothing, run nothing, send nothing and be framed by nobody; the
 // one style it may have is known by its hash.
@@ -91,7 +94,7 @@ func secure(h http.Header) {
 func writePage(w http.ResponseWriter, status int, v view) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_ = page.Execute(w, v)
+	_, _ = v.html().WriteTo(w)
 }
 
 func writeOutcome(w http.ResponseWriter, g Granted, err error, where hint) {
@@ -148,7 +151,7 @@ func failurePage(err error, where hint) view {
 
 func (where hint) again(v view, terminal string) view {
 	if where == hostedHint {
-		v.Again = StartPath
+		v.Again = true
 		return v
 	}
 	v.Next = terminal

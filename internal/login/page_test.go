@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -61,6 +62,21 @@ func TestPageNamesMissingScopesAndEscapesThem(t *testing.T) {
 	}
 	if body := outcomePage(Granted{}, nil, hostedHint).Body.String(); strings.Contains(body, "Not granted") {
 		t.Errorf("%s", body)
+	}
+}
+
+func TestNothingOnThePageCanBeMarkup(t *testing.T) {
+	t.Parallel()
+	const hostile = `</p></title></style><script>alert(1)</script><a href="javascript:alert(2)" onclick='x'>`
+	w := httptest.NewRecorder()
+	writePage(w, http.StatusOK, view{Title: hostile, Text: hostile, Next: hostile, Missing: []string{hostile}, Again: true, Good: true})
+	if n := strings.Count(w.Body.String(), html.EscapeString(hostile)); n != 5 {
+		t.Errorf("%d of 5 values are on the page, escaped:\n%s", n, w.Body)
+	}
+	for _, part := range []string{"<script", "javascript:alert(2)\"", "onclick='"} {
+		if strings.Contains(w.Body.String(), part) {
+			t.Errorf("the page holds %s", part)
+		}
 	}
 }
 

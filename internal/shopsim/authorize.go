@@ -3,7 +3,7 @@ package shopsim
 import (
 	"bytes"
 	"fmt"
-	"html/template"
+	"html"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -109,27 +109,39 @@ func isLoopback(u *url.URL) bool {
 
 // page asks the merchant. The form goes to the URL of the page itself.
 func (z authorization) page() *response {
-	var buf bytes.Buffer
-	err := consentPage.Execute(&buf, map[string]any{
-		"App": z.app.id, "Shop": z.shop.name, "Domain": z.shop.domain, "Scopes": z.scopes,
-		"Online": z.online, "Target": z.redirect.Host,
-	})
-	if err != nil {
-		panic(fmt.Sprintf("shopsim: consent page: %v", err)) // the template and its values are our own
+	var b bytes.Buffer
+	write := func(parts ...string) { // every second one is a value
+		for i, part := range parts {
+			if i%2 == 1 {
+				part = html.EscapeString(part)
+			}
+			b.WriteString(part)
+		}
 	}
-	resp := newResponse(http.StatusOK, "text/html; charset=utf-8", buf.Bytes())
+	write(consentHead+"<title>Install app - ", z.shop.name, "</title>\n"+consentStyle+"<h1>Install this app on ", z.shop.name, "?</h1>\n")
+	write("<p>This is a simulated Shopify. The app <code>", z.app.id, "</code> asks ", z.shop.domain, " for access")
+	if z.online {
+		write(" on behalf of you alone")
+	}
+	write(":</p>\n<ul>\n")
+	for _, scope := range z.scopes {
+		write("<li>", scope, "</li>\n")
+	}
+	write("</ul>\n<p>Afterwards you go on to <code>", z.redirect.Host, "</code>.</p>\n"+consentForm)
+	resp := newResponse(http.StatusOK, "text/html; charset=utf-8", b.Bytes())
 	resp.header.Set("Cache-Control", "no-store")
 	resp.header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 	return resp
 }
 
-var consentPage = template.Must(template.New("consent").Parse(`<!DOCTYPE html>
+const (
+	consentHead = `<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Install app - {{.Shop}}</title>
-<style>
+`
+	consentStyle = `<style>
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 36rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; background: #fff }
 button { font: inherit; padding: .5rem 1.5rem; margin-right: .5rem; border: 2px solid #1a1a1a; border-radius: .5rem; background: #fff; color: #1a1a1a }
 button.primary { background: #1a1a1a; color: #fff }
@@ -138,19 +150,13 @@ button:focus-visible { outline: 3px solid #0b57d0; outline-offset: 2px }
 </head>
 <body>
 <main>
-<h1>Install this app on {{.Shop}}?</h1>
-<p>This is a simulated Shopify. The app <code>{{.App}}</code> asks {{.Domain}} for access{{if .Online}} on behalf of you alone{{end}}:</p>
-<ul>
-{{- range .Scopes}}
-<li>{{.}}</li>
-{{- end}}
-</ul>
-<p>Afterwards you go on to <code>{{.Target}}</code>.</p>
-<form method="post">
+`
+	consentForm = `<form method="post">
 <button class="primary" type="submit" name="decision" value="install">Install</button>
 <button type="submit" name="decision" value="cancel">Cancel</button>
 </form>
 </main>
 </body>
 </html>
-`))
+`
+)

@@ -2,6 +2,7 @@ package shopsim
 
 import (
 	"encoding/base64"
+	"html"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -97,6 +98,16 @@ func TestConsentBringsACode(t *testing.T) {
 		want(t, c.redeem(q.Get("code"), "expiring", "1"), 200, `"scope":"read_orders,write_customers"`, "shprt_")
 		want(t, c.mint(), 200) // installed now
 	})
+}
+
+func TestTheConsentPageEscapesWhatItShows(t *testing.T) {
+	const hostile = `"><script>alert(1)</script>'`
+	s := New(Options{Shops: []Shop{{Domain: DefaultShop, Name: hostile}}, Apps: []App{{ClientID: hostile, ClientSecret: "s"}}})
+	a := newClient(t, s).get(ask("client_id", hostile, "grant_options[]", "per-user"))
+	want(t, a, 200, "on behalf of you alone")
+	if n := strings.Count(a.body, html.EscapeString(hostile)); n != 3 || strings.Contains(a.body, "<script") {
+		t.Errorf("%d of 3 values are on the page, escaped:\n%s", n, a.body)
+	}
 }
 
 func TestPerUserConsentBringsAnOnlineToken(t *testing.T) {
