@@ -20,19 +20,21 @@ func (h *Handler) forward(r *http.Request, body *upload, p guard.Passage, v *vis
 	if _, err := h.opt.Tokens.Token(r.Context()); err != nil {
 		return nil, err
 	}
-	turn := h.opt.Pace.Begin(apiOf(v.route, p.RawPath), callerOf(r, p), body.whole)
+	reservation := h.opt.Pace.Reserve(apiOf(v.route, p.RawPath), callerOf(r, p), body.whole)
 	for {
-		waited, err := turn.Wait(r.Context())
+		waited, err := reservation.Wait(r.Context())
 		v.waited += waited
 		if err != nil {
 			return nil, err
 		}
 		resp, err := h.authorised(r, body, p, v)
 		if err != nil {
-			turn.Abandoned(wasSent(err))
+			reservation.Cancel(wasSent(err))
 			return nil, err
 		}
-		if !turn.Answered(resp) || !body.rewind(r.Context()) {
+		var again bool
+		resp.Body, again = reservation.Observe(pace.Answer{Status: resp.StatusCode, Header: resp.Header, Body: resp.Body, Length: resp.ContentLength})
+		if !again || !body.rewind(r.Context()) {
 			return resp, nil
 		}
 		_ = resp.Body.Close()

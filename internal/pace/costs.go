@@ -12,15 +12,15 @@ const (
 	// costShards spread the locks that golang-lru takes: the memory is read and written by
 	// every GraphQL request, for some fifty nanoseconds.
 	costShards = 16
-	// firstGuess is the cost of a document of which nothing at all is known.
-	firstGuess = 10
+	// defaultCost is the cost of a document of which nothing at all is known.
+	defaultCost = 10
 )
 
 // costs remembers what Shopify asked for a document before it ran: its requested cost. It
 // is safe for concurrent use.
 type costs struct {
-	shards [costShards]*lru.Cache[uint64, int64]
-	usual  atomic.Int64 // a moving average
+	shards  [costShards]*lru.Cache[uint64, int64]
+	average atomic.Int64 // a moving average of what is asked
 }
 
 func newCosts() *costs {
@@ -33,9 +33,9 @@ func newCosts() *costs {
 
 func (c *costs) shard(hash uint64) *lru.Cache[uint64, int64] { return c.shards[hash%costShards] }
 
-// of returns what is known of d's cost, or a guess. No body can be read that is streamed;
-// its document is not known.
-func (c *costs) of(d document) int64 {
+// estimate returns what is known of d's cost, or else the average. A streamed body cannot be
+// read, so its document is not known.
+func (c *costs) estimate(d document) int64 {
 	if d.known {
 		for _, hash := range [...]uint64{d.whole, d.text} {
 			if cost, ok := c.shard(hash).Get(hash); ok {
@@ -43,19 +43,19 @@ func (c *costs) of(d document) int64 {
 			}
 		}
 	}
-	if usual := c.usual.Load(); usual > 0 {
-		return usual
+	if average := c.average.Load(); average > 0 {
+		return average
 	}
-	return firstGuess
+	return defaultCost
 }
 
 // remember is told what Shopify asked for d.
 func (c *costs) remember(d document, requested int64) {
-	usual := c.usual.Load()
-	if usual == 0 {
-		usual = requested
+	average := c.average.Load()
+	if average == 0 {
+		average = requested
 	}
-	c.usual.Store(usual + (requested-usual)/8) // a lost update of an average is none
+	c.average.Store(average + (requested-average)/8) // a lost update of an average is none
 	if !d.known {
 		return
 	}

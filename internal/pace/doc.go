@@ -4,9 +4,14 @@
 // GraphQL, counted in points. Each is modelled here from what the responses say of it; none
 // is configured. A request that would be throttled waits until it would not be.
 //
+// A request makes a [Reservation], waits for it, and has it observe the answer. The package
+// takes what it needs of an answer and no more, so that it does not matter which HTTP
+// implementation brought it.
+//
 // Invariants:
-//   - While nobody has to wait, a request takes no lock: the level of a bucket is one atomic
-//     integer. Who has to wait queues behind a mutex, which is held for no I/O.
+//   - While nobody has to wait, a request takes no lock for the bucket, whose state is one
+//     atomic integer. Who has to wait queues behind a mutex, which is held for no I/O. The
+//     memory of GraphQL costs has locks of its own, each held for one look-up.
 //   - What a caller gets of a bucket does not depend on how many requests it has waiting:
 //     the queue is fair between callers, by cost.
 //   - The model never invents a refusal. Who has waited for the longest time allowed is

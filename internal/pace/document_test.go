@@ -59,17 +59,17 @@ func TestCostsAreRememberedAndBounded(t *testing.T) {
 	t.Parallel()
 	c := newCosts()
 	d := document{text: 1, whole: 2, known: true}
-	if got := c.of(d); got != firstGuess {
+	if got := c.estimate(d); got != defaultCost {
 		t.Errorf("a guess of %d", got)
 	}
 	c.remember(d, 862)
-	if got := c.of(d); got != 862 {
+	if got := c.estimate(d); got != 862 {
 		t.Errorf("remembered %d", got)
 	}
-	if got := c.of(document{text: 1, whole: 3, known: true}); got != 862 {
+	if got := c.estimate(document{text: 1, whole: 3, known: true}); got != 862 {
 		t.Errorf("with other numbers the best guess is %d, want what the text cost", got)
 	}
-	if got := c.of(document{}); got != 862 {
+	if got := c.estimate(document{}); got != 862 {
 		t.Errorf("of a document nobody knows: %d, want the usual", got)
 	}
 	for i := range uint64(10 * rememberedCosts) {

@@ -1,77 +1,76 @@
 package pace
 
 import (
+	"io"
 	"net/http"
 	"strings"
 )
 
-func (t *Turn) graphQLAnswered(resp *http.Response) (throttled bool) {
+func (r *Reservation) observeGraphQL(a Answer) (body io.ReadCloser, throttled bool) {
 	switch {
-	case resp.StatusCode == http.StatusTooManyRequests:
-		t.settle(0, nil) // not documented on this path: it says nothing of points
-		t.comeBackLater(resp)
-		return true
-	case resp.StatusCode != http.StatusOK:
-		t.settle(0, nil) // nothing was run
-		return false
-	case resp.Body == http.NoBody || resp.Request != nil && resp.Request.Method == http.MethodHead:
-		t.settle(float64(t.cost), nil)
-		return false
+	case a.Status == http.StatusTooManyRequests:
+		r.settle(0, nil) // not documented on this path: it says nothing of points
+		r.backOffFor(a.Header)
+		return a.Body, true
+	case a.Status != http.StatusOK:
+		r.settle(0, nil) // nothing was run
+		return a.Body, false
+	case a.Body == http.NoBody:
+		r.settle(float64(r.cost), nil)
+		return a.Body, false
 	}
-	w := &watcher{body: resp.Body, turn: *t, packed: newUnpacker(encodingOf(resp.Header))}
-	t.open = false // the watcher has it now
-	resp.Body = w
-	if resp.ContentLength > peekSize {
-		return false // no refusal is that long
+	c := newCostReader(a.Body, *r, contentEncoding(a.Header))
+	r.open = false // the cost reader settles it
+	if a.Length > largestRefusal || !c.peek() {
+		return &c.passed, false
 	}
-	if !w.peek() {
-		return false
+	r.cost = c.reservation.cost
+	if c.reservation.unexplained || r.attempts > maxModelRefusals {
+		r.backOffFor(a.Header)
 	}
-	w.refused = true
-	w.settle()
-	t.cost = w.turn.cost
-	if w.turn.unexplained || t.tries > patienceWithModel {
-		t.comeBackLater(resp)
-	}
-	return true
+	return &c.passed, true
 }
 
-func encodingOf(h http.Header) string {
-	return strings.ToLower(strings.TrimSpace(strings.Join(h["Content-Encoding"], ",")))
+func contentEncoding(h Header) string {
+	values := h.Values("Content-Encoding")
+	if len(values) == 0 {
+		return ""
+	}
+	return strings.ToLower(strings.TrimSpace(strings.Join(values, ",")))
 }
 
 // learnCost is told what an answer says of its request's cost; ok is false when it says
 // nothing, or nothing that could be read.
-func (t *Turn) learnCost(r costReport, ok, refused bool) {
-	if !ok || !r.usable() {
-		used := float64(t.cost)
+func (r *Reservation) learnCost(report costReport, ok, refused bool) {
+	if !ok || !report.usable() {
+		used := float64(r.cost)
 		if refused {
 			used = 0
 		}
-		t.unexplained = refused
-		t.settle(used, nil)
+		r.unexplained = refused
+		r.settle(used, nil)
 		return
 	}
 	used := 0.0
-	if r.Actual != nil {
-		used = *r.Actual
+	if report.Actual != nil {
+		used = *report.Actual
 	}
-	p, l := t.pacer, t.gate.level
-	l.learnLimit(p.now(), r.Status.Maximum, r.Status.Restore)
-	full := r.Status.Maximum - r.Status.Available
-	seen := sighting{least: full - 1, most: full} // currentlyAvailable is cut to a whole number
+	p, b := r.pacer, r.limiter.bucket
+	b.learnLimit(p.now(), report.Status.Maximum, report.Status.Restore)
+	full := report.Status.Maximum - report.Status.Available
+	o := observation{least: full - 1, most: full} // currentlyAvailable is cut to a whole number
 	if refused {
-		seen.least = full // better late by a hundredth of a second than refused again
+		o.least = full // better late by a hundredth of a second than refused again
 	}
-	t.settle(used, &seen)
-	if r.Requested == nil || *r.Requested < 0 || *r.Requested > 1e9 {
-		t.unexplained = refused
+	r.settle(used, &o)
+	if report.Requested == nil || *report.Requested < 0 || *report.Requested > 1e9 {
+		r.unexplained = refused
 		return
 	}
-	requested := int64(*r.Requested)
-	p.costs.remember(t.doc, requested)
+	requested := int64(*report.Requested)
+	p.costs.remember(r.doc, requested)
 	if refused {
-		t.cost = requested // when it comes back, it waits for as much as it needs
-		t.unexplained = r.Status.Available >= *r.Requested
+		r.cost = requested // when it comes back, it waits for as much as it needs
+		r.unexplained = report.Status.Available >= *report.Requested
 	}
 }

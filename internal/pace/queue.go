@@ -21,22 +21,22 @@ import (
 //
 // Its lock is taken only by requests that have to wait.
 type queue struct {
-	level *level
-	now   func() int64
+	bucket *bucket
+	now    func() int64
 
 	waiting atomic.Int32 // len(line), for those who ask without the lock
 
 	mu      sync.Mutex
 	line    waiters
-	callers map[any]*standing
+	callers map[any]*callerState
 	active  int     // callers with a request in the line
 	virtual float64 // the time that requests start in
 	arrived uint64
-	timer   *time.Timer // calls pump when the first one may go
+	timer   *time.Timer // see schedule
 }
 
-// standing is where a caller is.
-type standing struct {
+// callerState is what the queue knows of a caller.
+type callerState struct {
 	end     float64 // virtual time at which its last request ends
 	waiting int     // its requests in the line
 }
@@ -51,8 +51,8 @@ type waiter struct {
 	granted chan struct{} // closed when it may go and filled is set
 }
 
-func newQueue(l *level, now func() int64) *queue {
-	return &queue{level: l, now: now, callers: map[any]*standing{}}
+func newQueue(b *bucket, now func() int64) *queue {
+	return &queue{bucket: b, now: now, callers: map[any]*callerState{}}
 }
 
 // place is where a request belongs in the line. It keeps its place when it comes back.
@@ -68,7 +68,7 @@ type place struct {
 // which case nothing is filled in. It reports whether it had to wait.
 func (q *queue) wait(ctx context.Context, caller any, cost int64, p *place, deadline int64) (filled int64, waited bool, err error) {
 	if q.waiting.Load() == 0 {
-		if filled, _, ok := q.level.take(q.now(), cost); ok {
+		if filled, _, ok := q.bucket.take(q.now(), cost); ok {
 			return filled, false, nil
 		}
 	}
@@ -79,14 +79,14 @@ func (q *queue) wait(ctx context.Context, caller any, cost int64, p *place, dead
 	case <-w.granted:
 	case <-ctx.Done():
 		if !q.leave(w) { // it was granted in this very moment
-			q.level.settle(w.filled, 0)
-			q.level.inFlight.Add(-cost)
-			q.nudge()
+			q.bucket.settle(w.filled, 0)
+			q.bucket.inFlight.Add(-cost)
+			q.wake()
 		}
 		return 0, true, context.Cause(ctx)
 	case <-timer.C:
 		if q.leave(w) {
-			w.filled = q.level.force(q.now(), cost)
+			w.filled = q.bucket.force(q.now(), cost)
 		}
 	}
 	return w.filled, true, nil
@@ -97,7 +97,7 @@ func (q *queue) enter(caller any, cost int64, p *place) *waiter {
 	defer q.mu.Unlock()
 	c := q.callers[caller]
 	if c == nil {
-		c = &standing{}
+		c = &callerState{}
 		q.callers[caller] = c
 	}
 	if !p.taken {
@@ -110,10 +110,10 @@ func (q *queue) enter(caller any, cost int64, p *place) *waiter {
 	}
 	w := &waiter{place: *p, caller: caller, cost: cost, granted: make(chan struct{})}
 	heap.Push(&q.line, w)
-	if len(q.callers) > tidyAt+2*len(q.line) {
+	if len(q.callers) > maxIdleCallers+2*len(q.line) {
 		q.forget()
 	}
-	q.pump()
+	q.dispatch()
 	return w
 }
 
@@ -126,7 +126,7 @@ func (q *queue) leave(w *waiter) bool {
 	}
 	heap.Remove(&q.line, w.index)
 	q.left(w.caller)
-	q.pump()
+	q.dispatch()
 	return true
 }
 
@@ -138,32 +138,26 @@ func (q *queue) left(caller any) {
 	}
 }
 
-// nudge lets those who wait profit from what has been learnt.
-func (q *queue) nudge() {
+// wake lets those who wait profit from what has been learnt, or from the time that has passed.
+func (q *queue) wake() {
 	if q.waiting.Load() == 0 {
 		return
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.pump()
+	q.dispatch()
 }
 
-func (q *queue) tick() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.pump()
-}
-
-// pump grants what can be granted and sets the timer for the next one. The caller holds mu.
-func (q *queue) pump() {
+// dispatch grants what can be granted and sets the timer for the next one. The caller holds mu.
+func (q *queue) dispatch() {
 	defer func() { q.waiting.Store(int32(len(q.line))) }()
 	for len(q.line) > 0 {
 		// Whoever comes now must see that somebody waits, or it would go first.
 		q.waiting.Store(int32(len(q.line)))
 		first := q.line[0]
-		filled, rest, ok := q.level.take(q.now(), first.cost)
+		filled, rest, ok := q.bucket.take(q.now(), first.cost)
 		if !ok {
-			q.rouse(rest)
+			q.schedule(rest)
 			return
 		}
 		heap.Pop(&q.line)
@@ -180,9 +174,10 @@ func (q *queue) pump() {
 	q.forget()
 }
 
-func (q *queue) rouse(in time.Duration) {
+// schedule has dispatch called again when the first one in the line may go.
+func (q *queue) schedule(in time.Duration) {
 	if q.timer == nil {
-		q.timer = time.AfterFunc(in, q.tick)
+		q.timer = time.AfterFunc(in, q.wake)
 		return
 	}
 	q.timer.Reset(in)
@@ -202,8 +197,8 @@ func (q *queue) forget() {
 	}
 }
 
-// tidyAt is how many idle callers are remembered before the queue looks for some to forget.
-const tidyAt = 1024
+// maxIdleCallers is how many idle callers are remembered before the queue looks for some to forget.
+const maxIdleCallers = 1024
 
 // waiters is a heap of those who wait; see container/heap.
 type waiters []*waiter

@@ -3,7 +3,6 @@ package pace
 import (
 	"bytes"
 	"encoding/json"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -12,8 +11,8 @@ import (
 
 // callLimit reads X-Shopify-Shop-Api-Call-Limit: "32/40" says that 32 of 40 calls are in
 // the bucket, this one included. It is absent on 429.
-func callLimit(h http.Header) (used, size float64, ok bool) {
-	v := h["X-Shopify-Shop-Api-Call-Limit"]
+func callLimit(h Header) (used, size float64, ok bool) {
+	v := h.Values("X-Shopify-Shop-Api-Call-Limit")
 	if len(v) != 1 {
 		return 0, 0, false
 	}
@@ -44,8 +43,12 @@ func refusedRate(body []byte) (perSecond float64, ok bool) {
 var exceeded = regexp.MustCompile(`Exceeded ([0-9]{1,6}(?:\.[0-9]{1,3})?) calls per second`)
 
 // retryAfter reads Retry-After, which Shopify sends as decimal seconds. Zero: none.
-func retryAfter(h http.Header) time.Duration {
-	n, err := strconv.ParseFloat(h.Get("Retry-After"), 64)
+func retryAfter(h Header) time.Duration {
+	values := h.Values("Retry-After")
+	if len(values) == 0 {
+		return 0
+	}
+	n, err := strconv.ParseFloat(values[0], 64)
 	if err != nil || !(n > 0 && n <= 3600) { // so written, NaN is none
 		return 0
 	}

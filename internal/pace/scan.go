@@ -1,5 +1,7 @@
 package pace
 
+import "bytes"
+
 // A GraphQL answer is one JSON object. Three of its members matter here: errors and
 // extensions, which are kept as they are written, and data, which a refusal has not. The
 // scanner is handed the answer piece by piece, as it passes.
@@ -8,6 +10,8 @@ const (
 	// largestErrors and largestExtensions bound in bytes what is kept of a member.
 	largestErrors     = 8 << 10
 	largestExtensions = 32 << 10 // with cost debugging there is an entry for each field
+	// retainedMember is the size in bytes up to which a member's memory is used again.
+	retainedMember = 4 << 10
 )
 
 // scanner finds the members of the object that is written to it. Whatever is no JSON does
@@ -27,6 +31,21 @@ type scanner struct {
 	ended              bool // the object is complete
 }
 
+// reset makes s ready for another object. What it has found before is gone.
+func (s *scanner) reset() {
+	*s = scanner{key: s.key[:0], errors: s.errors[:0], extensions: s.extensions[:0]}
+}
+
+// shrink lets go of memory that a usual answer does not need.
+func (s *scanner) shrink() {
+	if cap(s.errors) > retainedMember {
+		s.errors = nil
+	}
+	if cap(s.extensions) > retainedMember {
+		s.extensions = nil
+	}
+}
+
 // write takes the next piece.
 func (s *scanner) write(p []byte) {
 	for i := 0; i < len(p) && !s.broken; {
@@ -40,26 +59,39 @@ func (s *scanner) write(p []byte) {
 
 // str goes on to the end of a string, or of p.
 func (s *scanner) str(p []byte, from int) int {
-	i := from
-	for i < len(p) {
-		c := p[i]
-		i++
+	i, ends := from, false
+	for quote := from - 1; i < len(p) && !ends; {
 		if s.escaped {
 			s.escaped = false
+			i++
 			continue
 		}
-		s.escaped = c == '\\'
-		if c == '"' {
-			s.inStr = false
-			break
+		if quote < i { // the last one found has been passed, or was escaped
+			quote = indexByte(p, i, '"')
 		}
+		if backslash := indexByte(p[:quote], i, '\\'); backslash < quote {
+			s.escaped = true
+			i = backslash + 1
+			continue
+		}
+		ends = quote < len(p)
+		i = min(quote+1, len(p))
 	}
+	s.inStr = !ends
 	if s.depth == 1 && !s.colon {
 		s.key = appendBounded(s.key, p[from:i], 16)
 	} else {
 		s.keep(p[from:i])
 	}
 	return i
+}
+
+// indexByte is where c is in p, from an index on; len(p) if it is not.
+func indexByte(p []byte, from int, c byte) int {
+	if i := bytes.IndexByte(p[from:], c); i >= 0 {
+		return from + i
+	}
+	return len(p)
 }
 
 // mark takes bytes outside of strings up to the next one that means something.

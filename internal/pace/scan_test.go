@@ -3,6 +3,7 @@ package pace
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"testing"
 )
 
@@ -104,7 +105,7 @@ func FuzzHeaders(f *testing.F) {
 	f.Add("32/40", "2.0", "Exceeded 2 calls per second")
 	f.Add("1/0", "NaN", "Exceeded 99999999999999 calls per second")
 	f.Fuzz(func(t *testing.T, limit, after, body string) {
-		h := map[string][]string{"X-Shopify-Shop-Api-Call-Limit": {limit}, "Retry-After": {after}}
+		h := http.Header{"X-Shopify-Shop-Api-Call-Limit": {limit}, "Retry-After": {after}}
 		if used, size, ok := callLimit(h); ok && (used < 0 || size <= 0) {
 			t.Fatalf("%v of %v", used, size)
 		}

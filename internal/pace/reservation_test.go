@@ -34,14 +34,20 @@ func response(status int, body string, headers ...string) *http.Response {
 	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1}
 }
 
+// observe shows an answer to r, as the request path does.
+func observe(r *Reservation, resp *http.Response) (again bool) {
+	resp.Body, again = r.Observe(Answer{Status: resp.StatusCode, Header: resp.Header, Body: resp.Body, Length: resp.ContentLength})
+	return again
+}
+
 // do sends one request and reads its answer, as the request path does.
 func do(t *testing.T, p *Pacer, api API, body string, resp *http.Response) (read string, again bool) {
 	t.Helper()
-	turn := p.Begin(api, "me", []byte(body))
-	if _, err := turn.Wait(t.Context()); err != nil {
+	r := p.Reserve(api, "me", []byte(body))
+	if _, err := r.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	again = turn.Answered(resp)
+	again = observe(&r, resp)
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -78,15 +84,15 @@ func TestAThrottledQueryComesBackWhenItFits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := &counter{}
 		p := New(Options{MaxWait: time.Minute, Observer: seen})
-		turn := p.Begin(GraphQL, "me", []byte(`{"query":"{ a }"}`))
-		if _, err := turn.Wait(t.Context()); err != nil {
+		r := p.Reserve(GraphQL, "me", []byte(`{"query":"{ a }"}`))
+		if _, err := r.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if !turn.Answered(response(200, throttledBody)) {
+		if !observe(&r, response(200, throttledBody)) {
 			t.Fatal("not seen as a refusal")
 		}
 		began := time.Now()
-		if _, err := turn.Wait(t.Context()); err != nil {
+		if _, err := r.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took < 1450*time.Millisecond || took > 1460*time.Millisecond { // (862-572)/200
@@ -98,11 +104,11 @@ func TestAThrottledQueryComesBackWhenItFits(t *testing.T) {
 	})
 }
 
-func TestBodiesPassByteForByteHoweverTheyArePacked(t *testing.T) {
+func TestBodiesPassByteForByteHoweverTheyAreCompressed(t *testing.T) {
 	t.Parallel()
 	for _, plain := range []string{successBody, throttledBody, tooDearBody, deniedBody, "", "{", "<html>", `{"data":{"a":"` + strings.Repeat("x", 100_000) + `"}}`, `{"errors":"` + strings.Repeat("y", 50_000)} {
-		for name, pack := range packings {
-			body := pack(plain)
+		for name, compress := range codings {
+			body := compress(plain)
 			for _, slow := range []bool{false, true} {
 				p := New(Options{MaxWait: time.Minute})
 				resp := response(200, body, "Content-Encoding", name)
@@ -112,7 +118,7 @@ func TestBodiesPassByteForByteHoweverTheyArePacked(t *testing.T) {
 				if got, _ := do(t, p, GraphQL, "{ a }", resp); got != body {
 					t.Errorf("%s of %.20q (slow: %v) came as %d bytes instead of %d", name, plain, slow, len(got), len(body))
 				}
-				if n := p.graphQL.level.inFlight.Load(); n != 0 {
+				if n := p.graphQL.bucket.inFlight.Load(); n != 0 {
 					t.Errorf("%d are still in flight", n)
 				}
 			}
@@ -120,17 +126,21 @@ func TestBodiesPassByteForByteHoweverTheyArePacked(t *testing.T) {
 	}
 }
 
-var packings = map[string]func(string) string{
+var codings = map[string]func(string) string{
 	"identity": func(s string) string { return s },
-	"gzip":     func(s string) string { return packed(s, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }) },
-	"deflate":  func(s string) string { return packed(s, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) }) },
+	"gzip": func(s string) string {
+		return compressed(s, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
+	},
+	"deflate": func(s string) string {
+		return compressed(s, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) })
+	},
 	"br": func(s string) string {
-		return packed(s, func(w io.Writer) io.WriteCloser { return brotli.NewWriter(w) })
+		return compressed(s, func(w io.Writer) io.WriteCloser { return brotli.NewWriter(w) })
 	},
 	"zstd": func(s string) string { return "unknown to us " + s },
 }
 
-func packed(s string, open func(io.Writer) io.WriteCloser) string {
+func compressed(s string, open func(io.Writer) io.WriteCloser) string {
 	var b bytes.Buffer
 	w := open(&b)
 	_, _ = io.WriteString(w, s)
@@ -138,11 +148,11 @@ func packed(s string, open func(io.Writer) io.WriteCloser) string {
 	return b.String()
 }
 
-func TestARefusalIsRecognisedHoweverItIsPacked(t *testing.T) {
+func TestARefusalIsRecognisedHoweverItIsCompressed(t *testing.T) {
 	t.Parallel()
-	for name, pack := range packings {
+	for name, compress := range codings {
 		p := New(Options{MaxWait: time.Minute})
-		_, again := do(t, p, GraphQL, "{ a }", response(200, pack(throttledBody), "Content-Encoding", name))
+		_, again := do(t, p, GraphQL, "{ a }", response(200, compress(throttledBody), "Content-Encoding", name))
 		if want := name != "zstd"; again != want {
 			t.Errorf("%s: recognised %v", name, again)
 		}
@@ -175,7 +185,7 @@ func TestASlowAnswerIsNotHeldBack(t *testing.T) {
 		"data":     `{"data":{"products":`,
 		"not_json": "<html>",
 		"zstd":     "\x28\xb5\x2f\xfd",
-		"gzip":     packed(strings.Repeat(`{"data":{"products":[{"id":1},`, 400), func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })[:100],
+		"gzip":     compressed(strings.Repeat(`{"data":{"products":[{"id":1},`, 400), func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })[:100],
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -186,11 +196,11 @@ func TestASlowAnswerIsNotHeldBack(t *testing.T) {
 			body := &stalled{first, make(chan struct{})}
 			resp.Body = body
 			p := New(Options{MaxWait: time.Minute})
-			turn := p.Begin(GraphQL, "me", nil)
-			if _, err := turn.Wait(t.Context()); err != nil {
+			r := p.Reserve(GraphQL, "me", nil)
+			if _, err := r.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			turn.Answered(resp) // would never return
+			observe(&r, resp) // would never return
 			got := make([]byte, len(first))
 			if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != first {
 				t.Errorf("%q, %v", got, err)
@@ -207,9 +217,9 @@ func TestAnAnswerThatBreaksOffBreaksOffForTheClientToo(t *testing.T) {
 		resp := response(200, "")
 		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(read), iotest.ErrReader(broken)))
 		p := New(Options{MaxWait: time.Minute})
-		turn := p.Begin(GraphQL, "me", nil)
-		_, _ = turn.Wait(t.Context())
-		if turn.Answered(resp) {
+		r := p.Reserve(GraphQL, "me", nil)
+		_, _ = r.Wait(t.Context())
+		if observe(&r, resp) {
 			t.Errorf("%q and then nothing is taken for a refusal", read)
 		}
 		got, err := io.ReadAll(resp.Body)
@@ -242,20 +252,20 @@ func TestA429IsSentAgainAndNamesItsRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{MaxWait: time.Minute})
 		do(t, p, REST, "", response(200, "{}", callLimitHeader, "1/40"))
-		turn := p.Begin(REST, "me", nil)
-		if _, err := turn.Wait(t.Context()); err != nil {
+		r := p.Reserve(REST, "me", nil)
+		if _, err := r.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		const text = `{"errors":"Exceeded 4 calls per second for api client. Reduce request rates to resume uninterrupted service."}`
 		resp := response(429, text, "Retry-After", "4.0")
-		if !turn.Answered(resp) {
+		if !observe(&r, resp) {
 			t.Fatal("not seen as a refusal")
 		}
 		if b, _ := io.ReadAll(resp.Body); string(b) != text {
 			t.Errorf("the refusal is now %q", b)
 		}
 		began := time.Now()
-		if _, err := turn.Wait(t.Context()); err != nil {
+		if _, err := r.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took > 260*time.Millisecond {
@@ -268,13 +278,13 @@ func TestA429FromABucketThatNobodyKnowsWaitsAsLongAsShopifyAsks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{MaxWait: time.Minute})
-		turn := p.Begin(REST, "me", nil)
-		_, _ = turn.Wait(t.Context())
-		if !turn.Answered(response(429, "slow down", "Retry-After", "7.5")) {
+		r := p.Reserve(REST, "me", nil)
+		_, _ = r.Wait(t.Context())
+		if !observe(&r, response(429, "slow down", "Retry-After", "7.5")) {
 			t.Fatal("not seen as a refusal")
 		}
 		began := time.Now()
-		_, _ = turn.Wait(t.Context())
+		_, _ = r.Wait(t.Context())
 		if took := time.Since(began); took < 7500*time.Millisecond || took > 8*time.Second {
 			t.Errorf("waited %s, want 7.5s", took)
 		}
@@ -301,20 +311,20 @@ func TestWhatWasNotSentIsNotCharged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{MaxWait: time.Minute})
 		for range 100 {
-			turn := p.Begin(REST, "me", nil)
-			if _, err := turn.Wait(t.Context()); err != nil {
+			r := p.Reserve(REST, "me", nil)
+			if _, err := r.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			turn.Abandoned(false)
+			r.Cancel(false)
 		}
-		if a := p.rest.level.available(p.now()); a != 40 {
+		if a := p.rest.bucket.available(p.now()); a != 40 {
 			t.Errorf("room for %v", a)
 		}
 		do(t, p, REST, "", response(200, "{}", callLimitHeader, "0/40"))
-		turn := p.Begin(REST, "me", nil)
-		_, _ = turn.Wait(t.Context())
-		turn.Abandoned(true)
-		if a := p.rest.level.available(p.now()); a < 38.9 || a > 39.1 {
+		r := p.Reserve(REST, "me", nil)
+		_, _ = r.Wait(t.Context())
+		r.Cancel(true)
+		if a := p.rest.bucket.available(p.now()); a < 38.9 || a > 39.1 {
 			t.Errorf("room for %v after a call that may have been counted", a)
 		}
 	})
@@ -324,14 +334,14 @@ func TestACancelledWaitChargesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{MaxWait: time.Hour})
-		p.rest.level.force(p.now(), 40)
+		p.rest.bucket.force(p.now(), 40)
 		ctx, cancel := context.WithCancel(t.Context())
 		gone := errors.New("gone")
 		results := make(chan error)
 		for range 5 {
 			go func() {
-				turn := p.Begin(REST, "me", nil)
-				_, err := turn.Wait(ctx)
+				r := p.Reserve(REST, "me", nil)
+				_, err := r.Wait(ctx)
 				results <- err
 			}()
 		}
@@ -346,8 +356,8 @@ func TestACancelledWaitChargesNothing(t *testing.T) {
 			}
 		}
 		q := p.rest.queue
-		if q.waiting.Load() != 0 || q.active != 0 || len(q.callers) != 0 || p.rest.level.inFlight.Load() != 40 {
-			t.Errorf("left behind: %d waiting, %d active, %d callers, %d in flight", q.waiting.Load(), q.active, len(q.callers), p.rest.level.inFlight.Load())
+		if q.waiting.Load() != 0 || q.active != 0 || len(q.callers) != 0 || p.rest.bucket.inFlight.Load() != 40 {
+			t.Errorf("left behind: %d waiting, %d active, %d callers, %d in flight", q.waiting.Load(), q.active, len(q.callers), p.rest.bucket.inFlight.Load())
 		}
 	})
 }
@@ -367,9 +377,9 @@ func TestACallThatDoesNotWaitAllocatesNothing(t *testing.T) {
 	ctx := context.Background()
 	var caller any = "me"
 	n := testing.AllocsPerRun(100, func() {
-		turn := p.Begin(REST, caller, nil)
-		_, _ = turn.Wait(ctx)
-		turn.Answered(resp)
+		r := p.Reserve(REST, caller, nil)
+		_, _ = r.Wait(ctx)
+		observe(&r, resp)
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)
@@ -379,14 +389,14 @@ func TestACallThatDoesNotWaitAllocatesNothing(t *testing.T) {
 // sentUntilServed sends one request until it is not refused or its time is over, and counts.
 func sentUntilServed(t *testing.T, p *Pacer, api API, answer func() *http.Response) (sent int) {
 	t.Helper()
-	turn := p.Begin(api, "me", []byte("{ a }"))
+	r := p.Reserve(api, "me", []byte("{ a }"))
 	for {
-		if _, err := turn.Wait(t.Context()); err != nil {
+		if _, err := r.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		sent++
 		resp := answer()
-		more := turn.Answered(resp)
+		more := observe(&r, resp)
 		_ = resp.Body.Close()
 		if !more {
 			return sent
@@ -434,9 +444,9 @@ func TestA429OfGraphQLSaysNothingOfPoints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{MaxWait: time.Minute})
 		do(t, p, GraphQL, "{ a }", response(200, successBody))
-		before := *p.graphQL.level.limit.Load()
+		before := *p.graphQL.bucket.limit.Load()
 		_, more := do(t, p, GraphQL, "{ a }", response(429, "Exceeded 2 calls per second for api client.", "Retry-After", "2.0"))
-		if after := *p.graphQL.level.limit.Load(); !more || after != before {
+		if after := *p.graphQL.bucket.limit.Load(); !more || after != before {
 			t.Errorf("again %v, the limit is now %v and was %v", more, after, before)
 		}
 	})
@@ -449,7 +459,7 @@ func TestAnotherPlansRateIsForgotten(t *testing.T) {
 		do(t, p, REST, "", response(200, "{}", callLimitHeader, "1/40"))
 		do(t, p, REST, "", response(429, "Exceeded 2 calls per second for api client."))
 		do(t, p, REST, "", response(200, "{}", callLimitHeader, "1/80"))
-		if rate := p.rest.level.limit.Load().rate; rate < 3.9 {
+		if rate := p.rest.bucket.limit.Load().rate; rate < 3.9 {
 			t.Errorf("80 calls refill at %v a second", rate)
 		}
 	})
@@ -460,18 +470,18 @@ func TestNoMoreIsGivenBackThanWasTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{MaxWait: time.Millisecond})
 		do(t, p, REST, "", response(200, "{}", callLimitHeader, "40/40"))
-		var turns []Turn
+		var all []Reservation
 		for range 30 { // all are sent although nothing fits, and none gets there
-			turn := p.Begin(REST, "me", nil)
-			if _, err := turn.Wait(t.Context()); err != nil {
+			r := p.Reserve(REST, "me", nil)
+			if _, err := r.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			turns = append(turns, turn)
+			all = append(all, r)
 		}
-		for i := range turns {
-			turns[i].Abandoned(false)
+		for i := range all {
+			all[i].Cancel(false)
 		}
-		if room := p.rest.level.available(p.now()); room > 1.5 {
+		if room := p.rest.bucket.available(p.now()); room > 1.5 {
 			t.Errorf("there is room for %.1f calls, of which nobody has said anything", room)
 		}
 	})

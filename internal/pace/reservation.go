@@ -1,0 +1,151 @@
+package pace
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"evergate/internal/clock"
+)
+
+// Reservation is one request's way through the rate limit: Wait, then either Observe or
+// Cancel, and again from Wait on if it was throttled. It belongs to one goroutine.
+type Reservation struct {
+	pacer    *Pacer // nil: nothing is waited for
+	limiter  *limiter
+	api      API
+	caller   any
+	doc      document
+	cost     int64
+	place    place
+	deadline int64
+	attempts int
+	backOff  time.Duration // how long the next Wait sleeps first
+	// unexplained says that the last refusal is none that the model can foresee.
+	unexplained bool
+
+	open     bool  // it has been charged and not been settled
+	filled   int64 // what it has put into the bucket
+	sent     int64 // when it was sent
+	inFlight int64 // what other requests had in flight then
+	charged  int64 // the sum of all charges then
+}
+
+// Reserve takes up a request. caller is who it is fair to: any comparable value. body is the
+// request's body if it is known, which only GraphQL needs.
+func (p *Pacer) Reserve(api API, caller any, body []byte) Reservation {
+	if p == nil || api == Uncounted {
+		return Reservation{}
+	}
+	r := Reservation{pacer: p, limiter: p.limiterOf(api), api: api, caller: caller, cost: 1, deadline: p.now() + int64(p.opt.MaxWait)}
+	if api == GraphQL {
+		r.doc = readDocument(body)
+		r.cost = p.costs.estimate(r.doc)
+	}
+	return r
+}
+
+// Wait returns when the request is to be sent, and how long that took if it had to wait. The
+// error is ctx's cause.
+func (r *Reservation) Wait(ctx context.Context) (took time.Duration, err error) {
+	if r.pacer == nil {
+		return 0, nil
+	}
+	p, began := r.pacer, r.pacer.now()
+	r.attempts++
+	slept := r.backOff > 0
+	if slept {
+		if err := clock.Sleep(ctx, min(r.backOff, time.Duration(r.deadline-began))); err != nil {
+			return time.Duration(p.now() - began), err
+		}
+		r.backOff = 0
+	}
+	filled, queued, err := r.limiter.queue.wait(ctx, r.caller, r.cost, &r.place, r.deadline)
+	if slept || queued {
+		took = time.Duration(p.now() - began)
+		p.waited(took)
+	}
+	if err != nil {
+		return took, err
+	}
+	b := r.limiter.bucket
+	r.inFlight, r.charged, r.filled, r.open = b.inFlight.Load()-r.cost, b.charged.Load(), filled, true
+	r.sent = p.now()
+	return took, nil
+}
+
+// Cancel ends an attempt that got no answer. If it was sent, it stays charged, because
+// Shopify may have counted it.
+func (r *Reservation) Cancel(sent bool) {
+	if r.pacer == nil {
+		return
+	}
+	used := 0.0
+	if sent {
+		used = float64(r.cost)
+	}
+	r.settle(used, nil)
+}
+
+// Answer is what the pacer looks at of an answer of Shopify's.
+type Answer struct {
+	Status int
+	Header Header
+	Body   io.ReadCloser
+	Length int64 // of the body, in bytes; -1: not declared
+}
+
+// Header is a message's header fields. http.Header is one.
+type Header interface {
+	// Values returns the values of the field with this name, in the order they came.
+	Values(name string) []string
+}
+
+// Observe learns from Shopify's answer and reports whether it is a refusal for the rate
+// limit after which the request may Wait again. The body that it returns takes the place of
+// the answer's and has the same bytes; of a GraphQL answer the rest is learnt when it has been
+// read to its end.
+func (r *Reservation) Observe(a Answer) (body io.ReadCloser, again bool) {
+	if r.pacer == nil {
+		return a.Body, false
+	}
+	var throttled bool
+	if r.api == REST {
+		body, throttled = r.observeREST(a)
+	} else {
+		body, throttled = r.observeGraphQL(a)
+	}
+	if throttled && r.pacer.opt.Observer != nil {
+		r.pacer.opt.Observer.Throttled(r.api.String())
+	}
+	return body, throttled && r.pacer.now() < r.deadline
+}
+
+// settle ends the attempt: what was charged beyond used is given back, and then what
+// Shopify says of the bucket, if it says anything, has the last word.
+func (r *Reservation) settle(used float64, o *observation) {
+	if !r.open {
+		return
+	}
+	r.open = false
+	b := r.limiter.bucket
+	if o == nil && !r.limiter.observed.Load() {
+		used = 0 // nobody has ever said that there is a limit: then only what is in flight counts
+	}
+	b.settle(r.filled, used)
+	if o != nil {
+		o.sent, o.unseen = r.sent, max(0, r.inFlight)+max(0, b.charged.Load()-r.charged)
+		b.learn(r.pacer.now(), *o)
+		r.limiter.observed.Store(true)
+	}
+	b.inFlight.Add(-r.cost)
+	r.limiter.queue.wake()
+}
+
+// maxModelRefusals is how many refusals in a row a request puts up with before it does as
+// Retry-After says, which asks for several times what it takes for one call to fit.
+const maxModelRefusals = 10
+
+// backOffFor has the next Wait sleep for as long as Shopify asks, or a second, after a refusal
+// that the model cannot explain.
+func (r *Reservation) backOffFor(h Header) { r.backOff = max(retryAfter(h), time.Second) }
