@@ -68,17 +68,17 @@ func (e *Endpoint) send(ctx context.Context, params url.Values, own reading) (an
 	defer cancel()
 	req, err := e.request(ctx, params)
 	if err != nil {
-		return answer{}, fmt.Errorf("%w: %w", token.ErrConfig, err)
+		return answer{}, token.Decide(token.ErrConfig, err)
 	}
 	sent := time.Now()
 	resp, err := e.Transport.RoundTrip(req)
 	var untrusted *tls.CertificateVerificationError
 	if errors.As(err, &untrusted) {
-		return answer{}, fmt.Errorf("%w: the certificate of %s is not trusted (%w): name its authority's certificate in EVERGATE_UPSTREAM_CA_FILE, or mend EVERGATE_UPSTREAM_URL",
-			token.ErrConfig, e.Base.Host, err)
+		return answer{}, token.Decide(token.ErrConfig, fmt.Errorf("the certificate of %s is not trusted (%w): name its authority's certificate in EVERGATE_UPSTREAM_CA_FILE, or mend EVERGATE_UPSTREAM_URL",
+			e.Base.Host, err))
 	}
 	if err != nil {
-		return answer{}, fmt.Errorf("token endpoint: %w: %w", token.ErrTransient, cause(ctx, err))
+		return answer{}, token.Decide(token.ErrTransient, fmt.Errorf("token endpoint: %w", cause(ctx, err)))
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -87,11 +87,11 @@ func (e *Endpoint) send(ctx context.Context, params url.Values, own reading) (an
 		return answer{}, e.failure(resp, body, own)
 	}
 	if err != nil {
-		return answer{}, fmt.Errorf("token endpoint: the answer broke off: %w: %w", token.ErrTransient, cause(ctx, err))
+		return answer{}, token.Decide(token.ErrTransient, fmt.Errorf("token endpoint: the answer broke off: %w", cause(ctx, err)))
 	}
 	a, err := parseAnswer(body)
 	if err != nil {
-		return answer{}, fmt.Errorf("token endpoint: %w: %w", token.ErrTransient, err)
+		return answer{}, token.Decide(token.ErrTransient, fmt.Errorf("token endpoint: %w", err))
 	}
 	a.sent = sent
 	return a, nil

@@ -89,7 +89,7 @@ func paired(a answer, err error, pair func(answer) (token.Pair, error)) (token.P
 	}
 	p, err := pair(a)
 	if err != nil {
-		return token.Pair{}, fmt.Errorf("token endpoint: %w: %w", token.ErrTransient, err)
+		return token.Pair{}, token.Decide(token.ErrTransient, fmt.Errorf("token endpoint: %w", err))
 	}
 	return p, nil
 }

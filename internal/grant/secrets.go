@@ -36,7 +36,7 @@ type refusedSecret struct {
 func (e *Endpoint) post(ctx context.Context, params url.Values, own reading) (answer, error) {
 	client, err := e.Client()
 	if err != nil {
-		return answer{}, fmt.Errorf("%w: %w", token.ErrConfig, err)
+		return answer{}, token.Decide(token.ErrConfig, err)
 	}
 	secrets, unread := e.secrets(client)
 	params.Set("client_id", client.ID)

@@ -2,7 +2,7 @@ package grant
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"evergate/internal/token"
@@ -22,10 +22,10 @@ func (Static) Name() string { return "static" }
 func (g Static) Grant(context.Context) (token.Token, error) {
 	access, err := g.Read()
 	if err != nil {
-		return token.Token{}, fmt.Errorf("%w: %w", token.ErrConfig, err)
+		return token.Token{}, token.Decide(token.ErrConfig, err)
 	}
 	if !isHeaderSafe(access.Reveal()) {
-		return token.Token{}, fmt.Errorf("%w: SHOPIFY_ACCESS_TOKEN is empty or holds characters that no token has: copy it again", token.ErrConfig)
+		return token.Token{}, token.Decide(token.ErrConfig, errors.New("SHOPIFY_ACCESS_TOKEN is empty or holds characters that no token has: copy it again"))
 	}
 	return token.Token{Access: access, Issued: time.Now()}, nil
 }

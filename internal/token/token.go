@@ -14,13 +14,25 @@ import (
 var (
 	// ErrTransient asks to try the same again after a pause: the network, a time-out,
 	// a 429 or 5xx, an answer cut short.
-	ErrTransient = errors.New("a passing failure")
+	ErrTransient = errors.New("temporary failure")
 	// ErrConfig asks a person to change the configuration, here or at Shopify. Trying
 	// again is harmless and, now and then, right: a new app takes a while to spread.
-	ErrConfig = errors.New("a configuration error")
+	ErrConfig = errors.New("configuration error")
 	// ErrReauthorize says that the grant is dead and a person must authorise anew.
 	ErrReauthorize = errors.New("the grant must be authorised anew")
 )
+
+// Decide makes err ask for one of the decisions. The text stays err's own, which is for
+// people: they are to read what happened, not what the program does about it.
+func Decide(decision, err error) error { return &decided{decision, err} }
+
+type decided struct{ decision, err error }
+
+// Error implements error.
+func (e *decided) Error() string { return e.err.Error() }
+
+// Unwrap lets errors.Is and errors.As find both.
+func (e *decided) Unwrap() []error { return []error{e.decision, e.err} }
 
 // Token is one access token and what is known of its life.
 type Token struct {

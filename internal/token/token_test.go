@@ -65,3 +65,15 @@ func TestUnavailableErrorKeepsItsReason(t *testing.T) {
 		}
 	}
 }
+
+func TestADecisionIsFoundAndNotSaid(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("connection reset")
+	err := fmt.Errorf("token endpoint: %w", Decide(ErrTransient, cause))
+	if !errors.Is(err, ErrTransient) || !errors.Is(err, cause) || errors.Is(err, ErrConfig) {
+		t.Errorf("%v asks for something else", err)
+	}
+	if err.Error() != "token endpoint: connection reset" {
+		t.Errorf("%v", err)
+	}
+}
