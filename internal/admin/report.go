@@ -76,7 +76,7 @@ func seconds(d time.Duration) *int64 {
 	return &s
 }
 
-// sentence says in words what a person should know first.
+// sentence is what a person should know first.
 func sentence(st refresh.Status) string {
 	switch {
 	case st.State == "none" && st.Err == nil:

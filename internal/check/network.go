@@ -15,7 +15,7 @@ import (
 const (
 	dnsLimit     = 5 * time.Second
 	connectLimit = 10 * time.Second
-	// nearEnd is how long before its end a certificate is worth a word. Shopify's own are
+	// nearEnd is how long before its end a certificate is worth a warning. Shopify's own are
 	// renewed weeks before.
 	nearEnd = 7 * 24 * time.Hour
 )

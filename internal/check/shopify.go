@@ -14,7 +14,7 @@ import (
 const (
 	callLimit = 20 * time.Second
 
-	// skewWarning is what a clock may be wrong by without a word: a token's life is counted
+	// skewWarning is how wrong a clock may be without a warning: a token's life is counted
 	// from our own request, so only what people compare by hand suffers.
 	skewWarning = 30 * time.Second
 	// skewFailure is beyond what the signature of a callback allows.

@@ -40,7 +40,7 @@ func (c *Config) checkIdle() (errs []error) {
 		tls, unix = tls || a.TLS, unix || a.Network == "unix"
 	}
 	if len(c.Listeners) == 0 {
-		return nil // said already
+		return nil // reported by checkListeners
 	}
 	if c.TLSCertFile != "" && !tls {
 		errs = append(errs, errors.New("EVERGATE_TLS_CERT_FILE is set, but EVERGATE_LISTEN has no tls: address: write for example tls:0.0.0.0:8443 there, or remove it"))

@@ -82,7 +82,7 @@ func (c *Config) checkListeners() (errs []error) {
 
 func (c *Config) checkHosts() error {
 	if c.Shop.IsZero() {
-		return nil // said already, and a door needs one
+		return nil // reported by the parser
 	}
 	if _, err := guard.NewDoor(guard.Options{Shop: c.Shop, AllowedHosts: c.AllowedHosts}); err != nil {
 		return fmt.Errorf("EVERGATE_ALLOWED_HOSTS: %w", err)
@@ -164,7 +164,7 @@ func (c *Config) checkPublicURL() error {
 	return nil
 }
 
-// checkDurations leaves out what could not be read: that is said already.
+// checkDurations leaves out what could not be parsed: that has been reported.
 func (c *Config) checkDurations(vars map[string]string) (errs []error) {
 	unread := func(name string) bool {
 		_, err := time.ParseDuration(vars[name])

@@ -48,7 +48,7 @@ func mistakes(t *testing.T, environ ...string) []string {
 func mustSay(t *testing.T, got []string, parts ...string) {
 	t.Helper()
 	if got == nil {
-		return // said already
+		return // reported above
 	}
 	for _, line := range got {
 		if !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(line, p) }) {

@@ -2,9 +2,9 @@
 // keeps two buffers and a grown stack for each, about 18 KiB; here such a connection is
 // taken back from it for as long as it is silent and costs a socket and a small goroutine.
 //
-// It works by a white lie: the server's read of a connection that has been silent for a
-// moment ends with io.EOF. The server then lets go of everything and closes the connection,
-// which is not closed but waited on, and accepted again with its next byte.
+// To the server, a connection that has been silent for a moment looks closed: its read ends
+// with io.EOF. The server then releases everything and closes its side, which keeps the socket
+// open; the connection is accepted again when its next byte arrives.
 //
 // Invariants:
 //   - Only a connection of which the server holds no byte is taken back, so none is lost.
@@ -67,7 +67,7 @@ func State(c net.Conn, s http.ConnState) {
 }
 
 // accept brings in new connections until the listener is closed. One that came before that
-// is still handed over, or its client would be hung up on.
+// is still handed over, or its client would see its connection closed.
 func (l *Listener) accept() {
 	defer close(l.ended)
 	for {

@@ -17,7 +17,7 @@ type code struct {
 // ownerID is the person who consents on the authorize page.
 const ownerID = 70_000_001
 
-// newCode makes a code, and forgets those that nobody came for.
+// newCode makes a code, and removes those that have expired.
 func (st *state) newCode(c code, now time.Time) string {
 	maps.DeleteFunc(st.codes, func(_ string, old code) bool { return !now.Before(old.expires) })
 	value := st.randomHex()

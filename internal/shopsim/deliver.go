@@ -34,7 +34,7 @@ func (f Fault) deliver(w http.ResponseWriter, r *http.Request, resp *response) {
 		flush(w)
 		panic(http.ErrAbortHandler)
 	default:
-		_, _ = w.Write(resp.body) // a client that went away is its own affair
+		_, _ = w.Write(resp.body) // a client that has gone is no error
 	}
 }
 

@@ -140,7 +140,7 @@ func (w *pipeWriter) response(req *http.Request, body io.ReadCloser) *http.Respo
 	}
 }
 
-// inProcessBody ends the handler when the client loses interest.
+// inProcessBody ends the handler when the client closes the body.
 type inProcessBody struct {
 	*io.PipeReader
 	cancel context.CancelFunc

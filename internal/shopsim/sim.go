@@ -146,7 +146,7 @@ type request struct {
 func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
-		panic(http.ErrAbortHandler) // the client went away while sending: nobody is left to answer
+		panic(http.ErrAbortHandler) // the client went away while sending, so there is no one to answer
 	}
 	q, f := s.receive(r, body)
 	arrived := false

@@ -48,7 +48,7 @@ func checkDir(dir string) error {
 		return fmt.Errorf("the store's directory %s belongs to another user, with id %d, who could replace what is stored: run chown %d %s, or name another one in EVERGATE_STORE=file:DIR",
 			dir, user, os.Geteuid(), dir)
 	}
-	if loose(info) {
+	if groupAccessible(info) {
 		return fmt.Errorf("the store's directory %s is open to other users (mode %#o): run chmod 700 %s, in a systemd unit set StateDirectoryMode=0700; or give a directory inside it, which is made with the right mode",
 			dir, info.Mode().Perm(), dir)
 	}

@@ -29,7 +29,7 @@ const settled = 3 * time.Second
 // The locks are the kernel's: they end with the process that holds them, however it ends.
 // The files they are on are never removed, because a process could wait for, and get, the
 // lock on a removed one. Nothing is held between calls, so any number of processes can
-// share a directory, and a directory can be restored from a backup under our feet.
+// share a directory, and a directory can be restored from a backup while we run.
 type FileStore struct {
 	dir     string
 	codec   codec

@@ -23,8 +23,8 @@ const (
 // kernel's locks belong to the open file, so two holders in one process exclude each
 // other like two processes.
 //
-// It polls. A blocking flock cannot be called off: when ctx ended, it would go on to hold
-// a thread, and then the lock, for nobody.
+// It polls. A blocking flock cannot be cancelled: after the end of ctx it would go on to hold
+// a thread, and then the lock, although nobody waits for it.
 func (s *FileStore) lock(ctx context.Context, ext string) (unlock func(), err error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

@@ -10,7 +10,7 @@ import (
 
 // MemoryStore keeps a record for as long as the process lives. It keeps it encoded, like
 // every other store, so that nobody shares memory with what is stored and a test that
-// passes here does not owe it to a pointer or a monotonic clock reading.
+// passes here does not pass because of a shared pointer or a monotonic clock reading.
 type MemoryStore struct {
 	codec codec
 	lease chan struct{}

@@ -48,8 +48,8 @@ func foreignOwner(info fs.FileInfo) (user uint32, foreign bool) {
 	return stat.Uid, true
 }
 
-// loose reports whether the group or others can do anything.
-func loose(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }
+// groupAccessible reports whether the group or others have any permission.
+func groupAccessible(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }
 
 // syncDir makes renames in dir durable.
 func syncDir(dir string) error {

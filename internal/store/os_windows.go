@@ -42,8 +42,8 @@ func tryLock(f *os.File) (unlock func(), ok bool, err error) {
 // which Go cannot read without another dependency.
 func foreignOwner(fs.FileInfo) (user uint32, foreign bool) { return 0, false }
 
-// loose: the mode that Go reports here says nothing about other users.
-func loose(fs.FileInfo) bool { return false }
+// groupAccessible: the mode that Go reports here says nothing about other users.
+func groupAccessible(fs.FileInfo) bool { return false }
 
 // syncDir: NTFS journals renames, and a directory cannot be flushed.
 func syncDir(string) error { return nil }

@@ -106,7 +106,7 @@ func convert[To, From ~string](from []From) []To {
 
 // exact is a string that JSON does not change. A JSON string cannot hold bytes that are
 // not UTF-8, as an error text that was cut within a rune has: encoding/json replaces them
-// without a word. Such a string is stored as {"base64": "…"}.
+// silently. Such a string is stored as {"base64": "…"}.
 type exact string
 
 type exactBytes struct {

@@ -12,14 +12,14 @@ import (
 // behind the socket must not hold the service up.
 const sendWithin = time.Second
 
-// Notifier tells systemd how the service fares. A nil one has nobody to tell.
+// Notifier tells systemd how the service fares. A nil Notifier does nothing.
 type Notifier struct {
 	address *net.UnixAddr
 	// Watchdog is within which time systemd wants to hear from us again; zero: never.
 	Watchdog time.Duration
 }
 
-// NewNotifier returns nil if nobody wants to be told.
+// NewNotifier returns nil if no service manager listens.
 func NewNotifier(environ []string, pid int) (*Notifier, error) {
 	path := lookUp(environ, "NOTIFY_SOCKET")
 	if path == "" {

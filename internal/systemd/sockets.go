@@ -64,7 +64,7 @@ func names(environ []string, pid int) ([]string, error) {
 		return nil, fmt.Errorf("LISTEN_PID=%q is not a process id: whatever starts Evergate with sockets must set it to Evergate's", meantFor)
 	}
 	if owner != pid {
-		return nil, nil // inherited from a parent that forgot to remove it
+		return nil, nil // inherited from a parent that did not remove it
 	}
 	n, err := strconv.Atoi(count)
 	if err != nil || n < 0 || n > mostSockets {

@@ -8,7 +8,7 @@ import (
 )
 
 // machine measures for how long this machine, not the program under test, stood still. A
-// token that is sent in time can then arrive too late, which is nobody's mistake.
+// token that is sent in time can then arrive too late, which is no fault of the program.
 type machine struct{ longest atomic.Int64 }
 
 // watchMachine measures until the test ends.

@@ -10,7 +10,7 @@ import (
 
 const listProducts = `{"query":"{ products(first: 50) { nodes { id title handle } } }"}`
 
-// Through the real binary: more is asked for than Shopify gives, and nobody hears of it.
+// Through the real binary: more is asked for than Shopify gives, and no caller sees a 429.
 func TestNoToolIsThrottledWhileAnotherSpendsTheRateLimit(t *testing.T) {
 	t.Parallel()
 	shop := newShopify(t, shopOptions{products: 60})

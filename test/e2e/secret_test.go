@@ -147,7 +147,7 @@ func (s *sidecar) meetFaults(t *testing.T, shop *shopify) {
 		want := s.metric(t, "evergate_refreshes_total", `result="transient"`) + 1
 		shop.Inject(shopsim.Fault{Kind: kind, Endpoint: shopsim.TokenEndpoint, Count: 1})
 		process.Eventually(t, func() error {
-			return atLeast(int(s.metric(t, "evergate_refreshes_total", `result="transient"`)), int(want), "passing failures")
+			return atLeast(int(s.metric(t, "evergate_refreshes_total", `result="transient"`)), int(want), "temporary failures")
 		})
 		s.ask(t, "/status")
 		s.ask(t, "/")

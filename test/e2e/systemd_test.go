@@ -173,7 +173,7 @@ func TestSocketsThatMakeNoSenseAreMistakes(t *testing.T) {
 			t.Errorf("%s: %d, %s", name, code, p.Err.String())
 		}
 	}
-	// Who asks for it in so many words gets it.
+	// An address that is set explicitly is used.
 	l := heldOpen(t, "tcp", "0.0.0.0:0")
 	p := activate(t, shop.environ("EVERGATE_UNSAFE_LISTEN=true"), map[string]net.Listener{"evergate": l}, "serve")
 	if got := p.AwaitLog(t, "listening for tools").Address; got != l.Addr().String() {
@@ -239,8 +239,8 @@ func TestSystemdHearsOfTheStartTheLifeAndTheEnd(t *testing.T) {
 	}
 }
 
-// Shopify's bad day is no reason to restart anything: the start succeeds, the watchdog is
-// fed, and the words say what is wrong.
+// An outage of Shopify's is no reason to restart: the start succeeds, the watchdog is notified,
+// and the status says what is wrong.
 func TestSystemdIsContentWhileShopifyIsAway(t *testing.T) {
 	t.Parallel()
 	environ, await := serviceManager(t)

@@ -44,7 +44,7 @@ func newHunt(t *testing.T, settings shopsim.Settings, seed uint64, more ...strin
 // upTo is a random time.
 func (h *hunt) upTo(d time.Duration) time.Duration { return time.Duration(h.rng.Int64N(int64(d))) }
 
-// choose says when the next process dies: half of the time where it hurts most.
+// choose says when the next process dies: mostly at one of the moments that are aimed at.
 func (h *hunt) choose() moment {
 	switch n := h.rng.IntN(20); {
 	case n < 5:
@@ -242,7 +242,7 @@ func shareOf(rounds, percent int) int { return (rounds*percent + 99) / 100 }
 func (h *hunt) killOne(t *testing.T) {
 	t.Helper()
 	// What the one before has sent must not end this one's token just when its first request
-	// is under way: nobody could see that through, and the caller would rightly get a 401.
+	// is under way: the caller would rightly get a 401.
 	h.awaitQuiet(t)
 	p := launch(t, h.environ)
 	defer p.Kill()
@@ -279,7 +279,7 @@ func (h *hunt) killOneOfTwo(t *testing.T, rounds int) {
 // Where each refresh token works once, nobody can keep a grant from being lost: Shopify
 // spends it when it commits, and what it gave in return exists nowhere but in an answer
 // until that has arrived and is on a disk. The test tells how often that happens here, and
-// that it happens for no other reason. It also shows that the tests above have teeth.
+// that it happens for no other reason. It also shows that the tests above can fail.
 func TestSingleUseGrantIsLostOnlyWithItsAnswer(t *testing.T) {
 	t.Parallel()
 	h := newHunt(t, shopsim.Settings{Rotation: shopsim.RotationStrict}, 17)

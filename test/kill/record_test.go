@@ -99,7 +99,7 @@ func TestRecordThatCannotBeUsedIsLeftAloneAndExplained(t *testing.T) {
 }
 
 // With a seed the start itself needs the record, to know whether the seed is still worth
-// something. It must not be taken for nothing.
+// something. A record that cannot be read must not pass for an absent one.
 func TestSeedDoesNotDisplaceARecordThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	for _, d := range damages {

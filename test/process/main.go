@@ -64,7 +64,7 @@ func RequireProgram(t testing.TB, name, remedy string) {
 }
 
 // Missing skips the test on a person's machine. Where everything has to be there, a skipped
-// test would be a hole nobody sees, so it fails.
+// test would go unnoticed, so it fails.
 func Missing(t testing.TB, what, remedy string) {
 	t.Helper()
 	if os.Getenv("CI") != "" || os.Getenv("TEST_COMPONENTS") == "required" {

@@ -159,7 +159,7 @@ func offence(m message) error {
 	return nil
 }
 
-// note writes down how reading a request ended and reports whether it is to be answered.
+// note records how reading a request ended and reports whether it is to be answered.
 func (up *recorder) note(m message, err error) bool {
 	up.mu.Lock()
 	defer up.mu.Unlock()

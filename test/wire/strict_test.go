@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The tests of this package are worth what their reader is worth.
+// The tests of this package depend on their strict reader, so it is tested first.
 
 const fine = "POST " + api + "/p.json HTTP/1.1\r\nHost: " + shopDomain + "\r\nX-Shopify-Access-Token: " + accessToken + "\r\n"
 

@@ -164,7 +164,7 @@ func endedContextWritesNothing(t *testing.T, a, _ Store) {
 func changesAreNoticed(t *testing.T, a, b Store) {
 	is := func(s Store, from token.Handle, want bool) {
 		t.Helper()
-		for range 2 { // the answer does not wear out
+		for range 2 { // asking again gives the same answer
 			if got, err := s.Changed(t.Context(), from); got != want || err != nil {
 				t.Fatalf("changed: %t, %v, want %t", got, err, want)
 			}
