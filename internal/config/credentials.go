@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"evergate/internal/token"
 )
@@ -21,7 +22,7 @@ func (c *Config) checkCredentials(vars map[string]string) (errs []error) {
 			errs = append(errs, err)
 		}
 	}
-	if hex32.MatchString(c.AccessToken.Reveal()) && len(errs) == 0 {
+	if hex32().MatchString(c.AccessToken.Reveal()) && len(errs) == 0 {
 		c.Warnings = append(c.Warnings, "SHOPIFY_ACCESS_TOKEN has the shape of a client id, or of a token from before 2020: if Shopify refuses it, it is the former")
 	}
 	if err := c.settleGrant(vars); err != nil {
@@ -97,7 +98,7 @@ func otherNames(vars map[string]string) string {
 	return " (" + strings.Join(hints, "; ") + ")"
 }
 
-var hex32 = regexp.MustCompile(`^[0-9a-f]{32}$`)
+var hex32 = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{32}$`) })
 
 // kinds are the credentials of Shopify's that can be told by their prefix.
 var kinds = []struct{ prefix, what string }{

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/caarlos0/env/v11"
 
@@ -189,10 +190,12 @@ func known(name string) bool {
 
 // kubernetesNames are what Kubernetes puts into every pod beside a Service that is called
 // evergate, or evergate-something.
-var kubernetesNames = regexp.MustCompile(`^EVERGATE_(?:[A-Z0-9_]+_)?(?:PORT|PORT_\d+_.+|SERVICE_HOST|SERVICE_PORT|SERVICE_PORT_.+)$`)
+var kubernetesNames = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^EVERGATE_(?:[A-Z0-9_]+_)?(?:PORT|PORT_\d+_.+|SERVICE_HOST|SERVICE_PORT|SERVICE_PORT_.+)$`)
+})
 
 func fromKubernetes(name string) bool {
-	return kubernetesNames.MatchString(name) || strings.HasPrefix(name, "EVERGATE_PORT_") || strings.HasPrefix(name, "EVERGATE_SERVICE_")
+	return kubernetesNames().MatchString(name) || strings.HasPrefix(name, "EVERGATE_PORT_") || strings.HasPrefix(name, "EVERGATE_SERVICE_")
 }
 
 // nearest returns the setting whose name differs least, if that is little.

@@ -1,14 +1,19 @@
 package config
 
-import "regexp"
+import (
+	"regexp"
+	"sync"
+)
 
 // credential finds what is certainly a credential, wherever someone has put it by mistake:
 // Shopify's own and a client's key, by their prefixes, and the user part of a URL.
-var credential = regexp.MustCompile(`(?i)\b(?:shp[a-z]{2,3}|atkn|evg)_[0-9a-z_-]{4,}|//[^/@\s]+@`)
+var credential = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\b(?:shp[a-z]{2,3}|atkn|evg)_[0-9a-z_-]{4,}|//[^/@\s]+@`)
+})
 
 // scrub takes credentials out of a text for people.
 func scrub(s string) string {
-	return credential.ReplaceAllStringFunc(s, func(found string) string {
+	return credential().ReplaceAllStringFunc(s, func(found string) string {
 		if found[0] == '/' {
 			return "//[redacted]@"
 		}

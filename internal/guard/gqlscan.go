@@ -3,6 +3,7 @@ package guard
 import (
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -98,12 +99,14 @@ func (s *gqlScanner) comment() {
 	}
 }
 
-var gqlNumber = regexp.MustCompile(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$`)
+var gqlNumber = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$`)
+})
 
 // number takes all that could be part of one: lexers part over where 1a, 1.a or 0x1 ends.
 func (s *gqlScanner) number() {
 	n := s.run(func(c byte) bool { return isNameByte(c) || c == '.' || c == '+' || c == '-' })
-	if !gqlNumber.MatchString(n) {
+	if !gqlNumber().MatchString(n) {
 		s.why = "the number " + quote(n)
 	}
 	s.at += len(n)

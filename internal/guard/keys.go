@@ -97,7 +97,7 @@ func NewKey(name, policy string, shops []token.Shop) (key token.Secret, line str
 	if !fitForKey(name) {
 		errs = append(errs, fmt.Errorf("%q is no name for a caller: use letters, digits and . _ : / @ + -, at most 128", name))
 	}
-	if policy != "" && !policyName.MatchString(policy) {
+	if policy != "" && !policyName().MatchString(policy) {
 		errs = append(errs, fmt.Errorf("%q is no name of a policy: write full, read-only, none or one of the policy file", policy))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -170,7 +170,7 @@ func parseKey(fields []string) (*clientKey, error) {
 	for _, f := range fields[2:] {
 		name, value, _ := strings.Cut(f, "=")
 		switch {
-		case name == "policy" && k.policy == "" && policyName.MatchString(value):
+		case name == "policy" && k.policy == "" && policyName().MatchString(value):
 			k.policy = value
 		case name == "shops" && k.shops == nil:
 			if k.shops, err = parseShops(value); err != nil {
@@ -185,7 +185,7 @@ func parseKey(fields []string) (*clientKey, error) {
 
 // fitForKey refuses the reserved names, and a key where its caller's name should be.
 func fitForKey(name string) bool {
-	return callerName.MatchString(name) && !strings.HasPrefix(name, keyPrefix) && name != Anonymous && name != Other
+	return callerName().MatchString(name) && !strings.HasPrefix(name, keyPrefix) && name != Anonymous && name != Other
 }
 
 func parseShops(list string) (shops []token.Shop, _ error) {

@@ -7,13 +7,15 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
+// Compiled when the first name is read: their sizes make them dear.
 var (
 	// callerName also takes what a certificate can name: agent.example.com, spiffe://example.com/agent.
-	callerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$`)
-	policyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
-	fieldName  = regexp.MustCompile(`^[_A-Za-z][_0-9A-Za-z]*$`)
+	callerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$`) })
+	policyName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`) })
+	fieldName  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[_A-Za-z][_0-9A-Za-z]*$`) })
 )
 
 // restMethods are what a rule can name, in the order of messages.
@@ -115,7 +117,7 @@ func (r *policyReader) policies(n *jsonNode, place string) {
 		switch {
 		case builtIn()[m.name] != nil:
 			r.mistake(m.value, at, "is built in: choose another name")
-		case !policyName.MatchString(m.name):
+		case !policyName().MatchString(m.name):
 			r.mistake(m.value, at, "is no name for a policy: use letters, digits, - and _")
 		default:
 			r.book.byName[m.name] = r.policy(m.name, m.value, at)
@@ -168,7 +170,7 @@ func (r *policyReader) redundant(p *Policy, n *jsonNode, place string) {
 
 func (r *policyReader) fields(n *jsonNode, place string) fieldSet {
 	set := fieldSet{}
-	for _, f := range r.strings(n, place, `names of root fields, such as products, or "*" for all`, func(s string) bool { return s == anyField || fieldName.MatchString(s) }) {
+	for _, f := range r.strings(n, place, `names of root fields, such as products, or "*" for all`, func(s string) bool { return s == anyField || fieldName().MatchString(s) }) {
 		set[f] = true
 	}
 	return set
@@ -230,7 +232,7 @@ func (r *policyReader) callers(n *jsonNode, place string) {
 	}
 	for _, m := range n.members {
 		at := join(place, m.name)
-		if !callerName.MatchString(m.name) {
+		if !callerName().MatchString(m.name) {
 			r.mistake(m.value, at, "is no name for a caller: use letters, digits and . _ : / @ + -, at most 128")
 		}
 		r.book.byCaller[m.name] = r.policyNamed(m.value, at)

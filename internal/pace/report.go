@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -32,7 +33,7 @@ const restSeconds = 20
 // refusedRate finds the rate in the body of a 429, "Exceeded 2 calls per second for api
 // client.", which is where Shopify names the plan's own.
 func refusedRate(body []byte) (perSecond float64, ok bool) {
-	m := exceeded.FindSubmatch(body)
+	m := exceeded().FindSubmatch(body)
 	if m == nil {
 		return 0, false
 	}
@@ -40,7 +41,9 @@ func refusedRate(body []byte) (perSecond float64, ok bool) {
 	return n, err == nil && n > 0 && n < 1e6
 }
 
-var exceeded = regexp.MustCompile(`Exceeded ([0-9]{1,6}(?:\.[0-9]{1,3})?) calls per second`)
+var exceeded = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`Exceeded ([0-9]{1,6}(?:\.[0-9]{1,3})?) calls per second`)
+})
 
 // retryAfter reads Retry-After, which Shopify sends as decimal seconds. Zero: none.
 func retryAfter(h Header) time.Duration {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"sync"
 )
 
 // authorization is a valid request to the authorize page.
@@ -48,7 +49,9 @@ func (s *Sim) authorize(q *request) *response {
 }
 
 // scopePattern is the form of a scope. Which scopes exist is not simulated.
-var scopePattern = regexp.MustCompile(`^((customer|unauthenticated)_)?(read|write)_[a-z][a-z_]*$`)
+var scopePattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^((customer|unauthenticated)_)?(read|write)_[a-z][a-z_]*$`)
+})
 
 // readAuthorization checks what is asked, in the order in which the merchant
 // would be told what is wrong.
@@ -67,7 +70,7 @@ func (s *Sim) readAuthorization(q *request) (authorization, *response) {
 	}
 	scopes := splitScopes(p.Get("scope"))
 	for _, scope := range scopes {
-		if !scopePattern.MatchString(scope) {
+		if !scopePattern().MatchString(scope) {
 			return authorization{}, oauthHTML("invalid_scope", fmt.Sprintf("The scope %q does not exist.", scope))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Defaults of the one shop and the one app that exist when Options names none.
@@ -155,7 +156,7 @@ func (o Options) Validate() error {
 		errs = append(errs, errors.New("JournalSize and JournalBody must not be negative"))
 	}
 	for _, v := range o.Versions {
-		if !quarterly.MatchString(v) {
+		if !quarterly().MatchString(v) {
 			errs = append(errs, fmt.Errorf("version %q: want YYYY-01, -04, -07 or -10", v))
 		}
 	}
@@ -173,7 +174,7 @@ func (a App) validateURLs() error {
 }
 
 func (sh Shop) validate() error {
-	if !shopPattern.MatchString(shopDomain(sh.Domain)) {
+	if !shopPattern().MatchString(shopDomain(sh.Domain)) {
 		return fmt.Errorf("shop %q: want a name such as acme or acme.myshopify.com", sh.Domain)
 	}
 	if sh.Products < 0 || sh.Products > maxProducts {
@@ -186,8 +187,8 @@ func (sh Shop) validate() error {
 const maxProducts = 1_000_000
 
 var (
-	shopPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*\.myshopify\.com$`)
-	quarterly   = regexp.MustCompile(`^20\d\d-(01|04|07|10)$`)
+	shopPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9-]*\.myshopify\.com$`) })
+	quarterly   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^20\d\d-(01|04|07|10)$`) })
 )
 
 // shopDomain turns "Acme" into "acme.myshopify.com".

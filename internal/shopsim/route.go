@@ -83,7 +83,7 @@ func (s *Sim) serveVersion(asked string) (served string, fellForward bool) {
 		return oldest, false
 	case asked == "unstable", slices.Contains(s.opts.Versions, asked):
 		return asked, false
-	case quarterly.MatchString(asked) && asked < oldest:
+	case quarterly().MatchString(asked) && asked < oldest:
 		return oldest, true
 	}
 	return "", false

@@ -2,14 +2,10 @@ package token
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
 const shopSuffix = ".myshopify.com"
-
-// shopPattern is the one Shopify documents for callbacks, lower-cased and anchored.
-var shopPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*\.myshopify\.com$`)
 
 // Shop is a validated store. The zero Shop is no store.
 type Shop struct{ handle string }
@@ -39,10 +35,18 @@ func ParseShop(s string) (Shop, error) {
 		return Shop{}, fmt.Errorf("%q is not a myshopify.com domain, and the API does not answer on a storefront or custom "+
 			"domain: use the permanent name that the admin shows under Settings > Domains, for example acme.myshopify.com", in)
 	}
-	if !shopPattern.MatchString(name) {
+	handle := strings.TrimSuffix(name, shopSuffix)
+	if !isHandle(handle) {
 		return Shop{}, fmt.Errorf("%q is not a shop name: it may hold letters, digits and hyphens before %s", in, shopSuffix)
 	}
-	return Shop{handle: strings.TrimSuffix(name, shopSuffix)}, nil
+	return Shop{handle: handle}, nil
+}
+
+// isHandle is ^[a-z0-9][a-z0-9-]*$, which Shopify documents for callbacks.
+func isHandle(s string) bool {
+	return s != "" && s[0] != '-' && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-')
+	})
 }
 
 // lowerASCII leaves everything but A to Z as it is: strings.ToLower makes a k of the Kelvin
