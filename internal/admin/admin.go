@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"evergate/internal/denial"
 	"evergate/internal/guard"
 	"evergate/internal/refresh"
 )
@@ -83,8 +84,8 @@ func New(o Options) http.Handler {
 // local keeps out other hosts' names and web pages of other sites.
 func (h *handler) local(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if refusal := h.Door.CheckLocal(r); refusal.Refused() {
-			refusal.Answer(w)
+		if refused := denial.Of(h.Door.CheckLocal(r)); refused != nil {
+			refused.Answer(w)
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
@@ -97,8 +98,8 @@ func (h *handler) local(next http.HandlerFunc) http.Handler {
 func (h *handler) order(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !guard.FromLoopback(r) {
-			guard.Refusal{Status: http.StatusForbidden, Code: "not_local",
-				Message: r.URL.Path + " can be called from this machine only."}.Answer(w)
+			(&denial.Error{Status: http.StatusForbidden, Code: denial.CodeNotLocal,
+				Message: r.URL.Path + " can be called from this machine only."}).Answer(w)
 			return
 		}
 		next(w, r)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"evergate/internal/denial"
 	"evergate/internal/guard"
 	"evergate/internal/refresh"
 	"evergate/internal/token"
@@ -278,7 +279,7 @@ func TestForeignHostsGetNothingButProbesAndMetrics(t *testing.T) {
 				if w.Code != c.status {
 					t.Errorf("%s as %q: %d, want %d", c.path, name, w.Code, c.status)
 				}
-			case w.Code != 421 || w.Header().Get(guard.ErrorHeader) != guard.CodeMisdirectedHost:
+			case w.Code != 421 || w.Header().Get(denial.Header) != denial.CodeMisdirectedHost:
 				t.Errorf("%s as %q: %d %v", c.path, name, w.Code, w.Header())
 			default:
 				mustBeJSON(t, w, 421)
@@ -309,7 +310,7 @@ func TestWebPagesOfOtherSitesGetNothing(t *testing.T) {
 				method = "POST"
 			}
 			w := call(h, method, path, with(tc.header, tc.value))
-			if tc.allowed && w.Code != status || !tc.allowed && (w.Code != 403 || w.Header().Get(guard.ErrorHeader) != guard.CodeCrossSite) {
+			if tc.allowed && w.Code != status || !tc.allowed && (w.Code != 403 || w.Header().Get(denial.Header) != denial.CodeCrossSite) {
 				t.Errorf("%s with %s: %q: %d %v", path, tc.header, tc.value, w.Code, w.Header())
 			}
 			for name := range w.Header() {
@@ -334,7 +335,7 @@ func TestOrdersAreTakenFromThisMachineOnly(t *testing.T) {
 		h := s.handler(t)
 		for path, status := range map[string]int{"/-/refresh": 200, "/-/quit": 202} {
 			w := call(h, "POST", path, from(remote))
-			if local && w.Code != status || !local && (w.Code != 403 || w.Header().Get(guard.ErrorHeader) != "not_local") {
+			if local && w.Code != status || !local && (w.Code != 403 || w.Header().Get(denial.Header) != "not_local") {
 				t.Errorf("%s from %q: %d %v", path, remote, w.Code, w.Header())
 			}
 			if !local {

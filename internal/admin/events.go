@@ -2,12 +2,11 @@ package admin
 
 import (
 	"bytes"
+	"evergate/internal/denial"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"evergate/internal/guard"
 )
 
 const (
@@ -26,8 +25,8 @@ type streams struct{ open atomic.Int32 }
 func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	if h.streams.open.Add(1) > mostStreams {
 		h.streams.open.Add(-1)
-		guard.Refusal{Status: http.StatusServiceUnavailable, Code: "too_many_pages",
-			Message: "Too many status pages are open. Close one, or reload this one by hand."}.Answer(w)
+		(&denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeTooManyPages,
+			Message: "Too many status pages are open. Close one, or reload this one by hand."}).Answer(w)
 		return
 	}
 	defer h.streams.open.Add(-1)

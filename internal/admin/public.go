@@ -1,13 +1,12 @@
 package admin
 
 import (
+	"evergate/internal/denial"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
-
-	"evergate/internal/guard"
 )
 
 // loginPaths is below which a merchant's login is.
@@ -35,8 +34,8 @@ func (h *handler) inPublic(next http.Handler) http.Handler {
 	})
 }
 
-func misdirected(message string) guard.Refusal {
-	return guard.Refusal{Status: http.StatusMisdirectedRequest, Code: guard.CodeMisdirectedHost, Message: message}
+func misdirected(message string) *denial.Error {
+	return &denial.Error{Status: http.StatusMisdirectedRequest, Code: denial.CodeMisdirectedHost, Message: message}
 }
 
 // isHostOf reports whether a Host header names u, with or without the port that goes

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+
+	"evergate/internal/denial"
 )
 
 // AccessOptions is what the configuration says about who may do what. The zero value lets
@@ -160,28 +162,28 @@ func (a *Access) Adopt(l net.Listener, address Address, wrap func(net.Listener) 
 }
 
 // identify says who sent r and what holds for them.
-func (a *Access) identify(r *http.Request) (Caller, *Policy, Refusal) {
+func (a *Access) identify(r *http.Request) (Caller, *Policy, error) {
 	caller, known, authenticate := Caller{Name: Anonymous}, false, false
 	conn := connectionOf(r)
 	if conn != nil {
 		caller, known, authenticate = conn.caller, conn.known, conn.authenticate
 		if conn.denied != nil {
-			return caller, nil, *conn.denied
+			return caller, nil, conn.denied
 		}
 	}
-	certificate, refusal := a.certificateOf(r, conn)
+	certificate, err := a.certificateOf(r, conn)
 	switch {
-	case refusal.Refused():
-		return caller, nil, refusal
+	case err != nil:
+		return caller, nil, err
 	case certificate != nil && a.knows(certificate.name):
 		known, caller = true, Caller{Name: certificate.name, Key: certificate.key}
 	case certificate != nil:
 		known, caller = true, Caller{Name: Other, Key: certificate.other}
 	}
 	if ring := a.keys.Load(); ring != nil {
-		key, refusal := presentedKey(r.Header)
-		if refusal.Refused() {
-			return caller, nil, refusal
+		key, err := presentedKey(r.Header)
+		if err != nil {
+			return caller, nil, err
 		}
 		if key != "" { // it says most precisely who this is
 			k := ring.find(key)
@@ -198,13 +200,13 @@ func (a *Access) identify(r *http.Request) (Caller, *Policy, Refusal) {
 	if !known && policy.nothing() && a.keys.Load() != nil {
 		return caller, nil, stranger()
 	}
-	return caller, policy, Refusal{}
+	return caller, policy, nil
 }
 
-func stranger() Refusal {
-	return Refusal{http.StatusForbidden, CodeUnauthenticated,
-		"Evergate has to know who calls here. Send a key of yours, evg_..., as Authorization: Bearer or as X-Shopify-Access-Token, " +
-			"or connect with a client certificate. evergate key makes keys."}
+func stranger() error {
+	return denial.New(http.StatusForbidden, denial.CodeUnauthenticated,
+		"Evergate has to know who calls here. Send a key of yours, evg_..., as Authorization: Bearer or as X-Shopify-Access-Token, "+
+			"or connect with a client certificate. evergate key makes keys.")
 }
 
 // knows reports whether the configuration has this name.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"evergate/internal/denial"
 	"evergate/internal/token"
 )
 
@@ -46,7 +47,7 @@ type connection struct {
 	known  bool
 	caller Caller
 	// denied is the answer to a peer that is on no list.
-	denied *Refusal
+	denied error
 
 	certificate atomic.Pointer[certified]
 }
@@ -121,8 +122,8 @@ func (a *Access) meet(c net.Conn, conn *connection) {
 	if err == nil {
 		who = "the user with the uid " + strconv.FormatUint(uint64(p.uid), 10)
 	}
-	conn.denied = &Refusal{http.StatusForbidden, CodeDeniedPeer,
-		"This socket is not for " + who + ". Run as one of the users or groups that EVERGATE_SOCKET_PEERS lists, or have yours added."}
+	conn.denied = denial.New(http.StatusForbidden, denial.CodeDeniedPeer,
+		"This socket is not for "+who+". Run as one of the users or groups that EVERGATE_SOCKET_PEERS lists, or have yours added.")
 }
 
 func connectionOf(r *http.Request) *connection {

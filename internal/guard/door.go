@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"evergate/internal/denial"
 	"evergate/internal/token"
 )
 
@@ -45,8 +46,9 @@ type Passage struct {
 	TLS bool
 	// Caller is who sends it. It is known of a request that is refused, too.
 	Caller Caller
-	// Reported is what the request would be refused for if its policy did more than report.
-	Reported Refusal
+	// Reported is what the request would be refused for if its policy did more than report; nil:
+	// nothing.
+	Reported error
 
 	judge *Policy // has a word to say about the body; nil: everything is said
 }
@@ -63,12 +65,13 @@ func (p Passage) Origin() string {
 func (p *Passage) NeedsBody() bool { return p.judge != nil }
 
 // JudgeBody judges the body, which is not whole if it is longer than LargestJudgedBody.
-func (p *Passage) JudgeBody(h http.Header, body []byte, whole bool) Refusal {
-	refusal := p.judge.judgeBody(h, body, whole)
+func (p *Passage) JudgeBody(h http.Header, body []byte, whole bool) error {
+	err := p.judge.judgeBody(h, body, whole)
 	if p.judge.report {
-		p.Reported, refusal = refusal, Refusal{}
+		p.Reported = err
+		return nil
 	}
-	return refusal
+	return err
 }
 
 // NewDoor reports every mistake in o at once.
@@ -93,64 +96,62 @@ func NewDoor(o Options) (*Door, error) {
 // Host, the web page it may come from, the shop it names, its method, its path, and whether
 // the caller's policy lets that through.
 // Of http.Server it needs DisableGeneralOptionsHandler, or OPTIONS * never gets here.
-func (d *Door) Admit(r *http.Request) (Passage, Refusal) {
+func (d *Door) Admit(r *http.Request) (Passage, error) {
 	p := Passage{Host: r.Host, TLS: r.TLS != nil}
-	policy, refusal := d.admit(r, &p)
-	if refusal.Refused() {
-		return Passage{Caller: p.Caller}, refusal
+	policy, err := d.admit(r, &p)
+	if err != nil {
+		return Passage{Caller: p.Caller}, err
 	}
-	refusal, needsBody := policy.judgeHead(r, p.RawPath)
+	needsBody, err := policy.judgeHead(r, p.RawPath)
 	switch {
 	case policy.report:
-		p.Reported = refusal
-	case refusal.Refused():
-		return Passage{Caller: p.Caller}, refusal
+		p.Reported = err
+	case err != nil:
+		return Passage{Caller: p.Caller}, err
 	}
 	if needsBody {
 		p.judge = policy
 	}
-	return p, Refusal{}
+	return p, nil
 }
 
 // admit fills in p. Nothing that would tell about the shop comes before it is known that
 // neither a web page nor a stranger asks.
-func (d *Door) admit(r *http.Request, p *Passage) (*Policy, Refusal) {
-	caller, policy, refusal := d.access.identify(r)
-	p.Caller = caller
-	if refusal.Refused() {
-		return nil, refusal
+func (d *Door) admit(r *http.Request, p *Passage) (policy *Policy, err error) {
+	if p.Caller, policy, err = d.access.identify(r); err != nil {
+		return nil, err
 	}
-	shop, refusal := d.checkHost(r, p)
-	if !refusal.Refused() {
-		refusal = CheckOrigin(r)
+	shop, err := d.checkHost(r, p)
+	if err != nil {
+		return nil, err
 	}
-	if !refusal.Refused() && shop != "" && !d.isShop(shop) {
-		refusal = d.unknownShop(shop)
+	if err := CheckOrigin(r); err != nil {
+		return nil, err
 	}
-	if refusal.Refused() {
-		return nil, refusal
+	if shop != "" && !d.isShop(shop) {
+		return nil, d.unknownShop(shop)
 	}
 	var ok bool
 	if p.RawPath, ok = rawPath(r); !ok {
-		return nil, Refusal{http.StatusMisdirectedRequest, CodeMisdirectedHost, // may hold a password: not repeated
-			"The address in the request line is more than a host and a path. Send the path alone, and no user name."}
+		return nil, denial.New(http.StatusMisdirectedRequest, denial.CodeMisdirectedHost, // may hold a password: not repeated
+			"The address in the request line is more than a host and a path. Send the path alone, and no user name.")
 	}
-	if refusal = d.cutShop(p); !refusal.Refused() && !caller.mayUse(d.shop) {
-		refusal = Refusal{http.StatusForbidden, CodeDeniedShop,
-			"The key that you sent is not for the shop " + d.domain + ". Use one that is, or have the shop added to it."}
+	if err := d.cutShop(p); err != nil {
+		return nil, err
 	}
-	if !refusal.Refused() {
-		refusal = CheckPath(r.Method, p.RawPath)
+	if !p.Caller.mayUse(d.shop) {
+		return nil, denial.New(http.StatusForbidden, denial.CodeDeniedShop,
+			"The key that you sent is not for the shop "+d.domain+". Use one that is, or have the shop added to it.")
 	}
-	return policy, refusal
+	return policy, CheckPath(r.Method, p.RawPath)
 }
 
 // checkHost finds the Host on the allow-list. It returns the shop that a host of the
 // form shop.localhost names, and fills in what p says about the host.
-func (d *Door) checkHost(r *http.Request, p *Passage) (shop string, _ Refusal) {
+func (d *Door) checkHost(r *http.Request, p *Passage) (shop string, _ error) {
 	if hostless(r) {
 		p.Host = connectedTo(r)
-		return "", Refusal{}
+		return "", nil
 	}
 	name, ok := hostname(r.Host)
 	switch {
@@ -158,25 +159,25 @@ func (d *Door) checkHost(r *http.Request, p *Passage) (shop string, _ Refusal) {
 		return "", misdirected(r.Host)
 	case equalFold(name, d.domain):
 		p.OwnName = true
-		return "", Refusal{}
+		return "", nil
 	case d.hosts.has(name):
-		return "", Refusal{}
+		return "", nil
 	}
 	sub, ok := localName(name)
 	switch {
 	case !ok:
 		return "", misdirected(r.Host)
 	case !strings.Contains(sub, ".") || hasSuffixFold(sub, shopSuffix):
-		return sub, Refusal{}
+		return sub, nil
 	}
-	return "", Refusal{} // a.b.localhost can name no shop; it is a local name like any other
+	return "", nil // a.b.localhost can name no shop; it is a local name like any other
 }
 
 // cutShop moves a leading segment that names the shop from the path to the prefix. A
 // segment that is not spelt as a domain stays, and the path policy refuses it.
-func (d *Door) cutShop(p *Passage) Refusal {
+func (d *Door) cutShop(p *Passage) error {
 	if !strings.HasPrefix(p.RawPath, "/") {
-		return Refusal{}
+		return nil
 	}
 	end := strings.IndexByte(p.RawPath[1:], '/') + 1
 	if end == 0 {
@@ -184,28 +185,28 @@ func (d *Door) cutShop(p *Passage) Refusal {
 	}
 	shop := p.RawPath[1:end]
 	if !hasSuffixFold(shop, shopSuffix) || !validName(shop) {
-		return Refusal{}
+		return nil
 	}
 	if !d.isShop(shop) {
 		return d.unknownShop(shop)
 	}
 	p.Prefix, p.RawPath = p.RawPath[:end], p.RawPath[end:]
-	return Refusal{}
+	return nil
 }
 
 func (d *Door) isShop(name string) bool {
 	return equalFold(name, d.handle) || equalFold(name, d.domain)
 }
 
-func (d *Door) unknownShop(name string) Refusal {
-	return Refusal{http.StatusNotFound, CodeUnknownShop,
-		"The shop " + quote(name) + " is not served here; the one that is known is " + d.domain + ". " +
-			"Name that one, or none."}
+func (d *Door) unknownShop(name string) error {
+	return denial.New(http.StatusNotFound, denial.CodeUnknownShop,
+		"The shop "+quote(name)+" is not served here; the one that is known is "+d.domain+". "+
+			"Name that one, or none.")
 }
 
 // CheckLocal judges a call to the admin listener: its Host, which is none of a shop's
 // names there, and the web page it may come from.
-func (d *Door) CheckLocal(r *http.Request) Refusal {
+func (d *Door) CheckLocal(r *http.Request) error {
 	if hostless(r) {
 		return CheckOrigin(r)
 	}

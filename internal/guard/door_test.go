@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"evergate/internal/denial"
 	"evergate/internal/token"
 )
 
@@ -46,51 +47,51 @@ func TestOnlyListedHostsAreAnswered(t *testing.T) {
 		"[fd00::1]:80":           "",
 		"[fd00::2]":              "",
 
-		"":                             CodeMisdirectedHost,
-		"evil.example":                 CodeMisdirectedHost,
-		"127.0.0.2":                    CodeMisdirectedHost,
-		"127.1":                        CodeMisdirectedHost,
-		"::1":                          CodeMisdirectedHost,
-		"[::1":                         CodeMisdirectedHost,
-		"[::1]x":                       CodeMisdirectedHost,
-		"[::1]8080":                    CodeMisdirectedHost,
-		"[0:0:0:0:0:0:0:1]":            CodeMisdirectedHost,
-		"[::1%25lo]":                   CodeMisdirectedHost,
-		"localhost.":                   CodeMisdirectedHost,
-		"localhost.:80":                CodeMisdirectedHost,
-		" localhost":                   CodeMisdirectedHost,
-		"localhost ":                   CodeMisdirectedHost,
-		"localhost:":                   CodeMisdirectedHost,
-		"localhost:0":                  CodeMisdirectedHost,
-		"localhost:080":                CodeMisdirectedHost,
-		"localhost:65536":              CodeMisdirectedHost,
-		"localhost:+80":                CodeMisdirectedHost,
-		"localhost:8o":                 CodeMisdirectedHost,
-		"localhost:80:80":              CodeMisdirectedHost,
-		"localhost:80@evil":            CodeMisdirectedHost,
-		"user@localhost":               CodeMisdirectedHost,
-		"evil@acme.localhost":          CodeMisdirectedHost,
-		"localhost.evil.example":       CodeMisdirectedHost,
-		"evillocalhost":                CodeMisdirectedHost,
-		".localhost":                   CodeMisdirectedHost,
-		"a..localhost":                 CodeMisdirectedHost,
-		"a.localhost.":                 CodeMisdirectedHost,
-		"evil.example/x.localhost":     CodeMisdirectedHost,
-		"evil.example#.localhost":      CodeMisdirectedHost,
-		"localho\u017ft":               CodeMisdirectedHost, // a long s
-		"other.myshopify.com":          CodeMisdirectedHost,
-		"acme.myshopify.com.":          CodeMisdirectedHost,
-		"acme.myshopify.com.evil.test": CodeMisdirectedHost,
-		"x.evergate.internal":          CodeMisdirectedHost,
-		"localhost,evil.example":       CodeMisdirectedHost,
+		"":                             denial.CodeMisdirectedHost,
+		"evil.example":                 denial.CodeMisdirectedHost,
+		"127.0.0.2":                    denial.CodeMisdirectedHost,
+		"127.1":                        denial.CodeMisdirectedHost,
+		"::1":                          denial.CodeMisdirectedHost,
+		"[::1":                         denial.CodeMisdirectedHost,
+		"[::1]x":                       denial.CodeMisdirectedHost,
+		"[::1]8080":                    denial.CodeMisdirectedHost,
+		"[0:0:0:0:0:0:0:1]":            denial.CodeMisdirectedHost,
+		"[::1%25lo]":                   denial.CodeMisdirectedHost,
+		"localhost.":                   denial.CodeMisdirectedHost,
+		"localhost.:80":                denial.CodeMisdirectedHost,
+		" localhost":                   denial.CodeMisdirectedHost,
+		"localhost ":                   denial.CodeMisdirectedHost,
+		"localhost:":                   denial.CodeMisdirectedHost,
+		"localhost:0":                  denial.CodeMisdirectedHost,
+		"localhost:080":                denial.CodeMisdirectedHost,
+		"localhost:65536":              denial.CodeMisdirectedHost,
+		"localhost:+80":                denial.CodeMisdirectedHost,
+		"localhost:8o":                 denial.CodeMisdirectedHost,
+		"localhost:80:80":              denial.CodeMisdirectedHost,
+		"localhost:80@evil":            denial.CodeMisdirectedHost,
+		"user@localhost":               denial.CodeMisdirectedHost,
+		"evil@acme.localhost":          denial.CodeMisdirectedHost,
+		"localhost.evil.example":       denial.CodeMisdirectedHost,
+		"evillocalhost":                denial.CodeMisdirectedHost,
+		".localhost":                   denial.CodeMisdirectedHost,
+		"a..localhost":                 denial.CodeMisdirectedHost,
+		"a.localhost.":                 denial.CodeMisdirectedHost,
+		"evil.example/x.localhost":     denial.CodeMisdirectedHost,
+		"evil.example#.localhost":      denial.CodeMisdirectedHost,
+		"localho\u017ft":               denial.CodeMisdirectedHost, // a long s
+		"other.myshopify.com":          denial.CodeMisdirectedHost,
+		"acme.myshopify.com.":          denial.CodeMisdirectedHost,
+		"acme.myshopify.com.evil.test": denial.CodeMisdirectedHost,
+		"x.evergate.internal":          denial.CodeMisdirectedHost,
+		"localhost,evil.example":       denial.CodeMisdirectedHost,
 
-		"other.localhost":               CodeUnknownShop,
-		"other.myshopify.com.localhost": CodeUnknownShop,
+		"other.localhost":               denial.CodeUnknownShop,
+		"other.myshopify.com.localhost": denial.CodeUnknownShop,
 	} {
-		_, refusal := door.Admit(request(host, "/admin/shop.json"))
-		wantCode(t, "Host "+host, refusal, code)
-		if code == CodeMisdirectedHost && refusal.Status != http.StatusMisdirectedRequest {
-			t.Errorf("Host %s: status %d, want 421", host, refusal.Status)
+		_, err := door.Admit(request(host, "/admin/shop.json"))
+		wantCode(t, "Host "+host, err, code)
+		if code == denial.CodeMisdirectedHost && denialOf(t, err).Status != http.StatusMisdirectedRequest {
+			t.Errorf("Host %s: status %d, want 421", host, denialOf(t, err).Status)
 		}
 	}
 }
@@ -110,10 +111,10 @@ func TestAShopIsNamedByHostOrPath(t *testing.T) {
 		{"acme.myshopify.com:8443", "/acme.myshopify.com/admin/shop.json",
 			Passage{RawPath: "/admin/shop.json", Prefix: "/acme.myshopify.com", Host: "acme.myshopify.com:8443", OwnName: true}},
 	} {
-		got, refusal := door.Admit(request(c.host, c.target))
+		got, err := door.Admit(request(c.host, c.target))
 		c.want.Caller.Name = Anonymous
-		if got != c.want || refusal.Refused() {
-			t.Errorf("%s%s: %+v, %+v; want %+v", c.host, c.target, got, refusal, c.want)
+		if got != c.want || err != nil {
+			t.Errorf("%s%s: %+v, %+v; want %+v", c.host, c.target, got, err, c.want)
 		}
 	}
 }
@@ -121,29 +122,29 @@ func TestAShopIsNamedByHostOrPath(t *testing.T) {
 func TestAnotherShopIsUnknown(t *testing.T) {
 	door := newDoor(t)
 	for _, c := range []struct{ host, target, code string }{
-		{"other.localhost:8080", "/admin/shop.json", CodeUnknownShop},
-		{"localhost", "/other.myshopify.com/admin/shop.json", CodeUnknownShop},
-		{"localhost", "/other.myshopify.com", CodeUnknownShop},
-		{"other.localhost", "/acme.myshopify.com/admin/shop.json", CodeUnknownShop},
-		{"acme.localhost", "/other.myshopify.com/admin/shop.json", CodeUnknownShop},
-		{"acme.myshopify.com", "/other.myshopify.com/admin/shop.json", CodeUnknownShop},
-		{"localhost", "/a.b.myshopify.com/admin/shop.json", CodeUnknownShop},
+		{"other.localhost:8080", "/admin/shop.json", denial.CodeUnknownShop},
+		{"localhost", "/other.myshopify.com/admin/shop.json", denial.CodeUnknownShop},
+		{"localhost", "/other.myshopify.com", denial.CodeUnknownShop},
+		{"other.localhost", "/acme.myshopify.com/admin/shop.json", denial.CodeUnknownShop},
+		{"acme.localhost", "/other.myshopify.com/admin/shop.json", denial.CodeUnknownShop},
+		{"acme.myshopify.com", "/other.myshopify.com/admin/shop.json", denial.CodeUnknownShop},
+		{"localhost", "/a.b.myshopify.com/admin/shop.json", denial.CodeUnknownShop},
 		// Not spelt as a domain: nobody's prefix, and no path of the Admin API.
-		{"localhost", "/acme/admin/shop.json", CodeDeniedPath},
-		{"localhost", "/.myshopify.com/admin/shop.json", CodeDeniedPath},
-		{"localhost", "/acme%2emyshopify.com/admin/shop.json", CodeDeniedPath},
-		{"localhost", "/acme.myshopify.com", CodeDeniedPath},
-		{"localhost", "/acme.myshopify.com/", CodeDeniedPath},
-		{"localhost", "/acme.myshopify.com/acme.myshopify.com/admin/shop.json", CodeDeniedPath},
-		{"localhost", "/acme.myshopify.com/admin/oauth/access_token", CodeDeniedPath},
-		{"localhost", "/acme.myshopify.com//admin/shop.json", CodeAmbiguousPath},
-		{"localhost", "/acme.myshopify.com/../admin/shop.json", CodeAmbiguousPath},
-		{"localhost", "/%2e%2e%2fother.myshopify.com/admin/shop.json", CodeAmbiguousPath},
+		{"localhost", "/acme/admin/shop.json", denial.CodeDeniedPath},
+		{"localhost", "/.myshopify.com/admin/shop.json", denial.CodeDeniedPath},
+		{"localhost", "/acme%2emyshopify.com/admin/shop.json", denial.CodeDeniedPath},
+		{"localhost", "/acme.myshopify.com", denial.CodeDeniedPath},
+		{"localhost", "/acme.myshopify.com/", denial.CodeDeniedPath},
+		{"localhost", "/acme.myshopify.com/acme.myshopify.com/admin/shop.json", denial.CodeDeniedPath},
+		{"localhost", "/acme.myshopify.com/admin/oauth/access_token", denial.CodeDeniedPath},
+		{"localhost", "/acme.myshopify.com//admin/shop.json", denial.CodeAmbiguousPath},
+		{"localhost", "/acme.myshopify.com/../admin/shop.json", denial.CodeAmbiguousPath},
+		{"localhost", "/%2e%2e%2fother.myshopify.com/admin/shop.json", denial.CodeAmbiguousPath},
 	} {
-		got, refusal := door.Admit(request(c.host, c.target))
-		wantCode(t, c.host+c.target, refusal, c.code)
-		if c.code == CodeUnknownShop && (refusal.Status != http.StatusNotFound || !strings.Contains(refusal.Message, "acme.myshopify.com")) {
-			t.Errorf("%s%s: %+v, want a 404 that names the known shop", c.host, c.target, refusal)
+		got, err := door.Admit(request(c.host, c.target))
+		wantCode(t, c.host+c.target, err, c.code)
+		if c.code == denial.CodeUnknownShop && (denialOf(t, err).Status != http.StatusNotFound || !strings.Contains(denialOf(t, err).Message, "acme.myshopify.com")) {
+			t.Errorf("%s%s: %+v, want a 404 that names the known shop", c.host, c.target, err)
 		}
 		if got != (Passage{Caller: Caller{Name: Anonymous}}) {
 			t.Errorf("%s%s: refused, yet it got %+v", c.host, c.target, got)
@@ -152,15 +153,15 @@ func TestAnotherShopIsUnknown(t *testing.T) {
 }
 
 func TestAnAllowedHostNamesNoShop(t *testing.T) {
-	_, refusal := newDoor(t, "evergate.localhost").Admit(request("evergate.localhost:8080", "/admin/shop.json"))
-	wantCode(t, "evergate.localhost", refusal, "")
+	_, err := newDoor(t, "evergate.localhost").Admit(request("evergate.localhost:8080", "/admin/shop.json"))
+	wantCode(t, "evergate.localhost", err, "")
 }
 
 func TestAWebPageLearnsNothingOfTheShop(t *testing.T) {
 	r := request("other.localhost", "/admin/shop.json")
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
-	_, refusal := newDoor(t).Admit(r)
-	wantCode(t, "a page asking for a shop", refusal, CodeCrossSite)
+	_, err := newDoor(t).Admit(r)
+	wantCode(t, "a page asking for a shop", err, denial.CodeCrossSite)
 }
 
 func TestMistakenAllowedHostsAreAllReported(t *testing.T) {
@@ -178,13 +179,13 @@ func TestAdminListenerHasNoShopNames(t *testing.T) {
 	door := newDoor(t, "evergate.internal")
 	for host, code := range map[string]string{
 		"localhost:9090": "", "127.0.0.1": "", "[::1]:9090": "", "x.localhost": "", "a.b.localhost": "", "evergate.internal": "",
-		"acme.myshopify.com": CodeMisdirectedHost, "evil.example": CodeMisdirectedHost, "": CodeMisdirectedHost, "localhost.": CodeMisdirectedHost,
+		"acme.myshopify.com": denial.CodeMisdirectedHost, "evil.example": denial.CodeMisdirectedHost, "": denial.CodeMisdirectedHost, "localhost.": denial.CodeMisdirectedHost,
 	} {
 		wantCode(t, "Host "+host, door.CheckLocal(request(host, "/-/quit")), code)
 	}
 	r := request("localhost:9090", "/-/quit")
 	r.Header.Set("Origin", "http://localhost:3000")
-	wantCode(t, "a page of another port", door.CheckLocal(r), CodeCrossSite)
+	wantCode(t, "a page of another port", door.CheckLocal(r), denial.CodeCrossSite)
 }
 
 func TestOnlyHTTP10OnThisMachineMayOmitTheHost(t *testing.T) {
@@ -199,15 +200,15 @@ func TestOnlyHTTP10OnThisMachineMayOmitTheHost(t *testing.T) {
 		{"loopback", loopback, 0, "", "127.0.0.1:8080"},
 		{"loopback, IPv6", &net.TCPAddr{IP: net.IPv6loopback, Port: 80}, 0, "", "[::1]:80"},
 		{"Unix socket", &net.UnixAddr{Name: "/run/x", Net: "unix"}, 0, "", "localhost"},
-		{"reachable", &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 80}, 0, CodeMisdirectedHost, ""},
-		{"unknown", nil, 0, CodeMisdirectedHost, ""},
-		{"HTTP/1.1", loopback, 1, CodeMisdirectedHost, ""},
+		{"reachable", &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 80}, 0, denial.CodeMisdirectedHost, ""},
+		{"unknown", nil, 0, denial.CodeMisdirectedHost, ""},
+		{"HTTP/1.1", loopback, 1, denial.CodeMisdirectedHost, ""},
 	} {
 		r := request("", "/admin/shop.json")
 		r.ProtoMinor = c.minor
 		r = r.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, c.addr))
-		got, refusal := newDoor(t).Admit(r)
-		wantCode(t, c.name, refusal, c.code)
+		got, err := newDoor(t).Admit(r)
+		wantCode(t, c.name, err, c.code)
 		wantCode(t, c.name+", admin", newDoor(t).CheckLocal(r), c.code)
 		if got.Host != c.host {
 			t.Errorf("%s: the address in use is %q, want %q", c.name, got.Host, c.host)

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/denial"
 )
 
 // rewrite replaces a file's content and gives it the bubble's time.
@@ -191,12 +193,12 @@ func TestAKeyWhosePolicyGoesIsSaidOnceAndLetsNothingThrough(t *testing.T) {
 			door.access = a
 			r := call(t, "GET", "/admin/shop.json", "")
 			r.Header = bearer(key)
-			_, refusal := door.Admit(r)
-			wantCode(t, "before", refusal, "")
+			_, err := door.Admit(r)
+			wantCode(t, "before", err, "")
 			rewrite(t, path, `{"default":"full"}`)
 			pause(time.Minute)
-			_, refusal = door.Admit(r)
-			wantCode(t, "after", refusal, CodeDeniedOperation)
+			_, err = door.Admit(r)
+			wantCode(t, "after", err, denial.CodeDeniedOperation)
 			if strings.Count(log.String(), "names a policy that is not there") != 1 || !strings.Contains(a.Broken(), "the policy p") {
 				t.Errorf("%q: %s", a.Broken(), log)
 			}

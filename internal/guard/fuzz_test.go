@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"evergate/internal/denial"
 )
 
 // FuzzPath holds the path policy against decoders that share no code with it.
@@ -23,9 +25,9 @@ func FuzzPath(f *testing.F) {
 		f.Add("POST", seed)
 	}
 	f.Fuzz(func(t *testing.T, method, raw string) {
-		refusal := CheckPath(method, raw)
-		checkRefusal(t, refusal)
-		if refusal.Refused() || method == "GET" && raw == scopesPath {
+		err := CheckPath(method, raw)
+		checkRefusal(t, err)
+		if err != nil || method == "GET" && raw == scopesPath {
 			return
 		}
 		if !strings.HasPrefix(raw, "/admin/") {
@@ -110,11 +112,11 @@ func FuzzHost(f *testing.F) {
 	}
 	door := newDoor(f, "evergate.internal")
 	f.Fuzz(func(t *testing.T, host string) {
-		passage, refusal := door.Admit(request(host, "/admin/shop.json"))
-		checkRefusal(t, refusal)
+		passage, err := door.Admit(request(host, "/admin/shop.json"))
+		checkRefusal(t, err)
 		local := door.CheckLocal(request(host, "/"))
 		checkRefusal(t, local)
-		if refusal.Refused() {
+		if err != nil {
 			return
 		}
 		u, err := url.Parse("http://" + host + "/")
@@ -130,7 +132,7 @@ func FuzzHost(f *testing.F) {
 			t.Fatalf("%q passes without a port", host)
 		}
 		switch own := name == "acme.myshopify.com"; {
-		case passage.OwnName != own, local.Refused() != own, passage.Host != host:
+		case passage.OwnName != own, local != nil != own, passage.Host != host:
 			t.Fatalf("%q: %+v, admin %+v", host, passage, local)
 		case own, name == "localhost", name == "127.0.0.1", name == "::1", name == "evergate.internal":
 			return
@@ -143,34 +145,35 @@ func FuzzHost(f *testing.F) {
 	})
 }
 
-// checkRefusal fails when a refusal is not fit to be sent.
-func checkRefusal(t testing.TB, r Refusal) {
+// checkRefusal fails when a err is not fit to be sent.
+func checkRefusal(t testing.TB, err error) {
 	t.Helper()
+	r := denialOf(t, err)
 	statuses := map[string]int{
-		"":                  0,
-		CodeAmbiguousPath:   http.StatusBadRequest,
-		CodeDeniedPath:      http.StatusForbidden,
-		CodeDeniedMethod:    http.StatusForbidden,
-		CodeMisdirectedHost: http.StatusMisdirectedRequest,
-		CodeUnknownShop:     http.StatusNotFound,
-		CodeCrossSite:       http.StatusForbidden,
+		"":                         0,
+		denial.CodeAmbiguousPath:   http.StatusBadRequest,
+		denial.CodeDeniedPath:      http.StatusForbidden,
+		denial.CodeDeniedMethod:    http.StatusForbidden,
+		denial.CodeMisdirectedHost: http.StatusMisdirectedRequest,
+		denial.CodeUnknownShop:     http.StatusNotFound,
+		denial.CodeCrossSite:       http.StatusForbidden,
 
-		CodeUnauthenticated:  http.StatusForbidden,
-		CodeDeniedPeer:       http.StatusForbidden,
-		CodeDeniedShop:       http.StatusForbidden,
-		CodeReadOnly:         http.StatusForbidden,
-		CodeDeniedOperation:  http.StatusForbidden,
-		CodeAmbiguousMethod:  http.StatusBadRequest,
-		CodeAmbiguousGraphQL: http.StatusBadRequest,
-		CodeMalformedGraphQL: http.StatusBadRequest,
-		CodeGraphQLTooLarge:  http.StatusRequestEntityTooLarge,
+		denial.CodeUnauthenticated:  http.StatusForbidden,
+		denial.CodeDeniedPeer:       http.StatusForbidden,
+		denial.CodeDeniedShop:       http.StatusForbidden,
+		denial.CodeReadOnly:         http.StatusForbidden,
+		denial.CodeDeniedOperation:  http.StatusForbidden,
+		denial.CodeAmbiguousMethod:  http.StatusBadRequest,
+		denial.CodeAmbiguousGraphQL: http.StatusBadRequest,
+		denial.CodeMalformedGraphQL: http.StatusBadRequest,
+		denial.CodeGraphQLTooLarge:  http.StatusRequestEntityTooLarge,
 	}
 	status, ok := statuses[r.Code]
-	if (r.Code == CodeReadOnly || r.Code == CodeDeniedOperation) && r.Status == http.StatusOK {
+	if (r.Code == denial.CodeReadOnly || r.Code == denial.CodeDeniedOperation) && r.Status == http.StatusOK {
 		status = http.StatusOK // in GraphQL's own shape
 	}
 	if !ok || status != r.Status || len(r.Message) > 1000 || strings.ContainsFunc(r.Message, unprintable) {
-		t.Fatalf("an unfit refusal: %+v", r)
+		t.Fatalf("an unfit err: %+v", r)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 
+	"evergate/internal/denial"
+
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
@@ -32,24 +34,23 @@ type flaw struct {
 	why  string // what the body, or the document, has
 }
 
-// refusal is the answer to a request that cannot be judged. It is no GraphQL answer: what
+// err is the answer to a request that cannot be judged. It is no GraphQL answer: what
 // was sent is not certain to be GraphQL.
-func (f *flaw) refusal() Refusal {
+func (f *flaw) denial() error {
 	message := "This GraphQL request has " + f.why + ", so it cannot be told what it will do. " +
 		"Send one operation as JSON, {\"query\": \"...\", \"variables\": {}}, or choose one with operationName."
 	switch f.code {
-	case CodeMalformedGraphQL:
-		return Refusal{Status: http.StatusBadRequest, Code: f.code, Message: "This GraphQL request has " + f.why + ". Mend it: Shopify would not run it either."}
-	case CodeGraphQLTooLarge:
-		return Refusal{Status: http.StatusRequestEntityTooLarge, Code: f.code,
-			Message: "This GraphQL request has " + f.why + ", which is more than Evergate judges. Send less at a time."}
+	case denial.CodeMalformedGraphQL:
+		return denial.New(http.StatusBadRequest, f.code, "This GraphQL request has "+f.why+". Mend it: Shopify would not run it either.")
+	case denial.CodeGraphQLTooLarge:
+		return denial.New(http.StatusRequestEntityTooLarge, f.code, "This GraphQL request has "+f.why+", which is more than Evergate judges. Send less at a time.")
 	}
-	return Refusal{Status: http.StatusBadRequest, Code: f.code, Message: message}
+	return denial.New(http.StatusBadRequest, f.code, message)
 }
 
-func ambiguousDocument(why string) *flaw { return &flaw{CodeAmbiguousGraphQL, why} }
-func malformedDocument(why string) *flaw { return &flaw{CodeMalformedGraphQL, why} }
-func tooLargeDocument(why string) *flaw  { return &flaw{CodeGraphQLTooLarge, why} }
+func ambiguousDocument(why string) *flaw { return &flaw{denial.CodeAmbiguousGraphQL, why} }
+func malformedDocument(why string) *flaw { return &flaw{denial.CodeMalformedGraphQL, why} }
+func tooLargeDocument(why string) *flaw  { return &flaw{denial.CodeGraphQLTooLarge, why} }
 
 // classify says what the document runs when it is sent with this operation name; empty
 // when it is sent with none.

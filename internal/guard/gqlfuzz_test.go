@@ -98,7 +98,7 @@ func FuzzGraphQL(f *testing.F) {
 	f.Fuzz(func(t *testing.T, document, name string) {
 		op, flaw := classify(document, name)
 		if flaw != nil {
-			checkRefusal(t, flaw.refusal())
+			checkRefusal(t, flaw.denial())
 			return
 		}
 		for _, d := range readings {
@@ -168,7 +168,7 @@ func FuzzGraphQLBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, contentType, connection string) {
 		op, flaw := judgeGraphQL(map[string][]string{"Content-Type": {contentType}, "Connection": {connection}}, body)
 		if flaw != nil {
-			checkRefusal(t, flaw.refusal())
+			checkRefusal(t, flaw.denial())
 			return
 		}
 		if op.kind != ast.Query && op.kind != ast.Mutation {

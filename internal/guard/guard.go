@@ -19,57 +19,14 @@ package guard
 import (
 	"net/http"
 	"strconv"
+
+	"evergate/internal/denial"
 )
 
-// The closed list of reasons for a refusal. They go out in X-Evergate-Error and label
-// a metric, so a client can tell a local refusal from Shopify's own.
-const (
-	CodeAmbiguousPath   = "ambiguous_path"
-	CodeDeniedPath      = "denied_path"
-	CodeDeniedMethod    = "denied_method"
-	CodeMisdirectedHost = "misdirected_host"
-	CodeUnknownShop     = "unknown_shop"
-	CodeCrossSite       = "cross_site"
-
-	CodeUnauthenticated  = "unauthenticated"
-	CodeDeniedPeer       = "denied_peer"
-	CodeDeniedShop       = "denied_shop"
-	CodeReadOnly         = "read_only"
-	CodeDeniedOperation  = "denied_operation"
-	CodeAmbiguousMethod  = "ambiguous_method"
-	CodeAmbiguousGraphQL = "ambiguous_graphql"
-	CodeMalformedGraphQL = "malformed_graphql"
-	CodeGraphQLTooLarge  = "graphql_too_large"
-)
-
-// Refusal is why a request may not pass. The zero Refusal lets it pass.
-type Refusal struct {
-	// Status is the HTTP status to answer with; 200 has the answer in GraphQL's shape, for an
-	// operation that is well understood and not allowed.
-	Status int
-	// Code is one of the Code constants.
-	Code string
-	// Message says what happened and what to do. What it repeats of the request is
-	// quoted and cut short.
-	Message string
-}
-
-// Refused reports whether the request may not pass.
-func (r Refusal) Refused() bool { return r.Status != 0 }
-
-// AboutCaller reports whether another caller might have passed with the same request.
-func (r Refusal) AboutCaller() bool {
-	switch r.Code {
-	case CodeAmbiguousPath, CodeDeniedPath, CodeDeniedMethod, CodeMisdirectedHost, CodeUnknownShop, CodeCrossSite:
-		return false
-	}
-	return r.Refused()
-}
-
-func ambiguous(why, rawPath string) Refusal {
-	return Refusal{http.StatusBadRequest, CodeAmbiguousPath,
-		"The path " + quote(rawPath) + " has " + why + ", so it can be read in two ways. " +
-			"Send the plain path, for example /admin/api/2026-10/shop.json."}
+func ambiguous(why, rawPath string) error {
+	return denial.New(http.StatusBadRequest, denial.CodeAmbiguousPath,
+		"The path "+quote(rawPath)+" has "+why+", so it can be read in two ways. "+
+			"Send the plain path, for example /admin/api/2026-10/shop.json.")
 }
 
 // quote makes bytes of a stranger fit for a message: escaped, ASCII and short.

@@ -37,14 +37,14 @@ func serveAccess(t *testing.T, a *Access, address Address) net.Listener {
 	srv := &http.Server{
 		ReadHeaderTimeout: 10 * time.Second, BaseContext: a.BaseContext, ConnContext: a.ConnContext, ConnState: idle.State, ErrorLog: log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, refusal := door.Admit(r)
+			p, err := door.Admit(r)
 			w.Header().Set("X-Caller", p.Caller.Name)
 			w.Header().Set("X-Base", p.Origin()+p.Prefix)
 			if p.Caller.Key != nil {
 				w.Header().Set("X-Kind", kindOf(p.Caller.Key))
 			}
-			if refusal.Refused() {
-				refusal.Answer(w)
+			if err != nil {
+				denialOf(t, err).Answer(w)
 			}
 		}),
 	}

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"evergate/internal/denial"
 )
 
 const (
@@ -157,7 +159,7 @@ func FromLoopback(r *http.Request) bool {
 // localAddr is our end of the connection; nil when http.Server did not make the request.
 func localAddr(r *http.Request) any { return r.Context().Value(http.LocalAddrContextKey) }
 
-func misdirected(host string) Refusal {
+func misdirected(host string) error {
 	message := "This request names no host. Send a Host header such as localhost."
 	if name, ok := hostname(host); ok && hasSuffixFold(name, shopSuffix) {
 		message = "The shop " + quote(host) + " is not served here."
@@ -165,5 +167,5 @@ func misdirected(host string) Refusal {
 		message = "Evergate does not answer to the host " + quote(host) + ". " +
 			"Call it as localhost, or add the name to EVERGATE_ALLOWED_HOSTS."
 	}
-	return Refusal{http.StatusMisdirectedRequest, CodeMisdirectedHost, message}
+	return denial.New(http.StatusMisdirectedRequest, denial.CodeMisdirectedHost, message)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 
+	"evergate/internal/denial"
 	"evergate/internal/token"
 )
 
@@ -61,7 +62,7 @@ func (ring *keyring) find(presented string) *clientKey {
 // presentedKey returns the key that a request carries: as a bearer token or, for tools that
 // can set nothing else, where Shopify's token goes. Either may hold something else, which is no key;
 // two keys are refused, because they may be two callers.
-func presentedKey(h http.Header) (key string, _ Refusal) {
+func presentedKey(h http.Header) (key string, _ error) {
 	for _, value := range h["Authorization"] {
 		scheme, rest, _ := strings.Cut(value, " ")
 		if rest = strings.TrimSpace(rest); equalFold(scheme, "Bearer") && strings.HasPrefix(rest, keyPrefix) {
@@ -79,16 +80,16 @@ func presentedKey(h http.Header) (key string, _ Refusal) {
 			key = value
 		}
 	}
-	return key, Refusal{}
+	return key, nil
 }
 
-func twoKeys() Refusal {
-	return Refusal{http.StatusForbidden, CodeUnauthenticated, "This request carries two keys. Send one, as Authorization or as X-Shopify-Access-Token."}
+func twoKeys() error {
+	return denial.New(http.StatusForbidden, denial.CodeUnauthenticated, "This request carries two keys. Send one, as Authorization or as X-Shopify-Access-Token.")
 }
 
-func wrongKey() Refusal {
-	return Refusal{http.StatusForbidden, CodeUnauthenticated,
-		"Evergate does not know this key. Send one that evergate key has made and that is in the file of EVERGATE_CLIENT_KEYS_FILE."}
+func wrongKey() error {
+	return denial.New(http.StatusForbidden, denial.CodeUnauthenticated,
+		"Evergate does not know this key. Send one that evergate key has made and that is in the file of EVERGATE_CLIENT_KEYS_FILE.")
 }
 
 // NewKey makes a key for a caller and the line that has Evergate know it.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"evergate/internal/denial"
 	"evergate/internal/token"
 )
 
@@ -74,31 +75,31 @@ func TestACallerIsKnownByItsKey(t *testing.T) {
 		{"a key in both", http.Header{"Authorization": {"Bearer " + agent}, "X-Shopify-Access-Token": {agent}}, "agent", ""},
 		{"a key beside Shopify's own token", http.Header{"Authorization": {"Bearer " + agent}, "X-Shopify-Access-Token": {"shpat_0"}}, "agent", ""},
 		{"no key of ours", http.Header{"Authorization": {"Bearer shpat_0", "Basic evg_x"}, "X-Shopify-Access-Token": {"shpat_0"}}, Anonymous, ""},
-		{"a key whose policy refuses", bearer(agent2), "agent", CodeDeniedOperation},
-		{"a key for another shop", bearer(erp), "erp", CodeDeniedShop},
-		{"a key whose policy is nowhere", bearer(gone), "gone", CodeDeniedOperation},
-		{"two keys", http.Header{"Authorization": {"Bearer " + agent}, "X-Shopify-Access-Token": {erp}}, Anonymous, CodeUnauthenticated},
-		{"two headers", http.Header{"Authorization": {"Bearer " + agent, "Bearer " + erp}}, Anonymous, CodeUnauthenticated},
-		{"two tokens", http.Header{"X-Shopify-Access-Token": {agent, erp}}, Anonymous, CodeUnauthenticated},
-		{"an unknown key", bearer(unknown), Anonymous, CodeUnauthenticated},
-		{"a key and more", bearer(agent + "x"), Anonymous, CodeUnauthenticated},
-		{"most of a key", bearer(agent[:len(agent)-1]), Anonymous, CodeUnauthenticated},
-		{"the prefix", bearer("evg_"), Anonymous, CodeUnauthenticated},
-		{"the digest", bearer("evg_" + strings.TrimPrefix(strings.Fields(agentLine)[1], "sha256:")), Anonymous, CodeUnauthenticated},
-		{"two keys in one", bearer(agent + ", Bearer " + agent), Anonymous, CodeUnauthenticated},
+		{"a key whose policy refuses", bearer(agent2), "agent", denial.CodeDeniedOperation},
+		{"a key for another shop", bearer(erp), "erp", denial.CodeDeniedShop},
+		{"a key whose policy is nowhere", bearer(gone), "gone", denial.CodeDeniedOperation},
+		{"two keys", http.Header{"Authorization": {"Bearer " + agent}, "X-Shopify-Access-Token": {erp}}, Anonymous, denial.CodeUnauthenticated},
+		{"two headers", http.Header{"Authorization": {"Bearer " + agent, "Bearer " + erp}}, Anonymous, denial.CodeUnauthenticated},
+		{"two tokens", http.Header{"X-Shopify-Access-Token": {agent, erp}}, Anonymous, denial.CodeUnauthenticated},
+		{"an unknown key", bearer(unknown), Anonymous, denial.CodeUnauthenticated},
+		{"a key and more", bearer(agent + "x"), Anonymous, denial.CodeUnauthenticated},
+		{"most of a key", bearer(agent[:len(agent)-1]), Anonymous, denial.CodeUnauthenticated},
+		{"the prefix", bearer("evg_"), Anonymous, denial.CodeUnauthenticated},
+		{"the digest", bearer("evg_" + strings.TrimPrefix(strings.Fields(agentLine)[1], "sha256:")), Anonymous, denial.CodeUnauthenticated},
+		{"two keys in one", bearer(agent + ", Bearer " + agent), Anonymous, denial.CodeUnauthenticated},
 	} {
 		r := call(t, "GET", "/admin/api/2026-10/shop.json", "")
 		for name, values := range c.header {
 			r.Header[name] = values
 		}
-		p, refusal := door.Admit(r)
-		checkRefusal(t, refusal)
-		wantCode(t, c.what, refusal, c.code)
+		p, err := door.Admit(r)
+		checkRefusal(t, err)
+		wantCode(t, c.what, err, c.code)
 		if p.Caller.Name != c.name {
 			t.Errorf("%s: the caller is %s, want %s", c.what, p.Caller.Name, c.name)
 		}
-		if strings.Contains(refusal.Message, agent[4:12]) || strings.Contains(refusal.Message, erp[4:12]) {
-			t.Errorf("%s: the message gives the key away: %s", c.what, refusal.Message)
+		if strings.Contains(denialOf(t, err).Message, agent[4:12]) || strings.Contains(denialOf(t, err).Message, erp[4:12]) {
+			t.Errorf("%s: the message gives the key away: %s", c.what, denialOf(t, err).Message)
 		}
 	}
 }
@@ -121,9 +122,9 @@ func TestKeysOfOneCallerShareItsFairShare(t *testing.T) {
 		defer conn.Close()
 		defer other.Close()
 		ctx := door.access.ConnContext(door.access.BaseContext(&listener{}), conn)
-		p, refusal := door.Admit(r.WithContext(ctx))
-		if refusal.Refused() {
-			t.Fatal(refusal)
+		p, err := door.Admit(r.WithContext(ctx))
+		if err != nil {
+			t.Fatal(err)
 		}
 		return p.Caller.Key
 	}
@@ -149,13 +150,13 @@ func TestWhoMustSayWhoTheyAre(t *testing.T) {
 	}{
 		{"loopback", false, ring, "", nil, ""},
 		{"loopback with a key", false, ring, "", bearer(key), ""},
-		{"beyond", true, ring, "", nil, CodeUnauthenticated},
+		{"beyond", true, ring, "", nil, denial.CodeUnauthenticated},
 		{"beyond with a key", true, ring, "", bearer(key), ""},
-		{"beyond with a wrong key", true, ring, "", bearer(key + "x"), CodeUnauthenticated},
-		{"beyond with Shopify's token", true, ring, "", bearer("shpat_0"), CodeUnauthenticated},
-		{"beyond and no key is known", true, nil, "", bearer(key), CodeUnauthenticated},
-		{"nobody may do anything", false, ring, PolicyNone, nil, CodeUnauthenticated},
-		{"nobody may, and there are no keys", false, nil, PolicyNone, nil, CodeDeniedOperation},
+		{"beyond with a wrong key", true, ring, "", bearer(key + "x"), denial.CodeUnauthenticated},
+		{"beyond with Shopify's token", true, ring, "", bearer("shpat_0"), denial.CodeUnauthenticated},
+		{"beyond and no key is known", true, nil, "", bearer(key), denial.CodeUnauthenticated},
+		{"nobody may do anything", false, ring, PolicyNone, nil, denial.CodeUnauthenticated},
+		{"nobody may, and there are no keys", false, nil, PolicyNone, nil, denial.CodeDeniedOperation},
 	} {
 		door := doorWith(t, AccessOptions{Policy: c.policy})
 		door.access.keys.Store(c.keys)
@@ -164,8 +165,8 @@ func TestWhoMustSayWhoTheyAre(t *testing.T) {
 			r.Header = c.header
 		}
 		ctx := door.access.ConnContext(door.access.BaseContext(&listener{authenticate: c.authenticate}), &net.TCPConn{})
-		_, refusal := door.Admit(r.WithContext(ctx))
-		wantCode(t, c.what, refusal, c.code)
+		_, err := door.Admit(r.WithContext(ctx))
+		wantCode(t, c.what, err, c.code)
 	}
 }
 
@@ -244,8 +245,8 @@ func FuzzKeys(f *testing.F) {
 			}
 		}
 		for _, header := range []http.Header{{"Authorization": {credential}}, {"X-Shopify-Access-Token": {credential}}} {
-			presented, refusal := presentedKey(header)
-			checkRefusal(t, refusal)
+			presented, err := presentedKey(header)
+			checkRefusal(t, err)
 			if presented == "" {
 				continue
 			}
@@ -262,8 +263,8 @@ func FuzzKeys(f *testing.F) {
 
 func TestACallerWithoutAConnectionIsAnonymous(t *testing.T) {
 	r := call(t, "GET", "/admin/shop.json", "").WithContext(context.Background())
-	p, refusal := newDoor(t).Admit(r)
-	if refusal.Refused() || p.Caller != (Caller{Name: Anonymous}) {
-		t.Errorf("%+v, %+v", p, refusal)
+	p, err := newDoor(t).Admit(r)
+	if err != nil || p.Caller != (Caller{Name: Anonymous}) {
+		t.Errorf("%+v, %+v", p, err)
 	}
 }

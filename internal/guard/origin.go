@@ -2,6 +2,8 @@ package guard
 
 import (
 	"net/http"
+
+	"evergate/internal/denial"
 )
 
 // CheckOrigin refuses what a web page of another origin sends, another port of this
@@ -9,17 +11,17 @@ import (
 //
 // Sec-Fetch-Mode is not looked at: it does not say who is asking, and Node's fetch
 // sends "cors" although no page is involved.
-func CheckOrigin(r *http.Request) Refusal {
+func CheckOrigin(r *http.Request) error {
 	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 {
 		// A browser sets this itself and no page can, so it settles the matter.
 		if len(site) == 1 && (site[0] == "same-origin" || site[0] == "none") {
-			return Refusal{}
+			return nil
 		}
 		return crossSite("Sec-Fetch-Site", site[0])
 	}
 	origin := r.Header["Origin"]
 	if len(origin) == 0 || len(origin) == 1 && sameOrigin(r, origin[0]) {
-		return Refusal{}
+		return nil
 	}
 	return crossSite("Origin", origin[0])
 }
@@ -34,8 +36,8 @@ func sameOrigin(r *http.Request, origin string) bool {
 		equalFold(origin[:len(scheme)], scheme) && equalFold(origin[len(scheme):], r.Host)
 }
 
-func crossSite(header, value string) Refusal {
-	return Refusal{http.StatusForbidden, CodeCrossSite,
-		"A web page of another origin sent this (" + header + ": " + quote(value) + "), and Evergate answers none. " +
-			"Call it from a program on the server side instead."}
+func crossSite(header, value string) error {
+	return denial.New(http.StatusForbidden, denial.CodeCrossSite,
+		"A web page of another origin sent this ("+header+": "+quote(value)+"), and Evergate answers none. "+
+			"Call it from a program on the server side instead.")
 }

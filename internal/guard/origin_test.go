@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"net/http"
 	"testing"
+
+	"evergate/internal/denial"
 )
 
 func TestPagesOfOtherOriginsAreRefused(t *testing.T) {
@@ -16,32 +18,32 @@ func TestPagesOfOtherOriginsAreRefused(t *testing.T) {
 		"Node":                   {h{"Sec-Fetch-Mode": {"cors"}, "User-Agent": {"node"}}, ""},
 		"typed address":          {h{"Sec-Fetch-Site": {"none"}}, ""},
 		"own page":               {h{"Sec-Fetch-Site": {"same-origin"}, "Origin": {"http://localhost:8080"}}, ""},
-		"same site":              {h{"Sec-Fetch-Site": {"same-site"}}, CodeCrossSite},
-		"cross site":             {h{"Sec-Fetch-Site": {"cross-site"}}, CodeCrossSite},
-		"unknown site":           {h{"Sec-Fetch-Site": {"Same-Origin"}}, CodeCrossSite},
-		"empty site":             {h{"Sec-Fetch-Site": {""}}, CodeCrossSite},
-		"two sites":              {h{"Sec-Fetch-Site": {"same-origin", "cross-site"}}, CodeCrossSite},
-		"two equal sites":        {h{"Sec-Fetch-Site": {"none", "none"}}, CodeCrossSite},
-		"cross site, own origin": {h{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"http://localhost:8080"}}, CodeCrossSite},
+		"same site":              {h{"Sec-Fetch-Site": {"same-site"}}, denial.CodeCrossSite},
+		"cross site":             {h{"Sec-Fetch-Site": {"cross-site"}}, denial.CodeCrossSite},
+		"unknown site":           {h{"Sec-Fetch-Site": {"Same-Origin"}}, denial.CodeCrossSite},
+		"empty site":             {h{"Sec-Fetch-Site": {""}}, denial.CodeCrossSite},
+		"two sites":              {h{"Sec-Fetch-Site": {"same-origin", "cross-site"}}, denial.CodeCrossSite},
+		"two equal sites":        {h{"Sec-Fetch-Site": {"none", "none"}}, denial.CodeCrossSite},
+		"cross site, own origin": {h{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"http://localhost:8080"}}, denial.CodeCrossSite},
 		"own origin":             {h{"Origin": {"http://localhost:8080"}}, ""},
-		"null":                   {h{"Origin": {"null"}}, CodeCrossSite},
-		"empty origin":           {h{"Origin": {""}}, CodeCrossSite},
-		"other port":             {h{"Origin": {"http://localhost:3000"}}, CodeCrossSite},
-		"no port":                {h{"Origin": {"http://localhost"}}, CodeCrossSite},
-		"other scheme":           {h{"Origin": {"https://localhost:8080"}}, CodeCrossSite},
-		"other name":             {h{"Origin": {"http://127.0.0.1:8080"}}, CodeCrossSite},
-		"longer name":            {h{"Origin": {"http://localhost:8080.evil.example"}}, CodeCrossSite},
-		"with a path":            {h{"Origin": {"http://localhost:8080/"}}, CodeCrossSite},
-		"two origins":            {h{"Origin": {"http://localhost:8080", "http://localhost:8080"}}, CodeCrossSite},
-		"origin list":            {h{"Origin": {"http://localhost:8080 http://evil.example"}}, CodeCrossSite},
+		"null":                   {h{"Origin": {"null"}}, denial.CodeCrossSite},
+		"empty origin":           {h{"Origin": {""}}, denial.CodeCrossSite},
+		"other port":             {h{"Origin": {"http://localhost:3000"}}, denial.CodeCrossSite},
+		"no port":                {h{"Origin": {"http://localhost"}}, denial.CodeCrossSite},
+		"other scheme":           {h{"Origin": {"https://localhost:8080"}}, denial.CodeCrossSite},
+		"other name":             {h{"Origin": {"http://127.0.0.1:8080"}}, denial.CodeCrossSite},
+		"longer name":            {h{"Origin": {"http://localhost:8080.evil.example"}}, denial.CodeCrossSite},
+		"with a path":            {h{"Origin": {"http://localhost:8080/"}}, denial.CodeCrossSite},
+		"two origins":            {h{"Origin": {"http://localhost:8080", "http://localhost:8080"}}, denial.CodeCrossSite},
+		"origin list":            {h{"Origin": {"http://localhost:8080 http://evil.example"}}, denial.CodeCrossSite},
 		"no origin, cross mode":  {h{"Sec-Fetch-Mode": {"no-cors"}, "Sec-Fetch-Dest": {"image"}}, ""},
 	} {
 		r := request("localhost:8080", "/admin/shop.json")
 		r.Header = c.header
-		refusal := CheckOrigin(r)
-		wantCode(t, name, refusal, c.code)
-		if c.code != "" && refusal.Status != http.StatusForbidden {
-			t.Errorf("%s: status %d, want 403", name, refusal.Status)
+		err := CheckOrigin(r)
+		wantCode(t, name, err, c.code)
+		if c.code != "" && denialOf(t, err).Status != http.StatusForbidden {
+			t.Errorf("%s: status %d, want 403", name, denialOf(t, err).Status)
 		}
 	}
 }
@@ -49,7 +51,7 @@ func TestPagesOfOtherOriginsAreRefused(t *testing.T) {
 func TestNoOriginEqualsAnAbsentHost(t *testing.T) {
 	r := request("", "/admin/shop.json")
 	r.Header.Set("Origin", "http://")
-	wantCode(t, "no host", CheckOrigin(r), CodeCrossSite)
+	wantCode(t, "no host", CheckOrigin(r), denial.CodeCrossSite)
 }
 
 func TestTheOriginHasTheSchemeInUse(t *testing.T) {
@@ -58,5 +60,5 @@ func TestTheOriginHasTheSchemeInUse(t *testing.T) {
 	r.Header.Set("Origin", "https://localhost:8443")
 	wantCode(t, "https", CheckOrigin(r), "")
 	r.Header.Set("Origin", "http://localhost:8443")
-	wantCode(t, "http", CheckOrigin(r), CodeCrossSite)
+	wantCode(t, "http", CheckOrigin(r), denial.CodeCrossSite)
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net/http"
 	"strings"
+
+	"evergate/internal/denial"
 )
 
 const (
@@ -20,10 +22,10 @@ const (
 // Everything below /admin/api/ passes, and so do /admin/*.json and a GET of the scopes.
 // These must match byte for byte, which no client finds hard. What mints or destroys
 // credentials is looked for in what any decoder could make of the path.
-func CheckPath(method, rawPath string) Refusal {
+func CheckPath(method, rawPath string) error {
 	if equalFold(method, http.MethodTrace) || equalFold(method, http.MethodConnect) {
-		return Refusal{http.StatusForbidden, CodeDeniedMethod,
-			"The Admin API has no use for the method " + quote(method) + ". Use GET, POST, PUT or DELETE."}
+		return denial.New(http.StatusForbidden, denial.CodeDeniedMethod,
+			"The Admin API has no use for the method "+quote(method)+". Use GET, POST, PUT or DELETE.")
 	}
 	var buf [256]byte // paths are shorter as a rule; a longer one allocates
 	plain, why := decodeFully(buf[:0], rawPath)
@@ -34,21 +36,21 @@ func CheckPath(method, rawPath string) Refusal {
 	case why != "":
 		return ambiguous(why, rawPath)
 	case rawPath == scopesPath && method == http.MethodGet:
-		return Refusal{}
+		return nil
 	case rawPath == scopesPath:
-		return Refusal{http.StatusForbidden, CodeDeniedMethod,
-			"The list of granted scopes can only be read: use GET for " + scopesPath + "."}
+		return denial.New(http.StatusForbidden, denial.CodeDeniedMethod,
+			"The list of granted scopes can only be read: use GET for "+scopesPath+".")
 	case touchesCredentials(plain):
-		return Refusal{http.StatusForbidden, CodeDeniedPath,
-			"The path " + quote(rawPath) + " mints or destroys credentials, which Evergate does itself and lets no client do. " +
-				"Use evergate login or evergate token instead."}
+		return denial.New(http.StatusForbidden, denial.CodeDeniedPath,
+			"The path "+quote(rawPath)+" mints or destroys credentials, which Evergate does itself and lets no client do. "+
+				"Use evergate login or evergate token instead.")
 	case strings.HasPrefix(rawPath, apiPrefix) && len(rawPath) > len(apiPrefix),
 		strings.HasPrefix(rawPath, adminPrefix) && strings.HasSuffix(rawPath, ".json"):
-		return Refusal{}
+		return nil
 	}
-	return Refusal{http.StatusForbidden, CodeDeniedPath,
-		"The path " + quote(rawPath) + " is not part of the Admin API. " +
-			"Use one below /admin/api/, for example /admin/api/2026-10/graphql.json."}
+	return denial.New(http.StatusForbidden, denial.CodeDeniedPath,
+		"The path "+quote(rawPath)+" is not part of the Admin API. "+
+			"Use one below /admin/api/, for example /admin/api/2026-10/graphql.json.")
 }
 
 // decodeFully appends to dst what is left of raw when percent escapes are undone until

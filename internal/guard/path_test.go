@@ -1,10 +1,13 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+
+	"evergate/internal/denial"
 )
 
 func TestAdminAPIPathsPass(t *testing.T) {
@@ -37,8 +40,8 @@ func TestAdminAPIPathsPass(t *testing.T) {
 		"/admin/products/1/images/2.json",
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE", "OPTIONS", "HEAD", "PROPFIND"} {
-			if refusal := CheckPath(method, path); refusal.Refused() {
-				t.Errorf("%s %s: %+v, want it to pass", method, path, refusal)
+			if err := CheckPath(method, path); err != nil {
+				t.Errorf("%s %s: %+v, want it to pass", method, path, err)
 			}
 		}
 	}
@@ -47,14 +50,14 @@ func TestAdminAPIPathsPass(t *testing.T) {
 func TestScopesCanOnlyBeRead(t *testing.T) {
 	for _, c := range []struct{ method, path, code string }{
 		{"GET", "/admin/oauth/access_scopes.json", ""},
-		{"POST", "/admin/oauth/access_scopes.json", CodeDeniedMethod},
-		{"DELETE", "/admin/oauth/access_scopes.json", CodeDeniedMethod},
-		{"get", "/admin/oauth/access_scopes.json", CodeDeniedMethod},
-		{"GET", "/admin/oauth/access_scopes", CodeDeniedPath},
-		{"GET", "/admin/oauth/access_scopes.json/", CodeDeniedPath},
-		{"GET", "/admin/oauth/%61ccess_scopes.json", CodeDeniedPath},
-		{"GET", "/admin/OAuth/access_scopes.json", CodeDeniedPath},
-		{"GET", "/admin/api/2026-10/oauth/access_scopes.json", CodeDeniedPath},
+		{"POST", "/admin/oauth/access_scopes.json", denial.CodeDeniedMethod},
+		{"DELETE", "/admin/oauth/access_scopes.json", denial.CodeDeniedMethod},
+		{"get", "/admin/oauth/access_scopes.json", denial.CodeDeniedMethod},
+		{"GET", "/admin/oauth/access_scopes", denial.CodeDeniedPath},
+		{"GET", "/admin/oauth/access_scopes.json/", denial.CodeDeniedPath},
+		{"GET", "/admin/oauth/%61ccess_scopes.json", denial.CodeDeniedPath},
+		{"GET", "/admin/OAuth/access_scopes.json", denial.CodeDeniedPath},
+		{"GET", "/admin/api/2026-10/oauth/access_scopes.json", denial.CodeDeniedPath},
 	} {
 		wantCode(t, c.method+" "+c.path, CheckPath(c.method, c.path), c.code)
 	}
@@ -72,8 +75,8 @@ func TestNoSpellingOfACredentialPathPasses(t *testing.T) {
 			for _, suffix := range suffixes {
 				for _, spelling := range spellings(name) {
 					path := prefix + spelling + suffix
-					if refusal := CheckPath("POST", path); refusal.Code != CodeDeniedPath || refusal.Status != http.StatusForbidden {
-						t.Fatalf("POST %s: %+v, want %s", path, refusal, CodeDeniedPath)
+					if err := CheckPath("POST", path); denialOf(t, err).Code != denial.CodeDeniedPath || denialOf(t, err).Status != http.StatusForbidden {
+						t.Fatalf("POST %s: %+v, want %s", path, err, denial.CodeDeniedPath)
 					}
 				}
 			}
@@ -131,10 +134,10 @@ func TestPathsWithTwoReadingsAreRefused(t *testing.T) {
 		}
 	}
 	for _, path := range cases {
-		refusal := CheckPath("GET", path)
-		wantCode(t, path, refusal, CodeAmbiguousPath)
-		if refusal.Status != http.StatusBadRequest {
-			t.Errorf("%s: status %d, want 400", path, refusal.Status)
+		err := CheckPath("GET", path)
+		wantCode(t, path, err, denial.CodeAmbiguousPath)
+		if denialOf(t, err).Status != http.StatusBadRequest {
+			t.Errorf("%s: status %d, want 400", path, denialOf(t, err).Status)
 		}
 	}
 }
@@ -146,10 +149,10 @@ func TestEverythingElseIsDenied(t *testing.T) {
 		"/Admin/api/2026-10/shop.json", "/%61dmin/api/2026-10/shop.json", "/administrator/shop.json",
 		"/api/2026-10/graphql.json", "/payments_apps/api/2026-10/graphql.json", "/cart.json", "/x/admin/api/2026-10/shop.json",
 	} {
-		wantCode(t, path, CheckPath("GET", path), CodeDeniedPath)
+		wantCode(t, path, CheckPath("GET", path), denial.CodeDeniedPath)
 	}
 	for _, method := range []string{"TRACE", "CONNECT", "trace", "Connect"} {
-		wantCode(t, method, CheckPath(method, "/admin/api/2026-10/shop.json"), CodeDeniedMethod)
+		wantCode(t, method, CheckPath(method, "/admin/api/2026-10/shop.json"), denial.CodeDeniedMethod)
 	}
 }
 
@@ -159,7 +162,7 @@ func TestMessagesRepeatNoRawBytes(t *testing.T) {
 		"/<script>\u202e\x1b[31m",
 		"/\xff\xfe/" + strings.Repeat("\x01", 1<<16),
 	} {
-		message := CheckPath("GET", path).Message
+		message := denialOf(t, CheckPath("GET", path)).Message
 		for _, c := range []byte(message) {
 			if c < ' ' || c > '~' {
 				t.Fatalf("the message %q has the byte %#x", message, c)
@@ -175,7 +178,7 @@ func TestDecodingTakesLinearTime(t *testing.T) {
 	// A megabyte of one escape that is encoded half a million times over. Decoding it
 	// round by round would outlast the test's deadline.
 	path := "/admin/api/2026-10/%" + strings.Repeat("25", 1<<19) + "2f"
-	wantCode(t, "deeply encoded slash", CheckPath("GET", path), CodeAmbiguousPath)
+	wantCode(t, "deeply encoded slash", CheckPath("GET", path), denial.CodeAmbiguousPath)
 }
 
 func TestAllowedPathsAllocateNothing(t *testing.T) {
@@ -193,11 +196,25 @@ func BenchmarkCheckPath(b *testing.B) {
 	}
 }
 
-// wantCode checks a refusal's code, and that a message comes with one. No code means
+// wantCode checks a err's code, and that a message comes with one. No code means
 // that the request passes.
-func wantCode(t *testing.T, what string, got Refusal, code string) {
+func wantCode(t *testing.T, what string, err error, code string) {
 	t.Helper()
-	if got.Code != code || got.Refused() != (code != "") || (got.Message == "") != (code == "") {
+	got := denialOf(t, err)
+	if got.Code != code || (err != nil) != (code != "") || (got.Message == "") != (code == "") {
 		t.Errorf("%.200s: %+v, want code %q", what, got, code)
 	}
+}
+
+// denialOf is what an error of the package holds; of none, the zero one.
+func denialOf(t testing.TB, err error) *denial.Error {
+	t.Helper()
+	var d *denial.Error
+	if err == nil {
+		return &denial.Error{}
+	}
+	if !errors.As(err, &d) {
+		t.Fatalf("%T is no denial: %v", err, err)
+	}
+	return d
 }

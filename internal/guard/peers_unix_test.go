@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"testing"
+
+	"evergate/internal/denial"
 )
 
 func TestThePeerOfASocketIsKnown(t *testing.T) {
@@ -16,7 +18,7 @@ func TestThePeerOfASocketIsKnown(t *testing.T) {
 		{"uid:" + strconv.Itoa(uid), Anonymous, "process " + strconv.Itoa(uid) + " " + strconv.Itoa(pid), ""},
 		{"uid:4242424,agent=uid:" + strconv.Itoa(uid), "agent", "name agent", ""},
 		{"team=gid:" + strconv.Itoa(gid) + ",agent=uid:" + strconv.Itoa(uid), "team", "name team", ""},
-		{"uid:4242424,gid:4242424", Anonymous, "process " + strconv.Itoa(uid) + " " + strconv.Itoa(pid), CodeDeniedPeer},
+		{"uid:4242424,gid:4242424", Anonymous, "process " + strconv.Itoa(uid) + " " + strconv.Itoa(pid), denial.CodeDeniedPeer},
 	} {
 		l := serveAccess(t, accessWith(t, AccessOptions{Peers: c.peers}), Address{Network: "unix", Address: socketPath(t)})
 		resp := send(t, l.Addr(), "GET /admin/shop.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -26,7 +28,7 @@ func TestThePeerOfASocketIsKnown(t *testing.T) {
 		if got := resp.Header.Get("X-Kind"); got != c.kind {
 			t.Errorf("%s: the key is %s, want %s", c.peers, got, c.kind)
 		}
-		if got := resp.Header.Get(ErrorHeader); got != c.code {
+		if got := resp.Header.Get(denial.Header); got != c.code {
 			t.Errorf("%s: %s, want %s", c.peers, got, c.code)
 		}
 		info, err := os.Lstat(l.Addr().String())

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"evergate/internal/denial"
 )
 
 // The policies that need no file.
@@ -48,29 +50,29 @@ func (p *Policy) nothing() bool {
 }
 
 // judgeHead judges what comes before the body. A GraphQL call that may pass needs its body judged.
-func (p *Policy) judgeHead(r *http.Request, rawPath string) (_ Refusal, needsBody bool) {
+func (p *Policy) judgeHead(r *http.Request, rawPath string) (needsBody bool, _ error) {
 	if p.base == everything {
-		return Refusal{}, false
+		return false, nil
 	}
 	if why := otherMethod(r.Header); why != "" {
-		return ambiguousMethod(why), false
+		return false, ambiguousMethod(why)
 	}
 	switch exact, possible := graphQLPath(rawPath); {
 	case exact && r.Method != http.MethodPost:
-		return ambiguousDocument("the method " + quote(r.Method) + ", where the Admin API knows POST alone").refusal(), false
+		return false, ambiguousDocument("the method " + quote(r.Method) + ", where the Admin API knows POST alone").denial()
 	case exact && r.URL.RawQuery != "":
-		return ambiguousDocument("parameters in its address, which may count instead of those in the body").refusal(), false
+		return false, ambiguousDocument("parameters in its address, which may count instead of those in the body").denial()
 	case exact:
-		return Refusal{}, true
+		return true, nil
 	case possible:
-		return ambiguousDocument("the path " + quote(rawPath) + ", which is not quite that of GraphQL").refusal(), false
+		return false, ambiguousDocument("the path " + quote(rawPath) + ", which is not quite that of GraphQL").denial()
 	}
-	return p.judgeREST(r, rawPath), false
+	return false, p.judgeREST(r, rawPath)
 }
 
-func (p *Policy) judgeREST(r *http.Request, rawPath string) Refusal {
+func (p *Policy) judgeREST(r *http.Request, rawPath string) error {
 	if p.base == reads && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		return Refusal{}
+		return nil
 	}
 	for _, rule := range p.rest {
 		if !rule.matches(r.Method, rawPath) {
@@ -80,46 +82,46 @@ func (p *Policy) judgeREST(r *http.Request, rawPath string) Refusal {
 		if media, why := mediaType(r.Header); r.Method == http.MethodPost && r.ContentLength != 0 && (why != "" || media != typeJSON) {
 			return ambiguousMethod("The body of this POST is not certain to be JSON, and a form may name another method. Send Content-Type: application/json.")
 		}
-		return Refusal{}
+		return nil
 	}
 	if p.base == reads && len(p.rest) == 0 {
-		return Refusal{http.StatusForbidden, CodeReadOnly,
-			"You may only read here, and " + quote(r.Method) + " " + quote(rawPath) + " may change something. Use GET, " +
-				"or have the policy " + quote(p.name) + " changed that Evergate holds you to."}
+		return denial.New(http.StatusForbidden, denial.CodeReadOnly,
+			"You may only read here, and "+quote(r.Method)+" "+quote(rawPath)+" may change something. Use GET, "+
+				"or have the policy "+quote(p.name)+" changed that Evergate holds you to.")
 	}
-	return Refusal{http.StatusForbidden, CodeDeniedOperation,
-		"The policy " + quote(p.name) + " that Evergate holds you to does not list " + quote(r.Method) + " " + quote(rawPath) + ". Have it added there."}
+	return denial.New(http.StatusForbidden, denial.CodeDeniedOperation,
+		"The policy "+quote(p.name)+" that Evergate holds you to does not list "+quote(r.Method)+" "+quote(rawPath)+". Have it added there.")
 }
 
 // judgeBody judges the body of a GraphQL call whose head has passed. What a GraphQL client
 // would show its user goes out as GraphQL.
-func (p *Policy) judgeBody(h http.Header, body []byte, whole bool) Refusal {
+func (p *Policy) judgeBody(h http.Header, body []byte, whole bool) error {
 	if !whole {
-		return tooLargeDocument("more than 256 KiB").refusal()
+		return tooLargeDocument("more than 256 KiB").denial()
 	}
 	op, flaw := judgeGraphQL(h, body)
 	if flaw != nil {
-		return flaw.refusal()
+		return flaw.denial()
 	}
 	listed := p.mutations
 	if op.isQuery() {
 		if p.base == reads {
-			return Refusal{}
+			return nil
 		}
 		listed = p.queries
 	}
 	denied := slices.IndexFunc(op.roots, func(field string) bool { return !listed.has(field) })
 	switch {
 	case denied < 0:
-		return Refusal{}
+		return nil
 	case p.base == reads && len(p.mutations) == 0:
-		return Refusal{http.StatusOK, CodeReadOnly,
-			"You may only read here, and " + quote(op.roots[denied]) + " is a mutation. Evergate did not send it to Shopify. " +
-				"Send a query, or have the policy " + quote(p.name) + " changed that Evergate holds you to."}
+		return denial.New(http.StatusOK, denial.CodeReadOnly,
+			"You may only read here, and "+quote(op.roots[denied])+" is a mutation. Evergate did not send it to Shopify. "+
+				"Send a query, or have the policy "+quote(p.name)+" changed that Evergate holds you to.")
 	}
-	return Refusal{http.StatusOK, CodeDeniedOperation,
-		"The policy " + quote(p.name) + " that Evergate holds you to does not list the " + string(op.kind) + " " + quote(op.roots[denied]) + ". " +
-			"Evergate did not send it to Shopify. Have it added there."}
+	return denial.New(http.StatusOK, denial.CodeDeniedOperation,
+		"The policy "+quote(p.name)+" that Evergate holds you to does not list the "+string(op.kind)+" "+quote(op.roots[denied])+". "+
+			"Evergate did not send it to Shopify. Have it added there.")
 }
 
 // graphQLPath reports whether a path that CheckPath lets through is GraphQL's, and whether
@@ -165,8 +167,8 @@ func otherMethod(h http.Header) string {
 	return ""
 }
 
-func ambiguousMethod(message string) Refusal {
-	return Refusal{http.StatusBadRequest, CodeAmbiguousMethod, message}
+func ambiguousMethod(message string) error {
+	return denial.New(http.StatusBadRequest, denial.CodeAmbiguousMethod, message)
 }
 
 // fieldSet is a set of root fields.

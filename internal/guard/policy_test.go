@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"evergate/internal/denial"
 )
 
 func accessWith(t testing.TB, o AccessOptions) *Access {
@@ -43,15 +45,15 @@ func call(t testing.TB, method, target, contentType string) *http.Request {
 }
 
 // judge takes a request through both halves of the judgement.
-func judge(t testing.TB, door *Door, r *http.Request, body string) (Passage, Refusal) {
+func judge(t testing.TB, door *Door, r *http.Request, body string) (Passage, error) {
 	t.Helper()
-	p, refusal := door.Admit(r)
-	if !refusal.Refused() && p.NeedsBody() {
-		refusal = p.JudgeBody(r.Header, []byte(body), true)
+	p, err := door.Admit(r)
+	if err == nil && p.NeedsBody() {
+		err = p.JudgeBody(r.Header, []byte(body), true)
 	}
-	checkRefusal(t, refusal)
+	checkRefusal(t, err)
 	checkRefusal(t, p.Reported)
-	return p, refusal
+	return p, err
 }
 
 const (
@@ -72,43 +74,43 @@ func TestReadOnlyLetsReadsThroughAndNothingElse(t *testing.T) {
 		{"POST", "/admin/api/graphql.json", typeJSON, aRead, ""},
 		{"POST", "/admin/api/unstable/graphql.json", typeGraphQL, "{ shop { name } }", ""},
 
-		{"POST", "/admin/api/2026-10/products.json", typeJSON, "{}", CodeReadOnly},
-		{"PUT", "/admin/api/2026-10/products/1.json", typeJSON, "{}", CodeReadOnly},
-		{"DELETE", "/admin/api/2026-10/products/1.json", "", "", CodeReadOnly},
-		{"PATCH", "/admin/api/2026-10/products/1.json", typeJSON, "{}", CodeReadOnly},
-		{"OPTIONS", "/admin/api/2026-10/products/1.json", "", "", CodeReadOnly},
-		{"get", "/admin/api/2026-10/products/1.json", "", "", CodeReadOnly},
-		{"GETS", "/admin/api/2026-10/products/1.json", "", "", CodeReadOnly},
-		{"POST", graphQL, typeJSON, aChange, CodeReadOnly},
-		{"POST", graphQL, typeGraphQL, "mutation { a }", CodeReadOnly},
+		{"POST", "/admin/api/2026-10/products.json", typeJSON, "{}", denial.CodeReadOnly},
+		{"PUT", "/admin/api/2026-10/products/1.json", typeJSON, "{}", denial.CodeReadOnly},
+		{"DELETE", "/admin/api/2026-10/products/1.json", "", "", denial.CodeReadOnly},
+		{"PATCH", "/admin/api/2026-10/products/1.json", typeJSON, "{}", denial.CodeReadOnly},
+		{"OPTIONS", "/admin/api/2026-10/products/1.json", "", "", denial.CodeReadOnly},
+		{"get", "/admin/api/2026-10/products/1.json", "", "", denial.CodeReadOnly},
+		{"GETS", "/admin/api/2026-10/products/1.json", "", "", denial.CodeReadOnly},
+		{"POST", graphQL, typeJSON, aChange, denial.CodeReadOnly},
+		{"POST", graphQL, typeGraphQL, "mutation { a }", denial.CodeReadOnly},
 
-		{"GET", graphQL, "", "", CodeAmbiguousGraphQL},
-		{"GET", graphQL + "?query={shop{name}}", "", "", CodeAmbiguousGraphQL},
-		{"HEAD", graphQL, "", "", CodeAmbiguousGraphQL},
-		{"PUT", graphQL, typeJSON, aRead, CodeAmbiguousGraphQL},
-		{"POST", graphQL + "?query=mutation{a}", typeJSON, aRead, CodeAmbiguousGraphQL},
-		{"POST", graphQL + "?operationName=M", typeJSON, aRead, CodeAmbiguousGraphQL},
-		{"POST", graphQL + "?x", typeJSON, aRead, CodeAmbiguousGraphQL},
+		{"GET", graphQL, "", "", denial.CodeAmbiguousGraphQL},
+		{"GET", graphQL + "?query={shop{name}}", "", "", denial.CodeAmbiguousGraphQL},
+		{"HEAD", graphQL, "", "", denial.CodeAmbiguousGraphQL},
+		{"PUT", graphQL, typeJSON, aRead, denial.CodeAmbiguousGraphQL},
+		{"POST", graphQL + "?query=mutation{a}", typeJSON, aRead, denial.CodeAmbiguousGraphQL},
+		{"POST", graphQL + "?operationName=M", typeJSON, aRead, denial.CodeAmbiguousGraphQL},
+		{"POST", graphQL + "?x", typeJSON, aRead, denial.CodeAmbiguousGraphQL},
 		{"POST", graphQL + "?", typeJSON, aRead, ""},
-		{"POST", graphQL, "", aRead, CodeAmbiguousGraphQL},
-		{"POST", graphQL, "application/x-www-form-urlencoded", "query={a}", CodeAmbiguousGraphQL},
-		{"POST", graphQL, typeJSON, "", CodeMalformedGraphQL},
+		{"POST", graphQL, "", aRead, denial.CodeAmbiguousGraphQL},
+		{"POST", graphQL, "application/x-www-form-urlencoded", "query={a}", denial.CodeAmbiguousGraphQL},
+		{"POST", graphQL, typeJSON, "", denial.CodeMalformedGraphQL},
 
 		// What could be GraphQL for someone is not taken for REST.
-		{"GET", "/admin/api/2026-10/graphql.json/", "", "", CodeAmbiguousGraphQL},
-		{"GET", "/admin/api/2026-10/graphql", "", "", CodeAmbiguousGraphQL},
-		{"GET", "/admin/api/2026-10/GraphQL.json", "", "", CodeAmbiguousGraphQL},
-		{"GET", "/admin/api/2026-10/%67raphql.json", "", "", CodeAmbiguousGraphQL},
-		{"GET", "/admin/api/2026-10/graphql%2ejson", "", "", CodeAmbiguousGraphQL},
-		{"GET", "/admin/api/2026-10/graphql;x.json", "", "", CodeAmbiguousGraphQL},
-		{"GET", "/admin/graphql.json", "", "", CodeAmbiguousGraphQL},
-		{"GET", "/admin/%61pi/2026-10/graphql.json", "", "", CodeAmbiguousGraphQL},
-		{"GET", "/admin/api/a%20b/graphql.json", "", "", CodeAmbiguousGraphQL},
+		{"GET", "/admin/api/2026-10/graphql.json/", "", "", denial.CodeAmbiguousGraphQL},
+		{"GET", "/admin/api/2026-10/graphql", "", "", denial.CodeAmbiguousGraphQL},
+		{"GET", "/admin/api/2026-10/GraphQL.json", "", "", denial.CodeAmbiguousGraphQL},
+		{"GET", "/admin/api/2026-10/%67raphql.json", "", "", denial.CodeAmbiguousGraphQL},
+		{"GET", "/admin/api/2026-10/graphql%2ejson", "", "", denial.CodeAmbiguousGraphQL},
+		{"GET", "/admin/api/2026-10/graphql;x.json", "", "", denial.CodeAmbiguousGraphQL},
+		{"GET", "/admin/graphql.json", "", "", denial.CodeAmbiguousGraphQL},
+		{"GET", "/admin/%61pi/2026-10/graphql.json", "", "", denial.CodeAmbiguousGraphQL},
+		{"GET", "/admin/api/a%20b/graphql.json", "", "", denial.CodeAmbiguousGraphQL},
 		{"GET", "/admin/api/2026-10/graphqlish.json", "", "", ""},
-		{"POST", "/admin/oauth/access_token", typeJSON, "{}", CodeDeniedPath},
+		{"POST", "/admin/oauth/access_token", typeJSON, "{}", denial.CodeDeniedPath},
 	} {
-		_, refusal := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
-		wantCode(t, c.method+" "+c.target+" "+c.body, refusal, c.code)
+		_, err := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
+		wantCode(t, c.method+" "+c.target+" "+c.body, err, c.code)
 	}
 }
 
@@ -116,10 +118,10 @@ func TestAHeaderForAnotherMethodIsRefusedWhereMethodsMatter(t *testing.T) {
 	for _, header := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X_http_method_override"} {
 		r := call(t, "GET", "/admin/shop.json", "")
 		r.Header[header] = []string{"DELETE"}
-		_, refusal := judge(t, doorWith(t, AccessOptions{Policy: PolicyReadOnly}), r, "")
-		wantCode(t, header, refusal, CodeAmbiguousMethod)
-		_, refusal = judge(t, newDoor(t), r, "")
-		wantCode(t, header+" under full", refusal, "")
+		_, err := judge(t, doorWith(t, AccessOptions{Policy: PolicyReadOnly}), r, "")
+		wantCode(t, header, err, denial.CodeAmbiguousMethod)
+		_, err = judge(t, newDoor(t), r, "")
+		wantCode(t, header+" under full", err, "")
 	}
 }
 
@@ -129,9 +131,9 @@ func TestFullLooksIntoNothing(t *testing.T) {
 		{"GET", graphQL + "?query={a}", ""}, {"POST", graphQL + "?x=1", "text/plain"}, {"DELETE", "/admin/api/2026-10/products/1.json", ""},
 		{"POST", "/admin/api/2026-10/GRAPHQL", "application/x-www-form-urlencoded"},
 	} {
-		p, refusal := door.Admit(call(t, c.method, c.target, c.contentType))
-		if refusal.Refused() || p.NeedsBody() || p.Reported.Refused() {
-			t.Errorf("%+v: %+v, %+v", c, p, refusal)
+		p, err := door.Admit(call(t, c.method, c.target, c.contentType))
+		if err != nil || p.NeedsBody() || p.Reported != nil {
+			t.Errorf("%+v: %+v, %+v", c, p, err)
 		}
 	}
 }
@@ -139,11 +141,11 @@ func TestFullLooksIntoNothing(t *testing.T) {
 func TestNoneLetsNothingThrough(t *testing.T) {
 	door := doorWith(t, AccessOptions{Policy: PolicyNone})
 	for _, c := range []struct{ method, target, contentType, body, code string }{
-		{"GET", "/admin/shop.json", "", "", CodeDeniedOperation}, {"POST", graphQL, typeJSON, aRead, CodeDeniedOperation},
-		{"POST", graphQL, typeJSON, aChange, CodeDeniedOperation}, {"POST", graphQL, typeJSON, `{"query":"{ __typename }"}`, ""},
+		{"GET", "/admin/shop.json", "", "", denial.CodeDeniedOperation}, {"POST", graphQL, typeJSON, aRead, denial.CodeDeniedOperation},
+		{"POST", graphQL, typeJSON, aChange, denial.CodeDeniedOperation}, {"POST", graphQL, typeJSON, `{"query":"{ __typename }"}`, ""},
 	} {
-		_, refusal := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
-		wantCode(t, c.method+" "+c.target+" "+c.body, refusal, c.code)
+		_, err := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
+		wantCode(t, c.method+" "+c.target+" "+c.body, err, c.code)
 	}
 }
 
@@ -162,39 +164,39 @@ func TestRulesLetThroughWhatTheyNameAndNothingElse(t *testing.T) {
 		{narrow, "POST", "/admin/api/2026-10/products/1.json", typeJSON, "{}", ""},
 		{narrow, "POST", "/admin/api/2026-10/products/1.json", "", "", ""},
 		{narrow, "DELETE", "/admin/api/2026-10/orders/1/refunds/2.json", "", "", ""},
-		{narrow, "HEAD", "/admin/api/2026-10/products/1.json", "", "", CodeDeniedOperation},
-		{narrow, "PUT", "/admin/api/2026-10/products/1.json", typeJSON, "{}", CodeDeniedOperation},
-		{narrow, "GET", "/admin/api/2026-10/products.json", "", "", CodeDeniedOperation},
-		{narrow, "GET", "/admin/api/2026-10/products/1/images.json", "", "", CodeDeniedOperation},
-		{narrow, "GET", "/admin/api/2026-10/products/1/", "", "", CodeDeniedOperation},
-		{narrow, "GET", "/admin/api/2026-10/products/", "", "", CodeDeniedOperation},
-		{narrow, "GET", "/admin/api/2026-10/%70roducts/1.json", "", "", CodeDeniedOperation},
-		{narrow, "GET", "/admin/api/products/1.json", "", "", CodeDeniedOperation},
-		{narrow, "GET", "/admin/products/1.json", "", "", CodeDeniedOperation},
-		{narrow, "DELETE", "/admin/api/2026-07/orders/1.json", "", "", CodeDeniedOperation},
-		{narrow, "DELETE", "/admin/api/2026-10/orders", "", "", CodeDeniedOperation},
-		{narrow, "DELETE", "/admin/api/2026-10/orders/", "", "", CodeDeniedOperation},
-		{narrow, "POST", graphQL, typeJSON, aRead, CodeDeniedOperation},
+		{narrow, "HEAD", "/admin/api/2026-10/products/1.json", "", "", denial.CodeDeniedOperation},
+		{narrow, "PUT", "/admin/api/2026-10/products/1.json", typeJSON, "{}", denial.CodeDeniedOperation},
+		{narrow, "GET", "/admin/api/2026-10/products.json", "", "", denial.CodeDeniedOperation},
+		{narrow, "GET", "/admin/api/2026-10/products/1/images.json", "", "", denial.CodeDeniedOperation},
+		{narrow, "GET", "/admin/api/2026-10/products/1/", "", "", denial.CodeDeniedOperation},
+		{narrow, "GET", "/admin/api/2026-10/products/", "", "", denial.CodeDeniedOperation},
+		{narrow, "GET", "/admin/api/2026-10/%70roducts/1.json", "", "", denial.CodeDeniedOperation},
+		{narrow, "GET", "/admin/api/products/1.json", "", "", denial.CodeDeniedOperation},
+		{narrow, "GET", "/admin/products/1.json", "", "", denial.CodeDeniedOperation},
+		{narrow, "DELETE", "/admin/api/2026-07/orders/1.json", "", "", denial.CodeDeniedOperation},
+		{narrow, "DELETE", "/admin/api/2026-10/orders", "", "", denial.CodeDeniedOperation},
+		{narrow, "DELETE", "/admin/api/2026-10/orders/", "", "", denial.CodeDeniedOperation},
+		{narrow, "POST", graphQL, typeJSON, aRead, denial.CodeDeniedOperation},
 		// A form may name another method.
-		{narrow, "POST", "/admin/api/2026-10/products/1.json", "application/x-www-form-urlencoded", "_method=delete", CodeAmbiguousMethod},
-		{narrow, "POST", "/admin/api/2026-10/products/1.json", "multipart/form-data; boundary=x", "", CodeAmbiguousMethod},
-		{narrow, "POST", "/admin/api/2026-10/products/1.json", "application/json; charset=utf-16", "", CodeAmbiguousMethod},
+		{narrow, "POST", "/admin/api/2026-10/products/1.json", "application/x-www-form-urlencoded", "_method=delete", denial.CodeAmbiguousMethod},
+		{narrow, "POST", "/admin/api/2026-10/products/1.json", "multipart/form-data; boundary=x", "", denial.CodeAmbiguousMethod},
+		{narrow, "POST", "/admin/api/2026-10/products/1.json", "application/json; charset=utf-16", "", denial.CodeAmbiguousMethod},
 
 		// No pattern reaches GraphQL.
 		{door, "POST", graphQL, typeJSON, aRead, ""},
 		{door, "POST", graphQL, typeJSON, aChange, ""},
 		{door, "POST", graphQL, typeJSON, `{"query":"{ ...A } fragment A on Q { a: shop { x } __schema { y } __typename }"}`, ""},
-		{door, "POST", graphQL, typeJSON, manyGets, CodeDeniedOperation},
-		{door, "POST", graphQL, typeJSON, `{"query":"{ shop: orders { x } }"}`, CodeDeniedOperation},
-		{door, "POST", graphQL, typeJSON, `{"query":"{ ...A } fragment A on Q { orders { x } }"}`, CodeDeniedOperation},
-		{door, "POST", graphQL, typeJSON, `{"query":"mutation { shop }"}`, CodeDeniedOperation},
-		{door, "POST", graphQL, typeJSON, `{"query":"{ productUpdate }"}`, CodeDeniedOperation},
-		{door, "POST", graphQL, typeJSON, `{"query":"{ __type(name: \"X\") { x } }"}`, CodeDeniedOperation},
-		{door, "PUT", graphQL, typeJSON, aRead, CodeAmbiguousGraphQL},
-		{door, "POST", "/admin/api/2026-10/graphql", typeJSON, aChange, CodeAmbiguousGraphQL},
+		{door, "POST", graphQL, typeJSON, manyGets, denial.CodeDeniedOperation},
+		{door, "POST", graphQL, typeJSON, `{"query":"{ shop: orders { x } }"}`, denial.CodeDeniedOperation},
+		{door, "POST", graphQL, typeJSON, `{"query":"{ ...A } fragment A on Q { orders { x } }"}`, denial.CodeDeniedOperation},
+		{door, "POST", graphQL, typeJSON, `{"query":"mutation { shop }"}`, denial.CodeDeniedOperation},
+		{door, "POST", graphQL, typeJSON, `{"query":"{ productUpdate }"}`, denial.CodeDeniedOperation},
+		{door, "POST", graphQL, typeJSON, `{"query":"{ __type(name: \"X\") { x } }"}`, denial.CodeDeniedOperation},
+		{door, "PUT", graphQL, typeJSON, aRead, denial.CodeAmbiguousGraphQL},
+		{door, "POST", "/admin/api/2026-10/graphql", typeJSON, aChange, denial.CodeAmbiguousGraphQL},
 	} {
-		_, refusal := judge(t, c.door, call(t, c.method, c.target, c.contentType), c.body)
-		wantCode(t, c.method+" "+c.target+" "+c.contentType+" "+c.body, refusal, c.code)
+		_, err := judge(t, c.door, call(t, c.method, c.target, c.contentType), c.body)
+		wantCode(t, c.method+" "+c.target+" "+c.contentType+" "+c.body, err, c.code)
 	}
 }
 
@@ -204,13 +206,13 @@ func TestReadOnlyMayListSomeChanges(t *testing.T) {
 	for _, c := range []struct{ method, target, contentType, body, code string }{
 		{"GET", "/admin/api/2026-10/orders.json", "", "", ""},
 		{"PUT", "/admin/api/2026-10/products/1.json", typeJSON, "{}", ""},
-		{"PUT", "/admin/api/2026-10/orders/1.json", typeJSON, "{}", CodeDeniedOperation},
+		{"PUT", "/admin/api/2026-10/orders/1.json", typeJSON, "{}", denial.CodeDeniedOperation},
 		{"POST", graphQL, typeJSON, manyGets, ""},
 		{"POST", graphQL, typeJSON, aChange, ""},
-		{"POST", graphQL, typeJSON, `{"query":"mutation { productUpdate productDelete }"}`, CodeDeniedOperation},
+		{"POST", graphQL, typeJSON, `{"query":"mutation { productUpdate productDelete }"}`, denial.CodeDeniedOperation},
 	} {
-		_, refusal := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
-		wantCode(t, c.method+" "+c.target+" "+c.body, refusal, c.code)
+		_, err := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
+		wantCode(t, c.method+" "+c.target+" "+c.body, err, c.code)
 	}
 }
 
@@ -223,21 +225,21 @@ func TestReportingRefusesNothingAndSaysWhatWouldBe(t *testing.T) {
 		{"GET", "/admin/shop.json", "", ""}, {"DELETE", "/admin/api/2026-10/products/1.json", "", ""}, {"POST", graphQL, typeJSON, aRead},
 		{"POST", graphQL, typeJSON, aChange}, {"POST", graphQL, typeJSON, "nonsense"}, {"GET", graphQL, "", ""}, {"POST", graphQL + "?a", typeJSON, aRead},
 	} {
-		p, refusal := judge(t, report, call(t, c.method, c.target, c.contentType), c.body)
+		p, err := judge(t, report, call(t, c.method, c.target, c.contentType), c.body)
 		_, enforced := judge(t, enforce, call(t, c.method, c.target, c.contentType), c.body)
-		if refusal.Refused() || p.Reported != enforced {
-			t.Errorf("%+v: %+v, reported %+v, enforced %+v", c, refusal, p.Reported, enforced)
+		if err != nil || *denialOf(t, p.Reported) != *denialOf(t, enforced) {
+			t.Errorf("%+v: %+v, reported %+v, enforced %+v", c, err, p.Reported, enforced)
 		}
 	}
-	_, refusal := judge(t, report, call(t, "POST", "/admin/oauth/access_token", typeJSON), "")
-	wantCode(t, "the path policy is no matter of it", refusal, CodeDeniedPath)
+	_, err := judge(t, report, call(t, "POST", "/admin/oauth/access_token", typeJSON), "")
+	wantCode(t, "the path policy is no matter of it", err, denial.CodeDeniedPath)
 }
 
 func TestABodyThatIsNotWholeIsTooLarge(t *testing.T) {
 	door := doorWith(t, AccessOptions{Policy: PolicyReadOnly})
 	r := call(t, "POST", graphQL, typeJSON)
 	p, _ := door.Admit(r)
-	wantCode(t, "half a body", p.JudgeBody(r.Header, []byte(aRead), false), CodeGraphQLTooLarge)
+	wantCode(t, "half a body", p.JudgeBody(r.Header, []byte(aRead), false), denial.CodeGraphQLTooLarge)
 }
 
 // The price of policies is paid by those who have one.
@@ -252,9 +254,9 @@ func TestAPassageUnderFullAllocatesNothing(t *testing.T) {
 	l := &listener{}
 	r = r.WithContext(a.ConnContext(a.BaseContext(l), &net.TCPConn{}))
 	if n := testing.AllocsPerRun(100, func() {
-		p, refusal := door.Admit(r)
-		if refusal.Refused() || p.NeedsBody() || p.Caller.Key == nil || p.Caller.Name != Anonymous {
-			t.Fatalf("%+v, %+v", p, refusal)
+		p, err := door.Admit(r)
+		if err != nil || p.NeedsBody() || p.Caller.Key == nil || p.Caller.Name != Anonymous {
+			t.Fatalf("%+v, %+v", p, err)
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

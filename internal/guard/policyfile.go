@@ -213,12 +213,12 @@ func (r *policyReader) pattern(n *jsonNode, place string) []string {
 	if strings.HasPrefix(example, adminPrefix) && !strings.HasPrefix(example, apiPrefix) && strings.HasSuffix(path, "*") {
 		example += ".json"
 	}
-	refusal := CheckPath("GET", example)
+	err := CheckPath("GET", example)
 	_, graphql := graphQLPath(example)
 	switch {
 	case path == "":
 		r.mistake(n, place, "must be a path, such as /admin/api/*/products.json")
-	case refusal.Refused() || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c > '~' }):
+	case err != nil || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c > '~' }):
 		r.mistake(n, place, "%s is no path that can ever pass: write one below /admin/api/, such as /admin/api/*/products.json", quote(path))
 	case graphql:
 		r.mistake(n, place, "is GraphQL's: list what is allowed there under queries and mutations")

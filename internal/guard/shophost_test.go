@@ -24,7 +24,7 @@ func TestNameOfAnotherShopCannotBeAllowed(t *testing.T) {
 	}
 	r := httptest.NewRequest("GET", "/admin/api/2026-10/shop.json", nil)
 	r.Host = "other.myshopify.com:8080"
-	if _, refusal := door.Admit(r); refusal.Status != 421 || strings.Contains(refusal.Message, "EVERGATE_ALLOWED_HOSTS") {
-		t.Errorf("%+v", refusal)
+	if _, err := door.Admit(r); denialOf(t, err).Status != 421 || strings.Contains(denialOf(t, err).Message, "EVERGATE_ALLOWED_HOSTS") {
+		t.Errorf("%+v", err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"evergate/internal/denial"
 )
 
 // serverTLS makes the configuration of tls: listeners from the contents of the certificate's
@@ -48,9 +50,9 @@ type certKey string
 
 // certificateOf verifies the client's certificate once for a connection, and again after
 // the authorities have changed; nil: it has none.
-func (a *Access) certificateOf(r *http.Request, conn *connection) (*certified, Refusal) {
+func (a *Access) certificateOf(r *http.Request, conn *connection) (*certified, error) {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 || conn == nil || a.tls.Load() == nil || a.tls.Load().ClientCAs == nil {
-		return nil, Refusal{}
+		return nil, nil
 	}
 	roots, c := a.tls.Load().ClientCAs, conn.certificate.Load()
 	if c == nil || c.roots != roots {
@@ -63,11 +65,11 @@ func (a *Access) certificateOf(r *http.Request, conn *connection) (*certified, R
 	if time.Now().After(c.until) {
 		return nil, badCertificate("it has expired since you connected")
 	}
-	return c, Refusal{}
+	return c, nil
 }
 
-func badCertificate(why string) Refusal {
-	return Refusal{http.StatusForbidden, CodeUnauthenticated, "Evergate no longer accepts your client certificate: " + quote(why) + ". Connect with a new one."}
+func badCertificate(why string) error {
+	return denial.New(http.StatusForbidden, denial.CodeUnauthenticated, "Evergate no longer accepts your client certificate: "+quote(why)+". Connect with a new one.")
 }
 
 func verify(chain []*x509.Certificate, roots *x509.CertPool) (*certified, error) {

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/denial"
 )
 
 // authority signs certificates.
@@ -155,7 +157,7 @@ func TestACertificateSaysWhoCalls(t *testing.T) {
 		code         string
 	}{
 		{"common name", x509.Certificate{Subject: pkix.Name{CommonName: "agent"}}, "agent", "name agent", ""},
-		{"DNS name", x509.Certificate{Subject: pkix.Name{CommonName: "agent"}, DNSNames: []string{"erp.example.com", "agent"}}, "erp.example.com", "name erp.example.com", CodeDeniedOperation},
+		{"DNS name", x509.Certificate{Subject: pkix.Name{CommonName: "agent"}, DNSNames: []string{"erp.example.com", "agent"}}, "erp.example.com", "name erp.example.com", denial.CodeDeniedOperation},
 		{"URI", x509.Certificate{DNSNames: []string{"agent"}, URIs: uri("spiffe://example.com/report")}, "spiffe://example.com/report", "name spiffe://example.com/report", ""},
 		{"a name nobody knows", x509.Certificate{Subject: pkix.Name{CommonName: "stranger"}}, Other, "certificate stranger", ""},
 		{"a reserved name", x509.Certificate{Subject: pkix.Name{CommonName: Anonymous}}, Other, "certificate anonymous", ""},
@@ -165,7 +167,7 @@ func TestACertificateSaysWhoCalls(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.what, err)
 		}
-		if h := resp.Header; h.Get("X-Caller") != c.caller || h.Get("X-Kind") != strings.TrimSpace(c.kind) || h.Get(ErrorHeader) != c.code {
+		if h := resp.Header; h.Get("X-Caller") != c.caller || h.Get("X-Kind") != strings.TrimSpace(c.kind) || h.Get(denial.Header) != c.code {
 			t.Errorf("%s: %v, want %+v", c.what, h, c)
 		}
 	}
@@ -175,7 +177,7 @@ func TestAStrangerOverTLSGetsAnAnswerItCanRead(t *testing.T) {
 	key, line := newKey(t, "agent", "")
 	r := newTLSRig(t, AccessOptions{KeysFile: writeFile(t, line)})
 	resp, err := r.get(t, r.client(t), nil)
-	if err != nil || resp.StatusCode != 403 || resp.Header.Get(ErrorHeader) != CodeUnauthenticated {
+	if err != nil || resp.StatusCode != 403 || resp.Header.Get(denial.Header) != denial.CodeUnauthenticated {
 		t.Errorf("without anything: %v, %v", resp, err)
 	}
 	resp, err = r.get(t, r.client(t), bearer(key))
@@ -186,7 +188,7 @@ func TestAStrangerOverTLSGetsAnAnswerItCanRead(t *testing.T) {
 		t.Errorf("the client came by %s", base)
 	}
 	resp, err = r.get(t, r.client(t, r.clients.client(t, x509.Certificate{Subject: pkix.Name{CommonName: "x"}})), bearer(key+"x"))
-	if err != nil || resp.Header.Get(ErrorHeader) != CodeUnauthenticated {
+	if err != nil || resp.Header.Get(denial.Header) != denial.CodeUnauthenticated {
 		t.Errorf("a wrong key beside a certificate: %v, %v", resp, err)
 	}
 }
@@ -223,7 +225,7 @@ func TestAConnectionLosesItsCallerWithItsAuthority(t *testing.T) {
 	r.clients = newAuthority(t, "clients")
 	r.replaceFiles(t)
 	resp, err := r.get(t, c, nil)
-	if err != nil || resp.Header.Get(ErrorHeader) != CodeUnauthenticated {
+	if err != nil || resp.Header.Get(denial.Header) != denial.CodeUnauthenticated {
 		t.Errorf("on the old connection: %v, %v", resp, err)
 	}
 	c.CloseIdleConnections()
@@ -252,10 +254,10 @@ func TestACertificateEndsOnAnOpenConnectionToo(t *testing.T) {
 		for _, c := range []struct {
 			wait time.Duration
 			code string
-		}{{0, ""}, {59 * time.Second, ""}, {2 * time.Second, CodeUnauthenticated}} {
+		}{{0, ""}, {59 * time.Second, ""}, {2 * time.Second, denial.CodeUnauthenticated}} {
 			time.Sleep(c.wait)
-			_, refusal := door.Admit(r)
-			wantCode(t, "after "+c.wait.String(), refusal, c.code)
+			_, err := door.Admit(r)
+			wantCode(t, "after "+c.wait.String(), err, c.code)
 		}
 	})
 }

@@ -10,9 +10,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"evergate/internal/denial"
 )
 
-// serve answers on ln with what the door decides: a refusal as it is, a passage in headers.
+// serve answers on ln with what the door decides: a err as it is, a passage in headers.
 func serve(t *testing.T, ln net.Listener, door *Door) {
 	t.Helper()
 	srv := &http.Server{
@@ -21,10 +23,10 @@ func serve(t *testing.T, ln net.Listener, door *Door) {
 		ErrorLog:                     log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Connection", "close")
-			p, refusal := door.Admit(r)
-			if refusal.Refused() {
-				w.Header().Set("X-Evergate-Error", refusal.Code)
-				w.WriteHeader(refusal.Status)
+			p, err := door.Admit(r)
+			if err != nil {
+				w.Header().Set("X-Evergate-Error", denialOf(t, err).Code)
+				w.WriteHeader(denialOf(t, err).Status)
 				return
 			}
 			w.Header().Set("X-Passed", p.RawPath)
@@ -87,60 +89,60 @@ func TestDecisionsHoldOnTheWire(t *testing.T) {
 		{"GET /admin/api/2026-10/caf\xc3\xa9.json HTTP/1.1" + local, 200, "/admin/api/2026-10/caf\xc3\xa9.json"},
 		{"GET /acme.myshopify.com" + ok + " HTTP/1.1" + local, 200, ok},
 
-		{"GET //admin/api/2026-10/shop.json HTTP/1.1" + local, 400, CodeAmbiguousPath},
-		{"GET ///evil.example/admin/shop.json HTTP/1.1" + local, 400, CodeAmbiguousPath},
-		{"GET /admin/api/../oauth/access_token HTTP/1.1" + local, 400, CodeAmbiguousPath},
-		{"GET /admin/api/%2e%2E/oauth/access_token HTTP/1.1" + local, 400, CodeAmbiguousPath},
-		{"GET /admin/api/%252e%252e/oauth/access_token HTTP/1.1" + local, 400, CodeAmbiguousPath},
-		{"GET /admin/api\\..\\oauth/access_token HTTP/1.1" + local, 400, CodeAmbiguousPath},
-		{"GET /admin/api/x%2f..%2f/y HTTP/1.1" + local, 400, CodeAmbiguousPath},
-		{"GET /admin/api/x%5cy HTTP/1.1" + local, 400, CodeAmbiguousPath},
-		{"GET /admin/api/x%00y HTTP/1.1" + local, 400, CodeAmbiguousPath},
-		{"GET /admin/api/x#?y HTTP/1.1" + local, 400, CodeAmbiguousPath},
+		{"GET //admin/api/2026-10/shop.json HTTP/1.1" + local, 400, denial.CodeAmbiguousPath},
+		{"GET ///evil.example/admin/shop.json HTTP/1.1" + local, 400, denial.CodeAmbiguousPath},
+		{"GET /admin/api/../oauth/access_token HTTP/1.1" + local, 400, denial.CodeAmbiguousPath},
+		{"GET /admin/api/%2e%2E/oauth/access_token HTTP/1.1" + local, 400, denial.CodeAmbiguousPath},
+		{"GET /admin/api/%252e%252e/oauth/access_token HTTP/1.1" + local, 400, denial.CodeAmbiguousPath},
+		{"GET /admin/api\\..\\oauth/access_token HTTP/1.1" + local, 400, denial.CodeAmbiguousPath},
+		{"GET /admin/api/x%2f..%2f/y HTTP/1.1" + local, 400, denial.CodeAmbiguousPath},
+		{"GET /admin/api/x%5cy HTTP/1.1" + local, 400, denial.CodeAmbiguousPath},
+		{"GET /admin/api/x%00y HTTP/1.1" + local, 400, denial.CodeAmbiguousPath},
+		{"GET /admin/api/x#?y HTTP/1.1" + local, 400, denial.CodeAmbiguousPath},
 		{"GET /admin/api/x%zz HTTP/1.1" + local, 400, ""},
 		{"GET /admin/api/x\x01y HTTP/1.1" + local, 400, ""},
 		{"GET /admin/api/x y HTTP/1.1" + local, 400, ""},
-		{"POST /admin/oauth/access_token HTTP/1.1" + local, 403, CodeDeniedPath},
-		{"POST /admin/o%61uth/access_token.json HTTP/1.1" + local, 403, CodeDeniedPath},
-		{"OPTIONS * HTTP/1.1" + local, 403, CodeDeniedPath},
-		{"GET * HTTP/1.1" + local, 403, CodeDeniedPath},
-		{"GET http:" + ok + " HTTP/1.1" + local, 403, CodeDeniedPath},
-		{"GET x:" + ok + " HTTP/1.1" + local, 403, CodeDeniedPath},
-		{"TRACE " + ok + " HTTP/1.1" + local, 403, CodeDeniedMethod},
-		{"CONNECT localhost:80 HTTP/1.1" + local, 403, CodeDeniedMethod},
-		{"CONNECT evil.example:443 HTTP/1.1" + local, 421, CodeMisdirectedHost},
-		{"CONNECT " + ok + " HTTP/1.1" + local, 403, CodeDeniedMethod},
+		{"POST /admin/oauth/access_token HTTP/1.1" + local, 403, denial.CodeDeniedPath},
+		{"POST /admin/o%61uth/access_token.json HTTP/1.1" + local, 403, denial.CodeDeniedPath},
+		{"OPTIONS * HTTP/1.1" + local, 403, denial.CodeDeniedPath},
+		{"GET * HTTP/1.1" + local, 403, denial.CodeDeniedPath},
+		{"GET http:" + ok + " HTTP/1.1" + local, 403, denial.CodeDeniedPath},
+		{"GET x:" + ok + " HTTP/1.1" + local, 403, denial.CodeDeniedPath},
+		{"TRACE " + ok + " HTTP/1.1" + local, 403, denial.CodeDeniedMethod},
+		{"CONNECT localhost:80 HTTP/1.1" + local, 403, denial.CodeDeniedMethod},
+		{"CONNECT evil.example:443 HTTP/1.1" + local, 421, denial.CodeMisdirectedHost},
+		{"CONNECT " + ok + " HTTP/1.1" + local, 403, denial.CodeDeniedMethod},
 
 		// Absolute form: the authority in the target is the Host, whatever the header says.
 		{"GET http://localhost:8080" + ok + "?x=http://y HTTP/1.1\r\nHost: localhost:8080\r\n", 200, ok},
 		{"GET HTTP://127.0.0.1" + ok + " HTTP/1.1\r\nHost: evil.example\r\n", 200, ok},
 		{"GET http://localhost/acme.myshopify.com" + ok + " HTTP/1.1" + local, 200, ok},
-		{"GET http://evil.example" + ok + " HTTP/1.1" + local, 421, CodeMisdirectedHost},
-		{"GET http://user@localhost" + ok + " HTTP/1.1" + local, 421, CodeMisdirectedHost},
-		{"GET http://localhost@evil.example" + ok + " HTTP/1.1" + local, 421, CodeMisdirectedHost},
+		{"GET http://evil.example" + ok + " HTTP/1.1" + local, 421, denial.CodeMisdirectedHost},
+		{"GET http://user@localhost" + ok + " HTTP/1.1" + local, 421, denial.CodeMisdirectedHost},
+		{"GET http://localhost@evil.example" + ok + " HTTP/1.1" + local, 421, denial.CodeMisdirectedHost},
 		{"GET http://localhost:80:80" + ok + " HTTP/1.1" + local, 400, ""},
-		{"GET http://other.localhost" + ok + " HTTP/1.1" + local, 404, CodeUnknownShop},
-		{"GET http://localhost//admin/shop.json HTTP/1.1" + local, 400, CodeAmbiguousPath},
-		{"GET http://localhost HTTP/1.1" + local, 403, CodeDeniedPath},
-		{"GET http://localhost?" + ok + " HTTP/1.1" + local, 403, CodeDeniedPath},
-		{"GET ftp://localhost" + ok + " HTTP/1.1" + local, 403, CodeDeniedPath},
+		{"GET http://other.localhost" + ok + " HTTP/1.1" + local, 404, denial.CodeUnknownShop},
+		{"GET http://localhost//admin/shop.json HTTP/1.1" + local, 400, denial.CodeAmbiguousPath},
+		{"GET http://localhost HTTP/1.1" + local, 403, denial.CodeDeniedPath},
+		{"GET http://localhost?" + ok + " HTTP/1.1" + local, 403, denial.CodeDeniedPath},
+		{"GET ftp://localhost" + ok + " HTTP/1.1" + local, 403, denial.CodeDeniedPath},
 
-		{"GET " + ok + " HTTP/1.1\r\nHost: evil.example\r\n", 421, CodeMisdirectedHost},
-		{"GET " + ok + " HTTP/1.1\r\nHost:\r\n", 421, CodeMisdirectedHost},
+		{"GET " + ok + " HTTP/1.1\r\nHost: evil.example\r\n", 421, denial.CodeMisdirectedHost},
+		{"GET " + ok + " HTTP/1.1\r\nHost:\r\n", 421, denial.CodeMisdirectedHost},
 		{"GET " + ok + " HTTP/1.1\r\n", 400, ""},
 		{"GET " + ok + " HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n", 400, ""},
 		{"GET " + ok + " HTTP/1.0\r\n", 200, ok},
-		{"GET " + ok + " HTTP/1.0\r\nHost: evil.example\r\n", 421, CodeMisdirectedHost},
-		{"PRI * HTTP/2.0\r\n", 421, CodeMisdirectedHost},
+		{"GET " + ok + " HTTP/1.0\r\nHost: evil.example\r\n", 421, denial.CodeMisdirectedHost},
+		{"PRI * HTTP/2.0\r\n", 421, denial.CodeMisdirectedHost},
 
 		// An offer to upgrade is no reason to refuse, and changes nothing else.
 		{"GET " + ok + " HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__" + local, 200, ok},
-		{"GET /admin/oauth/authorize HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket" + local, 403, CodeDeniedPath},
+		{"GET /admin/oauth/authorize HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket" + local, 403, denial.CodeDeniedPath},
 
 		{"GET " + ok + " HTTP/1.1\r\nsec-fetch-mode: cors" + local, 200, ok},
 		{"GET " + ok + " HTTP/1.1\r\norigin: http://localhost:8080" + local, 200, ok},
-		{"GET " + ok + " HTTP/1.1\r\nORIGIN: http://localhost:3000" + local, 403, CodeCrossSite},
-		{"GET " + ok + " HTTP/1.1\r\nsec-fetch-site: none\r\nSec-Fetch-Site: cross-site" + local, 403, CodeCrossSite},
+		{"GET " + ok + " HTTP/1.1\r\nORIGIN: http://localhost:3000" + local, 403, denial.CodeCrossSite},
+		{"GET " + ok + " HTTP/1.1\r\nsec-fetch-site: none\r\nSec-Fetch-Site: cross-site" + local, 403, denial.CodeCrossSite},
 	} {
 		resp := send(t, ln.Addr(), c.head+"\r\n")
 		result := resp.Header.Get("X-Evergate-Error") + resp.Header.Get("X-Passed")

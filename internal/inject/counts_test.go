@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/denial"
 	"evergate/internal/token"
 )
 
@@ -51,9 +52,9 @@ func TestErrorsOfItsOwnAreCountedByReason(t *testing.T) {
 		options []rigOption
 		gone    bool // the upstream
 	}{
-		{CodeNoToken, []rigOption{withTokenError(&token.UnavailableError{Err: errors.New("none yet"), RetryAfter: time.Second})}, false},
-		{CodeUpstreamUnreachable, nil, true},
-		{CodeUpstreamTimeout, []rigOption{withHeaderTimeout(50 * time.Millisecond)}, false},
+		{denial.CodeNoToken, []rigOption{withTokenError(&token.UnavailableError{Err: errors.New("none yet"), RetryAfter: time.Second})}, false},
+		{denial.CodeUpstreamUnreachable, nil, true},
+		{denial.CodeUpstreamTimeout, []rigOption{withHeaderTimeout(50 * time.Millisecond)}, false},
 	} {
 		t.Run(tc.code, func(t *testing.T) {
 			t.Parallel()

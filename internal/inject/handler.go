@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"evergate/internal/denial"
 	"evergate/internal/guard"
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
@@ -95,17 +96,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// what that announced as the next request. RFC 9112 section 6.1 has the connection end.
 		w.Header().Set("Connection", "close")
 	}
-	passage, refusal := h.opt.Door.Admit(r)
-	if refusal.Refused() {
-		h.refuse(w, r, passage, &v, refusal)
+	passage, err := h.opt.Door.Admit(r)
+	if err != nil {
+		h.refuse(w, r, passage, &v, denial.Of(err))
 		return
 	}
 	v.route = shopify.RouteOf(passage.RawPath)
 	v.span = h.opt.Tracer.Begin(r, v.route.String(), h.opt.Shop.Domain())
 	// The body first: a client may take its time with it, and a token is not to grow old meanwhile.
-	body, refusal, err := h.takeOver(r, &passage)
-	if refusal.Refused() {
-		h.refuse(w, r, passage, &v, refusal)
+	body, err := h.takeOver(r, &passage)
+	var refused *denial.Error
+	if errors.As(err, &refused) {
+		h.refuse(w, r, passage, &v, refused)
 		return
 	}
 	h.admitted(r, passage, v.route)

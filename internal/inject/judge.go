@@ -1,12 +1,14 @@
 package inject
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/denial"
 	"evergate/internal/guard"
 	"evergate/internal/metrics"
 	"evergate/internal/prefixed"
@@ -15,26 +17,24 @@ import (
 
 // takeOver takes over r's body. Where the caller's policy depends on what is in it, it is
 // read whole and judged before anything is sent, whatever the size of the replay buffer.
-func (h *Handler) takeOver(r *http.Request, p *guard.Passage) (*upload, guard.Refusal, error) {
+func (h *Handler) takeOver(r *http.Request, p *guard.Passage) (*upload, error) {
 	if !p.NeedsBody() {
-		u, err := newUpload(r, h.opt.ReplayBuffer)
-		return u, guard.Refusal{}, err
+		return newUpload(r, h.opt.ReplayBuffer)
 	}
 	body, whole, err := readForJudgement(r)
 	if err != nil {
-		return nil, guard.Refusal{}, errClientBody
+		return nil, errClientBody
 	}
-	if refusal := p.JudgeBody(r.Header, body, whole); refusal.Refused() {
-		return nil, refusal, nil
+	if err := p.JudgeBody(r.Header, body, whole); err != nil {
+		return nil, err
 	}
 	if whole && len(body) > 0 {
-		return &upload{whole: body, declared: int64(len(body))}, guard.Refusal{}, nil
+		return &upload{whole: body, declared: int64(len(body))}, nil
 	}
 	// On a copy: net/http closes a connection gently only if the body is the one that it made.
 	again := *r
 	again.Body = &prefixed.Body{Prefix: body, Rest: r.Body}
-	u, err := newUpload(&again, h.opt.ReplayBuffer)
-	return u, guard.Refusal{}, err
+	return newUpload(&again, h.opt.ReplayBuffer)
 }
 
 // readForJudgement reads a body up to the size that is judged, and a byte more of one that
@@ -59,7 +59,7 @@ func readForJudgement(r *http.Request) (body []byte, whole bool, _ error) {
 
 // refuse answers for a request that may not pass. The log has the code and the route, not the
 // message, which repeats a part of the request: Shopify's paths name customers.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p guard.Passage, v *visit, refusal guard.Refusal) {
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p guard.Passage, v *visit, refusal *denial.Error) {
 	v.status, v.code = refusal.Status, refusal.Code
 	h.opt.Metrics.Denied(refusal.Code)
 	h.opt.Metrics.CallerServed(p.Caller.Name, metrics.Denied)
@@ -92,13 +92,14 @@ func swallow(w http.ResponseWriter, r *http.Request) {
 
 // admitted counts a request that passes, and says what would have been refused.
 func (h *Handler) admitted(r *http.Request, p guard.Passage, route shopify.Route) {
-	if !p.Reported.Refused() {
+	var reported *denial.Error
+	if !errors.As(p.Reported, &reported) {
 		h.opt.Metrics.CallerServed(p.Caller.Name, metrics.Passed)
 		return
 	}
 	h.opt.Metrics.CallerServed(p.Caller.Name, metrics.Reported)
-	if h.told.first(p.Caller.Name, p.Reported.Code, route) {
-		h.opt.Log.WarnContext(r.Context(), "reported: this policy would refuse it", "caller", p.Caller.Name, "code", p.Reported.Code,
+	if h.told.first(p.Caller.Name, reported.Code, route) {
+		h.opt.Log.WarnContext(r.Context(), "reported: this policy would refuse it", "caller", p.Caller.Name, "code", reported.Code,
 			"route", route.String())
 	}
 }

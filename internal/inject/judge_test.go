@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"evergate/internal/denial"
 	"evergate/internal/guard"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
@@ -170,7 +171,7 @@ func TestABodyThatBreaksOffIsTheClientsMistake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if resp.StatusCode != 400 || resp.Header.Get("X-Evergate-Error") != CodeBadBody || !resp.Close || calls.Load() != 0 {
+	if resp.StatusCode != 400 || resp.Header.Get("X-Evergate-Error") != denial.CodeBadBody || !resp.Close || calls.Load() != 0 {
 		t.Errorf("%d %v, %d calls", resp.StatusCode, resp.Header, calls.Load())
 	}
 }

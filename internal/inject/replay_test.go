@@ -2,6 +2,7 @@ package inject
 
 import (
 	"errors"
+	"evergate/internal/denial"
 	"fmt"
 	"io"
 	"net/http"
@@ -154,7 +155,7 @@ func TestPostWhoseConnectionBrokeIsNotSentAgain(t *testing.T) {
 				if resp.StatusCode != http.StatusBadGateway || posts.Load() != 1 {
 					t.Errorf("%d after %d POSTs, want 502 after 1", resp.StatusCode, posts.Load())
 				}
-				if got := resp.Header.Get("X-Evergate-Error"); got != CodeUpstreamUnreachable {
+				if got := resp.Header.Get("X-Evergate-Error"); got != denial.CodeUpstreamUnreachable {
 					t.Errorf("code %q", got)
 				}
 			})

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/denial"
 	"evergate/internal/token"
 )
 
@@ -131,7 +132,7 @@ func TestMalformedChunkedBodyIsTheClientsMistake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if resp.StatusCode != http.StatusBadRequest || resp.Header.Get("X-Evergate-Error") != CodeBadBody {
+	if resp.StatusCode != http.StatusBadRequest || resp.Header.Get("X-Evergate-Error") != denial.CodeBadBody {
 		t.Errorf("%d %v", resp.StatusCode, resp.Header)
 	}
 }
@@ -139,7 +140,7 @@ func TestMalformedChunkedBodyIsTheClientsMistake(t *testing.T) {
 func TestSilentUpstreamIsATimeOut(t *testing.T) {
 	r := newRig(t, func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }, withHeaderTimeout(50*time.Millisecond))
 	resp := r.do(t, "GET", "/admin/api/2026-10/shop.json", nil)
-	if resp.StatusCode != http.StatusGatewayTimeout || resp.Header.Get("X-Evergate-Error") != CodeUpstreamTimeout {
+	if resp.StatusCode != http.StatusGatewayTimeout || resp.Header.Get("X-Evergate-Error") != denial.CodeUpstreamTimeout {
 		t.Errorf("%d %v", resp.StatusCode, resp.Header)
 	}
 }
@@ -161,7 +162,7 @@ func TestNoTokenIsUnavailableWithAnIntegerRetryAfter(t *testing.T) {
 		resp := r.do(t, "GET", "/admin/api/2026-10/shop.json", nil)
 		body := text(t, resp)
 		if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != want ||
-			resp.Header.Get("X-Evergate-Error") != CodeNoToken || !strings.Contains(body, "install it") {
+			resp.Header.Get("X-Evergate-Error") != denial.CodeNoToken || !strings.Contains(body, "install it") {
 			t.Errorf("%d %v %s, want 503 with Retry-After %s", resp.StatusCode, resp.Header, body, want)
 		}
 	}
