@@ -3,8 +3,9 @@
 // REST and GraphQL Admin API, their rate limits, their error bodies, and the
 // ways in which all of it breaks.
 //
-// It exists to be tested against, by Evergate and by anybody else's Shopify
-// code. docs/using/simulator.md is the manual.
+// Evergate is tested against it. Others get it as a program, `evergate simulate`,
+// not as a package. docs/using/simulator.md is the manual, and
+// docs/developing/simulator.md has the functions.
 //
 // Invariants:
 //
