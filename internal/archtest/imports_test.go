@@ -30,7 +30,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/prefixed": {},
 	"internal/refresh":  {ours: []string{"clock", "token"}, others: []string{"golang.org/x/sync"}},
 	"internal/shopify":  {ours: []string{"token"}},
-	"internal/shopsim":  {},
+	"internal/shopsim":  {others: []string{"github.com/vektah/gqlparser/v2"}},
 	"internal/sidecar": {ours: []string{"admin", "adminapi", "clock", "config", "grant", "guard", "idle", "inject", "login", "metrics", "pace", "refresh", "store", "systemd", "token", "tracing", "upstream"},
 		others: []string{"github.com/prometheus/client_golang"}},
 	"internal/store":    {ours: []string{"clock", "token"}},

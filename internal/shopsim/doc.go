@@ -11,7 +11,9 @@
 //
 //   - The package imports nothing from the rest of the module. A simulator that
 //     shared code with the proxy would share its misreadings of the protocol,
-//     and a test between the two would prove nothing.
+//     and a test between the two would prove nothing. The one module that both use
+//     is a GraphQL parser; what the proxy makes of a document is tested against
+//     lexers of its tests' own.
 //   - One mutex guards all state and is held for computation only, never over
 //     input, output or a wait. Every answer is computed in full before its
 //     first byte is sent, so a fault can lose an answer whose effect stays.

@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // gqlInput is the type of an argument or of a field of an input object.
@@ -16,60 +18,52 @@ type gqlInput struct {
 	fields   map[string]gqlInput // of an input object
 }
 
-// plain turns a literal or a variable into the values that JSON would give.
+// value turns a literal or a variable into the values that JSON would give.
 // present is false for a variable that has no value.
-func (p *gqlPlanner) plain(v gqlValue) (value any, present bool) {
-	if v.variable != "" {
-		if !p.declared[v.variable] {
-			p.fail(p.op.pos, nil, "variableNotDefined", "Variable $%s is used but not declared", v.variable)
-		}
-		value, present = p.variables[v.variable]
+func (p *gqlPlanner) value(v *ast.Value) (value any, present bool) {
+	p.checkDeclared(v)
+	if v.Kind == ast.Variable {
+		value, present = p.variables[v.Raw]
 		return value, present
 	}
-	switch literal := v.literal.(type) {
-	case []gqlValue:
-		list := []any{}
-		for _, item := range literal {
-			plain, _ := p.plain(item)
-			list = append(list, plain)
-		}
-		return list, true
-	case []gqlArgument:
-		object := map[string]any{}
-		for _, a := range literal {
-			if plain, ok := p.plain(a.value); ok {
-				object[a.name] = plain
-			}
-		}
-		return object, true
+	value, err := v.Value(p.variables)
+	return value, err == nil // parseGQL has seen that every number fits
+}
+
+// checkDeclared looks at all variables in a value.
+func (p *gqlPlanner) checkDeclared(v *ast.Value) {
+	if v.Kind == ast.Variable && p.op.VariableDefinitions.ForName(v.Raw) == nil {
+		p.fail(p.op.Position, nil, "variableNotDefined", "Variable $%s is used but not declared", v.Raw)
 	}
-	return v.literal, true
+	for _, child := range v.Children {
+		p.checkDeclared(child.Value)
+	}
 }
 
 // arguments checks the arguments of a field and returns those that were given.
-func (p *gqlPlanner) arguments(want map[string]gqlInput, s gqlSelection, path []string) map[string]any {
+func (p *gqlPlanner) arguments(want map[string]gqlInput, s *ast.Field, path []string) map[string]any {
 	out := map[string]any{}
-	for _, a := range s.args {
-		in, known := want[a.name]
+	for _, a := range s.Arguments {
+		in, known := want[a.Name]
 		if !known {
-			p.fail(a.pos, path, "argumentNotAccepted", "Field '%s' doesn't accept argument '%s'", s.name, a.name)
+			p.fail(a.Position, path, "argumentNotAccepted", "Field '%s' doesn't accept argument '%s'", s.Name, a.Name)
 			continue
 		}
-		raw, present := p.plain(a.value)
+		raw, present := p.value(a.Value)
 		if !present {
 			continue
 		}
 		value, problem := in.coerce(raw)
 		if problem != "" {
-			p.fail(a.pos, path, "argumentLiteralsIncompatible", "Argument '%s' on Field '%s' has an invalid value: %s",
-				a.name, s.name, problem)
+			p.fail(a.Position, path, "argumentLiteralsIncompatible", "Argument '%s' on Field '%s' has an invalid value: %s",
+				a.Name, s.Name, problem)
 			continue
 		}
-		out[a.name] = value
+		out[a.Name] = value
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if want[name].required && out[name] == nil && len(p.errors) == 0 {
-			p.fail(s.pos, path, "missingRequiredArguments", "Field '%s' is missing required arguments: %s", s.name, name)
+			p.fail(s.Position, path, "missingRequiredArguments", "Field '%s' is missing required arguments: %s", s.Name, name)
 		}
 	}
 	return out

@@ -3,6 +3,8 @@ package shopsim
 import (
 	"fmt"
 	"slices"
+
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // gqlPlan is an operation made ready to run: fragments are merged in, arguments
@@ -54,53 +56,51 @@ const maxGQLVisits = 4_000
 
 type gqlPlanner struct {
 	schema    *gqlSchema
-	doc       *gqlDocument
-	op        *gqlOperation
+	doc       *ast.QueryDocument
+	op        *ast.OperationDefinition
 	variables map[string]any // with a value: the others are absent
-	declared  map[string]bool
 	run       *gqlRun
 	errors    []gqlError
 	visits    int
 }
 
-func newGQLPlanner(schema *gqlSchema, doc *gqlDocument, op *gqlOperation, variables map[string]any, run *gqlRun) *gqlPlanner {
-	p := &gqlPlanner{schema: schema, doc: doc, op: op, run: run, variables: map[string]any{}, declared: map[string]bool{}}
-	for _, v := range op.variables {
+func newGQLPlanner(schema *gqlSchema, doc *ast.QueryDocument, op *ast.OperationDefinition, variables map[string]any, run *gqlRun) *gqlPlanner {
+	p := &gqlPlanner{schema: schema, doc: doc, op: op, run: run, variables: map[string]any{}}
+	for _, v := range op.VariableDefinitions {
 		p.declare(v, variables)
 	}
 	return p
 }
 
-func (p *gqlPlanner) declare(v gqlVariable, given map[string]any) {
-	p.declared[v.name] = true
-	value, present := given[v.name]
-	if !present && v.fallback != nil {
-		value, present = p.plain(*v.fallback)
+func (p *gqlPlanner) declare(v *ast.VariableDefinition, given map[string]any) {
+	value, present := given[v.Variable]
+	if !present && v.DefaultValue != nil {
+		value, present = p.value(v.DefaultValue)
 	}
 	if present {
-		p.variables[v.name] = value
+		p.variables[v.Variable] = value
 	}
-	if v.required && value == nil {
-		p.fail(v.pos, nil, "INVALID_VARIABLE", "Variable $%s was provided invalid value: Expected value to not be null", v.name)
+	if v.Type.NonNull && value == nil {
+		p.fail(v.Position, nil, "INVALID_VARIABLE", "Variable $%s was provided invalid value: Expected value to not be null", v.Variable)
 	}
 }
 
-func (p *gqlPlanner) fail(pos gqlPos, path []string, code, format string, args ...any) {
-	p.errors = append(p.errors, gqlError{Message: fmt.Sprintf(format, args...), Locations: []gqlPos{pos}, Path: path,
+func (p *gqlPlanner) fail(pos *ast.Position, path []string, code, format string, args ...any) {
+	p.errors = append(p.errors, gqlError{Message: fmt.Sprintf(format, args...), Locations: []gqlPos{gqlPosOf(pos)}, Path: path,
 		Extensions: map[string]any{"code": code}})
 }
 
 func (p *gqlPlanner) plan() (*gqlPlan, []gqlError) {
 	out := &gqlPlan{root: p.schema.query, base: 1}
-	if p.op.kind == "mutation" {
+	if p.op.Operation == ast.Mutation {
 		out.root, out.base = p.schema.mutation, 0
 	}
-	path := []string{p.op.kind}
-	if p.op.name != "" {
-		path[0] += " " + p.op.name
+	path := []string{string(p.op.Operation)}
+	if p.op.Name != "" {
+		path[0] += " " + p.op.Name
 	}
 	if len(p.errors) == 0 {
-		out.fields = p.fields(out.root, p.op.selection, path)
+		out.fields = p.fields(out.root, p.op.SelectionSet, path)
 	}
 	if p.visits > maxGQLVisits {
 		return nil, []gqlError{{Message: "The query selects too many fields"}}
@@ -110,24 +110,24 @@ func (p *gqlPlanner) plan() (*gqlPlan, []gqlError) {
 
 // gqlGroup is the fields of one key, whose selections are merged.
 type gqlGroup struct {
-	first     gqlSelection
-	selection []gqlSelection
+	first     *ast.Field
+	selection ast.SelectionSet
 }
 
 // fields plans a selection set of a type.
-func (p *gqlPlanner) fields(of *gqlType, selection []gqlSelection, path []string) []*gqlPlanned {
+func (p *gqlPlanner) fields(of *gqlType, selection ast.SelectionSet, path []string) []*gqlPlanned {
 	var order []string
 	groups := map[string]*gqlGroup{}
-	p.collect(of, selection, path, nil, func(s gqlSelection) {
-		g := groups[s.key()]
+	p.collect(of, selection, path, nil, func(s *ast.Field) {
+		g := groups[s.Alias] // the name, if there is no alias
 		if g == nil {
 			g = &gqlGroup{first: s}
-			groups[s.key()] = g
-			order = append(order, s.key())
-		} else if g.first.name != s.name {
-			p.fail(s.pos, path, "fieldConflict", "Field '%s' has a field conflict: %s or %s?", s.key(), g.first.name, s.name)
+			groups[s.Alias] = g
+			order = append(order, s.Alias)
+		} else if g.first.Name != s.Name {
+			p.fail(s.Position, path, "fieldConflict", "Field '%s' has a field conflict: %s or %s?", s.Alias, g.first.Name, s.Name)
 		}
-		g.selection = append(g.selection, s.selection...)
+		g.selection = append(g.selection, s.SelectionSet...)
 	})
 	var out []*gqlPlanned
 	for _, key := range order {
@@ -139,40 +139,43 @@ func (p *gqlPlanner) fields(of *gqlType, selection []gqlSelection, path []string
 }
 
 // collect calls found for each field of a selection set, those in fragments included.
-func (p *gqlPlanner) collect(of *gqlType, selection []gqlSelection, path, open []string, found func(gqlSelection)) {
+func (p *gqlPlanner) collect(of *gqlType, selection ast.SelectionSet, path, open []string, found func(*ast.Field)) {
 	for _, s := range selection {
 		if p.visits++; p.visits > maxGQLVisits {
 			return
 		}
-		switch {
-		case p.skipped(s, path):
-		case s.spread != "":
-			p.spread(of, s, path, open, found)
-		case s.inline:
-			if s.on == "" || p.fits(of, s.on, s.pos, path) {
-				p.collect(of, s.selection, path, open, found)
+		switch s := s.(type) {
+		case *ast.Field:
+			if !p.skipped(s.Directives, path) {
+				found(s)
 			}
-		default:
-			found(s)
+		case *ast.FragmentSpread:
+			if !p.skipped(s.Directives, path) {
+				p.spread(of, s, path, open, found)
+			}
+		case *ast.InlineFragment:
+			if !p.skipped(s.Directives, path) && (s.TypeCondition == "" || p.fits(of, s.TypeCondition, s.Position, path)) {
+				p.collect(of, s.SelectionSet, path, open, found)
+			}
 		}
 	}
 }
 
-func (p *gqlPlanner) spread(of *gqlType, s gqlSelection, path, open []string, found func(gqlSelection)) {
-	f := p.doc.fragments[s.spread]
+func (p *gqlPlanner) spread(of *gqlType, s *ast.FragmentSpread, path, open []string, found func(*ast.Field)) {
+	f := p.doc.Fragments.ForName(s.Name)
 	switch {
 	case f == nil:
-		p.fail(s.pos, path, "useAndDefineFragment", "Fragment %s was used, but not defined", s.spread)
-	case slices.Contains(open, s.spread):
-		p.fail(s.pos, path, "infiniteLoop", "Fragment %s contains an infinite loop", s.spread)
-	case p.fits(of, f.on, f.pos, path):
-		p.collect(of, f.selection, path, append(slices.Clone(open), s.spread), found)
+		p.fail(s.Position, path, "useAndDefineFragment", "Fragment %s was used, but not defined", s.Name)
+	case slices.Contains(open, s.Name):
+		p.fail(s.Position, path, "infiniteLoop", "Fragment %s contains an infinite loop", s.Name)
+	case p.fits(of, f.TypeCondition, f.Position, path):
+		p.collect(of, f.SelectionSet, path, append(slices.Clone(open), s.Name), found)
 	}
 }
 
 // fits tells whether a fragment on a type can apply here. All types are object
 // types, so it applies always or never.
-func (p *gqlPlanner) fits(of *gqlType, on string, pos gqlPos, path []string) bool {
+func (p *gqlPlanner) fits(of *gqlType, on string, pos *ast.Position, path []string) bool {
 	switch {
 	case on == of.name:
 		return true
@@ -185,22 +188,22 @@ func (p *gqlPlanner) fits(of *gqlType, on string, pos gqlPos, path []string) boo
 }
 
 // skipped evaluates @skip and @include.
-func (p *gqlPlanner) skipped(s gqlSelection, path []string) bool {
+func (p *gqlPlanner) skipped(directives ast.DirectiveList, path []string) bool {
 	skip := false
-	for _, d := range s.directives {
-		if d.name != "skip" && d.name != "include" {
-			p.fail(d.pos, path, "undefinedDirective", "Directive @%s is not defined", d.name)
+	for _, d := range directives {
+		if d.Name != "skip" && d.Name != "include" {
+			p.fail(d.Position, path, "undefinedDirective", "Directive @%s is not defined", d.Name)
 			continue
 		}
 		var condition any
-		if len(d.args) == 1 && d.args[0].name == "if" {
-			condition, _ = p.plain(d.args[0].value)
+		if len(d.Arguments) == 1 && d.Arguments[0].Name == "if" {
+			condition, _ = p.value(d.Arguments[0].Value)
 		}
 		yes, ok := condition.(bool)
 		if !ok {
-			p.fail(d.pos, path, "missingRequiredArguments", "Directive '%s' wants the argument if: Boolean!", d.name)
+			p.fail(d.Position, path, "missingRequiredArguments", "Directive '%s' wants the argument if: Boolean!", d.Name)
 		}
-		skip = skip || ok && yes == (d.name == "skip")
+		skip = skip || ok && yes == (d.Name == "skip")
 	}
 	return skip
 }
@@ -208,26 +211,26 @@ func (p *gqlPlanner) skipped(s gqlSelection, path []string) bool {
 // field plans one field, or reports why it cannot be.
 func (p *gqlPlanner) field(of *gqlType, g *gqlGroup, path []string) *gqlPlanned {
 	s := g.first
-	def := of.field(s.name)
+	def := of.field(s.Name)
 	switch {
 	case def == nil:
-		p.errors = append(p.errors, gqlError{Message: fmt.Sprintf("Field '%s' doesn't exist on type '%s'", s.name, of.name),
-			Locations: []gqlPos{s.pos}, Path: path,
-			Extensions: map[string]any{"code": "undefinedField", "typeName": of.name, "fieldName": s.name}})
+		p.errors = append(p.errors, gqlError{Message: fmt.Sprintf("Field '%s' doesn't exist on type '%s'", s.Name, of.name),
+			Locations: []gqlPos{gqlPosOf(s.Position)}, Path: path,
+			Extensions: map[string]any{"code": "undefinedField", "typeName": of.name, "fieldName": s.Name}})
 		return nil
 	case def.of == nil && len(g.selection) > 0:
-		p.fail(s.pos, path, "selectionMismatch", "Selections can't be made on scalars (field '%s')", s.name)
+		p.fail(s.Position, path, "selectionMismatch", "Selections can't be made on scalars (field '%s')", s.Name)
 		return nil
 	case def.of != nil && len(g.selection) == 0:
-		p.fail(s.pos, path, "selectionMismatch",
+		p.fail(s.Position, path, "selectionMismatch",
 			"Field must have selections (field '%s' returns %s but has no selections. Did you mean '%s { ... }'?)",
-			s.name, def.of.name, s.name)
+			s.Name, def.of.name, s.Name)
 		return nil
 	}
-	f := &gqlPlanned{key: s.key(), name: s.name, def: def, pos: s.pos, args: p.arguments(def.args, s, path)}
+	f := &gqlPlanned{key: s.Alias, name: s.Name, def: def, pos: gqlPosOf(s.Position), args: p.arguments(def.args, s, path)}
 	if def.check != nil {
 		if problem := def.check(f.args); problem != "" {
-			p.fail(s.pos, path, "BAD_REQUEST", "%s", problem)
+			p.fail(s.Position, path, "BAD_REQUEST", "%s", problem)
 		}
 	}
 	if def.of != nil {

@@ -8,6 +8,8 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 const (
@@ -122,27 +124,25 @@ func (s *Sim) planGQL(req gqlRequest, run *gqlRun) (*gqlPlan, []gqlError) {
 		}
 		return nil, []gqlError{{Message: err.Error()}}
 	}
-	op, problem := doc.choose(req.OperationName)
+	op, problem := chooseGQL(doc, req.OperationName)
 	if problem != "" {
 		return nil, []gqlError{{Message: problem}}
 	}
 	return newGQLPlanner(s.schema, doc, op, req.Variables, run).plan()
 }
 
-// choose finds the operation to run.
-func (d *gqlDocument) choose(name string) (op *gqlOperation, problem string) {
+// chooseGQL finds the operation to run.
+func chooseGQL(doc *ast.QueryDocument, name string) (op *ast.OperationDefinition, problem string) {
 	if name == "" {
-		if len(d.operations) != 1 {
+		if len(doc.Operations) != 1 {
 			return nil, "An operation name is required"
 		}
-		return d.operations[0], ""
+		return doc.Operations[0], ""
 	}
-	for _, o := range d.operations {
-		if o.name == name {
-			return o, ""
-		}
+	if op = doc.Operations.ForName(name); op == nil {
+		return nil, fmt.Sprintf("No operation named %q", name)
 	}
-	return nil, fmt.Sprintf("No operation named %q", name)
+	return op, ""
 }
 
 func gqlFailure(problems ...gqlError) *response {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 const graphQL = "/admin/api/2026-10/graphql.json"
@@ -245,20 +247,26 @@ func TestGraphQLTransport(t *testing.T) {
 }
 
 func TestParserReadsAllValues(t *testing.T) {
-	doc, err := parseGQL(`query Q($a: [ID!]! = ["x"], $b: T = {k: $v}) @d(x: 1) {
+	doc, err := parseGQL(`query Q($a: [ID!]! = ["x"], $b: T = {k: 1}) @d(x: 1) {
 		f(i: -12, f: 1.5e3, s: "a\n\u0041\"", t: true, n: null, e: NAME, l: [], o: {}, b: """x\"""y""") { id }
 	}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := fmt.Sprintf("%v", doc.operations[0].selection[0].args)
+	values := map[string]any{}
+	for _, a := range doc.Operations[0].SelectionSet[0].(*ast.Field).Arguments {
+		if values[a.Name], err = a.Value.Value(nil); err != nil {
+			t.Error(err)
+		}
+	}
+	got := fmt.Sprintf("%v", values)
 	for _, part := range []string{"-12", "1500", "a\nA\"", "true", "<nil>", "NAME", "[]", `x"""y`} {
 		if !strings.Contains(got, part) {
 			t.Errorf("no %q in %s", part, got)
 		}
 	}
 	for _, bad := range []string{"", "{", "{}", "{a(}", "{a(b:)}", "{a(b:01)}", "{a(b:1.)}", "{a(b:1e)}", "{a(b:1x)}", "query Q", "fragment on on X{a}",
-		"fragment F X{a}", "fragment F on X{a} fragment F on X{b}", `{a(b:"\q")}`, "{a(b:\"\n\")}", "{a(b:99999999999999999999)}", "{a(b:\"\"\")}", "query($a){b}", `{a(b:"\`} {
+		"fragment F X{a}", "fragment F on X{a} fragment F on X{b}", `{a(b:"\q")}`, "{a(b:\"\n\")}", "{a(b:99999999999999999999)}", "{a(b:\"\"\")}", "query($a){b}", "query($a: T = {k: $b}){c}", `{a(b:"\`} {
 		_, err := parseGQL(bad)
 		var syntax *gqlSyntaxError
 		if !errors.As(err, &syntax) {
