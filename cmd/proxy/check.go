@@ -14,7 +14,7 @@ import (
 	"evergate/internal/adminapi"
 	"evergate/internal/check"
 	"evergate/internal/config"
-	"evergate/internal/guard"
+	"evergate/internal/listen"
 	"evergate/internal/sidecar"
 	"evergate/internal/token"
 )
@@ -137,7 +137,7 @@ func (c *checkup) store() check.Store {
 	return s
 }
 
-func (c *checkup) addresses() []guard.Address {
+func (c *checkup) addresses() []listen.Address {
 	addresses := slices.Clone(c.cfg.Listeners)
 	if c.cfg.Admin.Network != "" {
 		addresses = append(addresses, c.cfg.Admin)

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"evergate/internal/config"
-	"evergate/internal/guard"
+	"evergate/internal/listen"
 	"evergate/internal/shopsim"
 	"evergate/internal/sidecar"
 )
@@ -92,8 +92,8 @@ func listenSomewhere(s *sidecar.Sidecar, environ []string) error {
 	if err == nil || !errors.Is(err, syscall.EADDRINUSE) || len(asked) != len(environ)+2 {
 		return err
 	}
-	free := guard.Address{Network: "tcp", Address: "127.0.0.1:0"}
-	return s.ListenOn(context.Background(), []guard.Address{free}, free)
+	free := listen.Address{Network: "tcp", Address: "127.0.0.1:0"}
+	return s.ListenOn(context.Background(), []listen.Address{free}, free)
 }
 
 // narrateTokens prints a line at each token that the simulated Shopify hands out.

@@ -12,7 +12,7 @@ import (
 	"evergate/internal/admin"
 	"evergate/internal/clock"
 	"evergate/internal/config"
-	"evergate/internal/guard"
+	"evergate/internal/listen"
 )
 
 const probeEvery = 100 * time.Millisecond
@@ -24,7 +24,7 @@ func newAdminClient(environ []string) (*admin.Client, error) {
 	if err != nil {
 		return nil, configError(err)
 	}
-	addresses, err := guard.ParseListen(cfg.AdminListen)
+	addresses, err := listen.Parse(cfg.AdminListen)
 	if err != nil || len(addresses) != 1 {
 		return nil, configError(fmt.Errorf("EVERGATE_ADMIN_LISTEN=%q: give one address with a port, for example 127.0.0.1:9090", cfg.AdminListen))
 	}

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"evergate/internal/guard"
+	"evergate/internal/listen"
 	"evergate/internal/token"
 )
 
@@ -142,7 +142,7 @@ func (s Store) lookAtDir() []Result {
 const listenLimit = 10 * time.Second
 
 // Listeners looks whether the addresses are free, or in use by a sidecar, which alive asks.
-func Listeners(addresses []guard.Address, alive func(ctx context.Context) error) Check {
+func Listeners(addresses []listen.Address, alive func(ctx context.Context) error) Check {
 	return Check{Name: "listeners", Limit: listenLimit, Run: func(ctx context.Context) []Result {
 		var free, taken []string
 		var list []Result
@@ -176,7 +176,7 @@ func judgeTaken(ctx context.Context, taken []string, alive func(ctx context.Cont
 }
 
 // tryAddress listens for a moment. A socket is only called: listening would replace its file.
-func tryAddress(ctx context.Context, a guard.Address) error {
+func tryAddress(ctx context.Context, a listen.Address) error {
 	if a.Network == "unix" {
 		var d net.Dialer
 		if conn, err := d.DialContext(ctx, a.Network, a.Address); err == nil {
@@ -188,7 +188,7 @@ func tryAddress(ctx context.Context, a guard.Address) error {
 		}
 		return nil
 	}
-	ln, err := guard.Listen(ctx, a)
+	ln, err := listen.Open(ctx, a, listen.OwnerMode)
 	if err != nil {
 		return err
 	}

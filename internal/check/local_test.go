@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"evergate/internal/guard"
+	"evergate/internal/listen"
 	"evergate/internal/token"
 )
 
@@ -107,12 +107,12 @@ func TestListenersAreFreeOrASidecars(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	taken := guard.Address{Network: "tcp", Address: ln.Addr().String()}
-	free := guard.Address{Network: "tcp", Address: "127.0.0.1:0"}
-	foreign := guard.Address{Network: "tcp", Address: "192.0.2.1:1"}
+	taken := listen.Address{Network: "tcp", Address: ln.Addr().String()}
+	free := listen.Address{Network: "tcp", Address: "127.0.0.1:0"}
+	foreign := listen.Address{Network: "tcp", Address: "192.0.2.1:1"}
 	lives := func(context.Context) error { return nil }
 	nobody := func(context.Context) error { return errors.New("nobody") }
-	look := func(alive func(context.Context) error, a ...guard.Address) []Result {
+	look := func(alive func(context.Context) error, a ...listen.Address) []Result {
 		return Run(t.Context(), []Check{Listeners(a, alive)}, quiet)
 	}
 	expect(t, look(nobody, free)[0], OK, "127.0.0.1:0: free")
@@ -130,7 +130,7 @@ func TestSocketIsNotTouched(t *testing.T) {
 	defer os.RemoveAll(dir)
 	nobody := func(context.Context) error { return errors.New("nobody") }
 	look := func(path string) Result {
-		return Run(t.Context(), []Check{Listeners([]guard.Address{{Network: "unix", Address: path}}, nobody)}, quiet)[0]
+		return Run(t.Context(), []Check{Listeners([]listen.Address{{Network: "unix", Address: path}}, nobody)}, quiet)[0]
 	}
 	path := filepath.Join(dir, "e.sock")
 	expect(t, look(path), OK, "free")

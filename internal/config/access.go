@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"evergate/internal/guard"
+	"evergate/internal/listen"
 )
 
 // checkAccess reads who may do what.
@@ -56,7 +57,7 @@ func (c *Config) checkIdle() (errs []error) {
 
 // checkReach refuses an address that other hosts can reach if nobody who calls there could
 // say who it is, and warns where a key would travel in the open.
-func (c *Config) checkReach(a guard.Address) error {
+func (c *Config) checkReach(a listen.Address) error {
 	certificates := a.TLS && c.TLSClientCA != ""
 	switch {
 	case a.Loopback():

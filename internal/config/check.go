@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"evergate/internal/guard"
+	"evergate/internal/listen"
 	"evergate/internal/store"
 	"evergate/internal/token"
 )
@@ -55,11 +56,11 @@ func (c *Config) checkShop() (err error) {
 // checkListeners parses the addresses and refuses those that other hosts can reach.
 func (c *Config) checkListeners() (errs []error) {
 	var err error
-	if c.Listeners, err = guard.ParseListen(c.Listen); err != nil {
+	if c.Listeners, err = listen.Parse(c.Listen); err != nil {
 		errs = append(errs, fmt.Errorf("EVERGATE_LISTEN: %w", err))
 	}
 	if !c.Shop.IsZero() {
-		if err := guard.CheckPins(c.Listeners, c.Shop); err != nil {
+		if err := listen.CheckPins(c.Listeners, c.Shop); err != nil {
 			errs = append(errs, fmt.Errorf("EVERGATE_LISTEN: %w", err))
 		}
 	}
@@ -68,7 +69,7 @@ func (c *Config) checkListeners() (errs []error) {
 			errs = append(errs, err)
 		}
 	}
-	admin, err := guard.ParseListen(c.AdminListen)
+	admin, err := listen.Parse(c.AdminListen)
 	switch {
 	case err != nil:
 		errs = append(errs, fmt.Errorf("EVERGATE_ADMIN_LISTEN: %w", err))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"evergate/internal/guard"
+	"evergate/internal/listen"
 	"evergate/internal/token"
 )
 
@@ -68,13 +69,13 @@ type Config struct {
 
 	// What follows is derived from the fields above when all of them are right.
 
-	Shop      token.Shop      // of ShopName
-	Base      *url.URL        // of UpstreamURL
-	Roots     *x509.CertPool  // nil: the system's
-	Listeners []guard.Address // of Listen
-	Admin     guard.Address   // of AdminListen
-	Public    *url.URL        // of PublicURL; nil if there is none
-	Access    *guard.Access   // who may do what
+	Shop      token.Shop       // of ShopName
+	Base      *url.URL         // of UpstreamURL
+	Roots     *x509.CertPool   // nil: the system's
+	Listeners []listen.Address // of Listen
+	Admin     listen.Address   // of AdminListen
+	Public    *url.URL         // of PublicURL; nil if there is none
+	Access    *guard.Access    // who may do what
 	// Inferred says that Grant was settled by what is given, not by its setting: a stored
 	// grant may settle it otherwise.
 	Inferred bool

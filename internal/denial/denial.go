@@ -85,6 +85,15 @@ func Of(err error) *Error {
 	return &Error{Status: http.StatusForbidden, Code: CodeDeniedPath, Message: "Evergate cannot tell whether this request may pass, so it does not."}
 }
 
+// Quote makes bytes of a stranger fit for a message: escaped, ASCII and short.
+func Quote(s string) string {
+	const limit = 80
+	if len(s) > limit {
+		return strconv.QuoteToASCII(s[:limit]) + "..."
+	}
+	return strconv.QuoteToASCII(s)
+}
+
 // Error implements error.
 func (e *Error) Error() string { return e.Message }
 

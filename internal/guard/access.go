@@ -5,11 +5,15 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 
 	"evergate/internal/denial"
+	"evergate/internal/listen"
+	"evergate/internal/reload"
 )
 
 // AccessOptions is what the configuration says about who may do what. The zero value lets
@@ -39,7 +43,7 @@ type Access struct {
 	policies atomic.Pointer[policyBook]
 	keys     atomic.Pointer[keyring]    // nil: no client can show a key
 	tls      atomic.Pointer[tls.Config] // nil: there is no certificate
-	files    []*filed
+	files    reload.Values
 	strays   atomic.Pointer[string] // see strayPolicies; nil: none
 }
 
@@ -61,20 +65,16 @@ func NewAccess(o AccessOptions) (*Access, error) {
 		errs = append(errs, errors.New("EVERGATE_SOCKET_PEERS: this system does not tell who is at the other end of a socket: remove it, or use EVERGATE_CLIENT_KEYS_FILE"))
 	}
 	if o.KeysFile != "" {
-		a.files = append(a.files, &filed{setting: "EVERGATE_CLIENT_KEYS_FILE", paths: []string{o.KeysFile}, take: a.takeKeys})
+		a.files = append(a.files, reload.New("EVERGATE_CLIENT_KEYS_FILE", []string{o.KeysFile}, a.takeKeys))
 	}
 	if o.CertFile != "" {
 		paths := []string{o.CertFile, o.KeyFile}
 		if o.ClientCAFile != "" {
 			paths = append(paths, o.ClientCAFile)
 		}
-		a.files = append(a.files, &filed{setting: "EVERGATE_TLS_CERT_FILE", paths: paths, take: a.takeCertificate})
+		a.files = append(a.files, reload.New("EVERGATE_TLS_CERT_FILE", paths, a.takeCertificate))
 	}
-	for _, f := range a.files {
-		_, err := f.read()
-		errs = append(errs, err)
-	}
-	return a, errors.Join(append(errs, a.strayPolicies())...)
+	return a, errors.Join(append(errs, a.files.Load(), a.strayPolicies())...)
 }
 
 func (a *Access) setPolicy(o AccessOptions) error {
@@ -83,7 +83,7 @@ func (a *Access) setPolicy(o AccessOptions) error {
 	switch {
 	case o.PolicyFile != "":
 		book.byDefault = book.byName[PolicyNone]
-		a.files = append(a.files, &filed{setting: "EVERGATE_POLICY_FILE", paths: []string{o.PolicyFile}, take: a.takePolicies})
+		a.files = append(a.files, reload.New("EVERGATE_POLICY_FILE", []string{o.PolicyFile}, a.takePolicies))
 	case o.Policy == "":
 		book.byDefault = book.byName[PolicyFull]
 	case book.byName[o.Policy] == nil:
@@ -135,12 +135,12 @@ func (a *Access) strayPolicies() error {
 // Listen opens an address for tools. A Unix socket that has a list of peers lets everybody
 // connect, and those who are not on it learn why they may not go on. wrap, if there is one,
 // makes something else of a listener without TLS; its connections must tell their NetConn.
-func (a *Access) Listen(ctx context.Context, address Address, wrap func(net.Listener) net.Listener) (net.Listener, error) {
-	mode := socketMode
+func (a *Access) Listen(ctx context.Context, address listen.Address, wrap func(net.Listener) net.Listener) (net.Listener, error) {
+	mode := listen.OwnerMode
 	if len(a.peers) > 0 {
-		mode = openSocketMode
+		mode = listen.EverybodyMode
 	}
-	l, err := listen(ctx, address, mode)
+	l, err := listen.Open(ctx, address, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (a *Access) Listen(ctx context.Context, address Address, wrap func(net.List
 }
 
 // Adopt makes of a listener that somebody else has opened one of ours.
-func (a *Access) Adopt(l net.Listener, address Address, wrap func(net.Listener) net.Listener) net.Listener {
+func (a *Access) Adopt(l net.Listener, address listen.Address, wrap func(net.Listener) net.Listener) net.Listener {
 	switch {
 	case address.TLS:
 		l = tls.NewListener(l, &tls.Config{
@@ -241,4 +241,32 @@ func (b *policyBook) policyOf(c Caller) *Policy {
 		return p
 	}
 	return b.byDefault
+}
+
+// Watch looks after the files until ctx ends. Nothing is looked at where there are none.
+func (a *Access) Watch(ctx context.Context, log *slog.Logger) {
+	a.files.Watch(ctx, log, func() { a.lookForStrays(log) })
+}
+
+// lookForStrays says once what only two files together can have wrong.
+func (a *Access) lookForStrays(log *slog.Logger) {
+	err := a.strayPolicies()
+	if err == nil {
+		a.strays.Store(nil)
+		return
+	}
+	why := err.Error()
+	if before := a.strays.Load(); before == nil || *before != why {
+		log.Error("a key names a policy that is not there; its requests are refused", "err", err)
+	}
+	a.strays.Store(&why)
+}
+
+// Broken says which files are not in force as they are now; empty when all are.
+func (a *Access) Broken() string {
+	broken := a.files.Broken()
+	if why := a.strays.Load(); why != nil {
+		broken = strings.TrimSpace(broken + "\n" + *why)
+	}
+	return broken
 }

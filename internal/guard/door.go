@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"evergate/internal/ascii"
 	"evergate/internal/denial"
 	"evergate/internal/token"
 )
@@ -157,7 +158,7 @@ func (d *Door) checkHost(r *http.Request, p *Passage) (shop string, _ error) {
 	switch {
 	case !ok:
 		return "", misdirected(r.Host)
-	case equalFold(name, d.domain):
+	case ascii.EqualFold(name, d.domain):
 		p.OwnName = true
 		return "", nil
 	case d.hosts.has(name):
@@ -167,7 +168,7 @@ func (d *Door) checkHost(r *http.Request, p *Passage) (shop string, _ error) {
 	switch {
 	case !ok:
 		return "", misdirected(r.Host)
-	case !strings.Contains(sub, ".") || hasSuffixFold(sub, shopSuffix):
+	case !strings.Contains(sub, ".") || ascii.HasSuffixFold(sub, shopSuffix):
 		return sub, nil
 	}
 	return "", nil // a.b.localhost can name no shop; it is a local name like any other
@@ -184,7 +185,7 @@ func (d *Door) cutShop(p *Passage) error {
 		end = len(p.RawPath)
 	}
 	shop := p.RawPath[1:end]
-	if !hasSuffixFold(shop, shopSuffix) || !validName(shop) {
+	if !ascii.HasSuffixFold(shop, shopSuffix) || !ascii.IsHostName(shop) {
 		return nil
 	}
 	if !d.isShop(shop) {
@@ -195,12 +196,12 @@ func (d *Door) cutShop(p *Passage) error {
 }
 
 func (d *Door) isShop(name string) bool {
-	return equalFold(name, d.handle) || equalFold(name, d.domain)
+	return ascii.EqualFold(name, d.handle) || ascii.EqualFold(name, d.domain)
 }
 
 func (d *Door) unknownShop(name string) error {
 	return denial.New(http.StatusNotFound, denial.CodeUnknownShop,
-		"The shop "+quote(name)+" is not served here; the one that is known is "+d.domain+". "+
+		"The shop "+denial.Quote(name)+" is not served here; the one that is known is "+d.domain+". "+
 			"Name that one, or none.")
 }
 
@@ -246,7 +247,7 @@ func rawPath(r *http.Request) (path string, ok bool) {
 
 func cutScheme(target string) (rest string, ok bool) {
 	for _, scheme := range [...]string{"http://", "https://"} {
-		if len(target) >= len(scheme) && equalFold(target[:len(scheme)], scheme) {
+		if len(target) >= len(scheme) && ascii.EqualFold(target[:len(scheme)], scheme) {
 			return target[len(scheme):], true
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"evergate/internal/denial"
+	"evergate/internal/reload"
 )
 
 // rewrite replaces a file's content and gives it the bubble's time.
@@ -70,119 +70,6 @@ func watched(t *testing.T, o AccessOptions, f func(a *Access, log *tape)) {
 	<-done
 }
 
-func defaultOf(a *Access) string { return a.policies.Load().byDefault.name }
-
-func TestAChangedFileIsInForceWithinSeconds(t *testing.T) {
-	path := writeFile(t, "")
-	synctest.Test(t, func(t *testing.T) {
-		rewrite(t, path, `{"default":"full"}`)
-		watched(t, AccessOptions{PolicyFile: path}, func(a *Access, log *tape) {
-			pause(time.Minute)
-			if defaultOf(a) != PolicyFull || log.String() != "" {
-				t.Errorf("%s: %s", defaultOf(a), log)
-			}
-			rewrite(t, path, `{"default":"none"}`)
-			pause(lookEvery)
-			if defaultOf(a) != PolicyNone || strings.Count(log.String(), "a changed file is in force") != 1 || a.Broken() != "" {
-				t.Errorf("%s, %q: %s", defaultOf(a), a.Broken(), log)
-			}
-		})
-	})
-}
-
-// A file that is written twice in one tick of the file system's clock looks the same.
-func TestAChangeThatLeavesNoTraceIsNotMissed(t *testing.T) {
-	path := writeFile(t, "")
-	synctest.Test(t, func(t *testing.T) {
-		stamp := time.Now().Add(lookEvery)
-		rewrite(t, path, `{"default":"full"}`)
-		watched(t, AccessOptions{PolicyFile: path}, func(a *Access, _ *tape) {
-			pause(lookEvery - time.Millisecond)
-			rewrite(t, path, `{"default":"none"}`)
-			_ = os.Chtimes(path, stamp, stamp)
-			pause(time.Millisecond)
-			if defaultOf(a) != PolicyNone {
-				t.Fatal("the change was not seen")
-			}
-			if err := os.WriteFile(path, []byte(`{"default":"full"}`), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			_ = os.Chtimes(path, stamp, stamp)
-			pause(lookEvery)
-			if defaultOf(a) != PolicyFull {
-				t.Error("a change of the same size and time was not seen")
-			}
-		})
-	})
-}
-
-func TestABrokenFileLeavesWhatHeldInForce(t *testing.T) {
-	path := writeFile(t, "")
-	synctest.Test(t, func(t *testing.T) {
-		rewrite(t, path, `{"default":"read-only"}`)
-		watched(t, AccessOptions{PolicyFile: path}, func(a *Access, log *tape) {
-			pause(time.Minute)
-			for what, spoil := range map[string]func(){
-				"a mistake":        func() { rewrite(t, path, `{"default":"x","y":1}`) },
-				"nothing in it":    func() { rewrite(t, path, "") },
-				"no file":          func() { _ = os.Remove(path) },
-				"others may write": func() { rewrite(t, path, `{"default":"full"}`); _ = os.Chmod(path, 0o622) },
-			} {
-				if what == "others may write" && runtime.GOOS == "windows" {
-					continue
-				}
-				log.Reset()
-				spoil()
-				pause(time.Minute)
-				if defaultOf(a) != PolicyReadOnly || a.Broken() == "" || strings.Count(log.String(), "a changed file is not used") != 1 || !strings.Contains(log.String(), "level=ERROR") {
-					t.Errorf("%s: %s, %q: %s", what, defaultOf(a), a.Broken(), log)
-				}
-				log.Reset()
-				_ = os.Chmod(path, 0o600)
-				rewrite(t, path, `{"default":"read-only"}`)
-				pause(lookEvery)
-				if defaultOf(a) != PolicyReadOnly || a.Broken() != "" || strings.Count(log.String(), "a changed file is in force") != 1 {
-					t.Errorf("after %s: %s, %q: %s", what, defaultOf(a), a.Broken(), log)
-				}
-			}
-		})
-	})
-}
-
-// Kubernetes swaps a directory behind a symlink.
-func TestAFileBehindASwappedLinkIsReadAgain(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("links need a privilege there")
-	}
-	dir := t.TempDir()
-	for name, policy := range map[string]string{"one": PolicyFull, "two": PolicyNone} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name, "policy"), []byte(`{"default":"`+policy+`"}`), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	link := func(to string) {
-		if err := os.Symlink(to, filepath.Join(dir, "new")); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, "data")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	link("one")
-	synctest.Test(t, func(t *testing.T) {
-		watched(t, AccessOptions{PolicyFile: filepath.Join(dir, "data", "policy")}, func(a *Access, log *tape) {
-			link("two")
-			pause(lookEvery)
-			if defaultOf(a) != PolicyNone {
-				t.Errorf("%s: %s", defaultOf(a), log)
-			}
-		})
-	})
-}
-
 func TestAKeyWhosePolicyGoesIsSaidOnceAndLetsNothingThrough(t *testing.T) {
 	key, line := newKey(t, "agent", "p")
 	keys, path := writeFile(t, line), writeFile(t, "")
@@ -203,7 +90,7 @@ func TestAKeyWhosePolicyGoesIsSaidOnceAndLetsNothingThrough(t *testing.T) {
 				t.Errorf("%q: %s", a.Broken(), log)
 			}
 			rewrite(t, path, `{"default":"full","policies":{"p":{"base":"read-only"}}}`)
-			pause(lookEvery)
+			pause(reload.Interval)
 			if a.Broken() != "" {
 				t.Errorf("still %q", a.Broken())
 			}
@@ -235,25 +122,5 @@ func TestEveryMistakeNamesItsSetting(t *testing.T) {
 	}
 	if _, err := NewAccess(AccessOptions{Policy: "read_only"}); err == nil || !strings.Contains(err.Error(), "EVERGATE_POLICY=") {
 		t.Errorf("%v", err)
-	}
-}
-
-func TestAFileThatOthersCanWriteIsRefused(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("modes say nothing there")
-	}
-	for mode, ok := range map[os.FileMode]bool{0o600: true, 0o400: true, 0o644: true, 0o640: true, 0o620: false, 0o602: false, 0o666: false} {
-		path := writeFile(t, `{"default":"none"}`)
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := NewAccess(AccessOptions{PolicyFile: path}); (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "chmod go-w") {
-			t.Errorf("mode %#o: %v", mode, err)
-		}
-	}
-	for _, path := range []string{t.TempDir(), writeFile(t, strings.Repeat(" ", largestFile+1))} {
-		if _, err := NewAccess(AccessOptions{PolicyFile: path}); err == nil {
-			t.Errorf("%s is accepted", path)
-		}
 	}
 }

@@ -3,6 +3,8 @@ package guard
 import (
 	"bytes"
 	"encoding/json"
+	"evergate/internal/ascii"
+	"evergate/internal/denial"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -60,7 +62,7 @@ func mediaType(h http.Header) (media, why string) {
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {
 			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); strings.HasPrefix(name, "Content-") {
-				return "", "a Connection header that takes " + quote(name) + " away" // it would not be forwarded
+				return "", "a Connection header that takes " + denial.Quote(name) + " away" // it would not be forwarded
 			}
 		}
 	}
@@ -70,7 +72,7 @@ func mediaType(h http.Header) (media, why string) {
 	}
 	media, parameter, more := strings.Cut(values[0], ";")
 	name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
-	if more && !(equalFold(name, "charset") && (equalFold(value, "utf-8") || equalFold(value, `"utf-8"`))) {
+	if more && !(ascii.EqualFold(name, "charset") && (ascii.EqualFold(value, "utf-8") || ascii.EqualFold(value, `"utf-8"`))) {
 		return "", "a Content-Type with more than charset=utf-8"
 	}
 	return strings.ToLower(strings.TrimSpace(media)), ""
@@ -112,7 +114,7 @@ func unwrap(body []byte) (document, operationName string, _ *flaw) {
 				return "", "", f
 			}
 		default:
-			return "", "", ambiguousDocument("the key " + quote(name) + " beside query, operationName, variables and extensions")
+			return "", "", ambiguousDocument("the key " + denial.Quote(name) + " beside query, operationName, variables and extensions")
 		}
 	}
 	if json.Unmarshal(members["query"], &document) != nil || isNull(members["query"]) {
@@ -136,7 +138,7 @@ func checkExtensions(raw json.RawMessage) *flaw {
 		return f
 	}
 	for name := range members {
-		if equalFold(name, "persistedQuery") {
+		if ascii.EqualFold(name, "persistedQuery") {
 			return ambiguousDocument("a persisted query")
 		}
 	}
@@ -162,7 +164,7 @@ func membersOf(object []byte) (map[string]json.RawMessage, *flaw) {
 			return nil, ambiguousDocument("a key with an escape in it")
 		}
 		if members[name] != nil {
-			return nil, ambiguousDocument("the key " + quote(name) + " twice")
+			return nil, ambiguousDocument("the key " + denial.Quote(name) + " twice")
 		}
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {

@@ -86,7 +86,7 @@ func unparsable(err error) *flaw {
 	if !errors.As(err, &where) || len(where.Locations) == 0 { // the parser says nothing else without a place
 		return tooLargeDocument("more than 10000 words and signs")
 	}
-	return malformedDocument("a mistake in its GraphQL: " + quote(where.Message))
+	return malformedDocument("a mistake in its GraphQL: " + denial.Quote(where.Message))
 }
 
 // choose finds the operation that runs. A second one of the same name would leave open
@@ -99,7 +99,7 @@ func choose(operations ast.OperationList, name string) (*ast.OperationDefinition
 		case op.Name == "" && len(operations) > 1:
 			return nil, ambiguousDocument("several operations, and one of them without a name")
 		case named[op.Name]:
-			return nil, ambiguousDocument("two operations of the name " + quote(op.Name))
+			return nil, ambiguousDocument("two operations of the name " + denial.Quote(op.Name))
 		}
 		named[op.Name] = true
 		if name == "" || op.Name == name {
@@ -124,7 +124,7 @@ func fragmentsOf(doc *ast.QueryDocument) (map[string]*ast.FragmentDefinition, *f
 	for _, f := range doc.Fragments {
 		switch {
 		case byName[f.Name] != nil:
-			return nil, ambiguousDocument("two fragments of the name " + quote(f.Name))
+			return nil, ambiguousDocument("two fragments of the name " + denial.Quote(f.Name))
 		case len(f.VariableDefinition) > 0:
 			return nil, ambiguousDocument("a fragment with variables of its own, which few parsers know")
 		}
@@ -147,7 +147,7 @@ func collectRoots(set ast.SelectionSet, fragments map[string]*ast.FragmentDefini
 		case *ast.FragmentSpread:
 			fragment := fragments[s.Name]
 			if fragment == nil {
-				return malformedDocument("no fragment of the name " + quote(s.Name))
+				return malformedDocument("no fragment of the name " + denial.Quote(s.Name))
 			}
 			inner, fragment.SelectionSet = fragment.SelectionSet, nil
 		}

@@ -1,6 +1,8 @@
 package guard
 
 import (
+	"evergate/internal/ascii"
+	"evergate/internal/denial"
 	"regexp"
 	"strings"
 	"sync"
@@ -44,7 +46,7 @@ func (s *gqlScanner) token() {
 		s.comment()
 	case c == '"':
 		s.quoted()
-	case 'a' <= lower(c) && lower(c) <= 'z' || c == '_':
+	case 'a' <= ascii.Lower(c) && ascii.Lower(c) <= 'z' || c == '_':
 		s.at += len(s.run(isNameByte))
 	case '0' <= c && c <= '9' || c == '-':
 		s.number()
@@ -59,7 +61,7 @@ func (s *gqlScanner) token() {
 		s.ascend(c)
 	default:
 		r, _ := utf8.DecodeRuneInString(s.doc[s.at:])
-		s.why = "the character " + quote(string(r)) + " where none is allowed"
+		s.why = "the character " + denial.Quote(string(r)) + " where none is allowed"
 	}
 }
 
@@ -73,7 +75,7 @@ func (s *gqlScanner) run(belongs func(byte) bool) string {
 }
 
 func isNameByte(c byte) bool {
-	return 'a' <= lower(c) && lower(c) <= 'z' || '0' <= c && c <= '9' || c == '_'
+	return 'a' <= ascii.Lower(c) && ascii.Lower(c) <= 'z' || '0' <= c && c <= '9' || c == '_'
 }
 
 // carriageReturn takes it before a line feed only: alone it ends a comment for some lexers.
@@ -93,7 +95,7 @@ func (s *gqlScanner) comment() {
 			s.carriageReturn()
 			continue
 		case r != '\t' && unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == '\ufeff':
-			s.why = "the character " + quote(string(r)) + " in a comment"
+			s.why = "the character " + denial.Quote(string(r)) + " in a comment"
 		}
 		s.at += size
 	}
@@ -107,7 +109,7 @@ var gqlNumber = sync.OnceValue(func() *regexp.Regexp {
 func (s *gqlScanner) number() {
 	n := s.run(func(c byte) bool { return isNameByte(c) || c == '.' || c == '+' || c == '-' })
 	if !gqlNumber().MatchString(n) {
-		s.why = "the number " + quote(n)
+		s.why = "the number " + denial.Quote(n)
 	}
 	s.at += len(n)
 }

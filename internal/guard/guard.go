@@ -18,47 +18,12 @@ package guard
 
 import (
 	"net/http"
-	"strconv"
 
 	"evergate/internal/denial"
 )
 
 func ambiguous(why, rawPath string) error {
 	return denial.New(http.StatusBadRequest, denial.CodeAmbiguousPath,
-		"The path "+quote(rawPath)+" has "+why+", so it can be read in two ways. "+
+		"The path "+denial.Quote(rawPath)+" has "+why+", so it can be read in two ways. "+
 			"Send the plain path, for example /admin/api/2026-10/shop.json.")
-}
-
-// quote makes bytes of a stranger fit for a message: escaped, ASCII and short.
-func quote(s string) string {
-	const limit = 80
-	if len(s) > limit {
-		return strconv.QuoteToASCII(s[:limit]) + "..."
-	}
-	return strconv.QuoteToASCII(s)
-}
-
-// equalFold compares as ASCII. strings.EqualFold would fold Unicode as well, where a
-// long s equals s and a Kelvin sign equals k.
-func equalFold[A, B string | []byte](a A, b B) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if lower(a[i]) != lower(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func hasSuffixFold(s, suffix string) bool {
-	return len(s) >= len(suffix) && equalFold(s[len(s)-len(suffix):], suffix)
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		return c + 'a' - 'A'
-	}
-	return c
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"evergate/internal/idle"
+	"evergate/internal/listen"
 )
 
 // writeFile writes a file that only its owner can write.
@@ -25,7 +26,7 @@ func writeFile(t testing.TB, text string) string {
 }
 
 // serveAccess answers on address with who the caller is, or why it may not pass.
-func serveAccess(t *testing.T, a *Access, address Address) net.Listener {
+func serveAccess(t *testing.T, a *Access, address listen.Address) net.Listener {
 	t.Helper()
 	door := newDoor(t)
 	door.access = a
@@ -66,4 +67,15 @@ func kindOf(key any) string {
 		return "certificate " + string(k)
 	}
 	return "?"
+}
+
+// socketPath is short whatever the test is called, for a socket's path must be.
+func socketPath(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "guard")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "evergate.sock")
 }

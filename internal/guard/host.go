@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"evergate/internal/ascii"
 	"evergate/internal/denial"
 )
 
@@ -36,7 +37,7 @@ func parseHosts(names []string) (hosts, error) {
 			name = "[" + name + "]"
 		}
 		if err := checkHostSetting(name); err != nil {
-			errs = append(errs, fmt.Errorf("the allowed host %s %w", quote(name), err))
+			errs = append(errs, fmt.Errorf("the allowed host %s %w", denial.Quote(name), err))
 			continue
 		}
 		h.extra = append(h.extra, name)
@@ -62,7 +63,7 @@ func checkHostSetting(name string) error {
 		ip, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
 		ok = ok && err == nil && ip.Is6() && ip.Zone() == ""
 	} else {
-		ok = ok && validName(bare)
+		ok = ok && ascii.IsHostName(bare)
 	}
 	if !ok {
 		return errors.New("is not a host name: it may hold letters, digits, hyphens and inner dots; " +
@@ -73,12 +74,12 @@ func checkHostSetting(name string) error {
 
 // has reports whether name is a local or a configured one. That excludes the shop's own.
 func (h hosts) has(name string) bool {
-	return equalFold(name, "localhost") || name == "127.0.0.1" || name == "[::1]" || h.hasExtra(name)
+	return ascii.EqualFold(name, "localhost") || name == "127.0.0.1" || name == "[::1]" || h.hasExtra(name)
 }
 
 func (h hosts) hasExtra(name string) bool {
 	for _, extra := range h.extra {
-		if equalFold(name, extra) {
+		if ascii.EqualFold(name, extra) {
 			return true
 		}
 	}
@@ -105,30 +106,13 @@ func validPort(s string) bool {
 	return err == nil && n > 0 && s[0] != '0'
 }
 
-// validName accepts dot-separated labels of letters, digits, hyphens and underscores,
-// none of them empty: neither a leading nor a trailing dot.
-func validName(s string) bool {
-	label := 0
-	for i := range len(s) {
-		switch {
-		case isWord(s[i]):
-			label++
-		case s[i] == '.' && label > 0:
-			label = 0
-		default:
-			return false
-		}
-	}
-	return label > 0
-}
-
 // localName returns what stands before .localhost.
 func localName(name string) (sub string, ok bool) {
-	if !hasSuffixFold(name, localSuffix) {
+	if !ascii.HasSuffixFold(name, localSuffix) {
 		return "", false
 	}
 	sub = name[:len(name)-len(localSuffix)]
-	return sub, validName(sub)
+	return sub, ascii.IsHostName(sub)
 }
 
 // hostless reports whether r came without a Host and may: an HTTP/1.0 client that is on
@@ -161,10 +145,10 @@ func localAddr(r *http.Request) any { return r.Context().Value(http.LocalAddrCon
 
 func misdirected(host string) error {
 	message := "This request names no host. Send a Host header such as localhost."
-	if name, ok := hostname(host); ok && hasSuffixFold(name, shopSuffix) {
-		message = "The shop " + quote(host) + " is not served here."
+	if name, ok := hostname(host); ok && ascii.HasSuffixFold(name, shopSuffix) {
+		message = "The shop " + denial.Quote(host) + " is not served here."
 	} else if host != "" {
-		message = "Evergate does not answer to the host " + quote(host) + ". " +
+		message = "Evergate does not answer to the host " + denial.Quote(host) + ". " +
 			"Call it as localhost, or add the name to EVERGATE_ALLOWED_HOSTS."
 	}
 	return denial.New(http.StatusMisdirectedRequest, denial.CodeMisdirectedHost, message)

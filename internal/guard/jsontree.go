@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"evergate/internal/ascii"
+	"evergate/internal/denial"
 	"fmt"
 	"io"
 	"strconv"
@@ -127,8 +129,8 @@ func (r *jsonReader) list(n *jsonNode, place string, depth int) error {
 
 // join names a member's place: policies.agent, or policies["a b"] for a name that is no word.
 func join(place, name string) string {
-	if !validName(name) {
-		name = quote(name)
+	if !ascii.IsHostName(name) {
+		name = denial.Quote(name)
 	}
 	if place == "" {
 		return name

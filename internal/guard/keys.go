@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 
+	"evergate/internal/ascii"
 	"evergate/internal/denial"
 	"evergate/internal/token"
 )
@@ -65,7 +66,7 @@ func (ring *keyring) find(presented string) *clientKey {
 func presentedKey(h http.Header) (key string, _ error) {
 	for _, value := range h["Authorization"] {
 		scheme, rest, _ := strings.Cut(value, " ")
-		if rest = strings.TrimSpace(rest); equalFold(scheme, "Bearer") && strings.HasPrefix(rest, keyPrefix) {
+		if rest = strings.TrimSpace(rest); ascii.EqualFold(scheme, "Bearer") && strings.HasPrefix(rest, keyPrefix) {
 			if key != "" && key != rest {
 				return "", twoKeys()
 			}

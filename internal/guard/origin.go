@@ -3,6 +3,7 @@ package guard
 import (
 	"net/http"
 
+	"evergate/internal/ascii"
 	"evergate/internal/denial"
 )
 
@@ -33,11 +34,11 @@ func sameOrigin(r *http.Request, origin string) bool {
 		scheme = "https://"
 	}
 	return r.Host != "" && len(origin) == len(scheme)+len(r.Host) &&
-		equalFold(origin[:len(scheme)], scheme) && equalFold(origin[len(scheme):], r.Host)
+		ascii.EqualFold(origin[:len(scheme)], scheme) && ascii.EqualFold(origin[len(scheme):], r.Host)
 }
 
 func crossSite(header, value string) error {
 	return denial.New(http.StatusForbidden, denial.CodeCrossSite,
-		"A web page of another origin sent this ("+header+": "+quote(value)+"), and Evergate answers none. "+
+		"A web page of another origin sent this ("+header+": "+denial.Quote(value)+"), and Evergate answers none. "+
 			"Call it from a program on the server side instead.")
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"evergate/internal/ascii"
 	"evergate/internal/denial"
 )
 
@@ -23,9 +24,9 @@ const (
 // These must match byte for byte, which no client finds hard. What mints or destroys
 // credentials is looked for in what any decoder could make of the path.
 func CheckPath(method, rawPath string) error {
-	if equalFold(method, http.MethodTrace) || equalFold(method, http.MethodConnect) {
+	if ascii.EqualFold(method, http.MethodTrace) || ascii.EqualFold(method, http.MethodConnect) {
 		return denial.New(http.StatusForbidden, denial.CodeDeniedMethod,
-			"The Admin API has no use for the method "+quote(method)+". Use GET, POST, PUT or DELETE.")
+			"The Admin API has no use for the method "+denial.Quote(method)+". Use GET, POST, PUT or DELETE.")
 	}
 	var buf [256]byte // paths are shorter as a rule; a longer one allocates
 	plain, why := decodeFully(buf[:0], rawPath)
@@ -42,14 +43,14 @@ func CheckPath(method, rawPath string) error {
 			"The list of granted scopes can only be read: use GET for "+scopesPath+".")
 	case touchesCredentials(plain):
 		return denial.New(http.StatusForbidden, denial.CodeDeniedPath,
-			"The path "+quote(rawPath)+" mints or destroys credentials, which Evergate does itself and lets no client do. "+
+			"The path "+denial.Quote(rawPath)+" mints or destroys credentials, which Evergate does itself and lets no client do. "+
 				"Use evergate login or evergate token instead.")
 	case strings.HasPrefix(rawPath, apiPrefix) && len(rawPath) > len(apiPrefix),
 		strings.HasPrefix(rawPath, adminPrefix) && strings.HasSuffix(rawPath, ".json"):
 		return nil
 	}
 	return denial.New(http.StatusForbidden, denial.CodeDeniedPath,
-		"The path "+quote(rawPath)+" is not part of the Admin API. "+
+		"The path "+denial.Quote(rawPath)+" is not part of the Admin API. "+
 			"Use one below /admin/api/, for example /admin/api/2026-10/graphql.json.")
 }
 
@@ -158,21 +159,17 @@ func credentialName(segment []byte) bool {
 // named reports whether a router could take segment for name, in any letter case and
 // with anything behind it that does not make it another word: .json, ;x, a space.
 func named(segment []byte, name string) bool {
-	return len(segment) >= len(name) && equalFold(segment[:len(name)], name) &&
-		(len(segment) == len(name) || !isWord(segment[len(name)]))
-}
-
-func isWord(c byte) bool {
-	return 'a' <= lower(c) && lower(c) <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-'
+	return len(segment) >= len(name) && ascii.EqualFold(segment[:len(name)], name) &&
+		(len(segment) == len(name) || !ascii.IsWord(segment[len(name)]))
 }
 
 func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= lower(c) && lower(c) <= 'f'
+	return '0' <= c && c <= '9' || 'a' <= ascii.Lower(c) && ascii.Lower(c) <= 'f'
 }
 
 func unhex(c byte) byte {
 	if c <= '9' {
 		return c - '0'
 	}
-	return lower(c) - 'a' + 10
+	return ascii.Lower(c) - 'a' + 10
 }

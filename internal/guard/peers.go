@@ -2,6 +2,7 @@ package guard
 
 import (
 	"errors"
+	"evergate/internal/denial"
 	"fmt"
 	"os/user"
 	"strconv"
@@ -55,7 +56,7 @@ func parsePeers(list string) (rules []peerRule, _ error) {
 		}
 		r, err := parsePeer(entry)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("the peer %s %w", quote(entry), err))
+			errs = append(errs, fmt.Errorf("the peer %s %w", denial.Quote(entry), err))
 			continue
 		}
 		rules = append(rules, r)

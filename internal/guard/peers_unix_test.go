@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"evergate/internal/denial"
+	"evergate/internal/listen"
 )
 
 func TestThePeerOfASocketIsKnown(t *testing.T) {
@@ -20,7 +21,7 @@ func TestThePeerOfASocketIsKnown(t *testing.T) {
 		{"team=gid:" + strconv.Itoa(gid) + ",agent=uid:" + strconv.Itoa(uid), "team", "name team", ""},
 		{"uid:4242424,gid:4242424", Anonymous, "process " + strconv.Itoa(uid) + " " + strconv.Itoa(pid), denial.CodeDeniedPeer},
 	} {
-		l := serveAccess(t, accessWith(t, AccessOptions{Peers: c.peers}), Address{Network: "unix", Address: socketPath(t)})
+		l := serveAccess(t, accessWith(t, AccessOptions{Peers: c.peers}), listen.Address{Network: "unix", Address: socketPath(t)})
 		resp := send(t, l.Addr(), "GET /admin/shop.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		if got := resp.Header.Get("X-Caller"); got != c.caller {
 			t.Errorf("%s: the caller is %s, want %s", c.peers, got, c.caller)
@@ -35,9 +36,9 @@ func TestThePeerOfASocketIsKnown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := socketMode
+		want := listen.OwnerMode
 		if c.peers != "" {
-			want = openSocketMode
+			want = listen.EverybodyMode
 		}
 		if info.Mode().Perm() != want {
 			t.Errorf("%s: mode %v, want %v", c.peers, info.Mode(), want)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"evergate/internal/ascii"
 	"evergate/internal/denial"
 )
 
@@ -59,13 +60,13 @@ func (p *Policy) judgeHead(r *http.Request, rawPath string) (needsBody bool, _ e
 	}
 	switch exact, possible := graphQLPath(rawPath); {
 	case exact && r.Method != http.MethodPost:
-		return false, ambiguousDocument("the method " + quote(r.Method) + ", where the Admin API knows POST alone").denial()
+		return false, ambiguousDocument("the method " + denial.Quote(r.Method) + ", where the Admin API knows POST alone").denial()
 	case exact && r.URL.RawQuery != "":
 		return false, ambiguousDocument("parameters in its address, which may count instead of those in the body").denial()
 	case exact:
 		return true, nil
 	case possible:
-		return false, ambiguousDocument("the path " + quote(rawPath) + ", which is not quite that of GraphQL").denial()
+		return false, ambiguousDocument("the path " + denial.Quote(rawPath) + ", which is not quite that of GraphQL").denial()
 	}
 	return false, p.judgeREST(r, rawPath)
 }
@@ -86,11 +87,11 @@ func (p *Policy) judgeREST(r *http.Request, rawPath string) error {
 	}
 	if p.base == reads && len(p.rest) == 0 {
 		return denial.New(http.StatusForbidden, denial.CodeReadOnly,
-			"You may only read here, and "+quote(r.Method)+" "+quote(rawPath)+" may change something. Use GET, "+
-				"or have the policy "+quote(p.name)+" changed that Evergate holds you to.")
+			"You may only read here, and "+denial.Quote(r.Method)+" "+denial.Quote(rawPath)+" may change something. Use GET, "+
+				"or have the policy "+denial.Quote(p.name)+" changed that Evergate holds you to.")
 	}
 	return denial.New(http.StatusForbidden, denial.CodeDeniedOperation,
-		"The policy "+quote(p.name)+" that Evergate holds you to does not list "+quote(r.Method)+" "+quote(rawPath)+". Have it added there.")
+		"The policy "+denial.Quote(p.name)+" that Evergate holds you to does not list "+denial.Quote(r.Method)+" "+denial.Quote(rawPath)+". Have it added there.")
 }
 
 // judgeBody judges the body of a GraphQL call whose head has passed. What a GraphQL client
@@ -116,11 +117,11 @@ func (p *Policy) judgeBody(h http.Header, body []byte, whole bool) error {
 		return nil
 	case p.base == reads && len(p.mutations) == 0:
 		return denial.New(http.StatusOK, denial.CodeReadOnly,
-			"You may only read here, and "+quote(op.roots[denied])+" is a mutation. Evergate did not send it to Shopify. "+
-				"Send a query, or have the policy "+quote(p.name)+" changed that Evergate holds you to.")
+			"You may only read here, and "+denial.Quote(op.roots[denied])+" is a mutation. Evergate did not send it to Shopify. "+
+				"Send a query, or have the policy "+denial.Quote(p.name)+" changed that Evergate holds you to.")
 	}
 	return denial.New(http.StatusOK, denial.CodeDeniedOperation,
-		"The policy "+quote(p.name)+" that Evergate holds you to does not list the "+string(op.kind)+" "+quote(op.roots[denied])+". "+
+		"The policy "+denial.Quote(p.name)+" that Evergate holds you to does not list the "+string(op.kind)+" "+denial.Quote(op.roots[denied])+". "+
 			"Evergate did not send it to Shopify. Have it added there.")
 }
 
@@ -148,7 +149,7 @@ const graphQLName = "graphql.json"
 
 func isVersion(segment string) bool {
 	for i := range len(segment) {
-		if !isWord(segment[i]) {
+		if !ascii.IsWord(segment[i]) {
 			return false
 		}
 	}
@@ -161,7 +162,7 @@ func otherMethod(h http.Header) string {
 	for name := range h {
 		switch hyphened(name) {
 		case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override":
-			return "The header " + quote(name) + " asks for another method than the request line. Leave it out, and send the method that you mean."
+			return "The header " + denial.Quote(name) + " asks for another method than the request line. Leave it out, and send the method that you mean."
 		}
 	}
 	return ""

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"errors"
+	"evergate/internal/denial"
 	"fmt"
 	"maps"
 	"regexp"
@@ -219,7 +220,7 @@ func (r *policyReader) pattern(n *jsonNode, place string) []string {
 	case path == "":
 		r.mistake(n, place, "must be a path, such as /admin/api/*/products.json")
 	case err != nil || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c > '~' }):
-		r.mistake(n, place, "%s is no path that can ever pass: write one below /admin/api/, such as /admin/api/*/products.json", quote(path))
+		r.mistake(n, place, "%s is no path that can ever pass: write one below /admin/api/, such as /admin/api/*/products.json", denial.Quote(path))
 	case graphql:
 		r.mistake(n, place, "is GraphQL's: list what is allowed there under queries and mutations")
 	}
@@ -243,7 +244,7 @@ func (r *policyReader) policyNamed(n *jsonNode, place string) *Policy {
 	name, _ := n.value.(string)
 	p := r.book.byName[name]
 	if p == nil {
-		r.mistake(n, place, "names the policy %s, which is not there: there are %s", quote(name), strings.Join(slices.Sorted(maps.Keys(r.book.byName)), ", "))
+		r.mistake(n, place, "names the policy %s, which is not there: there are %s", denial.Quote(name), strings.Join(slices.Sorted(maps.Keys(r.book.byName)), ", "))
 	}
 	return p
 }

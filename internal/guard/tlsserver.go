@@ -69,7 +69,7 @@ func (a *Access) certificateOf(r *http.Request, conn *connection) (*certified, e
 }
 
 func badCertificate(why string) error {
-	return denial.New(http.StatusForbidden, denial.CodeUnauthenticated, "Evergate no longer accepts your client certificate: "+quote(why)+". Connect with a new one.")
+	return denial.New(http.StatusForbidden, denial.CodeUnauthenticated, "Evergate no longer accepts your client certificate: "+denial.Quote(why)+". Connect with a new one.")
 }
 
 func verify(chain []*x509.Certificate, roots *x509.CertPool) (*certified, error) {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"evergate/internal/denial"
+	"evergate/internal/listen"
 )
 
 // authority signs certificates.
@@ -100,7 +101,7 @@ func newTLSRig(t *testing.T, o AccessOptions) *tlsRig {
 	certificate, key := r.roots.server(t)
 	o.CertFile, o.KeyFile, o.ClientCAFile = writeFile(t, certificate), writeFile(t, key), writeFile(t, r.clients.pem)
 	r.access = accessWith(t, o)
-	l := serveAccess(t, r.access, Address{Network: "tcp", Address: "0.0.0.0:0", TLS: true})
+	l := serveAccess(t, r.access, listen.Address{Network: "tcp", Address: "0.0.0.0:0", TLS: true})
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	r.address = "localhost:" + port
 	return r

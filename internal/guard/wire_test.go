@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"evergate/internal/denial"
+	"evergate/internal/listen"
 )
 
 // serve answers on ln with what the door decides: a err as it is, a passage in headers.
@@ -168,7 +169,7 @@ func TestAClientWithoutHostIsToldWhereItConnected(t *testing.T) {
 }
 
 func TestAUnixSocketIsThisMachine(t *testing.T) {
-	ln, err := Listen(t.Context(), Address{Network: "unix", Address: socketPath(t)})
+	ln, err := listen.Open(t.Context(), listen.Address{Network: "unix", Address: socketPath(t)}, listen.OwnerMode)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ import (
 	"evergate/internal/guard"
 	"evergate/internal/idle"
 	"evergate/internal/inject"
+	"evergate/internal/listen"
 	"evergate/internal/login"
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
@@ -190,7 +191,7 @@ func (s *Sidecar) Listen(ctx context.Context) error {
 }
 
 // ListenOn is Listen for other addresses than those of the settings.
-func (s *Sidecar) ListenOn(ctx context.Context, tools []guard.Address, operators guard.Address) error {
+func (s *Sidecar) ListenOn(ctx context.Context, tools []listen.Address, operators listen.Address) error {
 	if err := s.adopt(); err != nil {
 		return err
 	}
@@ -202,7 +203,7 @@ func (s *Sidecar) ListenOn(ctx context.Context, tools []guard.Address, operators
 	if s.adminOn != nil {
 		return nil
 	}
-	l, err := guard.Listen(ctx, operators)
+	l, err := listen.Open(ctx, operators, listen.OwnerMode)
 	if err != nil {
 		s.closeListeners()
 		s.listeners = nil
@@ -213,7 +214,7 @@ func (s *Sidecar) ListenOn(ctx context.Context, tools []guard.Address, operators
 	return nil
 }
 
-func (s *Sidecar) listenForTools(ctx context.Context, addresses []guard.Address) error {
+func (s *Sidecar) listenForTools(ctx context.Context, addresses []listen.Address) error {
 	s.tls = addresses[0].TLS
 	for _, a := range addresses {
 		l, err := s.cfg.Access.Listen(ctx, a, idleWrapper)

@@ -12,7 +12,7 @@ import (
 
 	"evergate/internal/admin"
 	"evergate/internal/config"
-	"evergate/internal/guard"
+	"evergate/internal/listen"
 	"evergate/internal/systemd"
 )
 
@@ -94,8 +94,8 @@ func isForTools(name string) bool {
 	return name == socketForTools || name == systemd.UnknownName || strings.HasSuffix(name, ".socket")
 }
 
-func addressOf(l net.Listener) guard.Address {
-	return guard.Address{Network: l.Addr().Network(), Address: l.Addr().String()}
+func addressOf(l net.Listener) listen.Address {
+	return listen.Address{Network: l.Addr().Network(), Address: l.Addr().String()}
 }
 
 // tellManager says that the service has started, and from then on in words how it fares,

@@ -1,4 +1,9 @@
-package guard
+// Package listen opens the addresses that tools and operators call.
+//
+// Invariants: every mistake in a list of addresses is reported, each with its remedy; a Unix
+// socket can at no moment be reached by anybody whom its mode would keep out, and takes the
+// place of one that nobody answers on any more, never of a live one.
+package listen
 
 import (
 	"context"
@@ -12,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 
+	"evergate/internal/ascii"
 	"evergate/internal/token"
 )
 
@@ -27,9 +33,9 @@ type Address struct {
 	Shop token.Shop
 }
 
-// ParseListen reads a comma-separated list of host:port, tls:host:port and unix:/path, each
+// Parse reads a comma-separated list of host:port, tls:host:port and unix:/path, each
 // with an optional shop@ in front. Every mistake is reported, each with its remedy.
-func ParseListen(spec string) ([]Address, error) {
+func Parse(spec string) ([]Address, error) {
 	var addresses []Address
 	var errs []error
 	seen := make(map[string]bool)
@@ -112,7 +118,7 @@ func parseHostPort(s string) (string, error) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
 		return "", errors.New("has no usable port: give a number from 0 to 65535, where 0 takes a free one")
 	}
-	if _, err := netip.ParseAddr(host); err != nil && host != "" && !validName(host) {
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && !ascii.IsHostName(host) {
 		return "", errors.New("has no usable host: give an IP address or a host name, for example 127.0.0.1:8080")
 	}
 	return net.JoinHostPort(host, port), nil
@@ -137,14 +143,14 @@ func (a Address) Loopback() bool {
 	if err != nil {
 		return false
 	}
-	if equalFold(host, "localhost") {
+	if ascii.EqualFold(host, "localhost") {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback()
 }
 
-// String returns the address as ParseListen reads it.
+// String returns the address as Parse reads it.
 func (a Address) String() string {
 	s := a.Address
 	if a.Network == "unix" {
@@ -158,11 +164,8 @@ func (a Address) String() string {
 	return s
 }
 
-// Listen opens a, without TLS. A Unix socket is for its owner alone and takes the place of
-// one that nobody answers on any more; see listenUnix.
-func Listen(ctx context.Context, a Address) (net.Listener, error) { return listen(ctx, a, socketMode) }
-
-func listen(ctx context.Context, a Address, mode fs.FileMode) (net.Listener, error) {
+// Open opens a, without TLS. mode is that of a Unix socket: OwnerMode or EverybodyMode.
+func Open(ctx context.Context, a Address, mode fs.FileMode) (net.Listener, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

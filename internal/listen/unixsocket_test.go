@@ -1,6 +1,6 @@
 //go:build unix
 
-package guard
+package listen
 
 import (
 	"net"
@@ -14,7 +14,7 @@ func TestASocketIsPrivateWhateverTheUmask(t *testing.T) {
 	for _, umask := range []int{0, 0o022, 0o377} {
 		path := socketPath(t)
 		before := syscall.Umask(umask) // no test here runs in parallel
-		ln, err := Listen(t.Context(), Address{Network: "unix", Address: path})
+		ln, err := Open(t.Context(), Address{Network: "unix", Address: path}, OwnerMode)
 		syscall.Umask(before)
 		if err != nil {
 			if umask == 0o377 && os.Geteuid() != 0 {
@@ -42,7 +42,7 @@ func TestASocketThatMayBeInUseIsNotReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	_, err = Listen(t.Context(), Address{Network: "unix", Address: path})
+	_, err = Open(t.Context(), Address{Network: "unix", Address: path}, OwnerMode)
 	if err == nil || !strings.Contains(err.Error(), "remove the file if none does") {
 		t.Errorf("want an error with the remedy, got: %v", err)
 	}

@@ -1,4 +1,4 @@
-package guard
+package listen
 
 import (
 	"context"
@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// socketMode lets only the owner connect.
-	socketMode fs.FileMode = 0o600
-	// openSocketMode lets everybody, because it is us who look at who they are.
-	openSocketMode fs.FileMode = 0o666
+	// OwnerMode lets only the owner of a socket connect.
+	OwnerMode fs.FileMode = 0o600
+	// EverybodyMode lets everybody connect; whoever accepts looks at who they are.
+	EverybodyMode fs.FileMode = 0o666
 )
 
 // longestSocketPath is what every platform has room for: macOS 104 bytes with the NUL,

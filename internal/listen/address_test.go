@@ -1,4 +1,4 @@
-package guard
+package listen
 
 import (
 	"context"
@@ -32,16 +32,16 @@ func TestListenSpecsAreRead(t *testing.T) {
 		"tls:0.0.0.0:8443":              {Network: "tcp", Address: "0.0.0.0:8443", TLS: true},
 		"acme@tls:[::1]:8443":           {Network: "tcp", Address: "[::1]:8443", TLS: true, Shop: acme},
 	} {
-		got, err := ParseListen(spec)
+		got, err := Parse(spec)
 		if err != nil || len(got) != 1 || got[0] != want {
 			t.Errorf("%q: %v, %v; want %v", spec, got, err, want)
 			continue
 		}
-		if again, err := ParseListen(got[0].String()); err != nil || again[0] != want {
+		if again, err := Parse(got[0].String()); err != nil || again[0] != want {
 			t.Errorf("%q does not survive its own String %q: %v", spec, got[0], err)
 		}
 	}
-	got, err := ParseListen("127.0.0.1:0,127.0.0.1:0, acme@localhost:1")
+	got, err := Parse("127.0.0.1:0,127.0.0.1:0, acme@localhost:1")
 	if err != nil || len(got) != 3 {
 		t.Errorf("three addresses: %v, %v", got, err)
 	}
@@ -77,7 +77,7 @@ func TestMistakenListenSpecsSayTheRemedy(t *testing.T) {
 		"tls:acme@127.0.0.1:80":          "what precedes the @ must be",
 		"tls://127.0.0.1:80":             "drop \"tls://\"",
 	} {
-		got, err := ParseListen(spec)
+		got, err := Parse(spec)
 		if err == nil || got != nil || !strings.Contains(err.Error(), remedy) {
 			t.Errorf("%q: %v, %v; want an error with %q", spec, got, err, remedy)
 		}
@@ -85,14 +85,14 @@ func TestMistakenListenSpecsSayTheRemedy(t *testing.T) {
 }
 
 func TestAllListenMistakesAreReportedAtOnce(t *testing.T) {
-	_, err := ParseListen("8080,127.0.0.1:1,,http://x,")
+	_, err := Parse("8080,127.0.0.1:1,,http://x,")
 	if err == nil || strings.Count(err.Error(), "\n") != 3 {
 		t.Errorf("want four errors, got: %v", err)
 	}
 }
 
 func TestAPinNamesTheShopThatIsServed(t *testing.T) {
-	addresses, err := ParseListen("127.0.0.1:1,acme@127.0.0.1:2,other@127.0.0.1:3,third@127.0.0.1:4")
+	addresses, err := Parse("127.0.0.1:1,acme@127.0.0.1:2,other@127.0.0.1:3,third@127.0.0.1:4")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,12 +121,12 @@ func TestOnlyLoopbackCountsAsLoopback(t *testing.T) {
 }
 
 func TestATakenPortIsExplained(t *testing.T) {
-	first, err := Listen(t.Context(), Address{Network: "tcp", Address: "127.0.0.1:0"})
+	first, err := Open(t.Context(), Address{Network: "tcp", Address: "127.0.0.1:0"}, OwnerMode)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	_, err = Listen(t.Context(), Address{Network: "tcp", Address: first.Addr().String()})
+	_, err = Open(t.Context(), Address{Network: "tcp", Address: first.Addr().String()}, OwnerMode)
 	if err == nil || runtime.GOOS != "windows" && !strings.Contains(err.Error(), "another process listens") {
 		t.Errorf("want an error that names the cause, got: %v", err)
 	}
@@ -172,7 +172,7 @@ func TestAStaleSocketIsReplaced(t *testing.T) {
 func TestALiveSocketIsNotReplaced(t *testing.T) {
 	path := socketPath(t)
 	mustListen(t, path)
-	_, err := Listen(t.Context(), Address{Network: "unix", Address: path})
+	_, err := Open(t.Context(), Address{Network: "unix", Address: path}, OwnerMode)
 	if err == nil || !strings.Contains(err.Error(), "another process listens") {
 		t.Errorf("want an error that names the cause, got: %v", err)
 	}
@@ -189,7 +189,7 @@ func TestWhatIsNoSocketIsNotReplaced(t *testing.T) {
 		if err := create(path); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Listen(t.Context(), Address{Network: "unix", Address: path})
+		_, err := Open(t.Context(), Address{Network: "unix", Address: path}, OwnerMode)
 		if err == nil || !strings.Contains(err.Error(), "is not a socket") {
 			t.Errorf("%s: want an error that names the cause, got: %v", name, err)
 		}
@@ -218,7 +218,7 @@ func TestASocketThatCannotBeCreatedIsExplained(t *testing.T) {
 		filepath.Join(dir, "missing", "s"):           "its directory must exist",
 		filepath.Join(dir, strings.Repeat("x", 120)): "shorten it by",
 	} {
-		_, err := Listen(t.Context(), Address{Network: "unix", Address: path})
+		_, err := Open(t.Context(), Address{Network: "unix", Address: path}, OwnerMode)
 		if err == nil || !strings.Contains(err.Error(), remedy) {
 			t.Errorf("%s: want an error with %q, got: %v", path, remedy, err)
 		}
@@ -232,7 +232,7 @@ func TestAnEndedContextOpensNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	path := socketPath(t)
-	if _, err := Listen(ctx, Address{Network: "unix", Address: path}); !errors.Is(err, context.Canceled) {
+	if _, err := Open(ctx, Address{Network: "unix", Address: path}, OwnerMode); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want %v", err, context.Canceled)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -243,7 +243,7 @@ func TestAnEndedContextOpensNothing(t *testing.T) {
 // socketPath is short whatever the test is called, for a socket's path must be.
 func socketPath(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "guard")
+	dir, err := os.MkdirTemp("", "listen")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func socketPath(t *testing.T) string {
 
 func mustListen(t *testing.T, path string) net.Listener {
 	t.Helper()
-	ln, err := Listen(t.Context(), Address{Network: "unix", Address: path})
+	ln, err := Open(t.Context(), Address{Network: "unix", Address: path}, OwnerMode)
 	if err != nil {
 		t.Fatal(err)
 	}

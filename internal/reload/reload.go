@@ -1,0 +1,212 @@
+// Package reload keeps what rests in files in force as the files change, without a restart and
+// without a request that waits.
+//
+// Invariants:
+//
+//   - What is taken was read from files that nobody but their owner can write, as sshd does with
+//     its keys: whoever else could write them could let himself in.
+//   - A mistake in a changed file leaves what held before in force, and is said once.
+//   - One goroutine reads; what it hands on is swapped in by a pointer, so a request sees one
+//     state or the other and takes no lock.
+package reload
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// Interval is how often the files are looked at. It is off the request path.
+	Interval = 2 * time.Second
+	// unsettled is how young a file may be when it is read and still change without a trace:
+	// some file systems keep time in seconds.
+	unsettled = 3 * time.Second
+	// largest bounds in bytes what is read of a file.
+	largest = 1 << 20
+)
+
+// Value is a setting whose value rests in files and is taken anew when they change. Load and
+// the goroutine of Watch read the files; Broken is safe for concurrent use.
+type Value struct {
+	setting string
+	paths   []string
+	take    func(contents [][]byte) error
+
+	contents [][]byte // that are in force
+	seen     []fs.FileInfo
+	at       time.Time
+	// broken is why the newest contents are not in force; nil when they are.
+	broken atomic.Pointer[string]
+}
+
+// New returns the value of a setting that rests in the files at paths. take makes their
+// contents effective, or says what is wrong with them and changes nothing; an error that
+// joins several is reported as several.
+func New(setting string, paths []string, take func(contents [][]byte) error) *Value {
+	return &Value{setting: setting, paths: paths, take: take}
+}
+
+// Load reads the files for the first time. Its error names the setting.
+func (v *Value) Load() error {
+	_, err := v.read()
+	return err
+}
+
+// read reads the files and reports whether they have changed.
+func (v *Value) read() (changed bool, _ error) {
+	v.at = time.Now()
+	var contents [][]byte
+	var seen []fs.FileInfo
+	for _, path := range v.paths {
+		b, info, err := readOwned(path)
+		if err != nil {
+			return v.seen != nil, each(v.setting, err)
+		}
+		contents, seen = append(contents, b), append(seen, info)
+	}
+	v.seen = seen
+	if v.contents != nil && slices.EqualFunc(v.contents, contents, bytes.Equal) {
+		return false, nil
+	}
+	if err := v.take(contents); err != nil {
+		return true, each(v.setting, err)
+	}
+	v.contents = contents
+	return true, nil
+}
+
+// each puts the setting in front of every mistake, because they are shown apart.
+func each(setting string, err error) error {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	var errs []error
+	for _, e := range all {
+		errs = append(errs, fmt.Errorf("%s: %w", setting, e))
+	}
+	return errors.Join(errs...)
+}
+
+// stale reports whether the files look different from when they were read, or were so
+// young then that they could have changed since.
+func (v *Value) stale() bool {
+	if len(v.seen) != len(v.paths) {
+		return true
+	}
+	for i, path := range v.paths {
+		now, err := os.Stat(path)
+		before := v.seen[i]
+		if err != nil || !os.SameFile(now, before) || now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime()) ||
+			now.Mode() != before.Mode() || v.at.Sub(now.ModTime()) < unsettled {
+			return true
+		}
+	}
+	return false
+}
+
+// refresh reads the files again if need be. It says once what it finds.
+func (v *Value) refresh(log *slog.Logger) {
+	if !v.stale() {
+		return
+	}
+	before := v.broken.Load()
+	changed, err := v.read()
+	switch {
+	case err != nil:
+		why := err.Error()
+		v.seen = nil // looked at again, because the next state may look the same
+		if before == nil || *before != why {
+			log.Error("a changed file is not used; what it held before stays in force", "setting", v.setting, "err", err)
+		}
+		v.broken.Store(&why)
+	case changed || before != nil:
+		v.broken.Store(nil)
+		log.Info("a changed file is in force", "setting", v.setting)
+	}
+}
+
+// Values are looked after by one goroutine.
+type Values []*Value
+
+// Load reads all of them and reports every mistake at once.
+func (all Values) Load() error {
+	var errs []error
+	for _, v := range all {
+		errs = append(errs, v.Load())
+	}
+	return errors.Join(errs...)
+}
+
+// Watch looks after the files until ctx ends, and calls after each look what may only be judged
+// of several values together; nil: nothing. Nothing is looked at where there are no files.
+func (all Values) Watch(ctx context.Context, log *slog.Logger, after func()) {
+	if len(all) == 0 {
+		return
+	}
+	ticker := time.NewTicker(Interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		for _, v := range all {
+			v.refresh(log)
+		}
+		if after != nil {
+			after()
+		}
+	}
+}
+
+// Broken says, a line each, which files are not in force as they are now; empty when all are.
+// It is safe for concurrent use.
+func (all Values) Broken() string {
+	var lines []string
+	for _, v := range all {
+		if why := v.broken.Load(); why != nil {
+			lines = append(lines, *why)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// readOwned reads a file that decides who may do what.
+func readOwned(path string) ([]byte, fs.FileInfo, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // to open a pipe would wait for a writer
+		return nil, nil, fmt.Errorf("%s is no file: give the path of one", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the file cannot be read: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, nil, fmt.Errorf("the file cannot be read: %w", err)
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0: // the mode says nothing there
+		return nil, nil, fmt.Errorf("%s can be written by others than its owner (mode %#o), who could let themselves in: chmod go-w %s", path, info.Mode().Perm(), path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, largest+1))
+	switch {
+	case err != nil:
+		return nil, nil, fmt.Errorf("the file cannot be read: %w", err)
+	case len(b) > largest:
+		return nil, nil, fmt.Errorf("%s is larger than 1 MiB: it is not what it should be", path)
+	}
+	return b, info, nil
+}
