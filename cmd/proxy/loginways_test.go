@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"evergate/test/process"
 )
 
 func TestPastedAnswer(t *testing.T) {
@@ -62,7 +64,7 @@ func TestPasteThatEndsWithoutAnAnswer(t *testing.T) {
 func TestRedirectURLOfTheOperator(t *testing.T) {
 	t.Parallel()
 	sim, environ, _ := loginShop(t)
-	port := freePort(t)
+	port := process.FreePort(t)
 	redirect := "http://localhost:" + port + "/auth/callback"
 	b := beginLogin(t, environ, "--redirect-url", redirect)
 	if b.redirect != redirect || !strings.Contains(b.authorize, url.QueryEscape(redirect)) {
@@ -76,17 +78,6 @@ func TestRedirectURLOfTheOperator(t *testing.T) {
 		t.Errorf("%d %s", status, page)
 	}
 	b.mustEnd(t, exitOK)
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 func TestMistakesBeforeALogin(t *testing.T) {
