@@ -242,7 +242,7 @@ func TestMistakesAreFoundInFilesToo(t *testing.T) {
 func TestSecretNamesAreTheSecretsAndTheirFiles(t *testing.T) {
 	t.Parallel()
 	names := SecretNames()
-	for _, s := range settings {
+	for _, s := range settings() {
 		for _, name := range []string{s.name, s.name + "_FILE"} {
 			if slices.Contains(names, name) != s.secret {
 				t.Errorf("%s: on the list: %t, a secret: %t", name, !s.secret, s.secret)

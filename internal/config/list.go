@@ -10,7 +10,7 @@ type Setting struct {
 // Settings lists them all, in the order in which people read them.
 func Settings() []Setting {
 	var all []Setting
-	for _, s := range settings {
+	for _, s := range settings() {
 		all = append(all, Setting{s.name, s.defaultValue, s.help, s.hasFile()})
 	}
 	return all

@@ -62,8 +62,9 @@ type setting struct {
 	secret                   bool
 }
 
-// settings lists the fields of Config in order; it is the struct's tags, read once.
-var settings = func() []setting {
+// settings lists the fields of Config in order; it is the struct's tags, read once, by those
+// commands that have settings.
+var settings = sync.OnceValue(func() []setting {
 	var all []setting
 	t := reflect.TypeFor[Config]()
 	for i := range t.NumField() {
@@ -73,7 +74,7 @@ var settings = func() []setting {
 		}
 	}
 	return all
-}()
+})
 
 // hasFile reports whether a setting can be given as NAME_FILE. The client id is no
 // secret, but it is kept beside one so often that it can be given the same way.
@@ -81,7 +82,7 @@ func (s setting) hasFile() bool { return s.secret || s.name == "SHOPIFY_CLIENT_I
 
 // takeFiles reads each NAME_FILE, or the credential of that name, into NAME.
 func (c *Config) takeFiles(vars map[string]string) (errs []error) {
-	for _, s := range settings {
+	for _, s := range settings() {
 		if !s.hasFile() {
 			continue
 		}
@@ -183,7 +184,7 @@ func misspelt(vars map[string]string) (warnings []string) {
 const URLVariable = "EVERGATE_URL"
 
 func known(name string) bool {
-	return name == URLVariable || slices.ContainsFunc(settings, func(s setting) bool {
+	return name == URLVariable || slices.ContainsFunc(settings(), func(s setting) bool {
 		return s.name == name || s.hasFile() && s.name+"_FILE" == name
 	})
 }
@@ -201,7 +202,7 @@ func fromKubernetes(name string) bool {
 // nearest returns the setting whose name differs least, if that is little.
 func nearest(name string) string {
 	best, least := "", 4
-	for _, s := range settings {
+	for _, s := range settings() {
 		for _, candidate := range []string{s.name, s.name + "_FILE"} {
 			if d := distance(name, candidate); d < least && known(candidate) {
 				best, least = candidate, d

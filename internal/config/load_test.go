@@ -127,13 +127,13 @@ func TestEverySettingIsRead(t *testing.T) {
 func TestSettingThatIsSetToNothingHasItsDefault(t *testing.T) {
 	t.Parallel()
 	environ := minimal()
-	for _, s := range settings {
+	for _, s := range settings() {
 		if !strings.HasPrefix(s.name, "SHOPIFY_") {
 			environ = append(environ, s.name+"=")
 		}
 	}
 	got, want := mustLoad(t, append(environ, "SHOPIFY_SCOPES=", "SHOPIFY_ACCESS_TOKEN=", "SHOPIFY_CLIENT_SECRET_FILE=")), mustLoad(t, minimal())
-	for _, s := range settings {
+	for _, s := range settings() {
 		g, w := reflect.ValueOf(got).Elem().Field(s.index).Interface(), reflect.ValueOf(want).Elem().Field(s.index).Interface()
 		if fmt.Sprint(g) != fmt.Sprint(w) {
 			t.Errorf("%s: %v, want the default %v", s.name, g, w)
@@ -267,7 +267,7 @@ func TestParseNeedsNoCredentials(t *testing.T) {
 func TestEverySettingHasANameAndAMeaning(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	for _, s := range settings {
+	for _, s := range settings() {
 		if !strings.HasPrefix(s.name, "SHOPIFY_") && !strings.HasPrefix(s.name, "EVERGATE_") || seen[s.name] {
 			t.Errorf("%s: a bad name, or a second one", s.name)
 		}

@@ -15,7 +15,7 @@ import (
 func (c *Config) Print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SETTING\tVALUE\tDEFAULT\tMEANING")
-	for _, s := range settings {
+	for _, s := range settings() {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", s.name, scrub(c.effective(s)), dash(s.defaultValue), s.help)
 	}
 	return t.Flush()
@@ -49,7 +49,7 @@ func dash(s string) string {
 func Markdown(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("| Setting | Default | Meaning |\n|---|---|---|\n")
-	for _, s := range settings {
+	for _, s := range settings() {
 		name, def := "`"+s.name+"`", "–"
 		if s.hasFile() {
 			name += ", `" + s.name + "_FILE`"

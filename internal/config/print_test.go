@@ -48,10 +48,10 @@ func TestTableHasARowForEachSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
-	if len(lines) != len(settings)+2 || lines[0] != "| Setting | Default | Meaning |" {
-		t.Fatalf("%d lines for %d settings, beginning with %q", len(lines), len(settings), lines[0])
+	if len(lines) != len(settings())+2 || lines[0] != "| Setting | Default | Meaning |" {
+		t.Fatalf("%d lines for %d settings, beginning with %q", len(lines), len(settings()), lines[0])
 	}
-	for i, s := range settings {
+	for i, s := range settings() {
 		row := lines[i+2]
 		if strings.Count(row, "|") != 4 || !strings.Contains(row, "`"+s.name+"`") || !strings.Contains(row, s.help) {
 			t.Errorf("row %q", row)
@@ -77,8 +77,8 @@ func TestPrintShowsWhatIsInForce(t *testing.T) {
 			value[f[0]] = f[1:]
 		}
 	}
-	if len(value) != len(settings)+1 {
-		t.Errorf("%d lines for %d settings and a heading", len(value), len(settings))
+	if len(value) != len(settings())+1 {
+		t.Errorf("%d lines for %d settings and a heading", len(value), len(settings()))
 	}
 	for name, want := range map[string]string{
 		"SETTING":                "VALUE DEFAULT MEANING",

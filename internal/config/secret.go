@@ -91,7 +91,7 @@ func (c *Config) StaticToken() (token.Secret, error) {
 // SecretNames lists the variables that a command started by `run` must not see.
 func SecretNames() []string {
 	var names []string
-	for _, s := range settings {
+	for _, s := range settings() {
 		if s.secret {
 			names = append(names, s.name, s.name+"_FILE")
 		}
