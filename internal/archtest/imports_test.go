@@ -21,7 +21,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/config":   {ours: []string{"guard", "listen", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/grant":    {ours: []string{"token"}},
 	"internal/denial":   {},
-	"internal/guard":    {ours: []string{"ascii", "denial", "listen", "reload", "token"}, others: []string{"github.com/vektah/gqlparser/v2", "golang.org/x/sys"}},
+	"internal/guard":    {ours: []string{"ascii", "denial", "listen", "reload", "shopify", "token"}, others: []string{"github.com/vektah/gqlparser/v2", "golang.org/x/sys"}},
 	"internal/idle":     {},
 	"internal/inject":   {ours: []string{"denial", "guard", "metrics", "pace", "prefixed", "shopify", "token", "tracing", "upstream"}},
 	"internal/listen":   {ours: []string{"ascii", "token"}},

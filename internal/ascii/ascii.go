@@ -52,3 +52,16 @@ func IsHostName(s string) bool {
 	}
 	return label > 0
 }
+
+// IsHex reports whether c is a hexadecimal digit in either case.
+func IsHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= Lower(c) && Lower(c) <= 'f'
+}
+
+// Unhex is the value of a hexadecimal digit; c must be one.
+func Unhex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return Lower(c) - 'a' + 10
+}

@@ -8,6 +8,7 @@ import (
 
 	"evergate/internal/ascii"
 	"evergate/internal/denial"
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
 
@@ -33,9 +34,10 @@ type Door struct {
 
 // Passage is what a request that may pass asks for, in the client's own bytes.
 type Passage struct {
-	// RawPath is the path to forward. It begins with exactly one slash.
-	RawPath string
-	// Prefix is what the client wrote before RawPath to name the shop, for example
+	// Target is what its path asks for: Target.Path is to be forwarded, and begins with exactly
+	// one slash.
+	Target shopify.Target
+	// Prefix is what the client wrote before that path to name the shop, for example
 	// /acme.myshopify.com; empty when it did not. Links towards the client need it.
 	Prefix string
 	// Host is the address the client used: its Host, with the port. For a client that
@@ -47,8 +49,7 @@ type Passage struct {
 	TLS bool
 	// Caller is who sends it. It is known of a request that is refused, too.
 	Caller Caller
-	// Reported is what the request would be refused for if its policy did more than report; nil:
-	// nothing.
+	// Reported is what the request would be refused for if its policy did more than report.
 	Reported error
 
 	judge *Policy // has a word to say about the body; nil: everything is said
@@ -103,7 +104,7 @@ func (d *Door) Admit(r *http.Request) (Passage, error) {
 	if err != nil {
 		return Passage{Caller: p.Caller}, err
 	}
-	needsBody, err := policy.judgeHead(r, p.RawPath)
+	needsBody, err := policy.judgeHead(r, p.Target)
 	switch {
 	case policy.report:
 		p.Reported = err
@@ -132,19 +133,20 @@ func (d *Door) admit(r *http.Request, p *Passage) (policy *Policy, err error) {
 	if shop != "" && !d.isShop(shop) {
 		return nil, d.unknownShop(shop)
 	}
-	var ok bool
-	if p.RawPath, ok = rawPath(r); !ok {
+	path, ok := rawPath(r)
+	if !ok {
 		return nil, denial.New(http.StatusMisdirectedRequest, denial.CodeMisdirectedHost, // may hold a password: not repeated
 			"The address in the request line is more than a host and a path. Send the path alone, and no user name.")
 	}
-	if err := d.cutShop(p); err != nil {
+	if p.Prefix, path, err = d.cutShop(path); err != nil {
 		return nil, err
 	}
 	if !p.Caller.mayUse(d.shop) {
 		return nil, denial.New(http.StatusForbidden, denial.CodeDeniedShop,
 			"The key that you sent is not for the shop "+d.domain+". Use one that is, or have the shop added to it.")
 	}
-	return policy, CheckPath(r.Method, p.RawPath)
+	p.Target, err = CheckPath(r.Method, path)
+	return policy, err
 }
 
 // checkHost finds the Host on the allow-list. It returns the shop that a host of the
@@ -174,25 +176,24 @@ func (d *Door) checkHost(r *http.Request, p *Passage) (shop string, _ error) {
 	return "", nil // a.b.localhost can name no shop; it is a local name like any other
 }
 
-// cutShop moves a leading segment that names the shop from the path to the prefix. A
-// segment that is not spelt as a domain stays, and the path policy refuses it.
-func (d *Door) cutShop(p *Passage) error {
-	if !strings.HasPrefix(p.RawPath, "/") {
-		return nil
+// cutShop parts a leading segment that names the shop from the path. A segment that is not
+// spelt as a domain stays, and the path policy refuses it.
+func (d *Door) cutShop(raw string) (prefix, path string, _ error) {
+	if !strings.HasPrefix(raw, "/") {
+		return "", raw, nil
 	}
-	end := strings.IndexByte(p.RawPath[1:], '/') + 1
+	end := strings.IndexByte(raw[1:], '/') + 1
 	if end == 0 {
-		end = len(p.RawPath)
+		end = len(raw)
 	}
-	shop := p.RawPath[1:end]
+	shop := raw[1:end]
 	if !ascii.HasSuffixFold(shop, shopSuffix) || !ascii.IsHostName(shop) {
-		return nil
+		return "", raw, nil
 	}
 	if !d.isShop(shop) {
-		return d.unknownShop(shop)
+		return "", raw, d.unknownShop(shop)
 	}
-	p.Prefix, p.RawPath = p.RawPath[:end], p.RawPath[end:]
-	return nil
+	return raw[:end], raw[end:], nil
 }
 
 func (d *Door) isShop(name string) bool {

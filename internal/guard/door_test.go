@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"evergate/internal/denial"
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
 
@@ -102,14 +103,14 @@ func TestAShopIsNamedByHostOrPath(t *testing.T) {
 		host, target string
 		want         Passage
 	}{
-		{"localhost:8080", "/admin/shop.json?a=/b//c#d", Passage{RawPath: "/admin/shop.json", Host: "localhost:8080"}},
-		{"Acme.localhost:8080", "/admin/shop.json", Passage{RawPath: "/admin/shop.json", Host: "Acme.localhost:8080"}},
-		{"acme.myshopify.com.localhost", "/admin/shop.json", Passage{RawPath: "/admin/shop.json", Host: "acme.myshopify.com.localhost"}},
-		{"localhost", "/aCme.myshopify.COM/admin/shop.json", Passage{RawPath: "/admin/shop.json", Prefix: "/aCme.myshopify.COM", Host: "localhost"}},
-		{"acme.localhost", "/acme.myshopify.com/admin/a%20b.json", Passage{RawPath: "/admin/a%20b.json", Prefix: "/acme.myshopify.com", Host: "acme.localhost"}},
-		{"ACME.myshopify.com", "/admin/shop.json", Passage{RawPath: "/admin/shop.json", Host: "ACME.myshopify.com", OwnName: true}},
+		{"localhost:8080", "/admin/shop.json?a=/b//c#d", Passage{Target: target("/admin/shop.json"), Host: "localhost:8080"}},
+		{"Acme.localhost:8080", "/admin/shop.json", Passage{Target: target("/admin/shop.json"), Host: "Acme.localhost:8080"}},
+		{"acme.myshopify.com.localhost", "/admin/shop.json", Passage{Target: target("/admin/shop.json"), Host: "acme.myshopify.com.localhost"}},
+		{"localhost", "/aCme.myshopify.COM/admin/shop.json", Passage{Target: target("/admin/shop.json"), Prefix: "/aCme.myshopify.COM", Host: "localhost"}},
+		{"acme.localhost", "/acme.myshopify.com/admin/a%20b.json", Passage{Target: target("/admin/a%20b.json"), Prefix: "/acme.myshopify.com", Host: "acme.localhost"}},
+		{"ACME.myshopify.com", "/admin/shop.json", Passage{Target: target("/admin/shop.json"), Host: "ACME.myshopify.com", OwnName: true}},
 		{"acme.myshopify.com:8443", "/acme.myshopify.com/admin/shop.json",
-			Passage{RawPath: "/admin/shop.json", Prefix: "/acme.myshopify.com", Host: "acme.myshopify.com:8443", OwnName: true}},
+			Passage{Target: target("/admin/shop.json"), Prefix: "/acme.myshopify.com", Host: "acme.myshopify.com:8443", OwnName: true}},
 	} {
 		got, err := door.Admit(request(c.host, c.target))
 		c.want.Caller.Name = Anonymous
@@ -254,4 +255,13 @@ func BenchmarkAdmit(b *testing.B) {
 	for b.Loop() {
 		door.Admit(r)
 	}
+}
+
+// target is what a path asks for that has one reading.
+func target(raw string) shopify.Target {
+	t, err := shopify.ParseTarget(raw)
+	if err != nil {
+		panic(err)
+	}
+	return t
 }

@@ -213,7 +213,7 @@ func codeUnit(b []byte) (unit uint16) {
 		return 0
 	}
 	for _, c := range b[2:6] {
-		unit = unit<<4 | uint16(unhex(c))
+		unit = unit<<4 | uint16(ascii.Unhex(c))
 	}
 	return unit
 }

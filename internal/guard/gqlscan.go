@@ -184,7 +184,7 @@ func (s *gqlScanner) escape() {
 	switch {
 	case rest != "" && strings.IndexByte(`"\/bfnrt`, rest[0]) >= 0:
 		s.at += 2
-	case len(rest) >= 5 && rest[0] == 'u' && isHex(rest[1]) && isHex(rest[2]) && isHex(rest[3]) && isHex(rest[4]):
+	case len(rest) >= 5 && rest[0] == 'u' && ascii.IsHex(rest[1]) && ascii.IsHex(rest[2]) && ascii.IsHex(rest[3]) && ascii.IsHex(rest[4]):
 		s.at += 6
 	default:
 		s.why = "an unusual escape in a string"

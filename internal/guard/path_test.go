@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"evergate/internal/denial"
+	"evergate/internal/shopify"
 )
 
 func TestAdminAPIPathsPass(t *testing.T) {
@@ -40,7 +41,7 @@ func TestAdminAPIPathsPass(t *testing.T) {
 		"/admin/products/1/images/2.json",
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE", "OPTIONS", "HEAD", "PROPFIND"} {
-			if err := CheckPath(method, path); err != nil {
+			if err := checkPath(method, path); err != nil {
 				t.Errorf("%s %s: %+v, want it to pass", method, path, err)
 			}
 		}
@@ -59,7 +60,7 @@ func TestScopesCanOnlyBeRead(t *testing.T) {
 		{"GET", "/admin/OAuth/access_scopes.json", denial.CodeDeniedPath},
 		{"GET", "/admin/api/2026-10/oauth/access_scopes.json", denial.CodeDeniedPath},
 	} {
-		wantCode(t, c.method+" "+c.path, CheckPath(c.method, c.path), c.code)
+		wantCode(t, c.method+" "+c.path, checkPath(c.method, c.path), c.code)
 	}
 }
 
@@ -75,7 +76,7 @@ func TestNoSpellingOfACredentialPathPasses(t *testing.T) {
 			for _, suffix := range suffixes {
 				for _, spelling := range spellings(name) {
 					path := prefix + spelling + suffix
-					if err := CheckPath("POST", path); denialOf(t, err).Code != denial.CodeDeniedPath || denialOf(t, err).Status != http.StatusForbidden {
+					if err := checkPath("POST", path); denialOf(t, err).Code != denial.CodeDeniedPath || denialOf(t, err).Status != http.StatusForbidden {
 						t.Fatalf("POST %s: %+v, want %s", path, err, denial.CodeDeniedPath)
 					}
 				}
@@ -134,7 +135,7 @@ func TestPathsWithTwoReadingsAreRefused(t *testing.T) {
 		}
 	}
 	for _, path := range cases {
-		err := CheckPath("GET", path)
+		err := checkPath("GET", path)
 		wantCode(t, path, err, denial.CodeAmbiguousPath)
 		if denialOf(t, err).Status != http.StatusBadRequest {
 			t.Errorf("%s: status %d, want 400", path, denialOf(t, err).Status)
@@ -149,10 +150,10 @@ func TestEverythingElseIsDenied(t *testing.T) {
 		"/Admin/api/2026-10/shop.json", "/%61dmin/api/2026-10/shop.json", "/administrator/shop.json",
 		"/api/2026-10/graphql.json", "/payments_apps/api/2026-10/graphql.json", "/cart.json", "/x/admin/api/2026-10/shop.json",
 	} {
-		wantCode(t, path, CheckPath("GET", path), denial.CodeDeniedPath)
+		wantCode(t, path, checkPath("GET", path), denial.CodeDeniedPath)
 	}
 	for _, method := range []string{"TRACE", "CONNECT", "trace", "Connect"} {
-		wantCode(t, method, CheckPath(method, "/admin/api/2026-10/shop.json"), denial.CodeDeniedMethod)
+		wantCode(t, method, checkPath(method, "/admin/api/2026-10/shop.json"), denial.CodeDeniedMethod)
 	}
 }
 
@@ -162,7 +163,7 @@ func TestMessagesRepeatNoRawBytes(t *testing.T) {
 		"/<script>\u202e\x1b[31m",
 		"/\xff\xfe/" + strings.Repeat("\x01", 1<<16),
 	} {
-		message := denialOf(t, CheckPath("GET", path)).Message
+		message := denialOf(t, checkPath("GET", path)).Message
 		for _, c := range []byte(message) {
 			if c < ' ' || c > '~' {
 				t.Fatalf("the message %q has the byte %#x", message, c)
@@ -178,11 +179,11 @@ func TestDecodingTakesLinearTime(t *testing.T) {
 	// A megabyte of one escape that is encoded half a million times over. Decoding it
 	// round by round would outlast the test's deadline.
 	path := "/admin/api/2026-10/%" + strings.Repeat("25", 1<<19) + "2f"
-	wantCode(t, "deeply encoded slash", CheckPath("GET", path), denial.CodeAmbiguousPath)
+	wantCode(t, "deeply encoded slash", checkPath("GET", path), denial.CodeAmbiguousPath)
 }
 
 func TestAllowedPathsAllocateNothing(t *testing.T) {
-	for _, path := range []string{"/admin/api/2026-10/graphql.json", "/admin/api/2026-10/products/caf%C3%A9.json", "/admin/shop.json", scopesPath} {
+	for _, path := range []string{"/admin/api/2026-10/graphql.json", "/admin/api/2026-10/products/caf%C3%A9.json", "/admin/shop.json", shopify.ScopesPath} {
 		if n := testing.AllocsPerRun(100, func() { CheckPath("GET", path) }); n != 0 {
 			t.Errorf("%s: %v allocations", path, n)
 		}
@@ -204,6 +205,15 @@ func wantCode(t *testing.T, what string, err error, code string) {
 	if got.Code != code || (err != nil) != (code != "") || (got.Message == "") != (code == "") {
 		t.Errorf("%.200s: %+v, want code %q", what, got, code)
 	}
+}
+
+// checkPath is CheckPath's word alone; a refused path has no target, and another has its bytes.
+func checkPath(method, path string) error {
+	target, err := CheckPath(method, path)
+	if err != nil != (target == shopify.Target{}) || err == nil && target.Path != path {
+		panic(fmt.Sprintf("%s %q: %+v with the target %+v", method, path, err, target))
+	}
+	return err
 }
 
 // denialOf is what an error of the package holds; of none, the zero one.

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"evergate/internal/ascii"
 	"evergate/internal/denial"
+	"evergate/internal/shopify"
 )
 
 // The policies that need no file.
@@ -51,24 +51,24 @@ func (p *Policy) nothing() bool {
 }
 
 // judgeHead judges what comes before the body. A GraphQL call that may pass needs its body judged.
-func (p *Policy) judgeHead(r *http.Request, rawPath string) (needsBody bool, _ error) {
+func (p *Policy) judgeHead(r *http.Request, target shopify.Target) (needsBody bool, _ error) {
 	if p.base == everything {
 		return false, nil
 	}
 	if why := otherMethod(r.Header); why != "" {
 		return false, ambiguousMethod(why)
 	}
-	switch exact, possible := graphQLPath(rawPath); {
-	case exact && r.Method != http.MethodPost:
+	switch {
+	case target.IsGraphQL && r.Method != http.MethodPost:
 		return false, ambiguousDocument("the method " + denial.Quote(r.Method) + ", where the Admin API knows POST alone").denial()
-	case exact && r.URL.RawQuery != "":
+	case target.IsGraphQL && r.URL.RawQuery != "":
 		return false, ambiguousDocument("parameters in its address, which may count instead of those in the body").denial()
-	case exact:
+	case target.IsGraphQL:
 		return true, nil
-	case possible:
-		return false, ambiguousDocument("the path " + denial.Quote(rawPath) + ", which is not quite that of GraphQL").denial()
+	case target.MaybeGraphQL:
+		return false, ambiguousDocument("the path " + denial.Quote(target.Path) + ", which is not quite that of GraphQL").denial()
 	}
-	return false, p.judgeREST(r, rawPath)
+	return false, p.judgeREST(r, target.Path)
 }
 
 func (p *Policy) judgeREST(r *http.Request, rawPath string) error {
@@ -123,37 +123,6 @@ func (p *Policy) judgeBody(h http.Header, body []byte, whole bool) error {
 	return denial.New(http.StatusOK, denial.CodeDeniedOperation,
 		"The policy "+denial.Quote(p.name)+" that Evergate holds you to does not list the "+string(op.kind)+" "+denial.Quote(op.roots[denied])+". "+
 			"Evergate did not send it to Shopify. Have it added there.")
-}
-
-// graphQLPath reports whether a path that CheckPath lets through is GraphQL's, and whether
-// it could be: no rule about REST may reach an operation through another spelling.
-func graphQLPath(rawPath string) (exact, possible bool) {
-	rest, below := strings.CutPrefix(rawPath, apiPrefix)
-	if version, name, ok := strings.Cut(rest, "/"); below && (rest == graphQLName || ok && name == graphQLName && isVersion(version)) {
-		return true, true
-	}
-	var buf [256]byte
-	plain, why := decodeFully(buf[:0], rawPath)
-	if why != "" {
-		return false, true
-	}
-	for segment := range strings.SplitSeq(string(plain), "/") {
-		if named([]byte(segment), "graphql") {
-			return false, true
-		}
-	}
-	return false, false
-}
-
-const graphQLName = "graphql.json"
-
-func isVersion(segment string) bool {
-	for i := range len(segment) {
-		if !ascii.IsWord(segment[i]) {
-			return false
-		}
-	}
-	return segment != ""
 }
 
 // otherMethod says which header asks for another method than the request line. Many

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"evergate/internal/denial"
+	"evergate/internal/shopify"
 )
 
 func accessWith(t testing.TB, o AccessOptions) *Access {
@@ -69,7 +70,7 @@ func TestReadOnlyLetsReadsThroughAndNothingElse(t *testing.T) {
 		{"GET", "/admin/api/2026-10/products.json?limit=3", "", "", ""},
 		{"HEAD", "/admin/api/2026-10/products.json", "", "", ""},
 		{"GET", "/admin/shop.json", "", "", ""},
-		{"GET", scopesPath, "", "", ""},
+		{"GET", shopify.ScopesPath, "", "", ""},
 		{"POST", graphQL, typeJSON, aRead, ""},
 		{"POST", "/admin/api/graphql.json", typeJSON, aRead, ""},
 		{"POST", "/admin/api/unstable/graphql.json", typeGraphQL, "{ shop { name } }", ""},

@@ -3,6 +3,7 @@ package guard
 import (
 	"errors"
 	"evergate/internal/denial"
+	"evergate/internal/shopify"
 	"fmt"
 	"maps"
 	"regexp"
@@ -211,17 +212,16 @@ func (r *policyReader) pattern(n *jsonNode, place string) []string {
 		}
 	}
 	example := strings.ReplaceAll(strings.ReplaceAll(path, "**", "*"), "*", "x")
-	if strings.HasPrefix(example, adminPrefix) && !strings.HasPrefix(example, apiPrefix) && strings.HasSuffix(path, "*") {
-		example += ".json"
+	target, err := shopify.ParseTarget(example)
+	if target.Kind == shopify.Elsewhere && strings.HasSuffix(path, "*") {
+		target, err = shopify.ParseTarget(example + ".json") // which a path without a version needs
 	}
-	err := CheckPath("GET", example)
-	_, graphql := graphQLPath(example)
 	switch {
 	case path == "":
 		r.mistake(n, place, "must be a path, such as /admin/api/*/products.json")
-	case err != nil || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c > '~' }):
+	case err != nil || target.Kind != shopify.AdminAPI && target.Kind != shopify.Scopes || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c > '~' }):
 		r.mistake(n, place, "%s is no path that can ever pass: write one below /admin/api/, such as /admin/api/*/products.json", denial.Quote(path))
-	case graphql:
+	case target.MaybeGraphQL:
 		r.mistake(n, place, "is GraphQL's: list what is allowed there under queries and mutations")
 	}
 	return segments

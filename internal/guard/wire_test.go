@@ -30,7 +30,7 @@ func serve(t *testing.T, ln net.Listener, door *Door) {
 				w.WriteHeader(denialOf(t, err).Status)
 				return
 			}
-			w.Header().Set("X-Passed", p.RawPath)
+			w.Header().Set("X-Passed", p.Target.Path)
 			w.Header().Set("X-Host", p.Host)
 			if FromLoopback(r) {
 				w.Header().Set("X-Loopback", "yes")

@@ -101,7 +101,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, passage, &v, denial.Of(err))
 		return
 	}
-	v.route = shopify.RouteOf(passage.RawPath)
+	v.route = passage.Target.Route
 	v.span = h.opt.Tracer.Begin(r, v.route.String(), h.opt.Shop.Domain())
 	// The body first: a client may take its time with it, and a token is not to grow old meanwhile.
 	body, err := h.takeOver(r, &passage)
@@ -199,7 +199,7 @@ func (h *Handler) outgoing(r *http.Request, p guard.Passage) *http.Request {
 			Scheme: h.opt.Base.Scheme,
 			Host:   h.opt.Base.Host,
 			// Opaque is written as it is; Path would be escaped anew.
-			Opaque:     p.RawPath,
+			Opaque:     p.Target.Path,
 			RawQuery:   r.URL.RawQuery,
 			ForceQuery: r.URL.ForceQuery,
 		},

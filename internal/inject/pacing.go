@@ -20,7 +20,7 @@ func (h *Handler) forward(r *http.Request, body *upload, p guard.Passage, v *vis
 	if _, err := h.opt.Tokens.Token(r.Context()); err != nil {
 		return nil, err
 	}
-	reservation := h.opt.Pace.Reserve(apiOf(v.route, p.RawPath), callerOf(r, p), body.whole)
+	reservation := h.opt.Pace.Reserve(apiOf(v.route, p.Target.Path), callerOf(r, p), body.whole)
 	for {
 		waited, err := reservation.Wait(r.Context())
 		v.waited += waited
