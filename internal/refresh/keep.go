@@ -11,21 +11,6 @@ import (
 	"evergate/internal/token"
 )
 
-// Store is where one shop's grant rests. Implementations must be safe for use by several
-// processes at once.
-type Store interface {
-	// Load returns the stored record and its handle; token.ErrNotFound when there is none.
-	Load(ctx context.Context) (token.Record, token.Handle, error)
-	// Swap replaces the record that old names, or stores the first one if old is empty.
-	// token.ErrConflict says that something else is stored. When it returns nil, next is durable.
-	Swap(ctx context.Context, old token.Handle, next token.Record) (token.Handle, error)
-	// Lease keeps everyone else from refreshing the same grant until release is called. It
-	// waits no longer than ctx.
-	Lease(ctx context.Context) (release func(), err error)
-	// Changed reports, cheaply, whether something else than old may be stored.
-	Changed(ctx context.Context, old token.Handle) (bool, error)
-}
-
 const (
 	// leaseWait bounds the wait for another process's refresh. It is longer than a POST
 	// may take, so that we find the result of theirs.
@@ -36,7 +21,7 @@ const (
 
 // keeper is the stored side of a Source: what was read or written last.
 type keeper struct {
-	store    Store
+	store    token.Store
 	shop     token.Shop
 	clientID string
 	grant    string

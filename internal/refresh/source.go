@@ -52,7 +52,7 @@ type Options struct {
 	// Refresher obtains tokens of the offline grant, which rests in Store.
 	Refresher Refresher
 	// Store keeps the grant; required with Refresher.
-	Store Store
+	Store token.Store
 	// ClientID is the app's, which a stored grant must be of; empty: any.
 	ClientID string
 	// Observer is told of each attempt; nil for none.

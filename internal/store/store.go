@@ -17,7 +17,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -31,20 +30,8 @@ import (
 // newer version, or encrypted with another key. It is left as it is, and a person must act.
 var ErrUnreadable = errors.New("the stored record cannot be used")
 
-// Store is what Open returns. All methods are safe for concurrent use.
-type Store interface {
-	// Load returns the stored record and its handle; token.ErrNotFound when there is none.
-	Load(ctx context.Context) (token.Record, token.Handle, error)
-	// Swap replaces what old names; an empty old stands for nothing being stored.
-	// token.ErrConflict says that something else is. When it returns nil, next is durable.
-	Swap(ctx context.Context, old token.Handle, next token.Record) (token.Handle, error)
-	// Lease keeps every other holder from refreshing the same grant until release is
-	// called, which can be done twice. It waits no longer than ctx.
-	Lease(ctx context.Context) (release func(), err error)
-	// Changed reports whether something else than old may be stored. It may be wrong
-	// when it says yes, never when it says no.
-	Changed(ctx context.Context, old token.Handle) (bool, error)
-}
+// Store is what Open returns.
+type Store = token.Store
 
 // Valid reports what is wrong with a value of EVERGATE_STORE, without opening anything. The
 // value is not repeated, because that of a database may hold a password.

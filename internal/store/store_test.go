@@ -22,25 +22,25 @@ func open(t *testing.T, dir string, keys Keys) *FileStore {
 
 func TestMemoryConforms(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(*testing.T) func() storetest.Store {
+	storetest.Run(t, func(*testing.T) func() token.Store {
 		s := Memory(storetest.Shop())
-		return func() storetest.Store { return s }
+		return func() token.Store { return s }
 	})
 }
 
 func TestFileConforms(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) func() storetest.Store {
+	storetest.Run(t, func(t *testing.T) func() token.Store {
 		dir := t.TempDir() + "/store"
-		return func() storetest.Store { return open(t, dir, Keys{}) }
+		return func() token.Store { return open(t, dir, Keys{}) }
 	})
 }
 
 func TestEncryptedFileConforms(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) func() storetest.Store {
+	storetest.Run(t, func(t *testing.T) func() token.Store {
 		dir := t.TempDir() + "/store"
-		return func() storetest.Store { return open(t, dir, Keys{Current: key("k")}) }
+		return func() token.Store { return open(t, dir, Keys{Current: key("k")}) }
 	})
 }
 

@@ -1,9 +1,26 @@
 package token
 
 import (
+	"context"
 	"errors"
 	"time"
 )
+
+// Store is where one shop's grant rests. It is safe for concurrent use, and for several
+// processes at once where it is shared.
+type Store interface {
+	// Load returns the stored record and its handle; ErrNotFound when there is none.
+	Load(ctx context.Context) (Record, Handle, error)
+	// Swap replaces the record that old names; an empty old stands for nothing being stored.
+	// ErrConflict says that something else is. When it returns nil, next is durable.
+	Swap(ctx context.Context, old Handle, next Record) (Handle, error)
+	// Lease keeps every other holder from refreshing the same grant until release is
+	// called, which can be done twice. It waits no longer than ctx.
+	Lease(ctx context.Context) (release func(), err error)
+	// Changed reports, cheaply, whether something else than old may be stored. It may be
+	// wrong when it says yes, never when it says no.
+	Changed(ctx context.Context, old Handle) (bool, error)
+}
 
 // What a store can say beside "done".
 var (

@@ -146,7 +146,7 @@ func moment(r *rand.Rand) time.Time {
 	return time.Unix(r.Int64N(1<<32), r.Int64N(1e9)).In(zone)
 }
 
-func swap(t *testing.T, s Store, old token.Handle, next token.Record) token.Handle {
+func swap(t *testing.T, s token.Store, old token.Handle, next token.Record) token.Handle {
 	t.Helper()
 	handle, err := s.Swap(t.Context(), old, next)
 	if err != nil {
@@ -158,7 +158,7 @@ func swap(t *testing.T, s Store, old token.Handle, next token.Record) token.Hand
 	return handle
 }
 
-func load(t *testing.T, s Store) (token.Record, token.Handle) {
+func load(t *testing.T, s token.Store) (token.Record, token.Handle) {
 	t.Helper()
 	r, handle, err := s.Load(t.Context())
 	if err != nil {
@@ -168,7 +168,7 @@ func load(t *testing.T, s Store) (token.Record, token.Handle) {
 }
 
 // stores fails the test unless s has the record Named(name) under handle.
-func stores(t *testing.T, s Store, name string, handle token.Handle) {
+func stores(t *testing.T, s token.Store, name string, handle token.Handle) {
 	t.Helper()
 	if r, h := load(t, s); !Equal(r, Named(name)) || h != handle {
 		t.Errorf("stored is %q as %q, want %q as %q", NameOf(r), h, name, handle)

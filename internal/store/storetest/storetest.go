@@ -10,24 +10,16 @@ import (
 	"evergate/internal/token"
 )
 
-// Store is what is tested; the consumer declares the same.
-type Store interface {
-	Load(ctx context.Context) (token.Record, token.Handle, error)
-	Swap(ctx context.Context, old token.Handle, next token.Record) (token.Handle, error)
-	Lease(ctx context.Context) (release func(), err error)
-	Changed(ctx context.Context, old token.Handle) (bool, error)
-}
-
 // Place makes an empty place for the record of Shop and returns how to open it. What is
 // opened twice shares the record and the lease, as two processes would; a store that
 // lives in one process returns the same one twice.
-type Place func(t *testing.T) (open func() Store)
+type Place func(t *testing.T) (open func() token.Store)
 
 // Run runs the suite, each test on a place of its own.
 func Run(t *testing.T, place Place) {
 	for _, tc := range []struct {
 		name string
-		test func(t *testing.T, a, b Store) // on two opens of one place
+		test func(t *testing.T, a, b token.Store) // on two opens of one place
 	}{
 		{"empty_place_has_nothing", emptyPlaceHasNothing},
 		{"records_round_trip", recordsRoundTrip},
@@ -55,7 +47,7 @@ func Run(t *testing.T, place Place) {
 	}
 }
 
-func emptyPlaceHasNothing(t *testing.T, a, _ Store) {
+func emptyPlaceHasNothing(t *testing.T, a, _ token.Store) {
 	if _, handle, err := a.Load(t.Context()); !errors.Is(err, token.ErrNotFound) || handle != "" {
 		t.Errorf("load: %q, %v, want token.ErrNotFound", handle, err)
 	}
@@ -70,7 +62,7 @@ func emptyPlaceHasNothing(t *testing.T, a, _ Store) {
 	}
 }
 
-func recordsRoundTrip(t *testing.T, a, b Store) {
+func recordsRoundTrip(t *testing.T, a, b token.Store) {
 	r := Random(t)
 	var handle token.Handle
 	for range 40 {
@@ -84,7 +76,7 @@ func recordsRoundTrip(t *testing.T, a, b Store) {
 	}
 }
 
-func recordIsAValue(t *testing.T, a, b Store) {
+func recordIsAValue(t *testing.T, a, b token.Store) {
 	for _, change := range []func(r token.Record){
 		func(r token.Record) { r.Current.Token.Scopes[0] = "other" },
 		func(r token.Record) { r.Previous.Tried = true },
@@ -100,7 +92,7 @@ func recordIsAValue(t *testing.T, a, b Store) {
 			t.Errorf("a change to what was stored shows: %+v", got)
 		}
 		change(got)
-		for _, s := range []Store{a, b} {
+		for _, s := range []token.Store{a, b} {
 			if got, _ := load(t, s); !Equal(got, full()) {
 				t.Errorf("a change to what was loaded shows: %+v", got)
 			}
@@ -108,7 +100,7 @@ func recordIsAValue(t *testing.T, a, b Store) {
 	}
 }
 
-func anotherShopIsRefused(t *testing.T, a, _ Store) {
+func anotherShopIsRefused(t *testing.T, a, _ token.Store) {
 	r := Named("a")
 	r.Shop = "other.myshopify.com"
 	if _, err := a.Swap(t.Context(), "", r); err == nil || errors.Is(err, token.ErrConflict) {
@@ -119,9 +111,9 @@ func anotherShopIsRefused(t *testing.T, a, _ Store) {
 	}
 }
 
-func firstWriteDoesNotReplace(t *testing.T, a, b Store) {
+func firstWriteDoesNotReplace(t *testing.T, a, b token.Store) {
 	handle := swap(t, a, "", Named("a"))
-	for _, s := range []Store{a, b} {
+	for _, s := range []token.Store{a, b} {
 		if _, err := s.Swap(t.Context(), "", Named("b")); !errors.Is(err, token.ErrConflict) {
 			t.Errorf("second first write: %v, want token.ErrConflict", err)
 		}
@@ -129,10 +121,10 @@ func firstWriteDoesNotReplace(t *testing.T, a, b Store) {
 	}
 }
 
-func staleSwapLoses(t *testing.T, a, b Store) {
+func staleSwapLoses(t *testing.T, a, b token.Store) {
 	first := swap(t, a, "", Named("a"))
 	second := swap(t, b, first, Named("b"))
-	for _, s := range []Store{a, b} {
+	for _, s := range []token.Store{a, b} {
 		if handle, err := s.Swap(t.Context(), first, Named("c")); !errors.Is(err, token.ErrConflict) || handle != "" {
 			t.Errorf("swap from a stale handle: %q, %v, want token.ErrConflict", handle, err)
 		}
@@ -140,7 +132,7 @@ func staleSwapLoses(t *testing.T, a, b Store) {
 	}
 }
 
-func handleNeverComesBack(t *testing.T, a, b Store) {
+func handleNeverComesBack(t *testing.T, a, b token.Store) {
 	seen := map[token.Handle]bool{"": true}
 	var handle token.Handle
 	for i := range 6 {
@@ -153,7 +145,7 @@ func handleNeverComesBack(t *testing.T, a, b Store) {
 	}
 }
 
-func endedContextWritesNothing(t *testing.T, a, _ Store) {
+func endedContextWritesNothing(t *testing.T, a, _ token.Store) {
 	handle := swap(t, a, "", Named("a"))
 	if _, err := a.Swap(ended(t), handle, Named("b")); !errors.Is(err, context.Canceled) {
 		t.Errorf("swap: %v, want context.Canceled", err)
@@ -161,8 +153,8 @@ func endedContextWritesNothing(t *testing.T, a, _ Store) {
 	stores(t, a, "a", handle)
 }
 
-func changesAreNoticed(t *testing.T, a, b Store) {
-	is := func(s Store, from token.Handle, want bool) {
+func changesAreNoticed(t *testing.T, a, b token.Store) {
+	is := func(s token.Store, from token.Handle, want bool) {
 		t.Helper()
 		for range 2 { // asking again gives the same answer
 			if got, err := s.Changed(t.Context(), from); got != want || err != nil {

@@ -15,7 +15,7 @@ import (
 // soon is long enough for a waiter to be waiting, and short enough to wait for.
 const soon = 30 * time.Millisecond
 
-func oneOfManySwapsWins(t *testing.T, a, b Store) {
+func oneOfManySwapsWins(t *testing.T, a, b token.Store) {
 	var handle token.Handle
 	for round := range 10 {
 		var wins atomic.Int32
@@ -27,7 +27,7 @@ func oneOfManySwapsWins(t *testing.T, a, b Store) {
 			wg.Go(func() {
 				name := strconv.Itoa(round) + "/" + strconv.Itoa(i)
 				<-start
-				h, err := []Store{a, b}[i%2].Swap(t.Context(), handle, Named(name))
+				h, err := []token.Store{a, b}[i%2].Swap(t.Context(), handle, Named(name))
 				switch {
 				case err == nil:
 					wins.Add(1)
@@ -49,12 +49,12 @@ func oneOfManySwapsWins(t *testing.T, a, b Store) {
 	}
 }
 
-func noUpdateIsLost(t *testing.T, a, b Store) {
+func noUpdateIsLost(t *testing.T, a, b token.Store) {
 	const writers, each = 4, 5
 	swap(t, a, "", Named("0"))
 	var wg sync.WaitGroup
 	for i := range writers {
-		s := []Store{a, b}[i%2]
+		s := []token.Store{a, b}[i%2]
 		wg.Go(func() {
 			for done := 0; done < each; {
 				r, handle, err := s.Load(t.Context())
@@ -82,7 +82,7 @@ func noUpdateIsLost(t *testing.T, a, b Store) {
 
 // readersSeeWholeRecords writes records that say the same thing at both ends, short and
 // long by turns, so that a mixture of two would show.
-func readersSeeWholeRecords(t *testing.T, a, b Store) {
+func readersSeeWholeRecords(t *testing.T, a, b token.Store) {
 	record := func(i int) token.Record {
 		r := Named(strconv.Itoa(i))
 		r.Original = r.Current.Token.Access // the last field that is written
@@ -124,13 +124,13 @@ func readersSeeWholeRecords(t *testing.T, a, b Store) {
 	wg.Wait()
 }
 
-func leaseExcludes(t *testing.T, a, b Store) {
+func leaseExcludes(t *testing.T, a, b token.Store) {
 	var holders atomic.Int32
 	var wg sync.WaitGroup
 	for i := range 6 {
 		wg.Go(func() {
 			for range 5 {
-				release, err := []Store{a, b}[i%2].Lease(t.Context())
+				release, err := []token.Store{a, b}[i%2].Lease(t.Context())
 				if err != nil {
 					t.Errorf("lease: %v", err)
 					return
@@ -147,13 +147,13 @@ func leaseExcludes(t *testing.T, a, b Store) {
 	wg.Wait()
 }
 
-func leaseWaitsNoLongerThanContext(t *testing.T, a, b Store) {
+func leaseWaitsNoLongerThanContext(t *testing.T, a, b token.Store) {
 	release, err := a.Lease(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer release()
-	for _, s := range []Store{a, b} {
+	for _, s := range []token.Store{a, b} {
 		ctx, cancel := context.WithTimeout(t.Context(), soon)
 		defer cancel()
 		if _, err := s.Lease(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -170,7 +170,7 @@ func leaseWaitsNoLongerThanContext(t *testing.T, a, b Store) {
 	free(t, b) // who gave up holds nothing
 }
 
-func leaseIsHandedOn(t *testing.T, a, b Store) {
+func leaseIsHandedOn(t *testing.T, a, b token.Store) {
 	release, err := a.Lease(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func leaseIsHandedOn(t *testing.T, a, b Store) {
 	}
 }
 
-func leaseIsReleasedOnce(t *testing.T, a, b Store) {
+func leaseIsReleasedOnce(t *testing.T, a, b token.Store) {
 	release, err := a.Lease(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +210,7 @@ func leaseIsReleasedOnce(t *testing.T, a, b Store) {
 	free(t, a)
 }
 
-func leaseDoesNotHinderWrites(t *testing.T, a, b Store) {
+func leaseDoesNotHinderWrites(t *testing.T, a, b token.Store) {
 	release, err := a.Lease(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -220,7 +220,7 @@ func leaseDoesNotHinderWrites(t *testing.T, a, b Store) {
 	swap(t, b, handle, Named("b"))       // a login does not wait for a refresh
 }
 
-func free(t *testing.T, s Store) {
+func free(t *testing.T, s token.Store) {
 	t.Helper()
 	release, err := s.Lease(t.Context())
 	if err != nil {
