@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"evergate/internal/shopsim"
 	"evergate/internal/store"
 	"evergate/internal/token"
+	"evergate/test/process"
 )
 
 // as makes a request to address under another Host, as what stands in front of it would.
@@ -40,26 +42,15 @@ func as(t *testing.T, host, method, address string, body io.Reader, edit ...func
 	return resp, string(text)
 }
 
-// patience is far more than the two seconds in which a sidecar notices what is stored.
-const patience = 30 * time.Second
-
-// mustServe waits until the sidecar serves with the new grant.
+// mustServe waits until the sidecar serves with the new grant, which it notices within two seconds.
 func mustServe(t *testing.T, tools string) {
 	t.Helper()
-	deadline := time.After(patience)
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for {
-		status, body := get(t, "http://"+tools+"/admin/api/2026-10/shop.json")
-		if status == http.StatusOK {
-			return
+	process.Eventually(t, func() error {
+		if status, body := get(t, "http://"+tools+"/admin/api/2026-10/shop.json"); status != http.StatusOK {
+			return fmt.Errorf("%d %s", status, body)
 		}
-		select {
-		case <-again.C:
-		case <-deadline:
-			t.Fatalf("%d %s", status, body)
-		}
-	}
+		return nil
+	})
 }
 
 func TestRunningSidecarNoticesALogin(t *testing.T) {

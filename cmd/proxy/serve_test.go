@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,12 +8,12 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"evergate/internal/shopsim"
+	"evergate/test/process"
 )
 
 // playCommand is what this binary does when `run` has started it.
@@ -60,49 +59,27 @@ func parseLog(line string) (e entry) {
 
 // tail collects what a command writes and lets a test wait for a line.
 type tail struct {
-	mu    sync.Mutex
-	all   bytes.Buffer
-	rest  string
-	lines chan string
+	process.Tape
+	read int // what of it next has returned or passed over; one goroutine reads
 }
 
-func newTail() *tail { return &tail{lines: make(chan string, 1000)} }
-
-func (l *tail) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.all.Write(p)
-	l.rest += string(p)
-	for {
-		line, rest, found := strings.Cut(l.rest, "\n")
-		if !found {
-			return len(p), nil
-		}
-		l.rest = rest
-		l.lines <- line
-	}
-}
-
-func (l *tail) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.String()
-}
+func newTail() *tail { return &tail{} }
 
 // next returns the next line that passes.
 func (l *tail) next(t *testing.T, passes func(string) bool) string {
 	t.Helper()
-	limit := time.NewTimer(30 * time.Second)
-	defer limit.Stop()
 	for {
-		select {
-		case line := <-l.lines:
-			if passes(line) {
+		text, more := l.Next()
+		for line := range strings.Lines(text[l.read:]) {
+			if !strings.HasSuffix(line, "\n") {
+				break
+			}
+			l.read += len(line)
+			if line = strings.TrimSuffix(line, "\n"); passes(line) {
 				return line
 			}
-		case <-limit.C:
-			t.Fatalf("the line does not come:\n%s", l)
 		}
+		process.Await(t, "the line, after "+text, more)
 	}
 }
 
@@ -126,13 +103,8 @@ func start(environ []string, args ...string) *running {
 
 func (r *running) mustEnd(t *testing.T, want int) {
 	t.Helper()
-	select {
-	case code := <-r.code:
-		if code != want {
-			t.Errorf("exit code %d, want %d:\n%s%s", code, want, r.out, r.err)
-		}
-	case <-time.After(30 * time.Second):
-		t.Fatalf("it does not end:\n%s%s", r.out, r.err)
+	if code := process.Await(t, "its end", r.code); code != want {
+		t.Errorf("exit code %d, want %d:\n%s%s", code, want, r.out, r.err)
 	}
 }
 
