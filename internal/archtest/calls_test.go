@@ -188,3 +188,33 @@ func nameOf(fn *ast.FuncDecl) string {
 	}
 	return fn.Name.Name
 }
+
+// What a package-level variable is made of is made at every start of every command, also of
+// those that never look at it. Inside a function, sync.OnceValue's for example, it waits
+// until it is needed.
+func TestNoExpressionIsCompiledAtStart(t *testing.T) {
+	t.Parallel()
+	for _, f := range files(t) {
+		if !inHouse(f) || f.dir() == "internal/grant" { // its expressions wait for another change
+			continue
+		}
+		imports := f.imports()
+		for _, decl := range f.ast.Decls {
+			variables, ok := decl.(*ast.GenDecl)
+			if !ok {
+				continue
+			}
+			ast.Inspect(variables, func(n ast.Node) bool {
+				if _, waits := n.(*ast.FuncLit); waits {
+					return false
+				}
+				if sel, ok := n.(*ast.SelectorExpr); ok {
+					if x, ok := sel.X.(*ast.Ident); ok && imports[x.Name] == "regexp" && strings.HasPrefix(sel.Sel.Name, "MustCompile") {
+						t.Errorf("%s: a regular expression is compiled at every start: wrap it in sync.OnceValue", f.at(sel.Pos()))
+					}
+				}
+				return true
+			})
+		}
+	}
+}
