@@ -61,7 +61,7 @@ func (c *costReader) peek() (throttled bool) {
 	}
 	if w.scan.ended && !w.scan.data && errors.Is(err, io.EOF) && saysThrottled(w.scan.errors) {
 		report, ok := parseCost(w.scan.extensions)
-		c.refused = !ok || report.Actual == nil // what has cost something has run
+		c.refused = !ok || !report.actual.known // what has cost something has run
 	}
 	c.settle(err)
 	return c.refused

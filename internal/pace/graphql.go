@@ -52,25 +52,25 @@ func (r *Reservation) learnCost(report costReport, ok, refused bool) {
 		return
 	}
 	used := 0.0
-	if report.Actual != nil {
-		used = *report.Actual
+	if report.actual.known {
+		used = report.actual.value
 	}
 	p, b := r.pacer, r.limiter.bucket
-	b.learnLimit(p.now(), report.Status.Maximum, report.Status.Restore)
-	full := report.Status.Maximum - report.Status.Available
+	b.learnLimit(p.now(), report.maximum, report.restore)
+	full := report.maximum - report.available
 	o := observation{least: full - 1, most: full} // currentlyAvailable is cut to a whole number
 	if refused {
 		o.least = full // better late by a hundredth of a second than refused again
 	}
 	r.settle(used, &o)
-	if report.Requested == nil || *report.Requested < 0 || *report.Requested > 1e9 {
+	if !report.requested.known || report.requested.value < 0 || report.requested.value > 1e9 {
 		r.unexplained = refused
 		return
 	}
-	requested := int64(*report.Requested)
+	requested := int64(report.requested.value)
 	p.costs.remember(r.doc, requested)
 	if refused {
 		r.cost = requested // when it comes back, it waits for as much as it needs
-		r.unexplained = report.Status.Available >= *report.Requested
+		r.unexplained = report.available >= report.requested.value
 	}
 }

@@ -58,36 +58,6 @@ func retryAfter(h Header) time.Duration {
 	return time.Duration(n * float64(time.Second))
 }
 
-// costReport is extensions.cost of a GraphQL answer.
-type costReport struct {
-	Requested *float64 `json:"requestedQueryCost"`
-	Actual    *float64 `json:"actualQueryCost"` // null when throttled
-	Status    *struct {
-		Maximum   float64 `json:"maximumAvailable"`
-		Available float64 `json:"currentlyAvailable"`
-		Restore   float64 `json:"restoreRate"`
-	} `json:"throttleStatus"`
-}
-
-// usable reports whether what the report says of the bucket can be believed.
-func (c *costReport) usable() bool {
-	const most = 1e9
-	s := c.Status
-	return s != nil && s.Maximum > 0 && s.Maximum < most && s.Restore > 0 && s.Restore < most &&
-		s.Available > -most && s.Available <= s.Maximum
-}
-
-// parseCost reads the value of extensions.
-func parseCost(extensions []byte) (costReport, bool) {
-	var e struct {
-		Cost *costReport `json:"cost"`
-	}
-	if len(extensions) == 0 || json.Unmarshal(extensions, &e) != nil || e.Cost == nil {
-		return costReport{}, false
-	}
-	return *e.Cost, true
-}
-
 // saysThrottled reads the value of errors. An error with a path is one of a field, in a
 // document of which the rest has run.
 func saysThrottled(errs []byte) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -45,7 +46,7 @@ func TestTheScannerFindsWhatAnAnswerSaysOfItsCost(t *testing.T) {
 					t.Errorf("in steps of %d: data %v, throttled %v", step, s.data, saysThrottled(s.errors))
 				}
 				r, ok := parseCost(s.extensions)
-				if ok != (c.requested != 0) || ok && (*r.Requested != c.requested || r.Status.Available != c.avail) {
+				if ok != (c.requested != 0) || ok && (r.requested.value != c.requested || r.available != c.avail) {
 					t.Errorf("in steps of %d: the report is %+v, %v", step, r, ok)
 				}
 			}
@@ -91,6 +92,39 @@ func FuzzCostReader(f *testing.F) {
 			t.Fatalf("data is there: %v, seen: %v", there, s.data)
 		}
 	})
+}
+
+// The reader of what Shopify writes and the one of any JSON are of one opinion, where the
+// first has one.
+func FuzzCostReport(f *testing.F) {
+	usual := `{"cost":{"requestedQueryCost":2,"actualQueryCost":2,"throttleStatus":{"maximumAvailable":4000.0,"currentlyAvailable":3998,"restoreRate":200.0}}}`
+	for _, s := range []string{
+		usual, strings.Replace(usual, `"actualQueryCost":2`, `"actualQueryCost":null`, 1), `{"cost":{}}`, `{"cost":{,}}`, `{"cost":{"requestedQueryCost":2,}}`,
+		`{"cost":{"throttleStatus":{}}}`, `{"cost":{"throttleStatus":{},"requestedQueryCost":02}}`, `{"cost":{"actualQueryCost":1.,"actualQueryCost":.5}}`,
+		`{"cost":{"throttleStatus":{"restoreRate":1},"throttleStatus":{"maximumAvailable":2}}}`, `{"cost":{"requestedQueryCost":1}}}`, `{"cost":{"requestedQueryCost":1`,
+		`{"cost":{"requestedQueryCost":1e3}}`, `{"cost":{"requestedQueryCost":` + strings.Repeat("9", 400) + `}}`,
+	} {
+		f.Add([]byte(s))
+	}
+	if _, ok := parseUsualCost([]byte(usual)); !ok {
+		f.Error("what Shopify writes is not read without encoding/json")
+	}
+	f.Fuzz(func(t *testing.T, extensions []byte) {
+		got, ok := parseUsualCost(extensions)
+		if !ok {
+			return
+		}
+		if want, ok := parseAnyCost(extensions); !ok || got != want {
+			t.Fatalf("%+v, while encoding/json reads %+v, %v", got, want, ok)
+		}
+	})
+}
+
+func TestReadingAUsualReportAllocatesNothing(t *testing.T) {
+	extensions := scanned([]byte(successBody), 1<<20).extensions
+	if n := testing.AllocsPerRun(100, func() { parseCost(extensions) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
 }
 
 func compact(b []byte) string {
