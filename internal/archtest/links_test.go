@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"go/ast"
 	"net/url"
 	"os"
 	"path"
@@ -110,5 +111,37 @@ func TestPagesNamedOutsideTheDocumentationExist(t *testing.T) {
 	}
 	if found < 30 {
 		t.Errorf("only %d mentions of a page were found", found)
+	}
+}
+
+var testName = regexp.MustCompile("\\b(?:Test|Fuzz|Benchmark)[A-Z]\\w+")
+
+func TestTestsNamedInTheDocumentationExist(t *testing.T) {
+	t.Parallel()
+	exist := map[string]bool{}
+	for _, f := range files(t) {
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && f.isTest() {
+				exist[fn.Name.Name] = true
+			}
+		}
+	}
+	found := 0
+	err := walk(".md", func(name string) error {
+		if name == "CHANGELOG.md" {
+			return nil // it tells of what was
+		}
+		for _, test := range testName.FindAllString(readPage(t, name), -1) {
+			if found++; !exist[test] {
+				t.Errorf("%s: there is no %s", name, test)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found < 10 {
+		t.Errorf("only %d tests are named", found)
 	}
 }
