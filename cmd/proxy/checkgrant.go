@@ -8,6 +8,7 @@ import (
 
 	"evergate/internal/check"
 	"evergate/internal/config"
+	"evergate/internal/grantadmin"
 	"evergate/internal/token"
 )
 
@@ -29,36 +30,36 @@ const aboutPermanent = "from 2027 on Shopify refuses such tokens of public apps,
 func (c *checkup) offlineGrant(ctx context.Context) []check.Result {
 	record, _, err := c.conn.Store.Load(ctx)
 	switch {
-	case errors.Is(err, token.ErrNotFound) || err == nil && isBlank(record):
+	case errors.Is(err, token.ErrNotFound) || err == nil && grantadmin.IsBlank(record):
 		return c.nothingStored()
 	case err != nil:
 		return check.FromError(check.Fail, err)
 	}
 	if id := c.conn.ClientID(); record.ClientID != "" && record.ClientID != id {
-		return check.FromError(check.Fail, otherApp(c.cfg.Shop, record))
+		return check.FromError(check.Fail, grantadmin.OtherApp(c.cfg.Shop, record))
 	}
-	st := stateOf(record, time.Now())
+	st := grantadmin.StateOf(record, time.Now())
 	switch {
-	case st.Reauthorize != nil && !st.usable():
+	case st.Reauthorize != nil && !st.Usable:
 		return one(check.Fail, "run `evergate login`", "the stored grant is dead since %s (%s), and so is its access token",
-			stamp(st.Reauthorize.Since), st.Reauthorize.Reason)
-	case st.usable():
+			grantadmin.Stamp(st.Reauthorize.Since), st.Reauthorize.Reason)
+	case st.Usable:
 		c.token = record.Current.Token.Access
 		return c.stored(st)
 	case c.noRefresh:
-		return one(check.Warn, "run the check without --no-refresh, or start the sidecar", "%s; it was not renewed, because of --no-refresh", st.ended())
+		return one(check.Warn, "run the check without --no-refresh, or start the sidecar", "%s; it was not renewed, because of --no-refresh", st.Ended())
 	}
-	return c.obtained(ctx, st.ended()+"; it was renewed as the sidecar would have done, and the new grant is stored")
+	return c.obtained(ctx, st.Ended()+"; it was renewed as the sidecar would have done, and the new grant is stored")
 }
 
 // stored describes a stored access token that lives.
-func (c *checkup) stored(st grantState) []check.Result {
+func (c *checkup) stored(st grantadmin.State) []check.Result {
 	said := "the stored token does not expire; " + aboutPermanent
-	if st.Kind == kindExpiring {
-		said = fmt.Sprintf("the stored token lives for another %s; nothing was renewed", span(st.left))
+	if st.Kind == grantadmin.Expiring {
+		said = fmt.Sprintf("the stored token lives for another %s; nothing was renewed", grantadmin.Span(st.Left))
 	}
 	if r := st.Reauthorize; r != nil {
-		return one(check.Warn, "run `evergate login`, while that token still works", "%s; but the grant is dead since %s (%s)", said, stamp(r.Since), r.Reason)
+		return one(check.Warn, "run `evergate login`, while that token still works", "%s; but the grant is dead since %s (%s)", said, grantadmin.Stamp(r.Since), r.Reason)
 	}
 	return one(check.OK, "", "%s", said)
 }
@@ -82,7 +83,7 @@ func (c *checkup) obtained(ctx context.Context, said string) []check.Result {
 	}
 	c.token = t.Access
 	if t.Expires() {
-		said += fmt.Sprintf("; it lives for another %s", span(time.Until(t.Issued.Add(t.Life))))
+		said += fmt.Sprintf("; it lives for another %s", grantadmin.Span(time.Until(t.Issued.Add(t.Life))))
 	}
 	return one(check.OK, "", "%s", said)
 }

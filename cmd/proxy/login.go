@@ -104,7 +104,7 @@ func (f *loginFlags) parseRedirect(redirect string) error {
 
 // lookBefore finds out what is wrong with the store before anybody is asked for anything.
 func (l loginCommand) lookBefore() error {
-	record, err := load(l.conn)
+	record, err := adminOf(l.conn).Load()
 	if err == nil && record.ClientID != "" && record.ClientID != l.conn.ClientID() {
 		fmt.Fprintf(l.err, "evergate: warning: this login replaces a grant of another app, with client id %s, that is stored for %s\n", record.ClientID, l.conn.Config.Shop)
 	}

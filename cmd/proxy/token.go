@@ -1,20 +1,14 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"time"
 
 	"evergate/internal/config"
+	"evergate/internal/grantadmin"
 	"evergate/internal/sidecar"
-	"evergate/internal/token"
 )
-
-// replaceWait bounds what a token command does to the store. Another process may hold the
-// lease for as long as a refresh takes.
-const replaceWait = 60 * time.Second
 
 func tokenCommands() []command {
 	return []command{
@@ -75,34 +69,7 @@ func openOffline(w world) (*sidecar.Connection, error) {
 	return c, nil
 }
 
-// load loads the record; a zero one when nothing is stored.
-func load(c *sidecar.Connection) (token.Record, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), sidecar.StoreWait)
-	defer cancel()
-	record, _, err := c.Store.Load(ctx)
-	if errors.Is(err, token.ErrNotFound) {
-		return token.Record{}, nil
-	}
-	return record, err
-}
-
-// loadOwn loads a record that is to be used. One of another app is of no use to this one.
-func loadOwn(c *sidecar.Connection) (token.Record, error) {
-	record, err := load(c)
-	if err == nil && record.ClientID != "" && record.ClientID != c.ClientID() {
-		return token.Record{}, configError(otherApp(c.Config.Shop, record))
-	}
-	return record, err
-}
-
-func otherApp(shop token.Shop, record token.Record) error {
-	return fmt.Errorf("what is stored for %s belongs to another app, with client id %s: check SHOPIFY_CLIENT_ID, or use another EVERGATE_STORE for this one", shop, record.ClientID)
-}
-
-// isBlank reports a record without a grant in it.
-func isBlank(r token.Record) bool { return r.Current.Token.Access.Empty() && r.Current.Refresh.Empty() }
-
-// isPermanent reports whether a pair is a token that does not expire.
-func isPermanent(p token.Pair) bool {
-	return !p.Token.Access.Empty() && !p.Token.Expires() && p.Refresh.Empty()
+// adminOf is what a command does with the stored grant of a connection.
+func adminOf(c *sidecar.Connection) *grantadmin.Admin {
+	return &grantadmin.Admin{Shop: c.Config.Shop, ClientID: c.ClientID(), Store: c.Store, Endpoint: c.Endpoint, API: c.API()}
 }

@@ -1,21 +1,16 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"time"
 
-	"evergate/internal/adminapi"
 	"evergate/internal/config"
+	"evergate/internal/grantadmin"
 	"evergate/internal/sidecar"
-	"evergate/internal/store"
 	"evergate/internal/token"
 )
-
-// verifyLimit bounds the question whether Shopify accepts a token.
-const verifyLimit = 30 * time.Second
 
 // importing is what `token import` was told.
 type importing struct {
@@ -51,18 +46,18 @@ func tokenImport(w world) error {
 	} else if record.Current.Token, err = o.permanent(w, c, value); err != nil {
 		return err
 	}
-	old, err := load(c)
+	old, err := adminOf(c).Load()
 	switch {
 	case err != nil:
 		return err
-	case holdsSame(old, record):
+	case grantadmin.HoldsSame(old, record):
 		fmt.Fprintln(w.out, "This token, or what was obtained with it, is in the store already; nothing was changed.")
 		return nil
 	}
 	if err := o.agreed(c, someone, old); err != nil {
 		return err
 	}
-	if err := w.finish("the import", func() error { return o.put(c, old, record) }); err != nil {
+	if err := w.finish("the import", func() error { return adminOf(c).Import(old, record, o.yes) }); err != nil {
 		return err
 	}
 	fmt.Fprintf(w.out, "Stored in %s.\n", c.RecordPlace())
@@ -93,7 +88,7 @@ func (o importing) read(w world, cfg *config.Config, someone *person) (value tok
 		if text != "" {
 			value = token.NewSecret(text)
 			isRefresh = o.refresh || !o.access && value.HasPrefix("shprt_")
-			return value, isRefresh, mistaken(value, isRefresh)
+			return value, isRefresh, grantadmin.Mistaken(value, isRefresh)
 		}
 	}
 	switch {
@@ -106,110 +101,31 @@ func (o importing) read(w world, cfg *config.Config, someone *person) (value tok
 	case !seed.Empty() && !o.access:
 		return seed, true, nil
 	}
-	return static, false, mistaken(static, false)
+	return static, false, grantadmin.Mistaken(static, false)
 }
 
-// mistaken finds values that are no token that can be kept.
-func mistaken(s token.Secret, isRefresh bool) error {
-	for _, k := range []struct{ prefix, what string }{
-		{"shpss_", "a client secret: set SHOPIFY_CLIENT_SECRET to it"},
-		{"shptka_", "a Theme Access password, which the Admin API does not accept: give a token of an app"},
-		{"atkn_", "an app automation token of the Shopify CLI, which the Admin API does not accept: give a token of an app"},
-		{"shpua_", "an online access token, which ends with its user's session: run `evergate login` for one that lasts"},
-	} {
-		if s.HasPrefix(k.prefix) {
-			return configError(errors.New("this is " + k.what))
-		}
-	}
-	switch isShprt := s.HasPrefix("shprt_"); {
-	case isShprt && !isRefresh:
-		return configError(errors.New("this is a refresh token: drop --access"))
-	case !isShprt && isRefresh && (s.HasPrefix("shpat_") || s.HasPrefix("shpca_")):
-		return configError(errors.New("this is an access token: drop --refresh"))
-	case !isOneWord(s.Reveal()):
-		return configError(errors.New("this is no token: it holds spaces, quotation marks or other characters that no token has; copy it again"))
-	}
-	return nil
-}
-
-// isOneWord reports whether s can be a token: visible ASCII without quotation marks.
-func isOneWord(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\'' {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// permanent asks Shopify whether it accepts an access token and what it may do.
+// permanent asks Shopify whether it accepts an access token and what it may do, unless it
+// must not.
 func (o importing) permanent(w world, c *sidecar.Connection, access token.Secret) (token.Token, error) {
-	t := token.Token{Access: access, Issued: time.Now().Round(0)}
 	if o.noVerify {
-		return t, nil
+		return token.Token{Access: access, Issued: time.Now().Round(0)}, nil
 	}
 	ctx, stop := w.untilSignal()
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, verifyLimit)
-	defer cancel()
-	scopes, err := c.API().Scopes(ctx, access)
-	switch {
-	case errors.Is(err, adminapi.ErrNonExpiring):
-		return token.Token{}, fmt.Errorf("%w (set SHOPIFY_ACCESS_TOKEN to this token for that)", err)
-	case errors.Is(err, adminapi.ErrToken):
-		return token.Token{}, fmt.Errorf("not stored: %w, and see that it belongs to this shop and app", err)
-	case err != nil:
-		return token.Token{}, fmt.Errorf("not stored, because it could not be verified: %w; --no-verify stores it all the same", err)
-	}
-	t.Scopes = scopes
-	return t, nil
-}
-
-// holdsSame reports whether a token is stored already, or what it brought when it was used,
-// in a grant that is not dead.
-func holdsSame(old, next token.Record) bool {
-	if isBlank(old) || old.Reauthorize != nil || old.ClientID != next.ClientID {
-		return false
-	}
-	access, refresh := next.Current.Token.Access, next.Current.Refresh
-	if refresh.Empty() {
-		return old.Current.Token.Access.Equal(access) && isPermanent(old.Current) || old.Original.Equal(access)
-	}
-	return old.Current.Refresh.Equal(refresh) || old.Previous != nil && old.Previous.Refresh.Equal(refresh)
+	return adminOf(c).Verify(ctx, access)
 }
 
 // agreed has the replacement of a grant that is worth something confirmed.
 func (o importing) agreed(c *sidecar.Connection, someone *person, old token.Record) error {
-	if !isWorthKeeping(old) {
+	if !grantadmin.IsWorthKeeping(old) {
 		return nil
 	}
-	st, of := stateOf(old, time.Now()), ""
+	st, of := grantadmin.StateOf(old, time.Now()), ""
 	if old.ClientID != c.ClientID() {
 		of = " of another app, with client id " + old.ClientID
 	}
 	return someone.confirm(o.yes, fmt.Sprintf("A grant of %s%s is stored already: it %s; access token: %s.\nThe import replaces it, and nothing brings it back.",
-		c.Config.Shop, of, st.kind(), st.access()), "Replace it?")
-}
-
-// isWorthKeeping reports a grant that would be missed: not one that is dead, and not one
-// that can be had again for the asking.
-func isWorthKeeping(r token.Record) bool {
-	return !isBlank(r) && r.Reauthorize == nil && r.Grant == config.GrantOffline
-}
-
-// errChanged is for a grant that appeared between the question and the answer.
-var errChanged = errors.New("another grant was stored just now: look at it with `evergate token show`, then run the command again")
-
-// put stores next instead of old, which is what was asked about.
-func (o importing) put(c *sidecar.Connection, old, next token.Record) error {
-	ctx, cancel := context.WithTimeout(context.Background(), replaceWait)
-	defer cancel()
-	return store.Replace(ctx, c.Store, func(stored token.Record) (token.Record, error) {
-		if !o.yes && isWorthKeeping(stored) && !isWorthKeeping(old) {
-			return token.Record{}, errChanged
-		}
-		return next, nil
-	})
+		c.Config.Shop, of, st.Says(), st.Access()), "Replace it?")
 }
 
 func whatNext(cfg *config.Config, isRefresh bool) string {

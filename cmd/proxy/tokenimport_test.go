@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"evergate/internal/config"
+	"evergate/internal/grantadmin"
 	"evergate/internal/shopsim"
 	"evergate/internal/sidecar"
 	"evergate/internal/token"
@@ -88,7 +89,7 @@ func TestImportTakesTheTokenFromTheSettings(t *testing.T) {
 			s.environ = append(append([]string{}, base.environ...), append(tc.environ, "EVERGATE_STORE=file:"+strings.TrimSuffix(s.file, "/"+shopsim.DefaultShop+".json"))...)
 			s.must(t, tc.code, "", append(imports[:2:2], tc.args...), tc.part)
 			r := s.stored(t)
-			if isBlank(r) != (tc.code != exitOK) || r.Current.Refresh.Empty() == tc.refresh {
+			if grantadmin.IsBlank(r) != (tc.code != exitOK) || r.Current.Refresh.Empty() == tc.refresh {
 				t.Errorf("%+v", r)
 			}
 		})
@@ -118,7 +119,7 @@ func TestWhatIsNoTokenIsNotImported(t *testing.T) {
 			t.Errorf("%q is repeated: %s", in, o.err)
 		}
 	}
-	if !isBlank(s.stored(t)) || len(s.Journal()) != 0 {
+	if !grantadmin.IsBlank(s.stored(t)) || len(s.Journal()) != 0 {
 		t.Error("something was stored, or sent")
 	}
 }
@@ -132,7 +133,7 @@ func TestTokenThatShopifyRefusesIsNotImported(t *testing.T) {
 	s.must(t, exitFailure, unknown, imports, "could not be verified", "--no-verify")
 	s.SetCondition("", shopsim.NonExpiringEnded)
 	s.must(t, exitFailure, s.permanent().Reveal(), imports, "evergate token migrate", "SHOPIFY_ACCESS_TOKEN")
-	if !isBlank(s.stored(t)) {
+	if !grantadmin.IsBlank(s.stored(t)) {
 		t.Error("it was stored")
 	}
 	before := len(s.Journal())
@@ -203,7 +204,7 @@ func TestGrantThatAppearsAfterTheQuestionIsNotReplaced(t *testing.T) {
 	}
 	s.put(t, token.Record{Current: s.pair()})
 	next := token.Record{Shop: shopsim.DefaultShop, Current: token.Pair{Refresh: s.pair().Refresh}}
-	if err := (importing{}).put(c, token.Record{}, next); err == nil || !strings.Contains(err.Error(), "stored just now") {
+	if err := adminOf(c).Import(token.Record{}, next, false); err == nil || !strings.Contains(err.Error(), "stored just now") {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,25 +1,14 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"time"
 
-	"evergate/internal/config"
-	"evergate/internal/grant"
+	"evergate/internal/grantadmin"
 	"evergate/internal/sidecar"
-	"evergate/internal/token"
 )
 
 // tokenMigrate exchanges a permanent token for one that expires and can be renewed.
-//
-// Shopify ends the permanent token with the first success and, for seven days, brings the
-// same pair back for it, until that pair is refreshed. So the permanent token is in the
-// record as its original before the POST: whatever happens after, the command can be run
-// again. A record whose original is still its current token is a migration of which the
-// outcome is not known.
 func tokenMigrate(w world) error {
 	yes := false
 	if err := parseFlags(w, "token migrate", func(fs *flag.FlagSet) {
@@ -31,18 +20,22 @@ func tokenMigrate(w world) error {
 	if err != nil {
 		return err
 	}
-	m := &migration{Connection: c}
-	if err := m.plan(); err != nil {
+	static, err := c.Config.StaticToken()
+	if err != nil {
+		return configError(err)
+	}
+	m, err := adminOf(c).PlanMigration(static)
+	if err != nil {
 		return err
 	}
-	if m.done {
+	if m.Done {
 		fmt.Fprintf(w.out, "The stored grant of %s expires and is renewed already; there is nothing to migrate.\n", c.Config.Shop)
 		return nil
 	}
-	if err := w.person().confirm(yes, m.explain(c.RecordPlace()), "Migrate it?"); err != nil {
+	if err := w.person().confirm(yes, explainMigration(c, m), "Migrate it?"); err != nil {
 		return err
 	}
-	if err := w.finish("the migration", m.run); err != nil {
+	if err := w.finish("the migration", m.Run); err != nil {
 		return err
 	}
 	fmt.Fprintf(w.out, "Migrated. The new grant of %s is stored in %s; the sidecar renews it from now on.\n", c.Config.Shop, c.RecordPlace())
@@ -51,47 +44,9 @@ func tokenMigrate(w world) error {
 	return nil
 }
 
-// migration is the exchange of one permanent token.
-type migration struct {
-	*sidecar.Connection
-	permanent token.Secret
-	before    token.Record // what was stored when the plan was made
-	resumed   bool         // it was begun before, and its outcome is not known
-	done      bool         // there is nothing to migrate
-}
-
-// plan finds the permanent token: the stored one, else that of the settings.
-func (m *migration) plan() error {
-	static, err := m.Config.StaticToken()
-	if err != nil {
-		return configError(err)
-	}
-	if m.before, err = loadOwn(m.Connection); err != nil {
-		return err
-	}
-	switch {
-	case isPermanent(m.before.Current):
-		m.permanent = m.before.Current.Token.Access
-		m.resumed = m.before.Original.Equal(m.permanent)
-	case !isWorthKeeping(m.before):
-		if m.permanent = static; static.Empty() {
-			m.permanent = m.before.Original // of a migration that was not used yet, whose grant is dead
-		}
-		if m.permanent.Empty() {
-			return configError(fmt.Errorf("there is no permanent token of %s: set SHOPIFY_ACCESS_TOKEN to it, or import it with `evergate token import`", m.Config.Shop))
-		}
-	case static.Empty(), m.before.Original.Equal(static):
-		m.done = true
-	default:
-		return fmt.Errorf("a grant of %s that expires is stored already, and a migration of SHOPIFY_ACCESS_TOKEN would end it: remove SHOPIFY_ACCESS_TOKEN if the stored grant is the right one (see `evergate token show`), else give another EVERGATE_STORE",
-			m.Config.Shop)
-	}
-	return nil
-}
-
-func (m *migration) explain(place string) string {
+func explainMigration(c *sidecar.Connection, m *grantadmin.Migration) string {
 	begun := ""
-	if m.resumed {
+	if m.Resumed {
 		begun = "A migration was begun before, and its outcome is not known. It can safely be done again within seven days.\n\n"
 	}
 	return begun + fmt.Sprintf(`The permanent token of the app %s on %s
@@ -99,73 +54,5 @@ is exchanged for one that lives for an hour and that Evergate renews. This canno
 the permanent token is refused from then on, in every other program that uses it, too.
 
 The new grant is kept in %s.
-Whoever loses what is kept there loses the access, and someone must log in again.`, m.ClientID(), m.Config.Shop, place)
-}
-
-// errStarted is for a record that changed between the question and the answer.
-var errStarted = errors.New("the stored grant was changed just now: look at it with `evergate token show`, then run the command again")
-
-// run does it under the lease, so that no refresh of a sidecar comes between.
-func (m *migration) run() error {
-	ctx, cancel := context.WithTimeout(context.Background(), replaceWait)
-	defer cancel()
-	release, err := m.Store.Lease(ctx)
-	if err != nil {
-		return fmt.Errorf("another process is using the store: %w; nothing was changed", err)
-	}
-	defer release()
-	record, handle, err := m.Store.Load(ctx)
-	if err != nil && !errors.Is(err, token.ErrNotFound) {
-		return err
-	}
-	if !record.Current.Token.Access.Equal(m.before.Current.Token.Access) || !record.Current.Refresh.Equal(m.before.Current.Refresh) {
-		return errStarted
-	}
-	next := token.Record{Shop: m.Config.Shop.Domain(), ClientID: m.ClientID(), Grant: config.GrantOffline, Original: m.permanent}
-	next.Current.Token = token.Token{Access: m.permanent, Issued: time.Now().Round(0)}
-	if isPermanent(m.before.Current) {
-		next.Current = m.before.Current
-	}
-	if handle, err = m.Store.Swap(ctx, handle, next); err != nil {
-		return fmt.Errorf("nothing was changed at Shopify, because the store cannot be written: %w", err)
-	}
-	pair, err := grant.Offline{Endpoint: m.Endpoint}.Migrate(context.Background(), m.permanent)
-	if err != nil {
-		return m.refused(handle, err)
-	}
-	next.Current = pair
-	return m.keep(handle, next)
-}
-
-// refused takes the note back if Shopify said no: then the permanent token is what it was.
-// After a lost answer, or where an earlier one was lost, the note stays.
-func (m *migration) refused(handle token.Handle, cause error) error {
-	if errors.Is(cause, token.ErrTransient) {
-		return fmt.Errorf("whether Shopify has migrated the token is not known: %w; run the command again, within seven days: it brings the same result", cause)
-	}
-	if m.resumed {
-		return fmt.Errorf("not migrated: %w", cause)
-	}
-	back := m.before
-	if isBlank(back) {
-		// A store cannot forget. An empty record of this grant is taken for nothing.
-		back = token.Record{Shop: m.Config.Shop.Domain(), ClientID: m.ClientID(), Grant: config.GrantClientCredentials}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), sidecar.StoreWait)
-	defer cancel()
-	if _, err := m.Store.Swap(ctx, handle, back); err != nil {
-		return fmt.Errorf("not migrated: %w (and the store still has a note of the attempt: %w)", cause, err)
-	}
-	return fmt.Errorf("not migrated, and nothing was changed: %w", cause)
-}
-
-// keep makes the new grant durable. The permanent token is dead by now, but is stored as the
-// original, so the command can be run again.
-func (m *migration) keep(handle token.Handle, next token.Record) error {
-	ctx, cancel := context.WithTimeout(context.Background(), sidecar.StoreWait)
-	defer cancel()
-	if _, err := m.Store.Swap(ctx, handle, next); err != nil {
-		return fmt.Errorf("the token is migrated at Shopify, but the new grant could not be stored: %w; put the store right and run the command again within seven days: it brings the same grant back", err)
-	}
-	return nil
+Whoever loses what is kept there loses the access, and someone must log in again.`, c.ClientID(), c.Config.Shop, c.RecordPlace())
 }

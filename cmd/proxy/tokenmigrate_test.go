@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"evergate/internal/config"
+	"evergate/internal/grantadmin"
 	"evergate/internal/shopsim"
 	"evergate/internal/token"
 )
@@ -36,8 +37,8 @@ func (s *grantShop) putPermanent(t *testing.T) token.Secret {
 func (s *grantShop) migrated(t *testing.T, permanent token.Secret) {
 	t.Helper()
 	r := s.stored(t)
-	if isPermanent(r.Current) || r.Current.Refresh.Empty() || !r.Original.Equal(permanent) || !s.accepts(t, r.Current.Token.Access) || s.accepts(t, permanent) || !s.ChainHeld("", "") {
-		t.Errorf("%+v", stateOf(r, time.Now()))
+	if grantadmin.IsPermanent(r.Current) || r.Current.Refresh.Empty() || !r.Original.Equal(permanent) || !s.accepts(t, r.Current.Token.Access) || s.accepts(t, permanent) || !s.ChainHeld("", "") {
+		t.Errorf("%+v", grantadmin.StateOf(r, time.Now()))
 	}
 }
 
@@ -213,7 +214,7 @@ func TestMigrationIsResumedAfterACrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-ended
-	if r := s.stored(t); !r.Original.Equal(permanent) || !isPermanent(r.Current) {
+	if r := s.stored(t); !r.Original.Equal(permanent) || !grantadmin.IsPermanent(r.Current) {
 		t.Fatalf("%+v", r)
 	}
 	s.must(t, exitOK, "", append(migrate[:2:2], "--yes"), "Migrated.")

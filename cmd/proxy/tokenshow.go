@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"evergate/internal/config"
+	"evergate/internal/grantadmin"
 	"evergate/internal/sidecar"
 	"evergate/internal/token"
 )
 
 // shown is what `token show --json` prints. The secrets are there with --reveal only.
 type shown struct {
-	grantState
+	grantadmin.State
 	Access   string `json:"access_token,omitempty"`
 	Refresh  string `json:"refresh_token,omitempty"`
 	Previous string `json:"previous_refresh_token,omitempty"`
@@ -38,7 +39,7 @@ func tokenShow(w world) error {
 	if err != nil {
 		return err
 	}
-	s := shown{grantState: stateOf(record, time.Now())}
+	s := shown{State: grantadmin.StateOf(record, time.Now())}
 	s.Store, s.OtherApp = c.RecordPlace(), record.ClientID != "" && record.ClientID != c.ClientID()
 	if reveal {
 		fmt.Fprintln(w.err, "evergate: warning: these are live credentials: whoever reads them acts as your app on the shop")
@@ -50,7 +51,7 @@ func tokenShow(w world) error {
 		return e.Encode(s) //nolint:gosec // G117: it holds tokens with --reveal only
 	}
 	t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
-	for _, line := range append(s.lines(), s.secrets()...) {
+	for _, line := range append(s.Lines(), s.secrets()...) {
 		fmt.Fprintf(t, "%s\t%s\n", line[0], line[1])
 	}
 	return t.Flush()
@@ -70,8 +71,8 @@ func loadToShow(c *sidecar.Connection) (token.Record, error) {
 	if c.Store == nil {
 		return token.Record{}, fmt.Errorf("nothing is stored: the grant %s keeps its token in memory", c.Config.Grant)
 	}
-	record, err := load(c)
-	if err == nil && isBlank(record) {
+	record, err := adminOf(c).Load()
+	if err == nil && grantadmin.IsBlank(record) {
 		return record, fmt.Errorf("nothing is stored for %s in %s: run `evergate login`, or `evergate token import`", c.Config.Shop, c.RecordPlace())
 	}
 	return record, err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"evergate/internal/config"
+	"evergate/internal/grantadmin"
 	"evergate/internal/shopsim"
 	"evergate/internal/token"
 )
@@ -24,20 +25,20 @@ func TestShowSaysHowTheGrantStands(t *testing.T) {
 		usable bool
 		parts  []string
 	}{
-		"expiring":  {token.Record{Current: s.pair()}, kindExpiring, true, []string{"offline, expires and is renewed", "ends in 59m", "kept; ends on "}},
-		"ended":     {token.Record{Current: aged(s.pair(), 3*time.Hour)}, kindExpiring, false, []string{"(3h0m ago), ended 2h0m ago"}},
-		"permanent": {token.Record{Current: permanent}, kindPermanent, true, []string{"2 days ago", "does not expire"}},
-		"seed":      {token.Record{Current: token.Pair{Refresh: s.pair().Refresh}}, kindSeed, false, []string{"not used yet", "none yet", "its end is not known"}},
-		"previous":  {token.Record{Current: s.pair(), Previous: &token.Previous{Refresh: s.pair().Refresh}}, kindExpiring, true, []string{"is kept until this one has been used"}},
-		"attempt":   {token.Record{Current: s.pair(), Attempt: &token.Attempt{Fingerprint: "f", Started: time.Now()}}, kindExpiring, true, []string{"its outcome is not known"}},
-		"begun":     {token.Record{Current: permanent, Original: permanent.Token.Access}, kindPermanent, true, []string{"run `evergate token migrate` again"}},
-		"migrated":  {token.Record{Current: s.pair(), Original: s.permanent()}, kindExpiring, true, []string{"brings the same pair back"}},
-		"dead":      {token.Record{Current: s.pair(), Reauthorize: &token.Reauthorize{Since: time.Now(), Reason: "it was ended"}}, kindExpiring, true, []string{"must be authorised anew since", "it was ended"}},
-		"other_app": {token.Record{Current: s.pair(), ClientID: "another"}, kindExpiring, true, []string{"belongs to another app", "another"}},
+		"expiring":  {token.Record{Current: s.pair()}, grantadmin.Expiring, true, []string{"offline, expires and is renewed", "ends in 59m", "kept; ends on "}},
+		"ended":     {token.Record{Current: aged(s.pair(), 3*time.Hour)}, grantadmin.Expiring, false, []string{"(3h0m ago), ended 2h0m ago"}},
+		"permanent": {token.Record{Current: permanent}, grantadmin.Permanent, true, []string{"2 days ago", "does not expire"}},
+		"seed":      {token.Record{Current: token.Pair{Refresh: s.pair().Refresh}}, grantadmin.Seed, false, []string{"not used yet", "none yet", "its end is not known"}},
+		"previous":  {token.Record{Current: s.pair(), Previous: &token.Previous{Refresh: s.pair().Refresh}}, grantadmin.Expiring, true, []string{"is kept until this one has been used"}},
+		"attempt":   {token.Record{Current: s.pair(), Attempt: &token.Attempt{Fingerprint: "f", Started: time.Now()}}, grantadmin.Expiring, true, []string{"its outcome is not known"}},
+		"begun":     {token.Record{Current: permanent, Original: permanent.Token.Access}, grantadmin.Permanent, true, []string{"run `evergate token migrate` again"}},
+		"migrated":  {token.Record{Current: s.pair(), Original: s.permanent()}, grantadmin.Expiring, true, []string{"brings the same pair back"}},
+		"dead":      {token.Record{Current: s.pair(), Reauthorize: &token.Reauthorize{Since: time.Now(), Reason: "it was ended"}}, grantadmin.Expiring, true, []string{"must be authorised anew since", "it was ended"}},
+		"other_app": {token.Record{Current: s.pair(), ClientID: "another"}, grantadmin.Expiring, true, []string{"belongs to another app", "another"}},
 	} {
 		s.put(t, tc.record)
 		s.must(t, exitOK, "", show, append(tc.parts, s.file, shopsim.DefaultShop)...)
-		var got grantState
+		var got grantadmin.State
 		o := s.must(t, exitOK, "", []string{"token", "show", "--json"})
 		if err := json.Unmarshal([]byte(o.out), &got); err != nil || got.Kind != tc.kind || got.Usable != tc.usable || got.Store != s.file ||
 			got.OtherApp != (name == "other_app") || (got.Reauthorize != nil) != (name == "dead") || (got.Migration != "") != (name == "begun" || name == "migrated") ||

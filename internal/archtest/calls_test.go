@@ -48,7 +48,7 @@ func TestGlobalsOfNetHTTPAreNotUsed(t *testing.T) {
 var revealers = map[string]string{
 	"internal/sidecar/connection.go": "the text of a store's key, for its parser",
 	"cmd/proxy/key.go":               "evergate key, whose work is to show a new key",
-	"cmd/proxy/tokenimport.go":       "checks that what a person gave can be a token",
+	"internal/grantadmin/import.go":  "checks that what a person gave can be a token",
 	"cmd/proxy/tokenshow.go":         "token show --reveal",
 	"internal/adminapi/client.go":    "the header of a call of our own to Shopify",
 	"internal/token/secret.go":       "defines it, and compares",

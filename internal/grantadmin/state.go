@@ -1,4 +1,4 @@
-package main
+package grantadmin
 
 import (
 	"fmt"
@@ -10,16 +10,16 @@ import (
 
 // What a stored grant can be.
 const (
-	kindExpiring  = "expiring"  // an access token with an end
-	kindPermanent = "permanent" // an access token without one
-	kindSeed      = "seed"      // a refresh token that has not been used here yet
+	Expiring  = "expiring"  // an access token with an end
+	Permanent = "permanent" // an access token without one
+	Seed      = "seed"      // a refresh token that has not been used here yet
 )
 
 // migrationWindow is how long Shopify brings the same pair back for a migrated token.
 const migrationWindow = 7 * 24 * time.Hour
 
-// grantState is a stored grant without its secrets, for people and as JSON.
-type grantState struct {
+// State is a stored grant without its secrets, for people and as JSON.
+type State struct {
 	Shop     string `json:"shop"`
 	ClientID string `json:"client_id"`
 	Store    string `json:"store"`
@@ -50,7 +50,9 @@ type grantState struct {
 
 	Reauthorize *reauthorize `json:"reauthorize"`
 
-	age, left time.Duration
+	// Left is what the access token has to live; negative after its end.
+	Left time.Duration `json:"-"`
+	age  time.Duration
 }
 
 type reauthorize struct {
@@ -58,26 +60,26 @@ type reauthorize struct {
 	Reason string    `json:"reason"`
 }
 
-// stateOf describes a record at a moment.
-func stateOf(r token.Record, now time.Time) grantState {
+// StateOf describes a record at a moment.
+func StateOf(r token.Record, now time.Time) State {
 	t := r.Current.Token
-	s := grantState{
+	s := State{
 		Shop: r.Shop, ClientID: r.ClientID, Grant: r.Grant, Scopes: t.Scopes, Assumed: t.Assumed, Issued: t.Issued,
 		RefreshToken: !r.Current.Refresh.Empty(), RefreshTokenExpires: r.Current.RefreshExpires, PreviousKept: r.Previous != nil,
 		age: now.Sub(t.Issued),
 	}
 	switch {
 	case t.Access.Empty():
-		s.Kind = kindSeed
+		s.Kind = Seed
 	case t.Expires():
-		s.Kind, s.Expires = kindExpiring, t.Issued.Add(t.Life)
-		s.left = s.Expires.Sub(now)
-		s.Usable = s.left > 0
+		s.Kind, s.Expires = Expiring, t.Issued.Add(t.Life)
+		s.Left = s.Expires.Sub(now)
+		s.Usable = s.Left > 0
 	default:
-		s.Kind, s.Usable = kindPermanent, true
+		s.Kind, s.Usable = Permanent, true
 	}
-	s.LeftSeconds = int64(max(0, s.left).Seconds())
-	if s.Kind != kindSeed {
+	s.LeftSeconds = int64(max(0, s.Left).Seconds())
+	if s.Kind != Seed {
 		s.AgeSeconds = int64(s.age.Seconds())
 	}
 	if a := r.Attempt; a != nil {
@@ -88,7 +90,7 @@ func stateOf(r token.Record, now time.Time) grantState {
 	}
 	switch {
 	case r.Original.Empty():
-	case isPermanent(r.Current):
+	case IsPermanent(r.Current):
 		s.Migration = "begun"
 	default:
 		s.Migration, s.Until = "done", t.Issued.Add(migrationWindow)
@@ -96,20 +98,18 @@ func stateOf(r token.Record, now time.Time) grantState {
 	return s
 }
 
-func (s grantState) usable() bool { return s.Usable }
-
-// ended says since when there is no usable access token.
-func (s grantState) ended() string {
-	if s.Kind == kindSeed {
+// Ended says since when there is no usable access token.
+func (s State) Ended() string {
+	if s.Kind == Seed {
 		return "only a refresh token was stored, which had not been used yet"
 	}
-	return fmt.Sprintf("the stored access token ended %s ago", span(-s.left))
+	return fmt.Sprintf("the stored access token ended %s ago", Span(-s.Left))
 }
 
-// lines are the state as people read it.
-func (s grantState) lines() [][2]string {
+// Lines are the state as people read it.
+func (s State) Lines() [][2]string {
 	list := [][2]string{
-		{"shop", s.Shop}, {"app", orDash(s.ClientID)}, {"store", s.Store}, {"grant", s.Grant + ", " + s.kind()}, {"access token", s.access()},
+		{"shop", s.Shop}, {"app", orDash(s.ClientID)}, {"store", s.Store}, {"grant", s.Grant + ", " + s.Says()}, {"access token", s.Access()},
 		{"scopes", orDash(strings.Join(s.Scopes, ", "))}, {"refresh token", s.refresh()},
 	}
 	add := func(name, format string, args ...any) {
@@ -119,55 +119,57 @@ func (s grantState) lines() [][2]string {
 		add("previous one", "the refresh token before is kept until this one has been used")
 	}
 	if !s.AttemptSince.IsZero() {
-		add("attempt", "a refresh began on %s and its outcome is not known: the next one sends the same refresh token", stamp(s.AttemptSince))
+		add("attempt", "a refresh began on %s and its outcome is not known: the next one sends the same refresh token", Stamp(s.AttemptSince))
 	}
 	switch s.Migration {
 	case "begun":
 		add("migration", "begun and not finished: run `evergate token migrate` again")
 	case "done":
-		add("migration", "the token before it is kept until the first refresh; until %s at most it brings the same pair back", stamp(s.Until))
+		add("migration", "the token before it is kept until the first refresh; until %s at most it brings the same pair back", Stamp(s.Until))
 	}
 	if s.OtherApp {
 		add("attention", "it belongs to another app than SHOPIFY_CLIENT_ID names, so the sidecar will not use it")
 	}
 	if r := s.Reauthorize; r != nil {
-		add("attention", "must be authorised anew since %s: %s", stamp(r.Since), r.Reason)
+		add("attention", "must be authorised anew since %s: %s", Stamp(r.Since), r.Reason)
 	}
 	return list
 }
 
-func (s grantState) kind() string {
+// Says is the kind in words.
+func (s State) Says() string {
 	switch s.Kind {
-	case kindSeed:
+	case Seed:
 		return "not used yet"
-	case kindPermanent:
+	case Permanent:
 		return "does not expire"
 	}
 	return "expires and is renewed"
 }
 
-func (s grantState) access() string {
-	if s.Kind == kindSeed {
+// Access is how the access token stands, in words.
+func (s State) Access() string {
+	if s.Kind == Seed {
 		return "none yet: the sidecar obtains one with the refresh token"
 	}
-	age := fmt.Sprintf("issued on %s (%s ago)", stamp(s.Issued), span(s.age))
+	age := fmt.Sprintf("issued on %s (%s ago)", Stamp(s.Issued), Span(s.age))
 	switch {
-	case s.Kind == kindPermanent:
+	case s.Kind == Permanent:
 		return age + ", does not expire"
 	case !s.Usable:
-		return fmt.Sprintf("%s, ended %s ago", age, span(-s.left))
+		return fmt.Sprintf("%s, ended %s ago", age, Span(-s.Left))
 	}
-	return fmt.Sprintf("%s, ends in %s", age, span(s.left))
+	return fmt.Sprintf("%s, ends in %s", age, Span(s.Left))
 }
 
-func (s grantState) refresh() string {
+func (s State) refresh() string {
 	switch {
 	case !s.RefreshToken:
 		return "-"
 	case s.RefreshTokenExpires.IsZero():
 		return "kept; its end is not known"
 	}
-	return "kept; ends on " + stamp(s.RefreshTokenExpires) + " unless it is used before"
+	return "kept; ends on " + Stamp(s.RefreshTokenExpires) + " unless it is used before"
 }
 
 func orDash(s string) string {
@@ -177,10 +179,10 @@ func orDash(s string) string {
 	return s
 }
 
-// stamp is a moment for people, and span a duration to as much as matters.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
+// Stamp is a moment for people, and Span a duration to as much as matters.
+func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 
-func span(d time.Duration) string {
+func Span(d time.Duration) string {
 	switch day := 24 * time.Hour; {
 	case d >= 2*day:
 		return fmt.Sprintf("%d days", d/day)

@@ -1,0 +1,101 @@
+package grantadmin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"evergate/internal/adminapi"
+	"evergate/internal/config"
+	"evergate/internal/store"
+	"evergate/internal/token"
+)
+
+// verifyLimit bounds the question whether Shopify accepts a token.
+const verifyLimit = 30 * time.Second
+
+// Mistaken finds values that are no token that can be kept.
+func Mistaken(s token.Secret, isRefresh bool) error {
+	for _, k := range []struct{ prefix, what string }{
+		{"shpss_", "a client secret: set SHOPIFY_CLIENT_SECRET to it"},
+		{"shptka_", "a Theme Access password, which the Admin API does not accept: give a token of an app"},
+		{"atkn_", "an app automation token of the Shopify CLI, which the Admin API does not accept: give a token of an app"},
+		{"shpua_", "an online access token, which ends with its user's session: run `evergate login` for one that lasts"},
+	} {
+		if s.HasPrefix(k.prefix) {
+			return config.Wrong(errors.New("this is " + k.what))
+		}
+	}
+	switch isShprt := s.HasPrefix("shprt_"); {
+	case isShprt && !isRefresh:
+		return config.Wrong(errors.New("this is a refresh token: drop --access"))
+	case !isShprt && isRefresh && (s.HasPrefix("shpat_") || s.HasPrefix("shpca_")):
+		return config.Wrong(errors.New("this is an access token: drop --refresh"))
+	case !isOneWord(s.Reveal()):
+		return config.Wrong(errors.New("this is no token: it holds spaces, quotation marks or other characters that no token has; copy it again"))
+	}
+	return nil
+}
+
+// isOneWord reports whether s can be a token: visible ASCII without quotation marks.
+func isOneWord(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\'' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Verify asks Shopify whether it accepts an access token and what it may do.
+func (a *Admin) Verify(ctx context.Context, access token.Secret) (token.Token, error) {
+	t := token.Token{Access: access, Issued: time.Now().Round(0)}
+	ctx, cancel := context.WithTimeout(ctx, verifyLimit)
+	defer cancel()
+	scopes, err := a.API.Scopes(ctx, access)
+	switch {
+	case errors.Is(err, adminapi.ErrNonExpiring):
+		return token.Token{}, fmt.Errorf("%w (set SHOPIFY_ACCESS_TOKEN to this token for that)", err)
+	case errors.Is(err, adminapi.ErrToken):
+		return token.Token{}, fmt.Errorf("not stored: %w, and see that it belongs to this shop and app", err)
+	case err != nil:
+		return token.Token{}, fmt.Errorf("not stored, because it could not be verified: %w; --no-verify stores it all the same", err)
+	}
+	t.Scopes = scopes
+	return t, nil
+}
+
+// HoldsSame reports whether a token is stored already, or what it brought when it was used,
+// in a grant that is not dead.
+func HoldsSame(old, next token.Record) bool {
+	if IsBlank(old) || old.Reauthorize != nil || old.ClientID != next.ClientID {
+		return false
+	}
+	access, refresh := next.Current.Token.Access, next.Current.Refresh
+	if refresh.Empty() {
+		return old.Current.Token.Access.Equal(access) && IsPermanent(old.Current) || old.Original.Equal(access)
+	}
+	return old.Current.Refresh.Equal(refresh) || old.Previous != nil && old.Previous.Refresh.Equal(refresh)
+}
+
+// IsWorthKeeping reports a grant that would be missed: not one that is dead, and not one
+// that can be had again for the asking.
+func IsWorthKeeping(r token.Record) bool {
+	return !IsBlank(r) && r.Reauthorize == nil && r.Grant == config.GrantOffline
+}
+
+// errChanged is for a grant that appeared between the question and the answer.
+var errChanged = errors.New("another grant was stored just now: look at it with `evergate token show`, then run the command again")
+
+// Import stores next instead of old, which is what was asked about.
+func (a *Admin) Import(old, next token.Record, evenOver bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), replaceWait)
+	defer cancel()
+	return store.Replace(ctx, a.Store, func(stored token.Record) (token.Record, error) {
+		if !evenOver && IsWorthKeeping(stored) && !IsWorthKeeping(old) {
+			return token.Record{}, errChanged
+		}
+		return next, nil
+	})
+}
