@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"evergate/internal/token"
@@ -217,12 +218,12 @@ func (c callback) isRecent(now time.Time) bool {
 }
 
 // domainPattern is the one Shopify documents for a shop in its own messages.
-var domainPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9-]*\.myshopify\.com$`)
+var domainPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9-]*\.myshopify\.com$`) })
 
 // shopByDomain reads a shop in a message of Shopify's, where it is always the whole domain.
 // What token.ParseShop also takes, because people write it, is refused here.
 func shopByDomain(domain string) (token.Shop, bool) {
-	if !domainPattern.MatchString(domain) {
+	if !domainPattern().MatchString(domain) {
 		return token.Shop{}, false
 	}
 	shop, err := token.ParseShop(domain)
