@@ -8,8 +8,8 @@ import (
 	"os"
 	"strings"
 
+	"evergate/internal/caller"
 	"evergate/internal/config"
-	"evergate/internal/guard"
 	"evergate/internal/token"
 )
 
@@ -36,7 +36,7 @@ func keyCommand(w world) error {
 	if err != nil {
 		return configError(err)
 	}
-	key, line, err := guard.NewKey(name, policy, shops)
+	key, line, err := caller.NewKey(name, policy, shops)
 	if err != nil {
 		return configError(err)
 	}

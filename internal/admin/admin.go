@@ -19,6 +19,7 @@ import (
 	"evergate/internal/denial"
 	"evergate/internal/guard"
 	"evergate/internal/refresh"
+	"evergate/internal/request"
 )
 
 // Tokens is what the listener asks and orders.
@@ -84,7 +85,8 @@ func New(o Options) http.Handler {
 // local keeps out other hosts' names and web pages of other sites.
 func (h *handler) local(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if refused := denial.Of(h.Door.CheckLocal(r)); refused != nil {
+		view := request.Of(r)
+		if refused := denial.Of(h.Door.CheckLocal(&view)); refused != nil {
 			refused.Answer(w)
 			return
 		}
@@ -97,7 +99,7 @@ func (h *handler) local(next http.HandlerFunc) http.Handler {
 // order keeps out callers from other machines, where the listener can be reached from one.
 func (h *handler) order(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if !guard.FromLoopback(r) {
+		if view := request.Of(r); !guard.FromLoopback(&view) {
 			(&denial.Error{Status: http.StatusForbidden, Code: denial.CodeNotLocal,
 				Message: r.URL.Path + " can be called from this machine only."}).Answer(w)
 			return

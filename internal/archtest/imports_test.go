@@ -11,27 +11,30 @@ import (
 // mayImport is the matrix: for each package, the other packages of the module that it may
 // import, and the modules that it may. What is not here is forbidden, a new package too.
 var mayImport = map[string]struct{ ours, others []string }{
-	"cmd/proxy":         {ours: []string{"admin", "adminapi", "check", "clock", "config", "grant", "grantadmin", "guard", "listen", "login", "shopsim", "sidecar", "store", "systemd", "token"}},
-	"internal/admin":    {ours: []string{"denial", "guard", "markup", "refresh"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
+	"cmd/proxy":         {ours: []string{"admin", "adminapi", "caller", "check", "clock", "config", "grant", "grantadmin", "guard", "listen", "login", "shopsim", "sidecar", "store", "systemd", "token"}},
+	"internal/admin":    {ours: []string{"denial", "guard", "markup", "refresh", "request"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/adminapi": {ours: []string{"token"}},
 	"internal/archtest": {},
 	"internal/ascii":    {},
+	"internal/caller":   {ours: []string{"ascii", "denial", "reload", "request", "token"}, others: []string{"golang.org/x/sys"}},
 	"internal/check":    {ours: []string{"adminapi", "guard", "listen", "token"}},
 	"internal/clock":    {},
 	"internal/config":   {ours: []string{"guard", "listen", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
-	"internal/grant":    {ours: []string{"token"}},
 	"internal/denial":   {},
-	"internal/guard":    {ours: []string{"ascii", "denial", "listen", "reload", "shopify", "token"}, others: []string{"github.com/vektah/gqlparser/v2", "golang.org/x/sys"}},
+	"internal/grant":    {ours: []string{"token"}},
+	"internal/guard":    {ours: []string{"ascii", "caller", "denial", "listen", "policy", "reload", "request", "shopify", "token"}},
 	"internal/idle":     {},
-	"internal/inject":   {ours: []string{"denial", "guard", "metrics", "pace", "prefixed", "shopify", "token", "tracing", "upstream"}},
-	"internal/listen":   {ours: []string{"ascii", "token"}},
+	"internal/inject":   {ours: []string{"caller", "denial", "guard", "metrics", "pace", "policy", "prefixed", "request", "shopify", "token", "tracing", "upstream"}},
+	"internal/listen":   {ours: []string{"ascii", "reload", "token"}},
 	"internal/login":    {ours: []string{"grant", "markup", "store", "token"}},
 	"internal/markup":   {},
 	"internal/metrics":  {ours: []string{"shopify"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/pace":     {ours: []string{"clock", "prefixed"}, others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/andybalholm/brotli"}},
+	"internal/policy":   {ours: []string{"ascii", "caller", "denial", "reload", "request", "shopify"}, others: []string{"github.com/vektah/gqlparser/v2"}},
 	"internal/prefixed": {},
 	"internal/refresh":  {ours: []string{"clock", "token"}, others: []string{"golang.org/x/sync"}},
 	"internal/reload":   {},
+	"internal/request":  {},
 	"internal/shopify":  {ours: []string{"token"}},
 	"internal/shopsim":  {others: []string{"github.com/vektah/gqlparser/v2"}},
 	"internal/sidecar": {ours: []string{"admin", "adminapi", "clock", "config", "grant", "guard", "idle", "inject", "listen", "login", "metrics", "pace", "refresh", "store", "systemd", "token", "tracing", "upstream"},
@@ -42,8 +45,9 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/tracing":  {others: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf", "github.com/go-logr/logr"}},
 	"internal/upstream": {ours: []string{"clock"}},
 
-	"internal/grantadmin":      {ours: []string{"adminapi", "config", "grant", "store", "token"}},
-	"internal/store/storetest": {ours: []string{"token"}}, // the suite that every store passes
+	"internal/grantadmin":        {ours: []string{"adminapi", "config", "grant", "store", "token"}},
+	"internal/denial/denialtest": {ours: []string{"denial"}},
+	"internal/store/storetest":   {ours: []string{"token"}}, // the suite that every store passes
 }
 
 // alone are the packages whose tests must not import more than they do either: the vocabulary,

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"evergate/internal/guard"
+	"evergate/internal/policy"
 )
 
 // accessUntil is one whose tls: listeners have a certificate that ends then.
@@ -33,7 +34,7 @@ func accessUntil(t *testing.T, end time.Time) *guard.Access {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	o := guard.AccessOptions{Policy: guard.PolicyReadOnly, CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key")}
+	o := guard.AccessOptions{Policy: policy.ReadOnly, CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key")}
 	for path, block := range map[string]*pem.Block{o.CertFile: {Type: "CERTIFICATE", Bytes: der}, o.KeyFile: {Type: "PRIVATE KEY", Bytes: keyDER}} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)

@@ -2,17 +2,17 @@ package guard
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 
-	"evergate/internal/denial"
+	"evergate/internal/caller"
 	"evergate/internal/listen"
+	"evergate/internal/policy"
 	"evergate/internal/reload"
 )
 
@@ -34,102 +34,29 @@ type AccessOptions struct {
 	Unsafe bool
 }
 
-// Access knows the callers and their policies. What rests in files is read again when they
-// change; a request sees one state or the other, and takes no lock.
+// Access puts together who calls, what they may do, and the files that say so. Its methods are
+// safe for concurrent use.
 type Access struct {
-	unsafe bool
-	peers  []peerRule
-
-	policies atomic.Pointer[policyBook]
-	keys     atomic.Pointer[keyring]    // nil: no client can show a key
-	tls      atomic.Pointer[tls.Config] // nil: there is no certificate
+	unsafe   bool
+	policies *policy.Policies
+	callers  *caller.Registry
+	tls      *listen.TLS // nil: there is no certificate
 	files    reload.Values
-	strays   atomic.Pointer[string] // see strayPolicies; nil: none
-}
-
-// policyBook says which policy holds for whom. It is immutable.
-type policyBook struct {
-	byName    map[string]*Policy // the built-in ones too
-	byCaller  map[string]*Policy
-	byDefault *Policy
+	strays   atomic.Pointer[string] // why keys name policies that are not there; nil: none do
 }
 
 // NewAccess reads everything that o names and reports every mistake at once. Each names the setting.
 func NewAccess(o AccessOptions) (*Access, error) {
 	a := &Access{unsafe: o.Unsafe}
-	errs := []error{a.setPolicy(o)}
-	var err error
-	if a.peers, err = parsePeers(o.Peers); err != nil {
-		errs = append(errs, fmt.Errorf("EVERGATE_SOCKET_PEERS: %w", err))
-	} else if len(a.peers) > 0 && !knowsPeers {
-		errs = append(errs, errors.New("EVERGATE_SOCKET_PEERS: this system does not tell who is at the other end of a socket: remove it, or use EVERGATE_CLIENT_KEYS_FILE"))
-	}
-	if o.KeysFile != "" {
-		a.files = append(a.files, reload.New("EVERGATE_CLIENT_KEYS_FILE", []string{o.KeysFile}, a.takeKeys))
-	}
 	if o.CertFile != "" {
-		paths := []string{o.CertFile, o.KeyFile}
-		if o.ClientCAFile != "" {
-			paths = append(paths, o.ClientCAFile)
-		}
-		a.files = append(a.files, reload.New("EVERGATE_TLS_CERT_FILE", paths, a.takeCertificate))
+		a.tls = listen.NewTLS(o.CertFile, o.KeyFile, o.ClientCAFile)
 	}
-	return a, errors.Join(append(errs, a.files.Load(), a.strayPolicies())...)
-}
-
-func (a *Access) setPolicy(o AccessOptions) error {
-	book := &policyBook{byName: builtIn()}
-	a.policies.Store(book) // something to ask until, and unless, the file is read
-	switch {
-	case o.PolicyFile != "":
-		book.byDefault = book.byName[PolicyNone]
-		a.files = append(a.files, reload.New("EVERGATE_POLICY_FILE", []string{o.PolicyFile}, a.takePolicies))
-	case o.Policy == "":
-		book.byDefault = book.byName[PolicyFull]
-	case book.byName[o.Policy] == nil:
-		book.byDefault = book.byName[PolicyNone]
-		return fmt.Errorf("EVERGATE_POLICY=%q: write full, read-only or none, or write policies of your own into EVERGATE_POLICY_FILE", o.Policy)
-	default:
-		book.byDefault = book.byName[o.Policy]
-	}
-	return nil
-}
-
-func (a *Access) takePolicies(contents [][]byte) error {
-	book, err := parsePolicies(contents[0])
-	if err == nil {
-		a.policies.Store(book)
-	}
-	return err
-}
-
-func (a *Access) takeKeys(contents [][]byte) error {
-	ring, err := parseKeys(contents[0])
-	if err == nil {
-		a.keys.Store(ring)
-	}
-	return err
-}
-
-func (a *Access) takeCertificate(contents [][]byte) error {
-	config, err := serverTLS(contents)
-	if err == nil {
-		a.tls.Store(config)
-	}
-	return err
-}
-
-// strayPolicies reports every key whose policy is not there.
-func (a *Access) strayPolicies() error {
-	var errs []error
-	if ring, book := a.keys.Load(), a.policies.Load(); ring != nil {
-		for _, k := range ring.keys {
-			if k.policy != "" && book.byName[k.policy] == nil {
-				errs = append(errs, fmt.Errorf("EVERGATE_CLIENT_KEYS_FILE: the key of %s names the policy %s, which is not there: write it into EVERGATE_POLICY_FILE", k.name, k.policy))
-			}
-		}
-	}
-	return errors.Join(errs...)
+	var badPolicy, badCallers error
+	a.policies, badPolicy = policy.New(policy.Options{Policy: o.Policy, File: o.PolicyFile})
+	a.callers, badCallers = caller.New(caller.Options{KeysFile: o.KeysFile, Peers: o.Peers, Authorities: a.tls.Authorities, Named: a.policies.Names})
+	a.files = append(append(append(a.files, a.policies.Files()...), a.callers.Files()...), a.tls.Files()...)
+	loaded := a.files.Load()
+	return a, errors.Join(badPolicy, badCallers, loaded, a.policies.StrayKeys(a.callers.KeysWithPolicies))
 }
 
 // Listen opens an address for tools. A Unix socket that has a list of peers lets everybody
@@ -137,7 +64,7 @@ func (a *Access) strayPolicies() error {
 // makes something else of a listener without TLS; its connections must tell their NetConn.
 func (a *Access) Listen(ctx context.Context, address listen.Address, wrap func(net.Listener) net.Listener) (net.Listener, error) {
 	mode := listen.OwnerMode
-	if len(a.peers) > 0 {
+	if a.callers.PeerRules() > 0 {
 		mode = listen.EverybodyMode
 	}
 	l, err := listen.Open(ctx, address, mode)
@@ -151,96 +78,19 @@ func (a *Access) Listen(ctx context.Context, address listen.Address, wrap func(n
 func (a *Access) Adopt(l net.Listener, address listen.Address, wrap func(net.Listener) net.Listener) net.Listener {
 	switch {
 	case address.TLS:
-		l = tls.NewListener(l, &tls.Config{
-			MinVersion:         tls.VersionTLS12,
-			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return a.tls.Load(), nil },
-		})
+		l = a.tls.Wrap(l)
 	case wrap != nil:
 		l = wrap(l)
 	}
-	return &listener{Listener: l, authenticate: !address.Loopback() && !a.unsafe}
+	return caller.Listener(l, !address.Loopback() && !a.unsafe)
 }
 
-// identify says who sent r and what holds for them.
-func (a *Access) identify(r *http.Request) (Caller, *Policy, error) {
-	caller, known, authenticate := Caller{Name: Anonymous}, false, false
-	conn := connectionOf(r)
-	if conn != nil {
-		caller, known, authenticate = conn.caller, conn.known, conn.authenticate
-		if conn.denied != nil {
-			return caller, nil, conn.denied
-		}
-	}
-	certificate, err := a.certificateOf(r, conn)
-	switch {
-	case err != nil:
-		return caller, nil, err
-	case certificate != nil && a.knows(certificate.name):
-		known, caller = true, Caller{Name: certificate.name, Key: certificate.key}
-	case certificate != nil:
-		known, caller = true, Caller{Name: Other, Key: certificate.other}
-	}
-	if ring := a.keys.Load(); ring != nil {
-		key, err := presentedKey(r.Header)
-		if err != nil {
-			return caller, nil, err
-		}
-		if key != "" { // it says most precisely who this is
-			k := ring.find(key)
-			if k == nil {
-				return caller, nil, wrongKey()
-			}
-			known, caller = true, Caller{Name: k.name, Key: k.shares, key: k}
-		}
-	}
-	if authenticate && !known {
-		return caller, nil, stranger()
-	}
-	policy := a.policies.Load().policyOf(caller)
-	if !known && policy.nothing() && a.keys.Load() != nil {
-		return caller, nil, stranger()
-	}
-	return caller, policy, nil
-}
+// BaseContext is for http.Server; see caller.Registry.
+func (a *Access) BaseContext(l net.Listener) context.Context { return a.callers.BaseContext(l) }
 
-func stranger() error {
-	return denial.New(http.StatusForbidden, denial.CodeUnauthenticated,
-		"Evergate has to know who calls here. Send a key of yours, evg_..., as Authorization: Bearer or as X-Shopify-Access-Token, "+
-			"or connect with a client certificate. evergate key makes keys.")
-}
-
-// knows reports whether the configuration has this name.
-func (a *Access) knows(name string) bool {
-	if name == Anonymous || name == Other {
-		return false
-	}
-	if a.policies.Load().byCaller[name] != nil {
-		return true
-	}
-	if ring := a.keys.Load(); ring != nil && ring.names[name] {
-		return true
-	}
-	for _, r := range a.peers {
-		if r.name == name {
-			return true
-		}
-	}
-	return false
-}
-
-// policyOf returns the policy that holds for a caller: that of its key, or of its name, or
-// everybody's. One that a key names and that is gone lets nothing through.
-func (b *policyBook) policyOf(c Caller) *Policy {
-	if c.key != nil && c.key.policy != "" {
-		if p := b.byName[c.key.policy]; p != nil {
-			return p
-		}
-		return &Policy{name: c.key.policy}
-	}
-	if p := b.byCaller[c.Name]; p != nil {
-		return p
-	}
-	return b.byDefault
+// ConnContext is for http.Server; see caller.Registry.
+func (a *Access) ConnContext(ctx context.Context, c net.Conn) context.Context {
+	return a.callers.ConnContext(ctx, c)
 }
 
 // Watch looks after the files until ctx ends. Nothing is looked at where there are none.
@@ -250,7 +100,7 @@ func (a *Access) Watch(ctx context.Context, log *slog.Logger) {
 
 // lookForStrays says once what only two files together can have wrong.
 func (a *Access) lookForStrays(log *slog.Logger) {
-	err := a.strayPolicies()
+	err := a.policies.StrayKeys(a.callers.KeysWithPolicies)
 	if err == nil {
 		a.strays.Store(nil)
 		return
@@ -270,3 +120,18 @@ func (a *Access) Broken() string {
 	}
 	return broken
 }
+
+// Summary says for people who may do what.
+func (a *Access) Summary() string {
+	summary := a.policies.Describe()
+	if a.callers.HasKeys() {
+		summary += fmt.Sprintf(", keys: %d", a.callers.Keys())
+	}
+	if n := a.callers.PeerRules(); n > 0 {
+		summary += fmt.Sprintf(", peers at Unix sockets: %d rules", n)
+	}
+	return summary
+}
+
+// CertificateEnds is when the certificate of tls: listeners ends; false: there is none.
+func (a *Access) CertificateEnds() (time.Time, bool) { return a.tls.Ends() }

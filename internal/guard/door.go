@@ -7,7 +7,10 @@ import (
 	"strings"
 
 	"evergate/internal/ascii"
+	"evergate/internal/caller"
 	"evergate/internal/denial"
+	"evergate/internal/policy"
+	"evergate/internal/request"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
@@ -48,11 +51,11 @@ type Passage struct {
 	// TLS says that the client has come by https.
 	TLS bool
 	// Caller is who sends it. It is known of a request that is refused, too.
-	Caller Caller
+	Caller caller.Caller
 	// Reported is what the request would be refused for if its policy did more than report.
 	Reported error
 
-	judge *Policy // has a word to say about the body; nil: everything is said
+	judge *policy.Policy // has a word to say about the body; nil: everything is said
 }
 
 // Origin is the scheme and the host that the client used.
@@ -66,10 +69,10 @@ func (p Passage) Origin() string {
 // NeedsBody reports whether the request may pass only after JudgeBody has seen its body.
 func (p *Passage) NeedsBody() bool { return p.judge != nil }
 
-// JudgeBody judges the body, which is not whole if it is longer than LargestJudgedBody.
-func (p *Passage) JudgeBody(h http.Header, body []byte, whole bool) error {
-	err := p.judge.judgeBody(h, body, whole)
-	if p.judge.report {
+// JudgeBody judges the body, which is not whole if it is longer than policy.LargestJudgedBody.
+func (p *Passage) JudgeBody(fields request.Fields, body []byte, whole bool) error {
+	err := p.judge.JudgeBody(fields, body, whole)
+	if p.judge.Reports() {
 		p.Reported = err
 		return nil
 	}
@@ -98,30 +101,34 @@ func NewDoor(o Options) (*Door, error) {
 // Host, the web page it may come from, the shop it names, its method, its path, and whether
 // the caller's policy lets that through.
 // Of http.Server it needs DisableGeneralOptionsHandler, or OPTIONS * never gets here.
-func (d *Door) Admit(r *http.Request) (Passage, error) {
+func (d *Door) Admit(r *request.Request) (Passage, error) {
 	p := Passage{Host: r.Host, TLS: r.TLS != nil}
-	policy, err := d.admit(r, &p)
+	rules, err := d.admit(r, &p)
 	if err != nil {
 		return Passage{Caller: p.Caller}, err
 	}
-	needsBody, err := policy.judgeHead(r, p.Target)
+	needsBody, err := rules.JudgeHead(r, p.Target)
 	switch {
-	case policy.report:
+	case rules.Reports():
 		p.Reported = err
 	case err != nil:
 		return Passage{Caller: p.Caller}, err
 	}
 	if needsBody {
-		p.judge = policy
+		p.judge = rules
 	}
 	return p, nil
 }
 
 // admit fills in p. Nothing that would tell about the shop comes before it is known that
 // neither a web page nor a stranger asks.
-func (d *Door) admit(r *http.Request, p *Passage) (policy *Policy, err error) {
-	if p.Caller, policy, err = d.access.identify(r); err != nil {
+func (d *Door) admit(r *request.Request, p *Passage) (rules *policy.Policy, err error) {
+	if p.Caller, err = d.access.callers.Identify(r); err != nil {
 		return nil, err
+	}
+	rules = d.access.policies.Of(p.Caller.Name, p.Caller.Policy())
+	if !p.Caller.Known && rules.Nothing() && d.access.callers.HasKeys() {
+		return nil, caller.Stranger() // it helps more than to say that nobody may do anything
 	}
 	shop, err := d.checkHost(r, p)
 	if err != nil {
@@ -141,17 +148,17 @@ func (d *Door) admit(r *http.Request, p *Passage) (policy *Policy, err error) {
 	if p.Prefix, path, err = d.cutShop(path); err != nil {
 		return nil, err
 	}
-	if !p.Caller.mayUse(d.shop) {
+	if !p.Caller.MayUse(d.shop) {
 		return nil, denial.New(http.StatusForbidden, denial.CodeDeniedShop,
 			"The key that you sent is not for the shop "+d.domain+". Use one that is, or have the shop added to it.")
 	}
 	p.Target, err = CheckPath(r.Method, path)
-	return policy, err
+	return rules, err
 }
 
 // checkHost finds the Host on the allow-list. It returns the shop that a host of the
 // form shop.localhost names, and fills in what p says about the host.
-func (d *Door) checkHost(r *http.Request, p *Passage) (shop string, _ error) {
+func (d *Door) checkHost(r *request.Request, p *Passage) (shop string, _ error) {
 	if hostless(r) {
 		p.Host = connectedTo(r)
 		return "", nil
@@ -208,7 +215,7 @@ func (d *Door) unknownShop(name string) error {
 
 // CheckLocal judges a call to the admin listener: its Host, which is none of a shop's
 // names there, and the web page it may come from.
-func (d *Door) CheckLocal(r *http.Request) error {
+func (d *Door) CheckLocal(r *request.Request) error {
 	if hostless(r) {
 		return CheckOrigin(r)
 	}
@@ -228,8 +235,8 @@ func (d *Door) CheckLocal(r *http.Request) error {
 // A target with an authority is what a client sends to a proxy. net/http has made that
 // authority the request's Host; it is false when the two differ, as they do when there
 // is a user in it.
-func rawPath(r *http.Request) (path string, ok bool) {
-	target := r.RequestURI
+func rawPath(r *request.Request) (path string, ok bool) {
+	target := r.Target
 	if !strings.HasPrefix(target, "/") {
 		if rest, found := cutScheme(target); found {
 			end := strings.IndexAny(rest, "/?#")
@@ -256,8 +263,8 @@ func cutScheme(target string) (rest string, ok bool) {
 }
 
 // connectedTo names the listener for a client that named no host.
-func connectedTo(r *http.Request) string {
-	if addr, ok := localAddr(r).(*net.TCPAddr); ok {
+func connectedTo(r *request.Request) string {
+	if addr, ok := r.Local.(*net.TCPAddr); ok {
 		return addr.String()
 	}
 	return "localhost"

@@ -8,7 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"evergate/internal/caller"
 	"evergate/internal/denial"
+	"evergate/internal/denial/denialtest"
+	"evergate/internal/request"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
@@ -26,7 +29,7 @@ func newDoor(t testing.TB, allowed ...string) *Door {
 	return door
 }
 
-func request(host, target string) *http.Request {
+func newRequest(host, target string) *http.Request {
 	return &http.Request{Method: "GET", Host: host, RequestURI: target, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}}
 }
 
@@ -89,10 +92,10 @@ func TestOnlyListedHostsAreAnswered(t *testing.T) {
 		"other.localhost":               denial.CodeUnknownShop,
 		"other.myshopify.com.localhost": denial.CodeUnknownShop,
 	} {
-		_, err := door.Admit(request(host, "/admin/shop.json"))
-		wantCode(t, "Host "+host, err, code)
-		if code == denial.CodeMisdirectedHost && denialOf(t, err).Status != http.StatusMisdirectedRequest {
-			t.Errorf("Host %s: status %d, want 421", host, denialOf(t, err).Status)
+		_, err := door.Admit(view(newRequest(host, "/admin/shop.json")))
+		denialtest.Want(t, "Host "+host, err, code)
+		if code == denial.CodeMisdirectedHost && denialtest.Of(t, err).Status != http.StatusMisdirectedRequest {
+			t.Errorf("Host %s: status %d, want 421", host, denialtest.Of(t, err).Status)
 		}
 	}
 }
@@ -112,8 +115,8 @@ func TestAShopIsNamedByHostOrPath(t *testing.T) {
 		{"acme.myshopify.com:8443", "/acme.myshopify.com/admin/shop.json",
 			Passage{Target: target("/admin/shop.json"), Prefix: "/acme.myshopify.com", Host: "acme.myshopify.com:8443", OwnName: true}},
 	} {
-		got, err := door.Admit(request(c.host, c.target))
-		c.want.Caller.Name = Anonymous
+		got, err := door.Admit(view(newRequest(c.host, c.target)))
+		c.want.Caller.Name = caller.Anonymous
 		if got != c.want || err != nil {
 			t.Errorf("%s%s: %+v, %+v; want %+v", c.host, c.target, got, err, c.want)
 		}
@@ -142,27 +145,27 @@ func TestAnotherShopIsUnknown(t *testing.T) {
 		{"localhost", "/acme.myshopify.com/../admin/shop.json", denial.CodeAmbiguousPath},
 		{"localhost", "/%2e%2e%2fother.myshopify.com/admin/shop.json", denial.CodeAmbiguousPath},
 	} {
-		got, err := door.Admit(request(c.host, c.target))
-		wantCode(t, c.host+c.target, err, c.code)
-		if c.code == denial.CodeUnknownShop && (denialOf(t, err).Status != http.StatusNotFound || !strings.Contains(denialOf(t, err).Message, "acme.myshopify.com")) {
+		got, err := door.Admit(view(newRequest(c.host, c.target)))
+		denialtest.Want(t, c.host+c.target, err, c.code)
+		if c.code == denial.CodeUnknownShop && (denialtest.Of(t, err).Status != http.StatusNotFound || !strings.Contains(denialtest.Of(t, err).Message, "acme.myshopify.com")) {
 			t.Errorf("%s%s: %+v, want a 404 that names the known shop", c.host, c.target, err)
 		}
-		if got != (Passage{Caller: Caller{Name: Anonymous}}) {
+		if got != (Passage{Caller: caller.Caller{Name: caller.Anonymous}}) {
 			t.Errorf("%s%s: refused, yet it got %+v", c.host, c.target, got)
 		}
 	}
 }
 
 func TestAnAllowedHostNamesNoShop(t *testing.T) {
-	_, err := newDoor(t, "evergate.localhost").Admit(request("evergate.localhost:8080", "/admin/shop.json"))
-	wantCode(t, "evergate.localhost", err, "")
+	_, err := newDoor(t, "evergate.localhost").Admit(view(newRequest("evergate.localhost:8080", "/admin/shop.json")))
+	denialtest.Want(t, "evergate.localhost", err, "")
 }
 
 func TestAWebPageLearnsNothingOfTheShop(t *testing.T) {
-	r := request("other.localhost", "/admin/shop.json")
+	r := newRequest("other.localhost", "/admin/shop.json")
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
-	_, err := newDoor(t).Admit(r)
-	wantCode(t, "a page asking for a shop", err, denial.CodeCrossSite)
+	_, err := newDoor(t).Admit(view(r))
+	denialtest.Want(t, "a page asking for a shop", err, denial.CodeCrossSite)
 }
 
 func TestMistakenAllowedHostsAreAllReported(t *testing.T) {
@@ -182,11 +185,11 @@ func TestAdminListenerHasNoShopNames(t *testing.T) {
 		"localhost:9090": "", "127.0.0.1": "", "[::1]:9090": "", "x.localhost": "", "a.b.localhost": "", "evergate.internal": "",
 		"acme.myshopify.com": denial.CodeMisdirectedHost, "evil.example": denial.CodeMisdirectedHost, "": denial.CodeMisdirectedHost, "localhost.": denial.CodeMisdirectedHost,
 	} {
-		wantCode(t, "Host "+host, door.CheckLocal(request(host, "/-/quit")), code)
+		denialtest.Want(t, "Host "+host, door.CheckLocal(view(newRequest(host, "/-/quit"))), code)
 	}
-	r := request("localhost:9090", "/-/quit")
+	r := newRequest("localhost:9090", "/-/quit")
 	r.Header.Set("Origin", "http://localhost:3000")
-	wantCode(t, "a page of another port", door.CheckLocal(r), denial.CodeCrossSite)
+	denialtest.Want(t, "a page of another port", door.CheckLocal(view(r)), denial.CodeCrossSite)
 }
 
 func TestOnlyHTTP10OnThisMachineMayOmitTheHost(t *testing.T) {
@@ -205,12 +208,12 @@ func TestOnlyHTTP10OnThisMachineMayOmitTheHost(t *testing.T) {
 		{"unknown", nil, 0, denial.CodeMisdirectedHost, ""},
 		{"HTTP/1.1", loopback, 1, denial.CodeMisdirectedHost, ""},
 	} {
-		r := request("", "/admin/shop.json")
+		r := newRequest("", "/admin/shop.json")
 		r.ProtoMinor = c.minor
 		r = r.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, c.addr))
-		got, err := newDoor(t).Admit(r)
-		wantCode(t, c.name, err, c.code)
-		wantCode(t, c.name+", admin", newDoor(t).CheckLocal(r), c.code)
+		got, err := newDoor(t).Admit(view(r))
+		denialtest.Want(t, c.name, err, c.code)
+		denialtest.Want(t, c.name+", admin", newDoor(t).CheckLocal(view(r)), c.code)
 		if got.Host != c.host {
 			t.Errorf("%s: the address in use is %q, want %q", c.name, got.Host, c.host)
 		}
@@ -224,14 +227,14 @@ func TestCallersOfThisMachineAreKnown(t *testing.T) {
 	} {
 		r := httptest.NewRequest("POST", "/-/quit", nil)
 		r.RemoteAddr = remote
-		if got := FromLoopback(r); got != want {
+		if got := FromLoopback(view(r)); got != want {
 			t.Errorf("FromLoopback for %q: %v, want %v", remote, got, want)
 		}
 	}
 	r := httptest.NewRequest("POST", "/-/quit", nil)
 	r.RemoteAddr = "@"
 	r = r.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, net.Addr(&net.UnixAddr{Net: "unix"})))
-	if !FromLoopback(r) {
+	if !FromLoopback(view(r)) {
 		t.Error("the caller of a Unix socket is on this machine")
 	}
 }
@@ -239,21 +242,22 @@ func TestCallersOfThisMachineAreKnown(t *testing.T) {
 func TestAdmittedRequestsAllocateNothing(t *testing.T) {
 	door := newDoor(t, "evergate.internal")
 	for _, r := range []*http.Request{
-		request("localhost:8080", "/admin/api/2026-10/graphql.json?x=y"),
-		request("acme.localhost:8080", "/acme.myshopify.com/admin/api/2026-10/graphql.json"),
-		request("evergate.internal", "http://evergate.internal/admin/shop.json"),
+		newRequest("localhost:8080", "/admin/api/2026-10/graphql.json?x=y"),
+		newRequest("acme.localhost:8080", "/acme.myshopify.com/admin/api/2026-10/graphql.json"),
+		newRequest("evergate.internal", "http://evergate.internal/admin/shop.json"),
 	} {
-		if n := testing.AllocsPerRun(100, func() { door.Admit(r) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { v := request.Of(r); _, _ = door.Admit(&v) }); n != 0 {
 			t.Errorf("%s%s: %v allocations", r.Host, r.RequestURI, n)
 		}
 	}
 }
 
 func BenchmarkAdmit(b *testing.B) {
-	door, r := newDoor(b), request("localhost:8080", "/admin/api/2026-10/graphql.json")
+	door, r := newDoor(b), newRequest("localhost:8080", "/admin/api/2026-10/graphql.json")
 	b.ReportAllocs()
 	for b.Loop() {
-		door.Admit(r)
+		v := request.Of(r)
+		_, _ = door.Admit(&v)
 	}
 }
 

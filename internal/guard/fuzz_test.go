@@ -1,14 +1,13 @@
 package guard
 
 import (
-	"net/http"
 	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
 
-	"evergate/internal/denial"
+	"evergate/internal/denial/denialtest"
 	"evergate/internal/shopify"
 )
 
@@ -24,7 +23,7 @@ func FuzzPath(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, method, raw string) {
 		err := checkPath(method, raw)
-		checkRefusal(t, err)
+		denialtest.Check(t, err)
 		if err != nil {
 			return
 		}
@@ -50,10 +49,10 @@ func FuzzHost(f *testing.F) {
 	}
 	door := newDoor(f, "evergate.internal")
 	f.Fuzz(func(t *testing.T, host string) {
-		passage, err := door.Admit(request(host, "/admin/shop.json"))
-		checkRefusal(t, err)
-		local := door.CheckLocal(request(host, "/"))
-		checkRefusal(t, local)
+		passage, err := door.Admit(view(newRequest(host, "/admin/shop.json")))
+		denialtest.Check(t, err)
+		local := door.CheckLocal(view(newRequest(host, "/")))
+		denialtest.Check(t, local)
 		if err != nil {
 			return
 		}
@@ -82,37 +81,3 @@ func FuzzHost(f *testing.F) {
 		}
 	})
 }
-
-// checkRefusal fails when a err is not fit to be sent.
-func checkRefusal(t testing.TB, err error) {
-	t.Helper()
-	r := denialOf(t, err)
-	statuses := map[string]int{
-		"":                         0,
-		denial.CodeAmbiguousPath:   http.StatusBadRequest,
-		denial.CodeDeniedPath:      http.StatusForbidden,
-		denial.CodeDeniedMethod:    http.StatusForbidden,
-		denial.CodeMisdirectedHost: http.StatusMisdirectedRequest,
-		denial.CodeUnknownShop:     http.StatusNotFound,
-		denial.CodeCrossSite:       http.StatusForbidden,
-
-		denial.CodeUnauthenticated:  http.StatusForbidden,
-		denial.CodeDeniedPeer:       http.StatusForbidden,
-		denial.CodeDeniedShop:       http.StatusForbidden,
-		denial.CodeReadOnly:         http.StatusForbidden,
-		denial.CodeDeniedOperation:  http.StatusForbidden,
-		denial.CodeAmbiguousMethod:  http.StatusBadRequest,
-		denial.CodeAmbiguousGraphQL: http.StatusBadRequest,
-		denial.CodeMalformedGraphQL: http.StatusBadRequest,
-		denial.CodeGraphQLTooLarge:  http.StatusRequestEntityTooLarge,
-	}
-	status, ok := statuses[r.Code]
-	if (r.Code == denial.CodeReadOnly || r.Code == denial.CodeDeniedOperation) && r.Status == http.StatusOK {
-		status = http.StatusOK // in GraphQL's own shape
-	}
-	if !ok || status != r.Status || len(r.Message) > 1000 || strings.ContainsFunc(r.Message, unprintable) {
-		t.Fatalf("an unfit err: %+v", r)
-	}
-}
-
-func unprintable(c rune) bool { return c < ' ' || c > '~' }

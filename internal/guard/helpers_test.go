@@ -1,18 +1,21 @@
 package guard
 
 import (
+	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"evergate/internal/denial/denialtest"
 	"evergate/internal/idle"
 	"evergate/internal/listen"
+	"evergate/internal/request"
 )
 
 // writeFile writes a file that only its owner can write.
@@ -38,14 +41,14 @@ func serveAccess(t *testing.T, a *Access, address listen.Address) net.Listener {
 	srv := &http.Server{
 		ReadHeaderTimeout: 10 * time.Second, BaseContext: a.BaseContext, ConnContext: a.ConnContext, ConnState: idle.State, ErrorLog: log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, err := door.Admit(r)
+			p, err := door.Admit(view(r))
 			w.Header().Set("X-Caller", p.Caller.Name)
 			w.Header().Set("X-Base", p.Origin()+p.Prefix)
 			if p.Caller.Key != nil {
 				w.Header().Set("X-Kind", kindOf(p.Caller.Key))
 			}
 			if err != nil {
-				denialOf(t, err).Answer(w)
+				denialtest.Of(t, err).Answer(w)
 			}
 		}),
 	}
@@ -57,19 +60,20 @@ func serveAccess(t *testing.T, a *Access, address listen.Address) net.Listener {
 
 func kindOf(key any) string {
 	switch k := key.(type) {
-	case process:
-		return "process " + strconv.Itoa(int(k.uid)) + " " + strconv.Itoa(int(k.pid))
 	case *net.TCPConn:
 		return "connection"
 	case string:
 		return "name " + k
-	case certKey:
-		return "certificate " + string(k)
+	}
+	switch what, text := fmt.Sprintf("%T", key), fmt.Sprint(key); what {
+	case "caller.process":
+		return "process " + strings.Trim(text, "{}")
+	case "caller.certKey":
+		return "certificate " + text
 	}
 	return "?"
 }
 
-// socketPath is short whatever the test is called, for a socket's path must be.
 func socketPath(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "guard")
@@ -78,4 +82,9 @@ func socketPath(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return filepath.Join(dir, "evergate.sock")
+}
+
+func view(r *http.Request) *request.Request {
+	v := request.Of(r)
+	return &v
 }

@@ -11,6 +11,7 @@ import (
 
 	"evergate/internal/ascii"
 	"evergate/internal/denial"
+	"evergate/internal/request"
 )
 
 const (
@@ -117,11 +118,11 @@ func localName(name string) (sub string, ok bool) {
 
 // hostless reports whether r came without a Host and may: an HTTP/1.0 client that is on
 // this machine. No browser speaks that, so there is no name that could have been forged.
-func hostless(r *http.Request) bool {
-	if r.Host != "" || r.ProtoAtLeast(1, 1) {
+func hostless(r *request.Request) bool {
+	if r.Host != "" || !r.HTTP10 {
 		return false
 	}
-	switch addr := localAddr(r).(type) {
+	switch addr := r.Local.(type) {
 	case *net.UnixAddr:
 		return true
 	case *net.TCPAddr:
@@ -132,16 +133,13 @@ func hostless(r *http.Request) bool {
 
 // FromLoopback reports whether the caller is on this machine: its address is a loopback
 // one, or it came through a Unix socket.
-func FromLoopback(r *http.Request) bool {
-	if _, ok := localAddr(r).(*net.UnixAddr); ok {
+func FromLoopback(r *request.Request) bool {
+	if _, ok := r.Local.(*net.UnixAddr); ok {
 		return true // such a caller has no address to look at
 	}
-	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	remote, err := netip.ParseAddrPort(r.Remote)
 	return err == nil && remote.Addr().IsLoopback()
 }
-
-// localAddr is our end of the connection; nil when http.Server did not make the request.
-func localAddr(r *http.Request) any { return r.Context().Value(http.LocalAddrContextKey) }
 
 func misdirected(host string) error {
 	message := "This request names no host. Send a Host header such as localhost."

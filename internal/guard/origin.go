@@ -5,6 +5,7 @@ import (
 
 	"evergate/internal/ascii"
 	"evergate/internal/denial"
+	"evergate/internal/request"
 )
 
 // CheckOrigin refuses what a web page of another origin sends, another port of this
@@ -12,15 +13,15 @@ import (
 //
 // Sec-Fetch-Mode is not looked at: it does not say who is asking, and Node's fetch
 // sends "cors" although no page is involved.
-func CheckOrigin(r *http.Request) error {
-	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 {
+func CheckOrigin(r *request.Request) error {
+	if site := r.Fields.Values("Sec-Fetch-Site"); len(site) > 0 {
 		// A browser sets this itself and no page can, so it settles the matter.
 		if len(site) == 1 && (site[0] == "same-origin" || site[0] == "none") {
 			return nil
 		}
 		return crossSite("Sec-Fetch-Site", site[0])
 	}
-	origin := r.Header["Origin"]
+	origin := r.Fields.Values("Origin")
 	if len(origin) == 0 || len(origin) == 1 && sameOrigin(r, origin[0]) {
 		return nil
 	}
@@ -28,7 +29,7 @@ func CheckOrigin(r *http.Request) error {
 }
 
 // sameOrigin reports whether origin is the address that r was sent to.
-func sameOrigin(r *http.Request, origin string) bool {
+func sameOrigin(r *request.Request, origin string) bool {
 	scheme := "http://"
 	if r.TLS != nil {
 		scheme = "https://"

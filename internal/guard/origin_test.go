@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"evergate/internal/denial"
+	"evergate/internal/denial/denialtest"
 )
 
 func TestPagesOfOtherOriginsAreRefused(t *testing.T) {
@@ -38,27 +39,27 @@ func TestPagesOfOtherOriginsAreRefused(t *testing.T) {
 		"origin list":            {h{"Origin": {"http://localhost:8080 http://evil.example"}}, denial.CodeCrossSite},
 		"no origin, cross mode":  {h{"Sec-Fetch-Mode": {"no-cors"}, "Sec-Fetch-Dest": {"image"}}, ""},
 	} {
-		r := request("localhost:8080", "/admin/shop.json")
+		r := newRequest("localhost:8080", "/admin/shop.json")
 		r.Header = c.header
-		err := CheckOrigin(r)
-		wantCode(t, name, err, c.code)
-		if c.code != "" && denialOf(t, err).Status != http.StatusForbidden {
-			t.Errorf("%s: status %d, want 403", name, denialOf(t, err).Status)
+		err := CheckOrigin(view(r))
+		denialtest.Want(t, name, err, c.code)
+		if c.code != "" && denialtest.Of(t, err).Status != http.StatusForbidden {
+			t.Errorf("%s: status %d, want 403", name, denialtest.Of(t, err).Status)
 		}
 	}
 }
 
 func TestNoOriginEqualsAnAbsentHost(t *testing.T) {
-	r := request("", "/admin/shop.json")
+	r := newRequest("", "/admin/shop.json")
 	r.Header.Set("Origin", "http://")
-	wantCode(t, "no host", CheckOrigin(r), denial.CodeCrossSite)
+	denialtest.Want(t, "no host", CheckOrigin(view(r)), denial.CodeCrossSite)
 }
 
 func TestTheOriginHasTheSchemeInUse(t *testing.T) {
-	r := request("localhost:8443", "/admin/shop.json")
+	r := newRequest("localhost:8443", "/admin/shop.json")
 	r.TLS = &tls.ConnectionState{}
 	r.Header.Set("Origin", "https://localhost:8443")
-	wantCode(t, "https", CheckOrigin(r), "")
+	denialtest.Want(t, "https", CheckOrigin(view(r)), "")
 	r.Header.Set("Origin", "http://localhost:8443")
-	wantCode(t, "http", CheckOrigin(r), denial.CodeCrossSite)
+	denialtest.Want(t, "http", CheckOrigin(view(r)), denial.CodeCrossSite)
 }

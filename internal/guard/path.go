@@ -40,3 +40,9 @@ func CheckPath(method, rawPath string) (shopify.Target, error) {
 		"The path "+denial.Quote(rawPath)+" is not part of the Admin API. "+
 			"Use one below /admin/api/, for example /admin/api/2026-10/graphql.json.")
 }
+
+func ambiguous(why, rawPath string) error {
+	return denial.New(http.StatusBadRequest, denial.CodeAmbiguousPath,
+		"The path "+denial.Quote(rawPath)+" has "+why+", so it can be read in two ways. "+
+			"Send the plain path, for example /admin/api/2026-10/shop.json.")
+}

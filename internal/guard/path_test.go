@@ -1,13 +1,13 @@
 package guard
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"evergate/internal/denial"
+	"evergate/internal/denial/denialtest"
 	"evergate/internal/shopify"
 )
 
@@ -60,7 +60,7 @@ func TestScopesCanOnlyBeRead(t *testing.T) {
 		{"GET", "/admin/OAuth/access_scopes.json", denial.CodeDeniedPath},
 		{"GET", "/admin/api/2026-10/oauth/access_scopes.json", denial.CodeDeniedPath},
 	} {
-		wantCode(t, c.method+" "+c.path, checkPath(c.method, c.path), c.code)
+		denialtest.Want(t, c.method+" "+c.path, checkPath(c.method, c.path), c.code)
 	}
 }
 
@@ -76,7 +76,7 @@ func TestNoSpellingOfACredentialPathPasses(t *testing.T) {
 			for _, suffix := range suffixes {
 				for _, spelling := range spellings(name) {
 					path := prefix + spelling + suffix
-					if err := checkPath("POST", path); denialOf(t, err).Code != denial.CodeDeniedPath || denialOf(t, err).Status != http.StatusForbidden {
+					if err := checkPath("POST", path); denialtest.Of(t, err).Code != denial.CodeDeniedPath || denialtest.Of(t, err).Status != http.StatusForbidden {
 						t.Fatalf("POST %s: %+v, want %s", path, err, denial.CodeDeniedPath)
 					}
 				}
@@ -136,9 +136,9 @@ func TestPathsWithTwoReadingsAreRefused(t *testing.T) {
 	}
 	for _, path := range cases {
 		err := checkPath("GET", path)
-		wantCode(t, path, err, denial.CodeAmbiguousPath)
-		if denialOf(t, err).Status != http.StatusBadRequest {
-			t.Errorf("%s: status %d, want 400", path, denialOf(t, err).Status)
+		denialtest.Want(t, path, err, denial.CodeAmbiguousPath)
+		if denialtest.Of(t, err).Status != http.StatusBadRequest {
+			t.Errorf("%s: status %d, want 400", path, denialtest.Of(t, err).Status)
 		}
 	}
 }
@@ -150,10 +150,10 @@ func TestEverythingElseIsDenied(t *testing.T) {
 		"/Admin/api/2026-10/shop.json", "/%61dmin/api/2026-10/shop.json", "/administrator/shop.json",
 		"/api/2026-10/graphql.json", "/payments_apps/api/2026-10/graphql.json", "/cart.json", "/x/admin/api/2026-10/shop.json",
 	} {
-		wantCode(t, path, checkPath("GET", path), denial.CodeDeniedPath)
+		denialtest.Want(t, path, checkPath("GET", path), denial.CodeDeniedPath)
 	}
 	for _, method := range []string{"TRACE", "CONNECT", "trace", "Connect"} {
-		wantCode(t, method, checkPath(method, "/admin/api/2026-10/shop.json"), denial.CodeDeniedMethod)
+		denialtest.Want(t, method, checkPath(method, "/admin/api/2026-10/shop.json"), denial.CodeDeniedMethod)
 	}
 }
 
@@ -163,7 +163,7 @@ func TestMessagesRepeatNoRawBytes(t *testing.T) {
 		"/<script>\u202e\x1b[31m",
 		"/\xff\xfe/" + strings.Repeat("\x01", 1<<16),
 	} {
-		message := denialOf(t, checkPath("GET", path)).Message
+		message := denialtest.Of(t, checkPath("GET", path)).Message
 		for _, c := range []byte(message) {
 			if c < ' ' || c > '~' {
 				t.Fatalf("the message %q has the byte %#x", message, c)
@@ -179,7 +179,7 @@ func TestDecodingTakesLinearTime(t *testing.T) {
 	// A megabyte of one escape that is encoded half a million times over. Decoding it
 	// round by round would outlast the test's deadline.
 	path := "/admin/api/2026-10/%" + strings.Repeat("25", 1<<19) + "2f"
-	wantCode(t, "deeply encoded slash", checkPath("GET", path), denial.CodeAmbiguousPath)
+	denialtest.Want(t, "deeply encoded slash", checkPath("GET", path), denial.CodeAmbiguousPath)
 }
 
 func TestAllowedPathsAllocateNothing(t *testing.T) {
@@ -197,16 +197,6 @@ func BenchmarkCheckPath(b *testing.B) {
 	}
 }
 
-// wantCode checks a err's code, and that a message comes with one. No code means
-// that the request passes.
-func wantCode(t *testing.T, what string, err error, code string) {
-	t.Helper()
-	got := denialOf(t, err)
-	if got.Code != code || (err != nil) != (code != "") || (got.Message == "") != (code == "") {
-		t.Errorf("%.200s: %+v, want code %q", what, got, code)
-	}
-}
-
 // checkPath is CheckPath's word alone; a refused path has no target, and another has its bytes.
 func checkPath(method, path string) error {
 	target, err := CheckPath(method, path)
@@ -214,17 +204,4 @@ func checkPath(method, path string) error {
 		panic(fmt.Sprintf("%s %q: %+v with the target %+v", method, path, err, target))
 	}
 	return err
-}
-
-// denialOf is what an error of the package holds; of none, the zero one.
-func denialOf(t testing.TB, err error) *denial.Error {
-	t.Helper()
-	var d *denial.Error
-	if err == nil {
-		return &denial.Error{}
-	}
-	if !errors.As(err, &d) {
-		t.Fatalf("%T is no denial: %v", err, err)
-	}
-	return d
 }

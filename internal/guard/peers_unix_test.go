@@ -3,23 +3,22 @@
 package guard
 
 import (
-	"net"
+	"evergate/internal/caller"
+	"evergate/internal/denial"
+	"evergate/internal/listen"
 	"os"
 	"strconv"
 	"testing"
-
-	"evergate/internal/denial"
-	"evergate/internal/listen"
 )
 
 func TestThePeerOfASocketIsKnown(t *testing.T) {
 	uid, gid, pid := os.Geteuid(), os.Getegid(), os.Getpid()
 	for _, c := range []struct{ peers, caller, kind, code string }{
-		{"", Anonymous, "process " + strconv.Itoa(uid) + " " + strconv.Itoa(pid), ""},
-		{"uid:" + strconv.Itoa(uid), Anonymous, "process " + strconv.Itoa(uid) + " " + strconv.Itoa(pid), ""},
+		{"", caller.Anonymous, "process " + strconv.Itoa(uid) + " " + strconv.Itoa(pid), ""},
+		{"uid:" + strconv.Itoa(uid), caller.Anonymous, "process " + strconv.Itoa(uid) + " " + strconv.Itoa(pid), ""},
 		{"uid:4242424,agent=uid:" + strconv.Itoa(uid), "agent", "name agent", ""},
 		{"team=gid:" + strconv.Itoa(gid) + ",agent=uid:" + strconv.Itoa(uid), "team", "name team", ""},
-		{"uid:4242424,gid:4242424", Anonymous, "process " + strconv.Itoa(uid) + " " + strconv.Itoa(pid), denial.CodeDeniedPeer},
+		{"uid:4242424,gid:4242424", caller.Anonymous, "process " + strconv.Itoa(uid) + " " + strconv.Itoa(pid), denial.CodeDeniedPeer},
 	} {
 		l := serveAccess(t, accessWith(t, AccessOptions{Peers: c.peers}), listen.Address{Network: "unix", Address: socketPath(t)})
 		resp := send(t, l.Addr(), "GET /admin/shop.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -44,41 +43,4 @@ func TestThePeerOfASocketIsKnown(t *testing.T) {
 			t.Errorf("%s: mode %v, want %v", c.peers, info.Mode(), want)
 		}
 	}
-}
-
-func TestSupplementaryGroupsCount(t *testing.T) {
-	groups, err := os.Getgroups()
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, server := unixPair(t)
-	defer client.Close()
-	defer server.Close()
-	p, err := peerOf(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, g := range groups {
-		if !(peerRule{group: true, id: uint32(g)}).fits(p) {
-			t.Errorf("the group %d is not among %v", g, p.groups)
-		}
-	}
-}
-
-func unixPair(t *testing.T) (client, server *net.UnixConn) {
-	t.Helper()
-	l, err := net.Listen("unix", socketPath(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	c, err := net.Dial("unix", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c.(*net.UnixConn), s.(*net.UnixConn)
 }

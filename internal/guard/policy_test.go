@@ -7,7 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"evergate/internal/caller"
 	"evergate/internal/denial"
+	"evergate/internal/denial/denialtest"
+	"evergate/internal/policy"
+	"evergate/internal/request"
 	"evergate/internal/shopify"
 )
 
@@ -37,7 +41,7 @@ func call(t testing.TB, method, target, contentType string) *http.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := request("localhost", target)
+	r := newRequest("localhost", target)
 	r.Method, r.URL = method, u
 	if contentType != "" {
 		r.Header["Content-Type"], r.ContentLength = []string{contentType}, -1
@@ -48,24 +52,26 @@ func call(t testing.TB, method, target, contentType string) *http.Request {
 // judge takes a request through both halves of the judgement.
 func judge(t testing.TB, door *Door, r *http.Request, body string) (Passage, error) {
 	t.Helper()
-	p, err := door.Admit(r)
+	p, err := door.Admit(view(r))
 	if err == nil && p.NeedsBody() {
-		err = p.JudgeBody(r.Header, []byte(body), true)
+		err = p.JudgeBody(request.Header(r.Header), []byte(body), true)
 	}
-	checkRefusal(t, err)
-	checkRefusal(t, p.Reported)
+	denialtest.Check(t, err)
+	denialtest.Check(t, p.Reported)
 	return p, err
 }
 
 const (
-	graphQL  = "/admin/api/2026-10/graphql.json"
-	aRead    = `{"query":"{ shop { name } }"}`
-	aChange  = `{"query":"mutation { productUpdate(x: 1) { y } }"}`
-	manyGets = `{"query":"{ shop { name } o: orders { x } __typename }"}`
+	typeJSON    = "application/json"
+	typeGraphQL = "application/graphql"
+	graphQL     = "/admin/api/2026-10/graphql.json"
+	aRead       = `{"query":"{ shop { name } }"}`
+	aChange     = `{"query":"mutation { productUpdate(x: 1) { y } }"}`
+	manyGets    = `{"query":"{ shop { name } o: orders { x } __typename }"}`
 )
 
 func TestReadOnlyLetsReadsThroughAndNothingElse(t *testing.T) {
-	door := doorWith(t, AccessOptions{Policy: PolicyReadOnly})
+	door := doorWith(t, AccessOptions{Policy: policy.ReadOnly})
 	for _, c := range []struct{ method, target, contentType, body, code string }{
 		{"GET", "/admin/api/2026-10/products.json?limit=3", "", "", ""},
 		{"HEAD", "/admin/api/2026-10/products.json", "", "", ""},
@@ -111,7 +117,7 @@ func TestReadOnlyLetsReadsThroughAndNothingElse(t *testing.T) {
 		{"POST", "/admin/oauth/access_token", typeJSON, "{}", denial.CodeDeniedPath},
 	} {
 		_, err := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
-		wantCode(t, c.method+" "+c.target+" "+c.body, err, c.code)
+		denialtest.Want(t, c.method+" "+c.target+" "+c.body, err, c.code)
 	}
 }
 
@@ -119,10 +125,10 @@ func TestAHeaderForAnotherMethodIsRefusedWhereMethodsMatter(t *testing.T) {
 	for _, header := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X_http_method_override"} {
 		r := call(t, "GET", "/admin/shop.json", "")
 		r.Header[header] = []string{"DELETE"}
-		_, err := judge(t, doorWith(t, AccessOptions{Policy: PolicyReadOnly}), r, "")
-		wantCode(t, header, err, denial.CodeAmbiguousMethod)
+		_, err := judge(t, doorWith(t, AccessOptions{Policy: policy.ReadOnly}), r, "")
+		denialtest.Want(t, header, err, denial.CodeAmbiguousMethod)
 		_, err = judge(t, newDoor(t), r, "")
-		wantCode(t, header+" under full", err, "")
+		denialtest.Want(t, header+" under full", err, "")
 	}
 }
 
@@ -132,7 +138,7 @@ func TestFullLooksIntoNothing(t *testing.T) {
 		{"GET", graphQL + "?query={a}", ""}, {"POST", graphQL + "?x=1", "text/plain"}, {"DELETE", "/admin/api/2026-10/products/1.json", ""},
 		{"POST", "/admin/api/2026-10/GRAPHQL", "application/x-www-form-urlencoded"},
 	} {
-		p, err := door.Admit(call(t, c.method, c.target, c.contentType))
+		p, err := door.Admit(view(call(t, c.method, c.target, c.contentType)))
 		if err != nil || p.NeedsBody() || p.Reported != nil {
 			t.Errorf("%+v: %+v, %+v", c, p, err)
 		}
@@ -140,13 +146,13 @@ func TestFullLooksIntoNothing(t *testing.T) {
 }
 
 func TestNoneLetsNothingThrough(t *testing.T) {
-	door := doorWith(t, AccessOptions{Policy: PolicyNone})
+	door := doorWith(t, AccessOptions{Policy: policy.None})
 	for _, c := range []struct{ method, target, contentType, body, code string }{
 		{"GET", "/admin/shop.json", "", "", denial.CodeDeniedOperation}, {"POST", graphQL, typeJSON, aRead, denial.CodeDeniedOperation},
 		{"POST", graphQL, typeJSON, aChange, denial.CodeDeniedOperation}, {"POST", graphQL, typeJSON, `{"query":"{ __typename }"}`, ""},
 	} {
 		_, err := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
-		wantCode(t, c.method+" "+c.target+" "+c.body, err, c.code)
+		denialtest.Want(t, c.method+" "+c.target+" "+c.body, err, c.code)
 	}
 }
 
@@ -197,7 +203,7 @@ func TestRulesLetThroughWhatTheyNameAndNothingElse(t *testing.T) {
 		{door, "POST", "/admin/api/2026-10/graphql", typeJSON, aChange, denial.CodeAmbiguousGraphQL},
 	} {
 		_, err := judge(t, c.door, call(t, c.method, c.target, c.contentType), c.body)
-		wantCode(t, c.method+" "+c.target+" "+c.contentType+" "+c.body, err, c.code)
+		denialtest.Want(t, c.method+" "+c.target+" "+c.contentType+" "+c.body, err, c.code)
 	}
 }
 
@@ -213,7 +219,7 @@ func TestReadOnlyMayListSomeChanges(t *testing.T) {
 		{"POST", graphQL, typeJSON, `{"query":"mutation { productUpdate productDelete }"}`, denial.CodeDeniedOperation},
 	} {
 		_, err := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
-		wantCode(t, c.method+" "+c.target+" "+c.body, err, c.code)
+		denialtest.Want(t, c.method+" "+c.target+" "+c.body, err, c.code)
 	}
 }
 
@@ -228,19 +234,19 @@ func TestReportingRefusesNothingAndSaysWhatWouldBe(t *testing.T) {
 	} {
 		p, err := judge(t, report, call(t, c.method, c.target, c.contentType), c.body)
 		_, enforced := judge(t, enforce, call(t, c.method, c.target, c.contentType), c.body)
-		if err != nil || *denialOf(t, p.Reported) != *denialOf(t, enforced) {
+		if err != nil || *denialtest.Of(t, p.Reported) != *denialtest.Of(t, enforced) {
 			t.Errorf("%+v: %+v, reported %+v, enforced %+v", c, err, p.Reported, enforced)
 		}
 	}
 	_, err := judge(t, report, call(t, "POST", "/admin/oauth/access_token", typeJSON), "")
-	wantCode(t, "the path policy is no matter of it", err, denial.CodeDeniedPath)
+	denialtest.Want(t, "the path policy is no matter of it", err, denial.CodeDeniedPath)
 }
 
 func TestABodyThatIsNotWholeIsTooLarge(t *testing.T) {
-	door := doorWith(t, AccessOptions{Policy: PolicyReadOnly})
+	door := doorWith(t, AccessOptions{Policy: policy.ReadOnly})
 	r := call(t, "POST", graphQL, typeJSON)
-	p, _ := door.Admit(r)
-	wantCode(t, "half a body", p.JudgeBody(r.Header, []byte(aRead), false), denial.CodeGraphQLTooLarge)
+	p, _ := door.Admit(view(r))
+	denialtest.Want(t, "half a body", p.JudgeBody(request.Header(r.Header), []byte(aRead), false), denial.CodeGraphQLTooLarge)
 }
 
 // The price of policies is paid by those who have one.
@@ -252,11 +258,12 @@ func TestAPassageUnderFullAllocatesNothing(t *testing.T) {
 	}
 	r := call(t, "POST", graphQL, typeJSON)
 	r.Header["X-Shopify-Access-Token"] = []string{"shpat_00000000000000000000000000000000"}
-	l := &listener{}
+	l := caller.Listener(nil, false)
 	r = r.WithContext(a.ConnContext(a.BaseContext(l), &net.TCPConn{}))
 	if n := testing.AllocsPerRun(100, func() {
-		p, err := door.Admit(r)
-		if err != nil || p.NeedsBody() || p.Caller.Key == nil || p.Caller.Name != Anonymous {
+		v := request.Of(r)
+		p, err := door.Admit(&v)
+		if err != nil || p.NeedsBody() || p.Caller.Key == nil || p.Caller.Name != caller.Anonymous {
 			t.Fatalf("%+v, %+v", p, err)
 		}
 	}); n != 0 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"evergate/internal/denial"
+	"evergate/internal/denial/denialtest"
 	"evergate/internal/listen"
 )
 
@@ -24,15 +25,15 @@ func serve(t *testing.T, ln net.Listener, door *Door) {
 		ErrorLog:                     log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Connection", "close")
-			p, err := door.Admit(r)
+			p, err := door.Admit(view(r))
 			if err != nil {
-				w.Header().Set("X-Evergate-Error", denialOf(t, err).Code)
-				w.WriteHeader(denialOf(t, err).Status)
+				w.Header().Set("X-Evergate-Error", denialtest.Of(t, err).Code)
+				w.WriteHeader(denialtest.Of(t, err).Status)
 				return
 			}
 			w.Header().Set("X-Passed", p.Target.Path)
 			w.Header().Set("X-Host", p.Host)
-			if FromLoopback(r) {
+			if FromLoopback(view(r)) {
 				w.Header().Set("X-Loopback", "yes")
 			}
 		}),

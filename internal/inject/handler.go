@@ -28,6 +28,7 @@ import (
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
 	"evergate/internal/prefixed"
+	"evergate/internal/request"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
 	"evergate/internal/tracing"
@@ -96,7 +97,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// what that announced as the next request. RFC 9112 section 6.1 has the connection end.
 		w.Header().Set("Connection", "close")
 	}
-	passage, err := h.opt.Door.Admit(r)
+	view := request.Of(r)
+	passage, err := h.opt.Door.Admit(&view)
 	if err != nil {
 		h.refuse(w, r, passage, &v, denial.Of(err))
 		return

@@ -11,7 +11,9 @@ import (
 	"evergate/internal/denial"
 	"evergate/internal/guard"
 	"evergate/internal/metrics"
+	"evergate/internal/policy"
 	"evergate/internal/prefixed"
+	"evergate/internal/request"
 	"evergate/internal/shopify"
 )
 
@@ -25,7 +27,7 @@ func (h *Handler) takeOver(r *http.Request, p *guard.Passage) (*upload, error) {
 	if err != nil {
 		return nil, errClientBody
 	}
-	if err := p.JudgeBody(r.Header, body, whole); err != nil {
+	if err := p.JudgeBody(request.Header(r.Header), body, whole); err != nil {
 		return nil, err
 	}
 	if whole && len(body) > 0 {
@@ -43,15 +45,15 @@ func readForJudgement(r *http.Request) (body []byte, whole bool, _ error) {
 	switch {
 	case r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0:
 		return nil, true, nil
-	case r.ContentLength > guard.LargestJudgedBody:
+	case r.ContentLength > policy.LargestJudgedBody:
 		return nil, false, nil
 	case r.ContentLength > 0:
 		body = make([]byte, r.ContentLength)
 		_, err := io.ReadFull(r.Body, body)
 		return body, true, err
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, guard.LargestJudgedBody+1))
-	if err != nil || len(body) <= guard.LargestJudgedBody {
+	body, err := io.ReadAll(io.LimitReader(r.Body, policy.LargestJudgedBody+1))
+	if err != nil || len(body) <= policy.LargestJudgedBody {
 		return body, true, err
 	}
 	return body, false, nil

@@ -87,7 +87,7 @@ func shipped(t testing.TB, c call, base *url.URL, transport http.RoundTripper) O
 	}
 	policy := guard.AccessOptions{}
 	if c.readOnly {
-		policy.Policy = guard.PolicyReadOnly
+		policy.Policy = "read-only"
 	}
 	access, err := guard.NewAccess(policy)
 	if err != nil {

@@ -12,12 +12,15 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"evergate/internal/caller"
 	"evergate/internal/denial"
+	"evergate/internal/denial/denialtest"
 	"evergate/internal/listen"
 )
 
@@ -90,6 +93,7 @@ func (a *authority) client(t testing.TB, c x509.Certificate) tls.Certificate {
 // tlsRig is a tls: listener that asks who calls, as one that other hosts can reach does.
 type tlsRig struct {
 	access  *Access
+	files   AccessOptions
 	roots   *authority // of the server
 	clients *authority
 	address string
@@ -100,7 +104,7 @@ func newTLSRig(t *testing.T, o AccessOptions) *tlsRig {
 	r := &tlsRig{roots: newAuthority(t, "servers"), clients: newAuthority(t, "clients")}
 	certificate, key := r.roots.server(t)
 	o.CertFile, o.KeyFile, o.ClientCAFile = writeFile(t, certificate), writeFile(t, key), writeFile(t, r.clients.pem)
-	r.access = accessWith(t, o)
+	r.access, r.files = accessWith(t, o), o
 	l := serveAccess(t, r.access, listen.Address{Network: "tcp", Address: "0.0.0.0:0", TLS: true})
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	r.address = "localhost:" + port
@@ -111,7 +115,12 @@ func newTLSRig(t *testing.T, o AccessOptions) *tlsRig {
 func (r *tlsRig) replaceFiles(t *testing.T) {
 	t.Helper()
 	certificate, key := r.roots.server(t)
-	if err := r.access.takeCertificate([][]byte{[]byte(certificate), []byte(key), []byte(r.clients.pem)}); err != nil {
+	for path, text := range map[string]string{r.files.CertFile: certificate, r.files.KeyFile: key, r.files.ClientCAFile: r.clients.pem} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.access.files.Load(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -160,9 +169,9 @@ func TestACertificateSaysWhoCalls(t *testing.T) {
 		{"common name", x509.Certificate{Subject: pkix.Name{CommonName: "agent"}}, "agent", "name agent", ""},
 		{"DNS name", x509.Certificate{Subject: pkix.Name{CommonName: "agent"}, DNSNames: []string{"erp.example.com", "agent"}}, "erp.example.com", "name erp.example.com", denial.CodeDeniedOperation},
 		{"URI", x509.Certificate{DNSNames: []string{"agent"}, URIs: uri("spiffe://example.com/report")}, "spiffe://example.com/report", "name spiffe://example.com/report", ""},
-		{"a name nobody knows", x509.Certificate{Subject: pkix.Name{CommonName: "stranger"}}, Other, "certificate stranger", ""},
-		{"a reserved name", x509.Certificate{Subject: pkix.Name{CommonName: Anonymous}}, Other, "certificate anonymous", ""},
-		{"no name", x509.Certificate{}, Other, "certificate ", ""},
+		{"a name nobody knows", x509.Certificate{Subject: pkix.Name{CommonName: "stranger"}}, caller.Other, "certificate stranger", ""},
+		{"a reserved name", x509.Certificate{Subject: pkix.Name{CommonName: caller.Anonymous}}, caller.Other, "certificate anonymous", ""},
+		{"no name", x509.Certificate{}, caller.Other, "certificate ", ""},
 	} {
 		resp, err := r.get(t, r.client(t, r.clients.client(t, c.names)), nil)
 		if err != nil {
@@ -242,14 +251,11 @@ func TestACertificateEndsOnAnOpenConnectionToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clients := newAuthority(t, "clients")
 		certificate, key := clients.server(t)
-		a := accessWith(t, AccessOptions{})
-		if err := a.takeCertificate([][]byte{[]byte(certificate), []byte(key), []byte(clients.pem)}); err != nil {
-			t.Fatal(err)
-		}
+		a := accessWith(t, AccessOptions{CertFile: writeFile(t, certificate), KeyFile: writeFile(t, key), ClientCAFile: writeFile(t, clients.pem)})
 		leaf, _, _, _ := sign(t, clients, &x509.Certificate{NotAfter: time.Now().Add(time.Minute), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 		r := call(t, "GET", "/admin/shop.json", "")
 		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}
-		r = r.WithContext(a.ConnContext(a.BaseContext(&listener{authenticate: true}), &net.TCPConn{}))
+		r = r.WithContext(a.ConnContext(a.BaseContext(caller.Listener(nil, true)), &net.TCPConn{}))
 		door := newDoor(t)
 		door.access = a
 		for _, c := range []struct {
@@ -257,8 +263,8 @@ func TestACertificateEndsOnAnOpenConnectionToo(t *testing.T) {
 			code string
 		}{{0, ""}, {59 * time.Second, ""}, {2 * time.Second, denial.CodeUnauthenticated}} {
 			time.Sleep(c.wait)
-			_, err := door.Admit(r)
-			wantCode(t, "after "+c.wait.String(), err, c.code)
+			_, err := door.Admit(view(r))
+			denialtest.Want(t, "after "+c.wait.String(), err, c.code)
 		}
 	})
 }
@@ -305,11 +311,11 @@ func TestMistakenCertificatesAreExplained(t *testing.T) {
 		"another key":  {[]string{certificate, otherKey}, "do not go together"},
 		"no authority": {[]string{certificate, key, "x"}, "EVERGATE_TLS_CLIENT_CA_FILE holds no certificate"},
 	} {
-		contents := make([][]byte, len(c.contents))
-		for i := range c.contents {
-			contents[i] = []byte(c.contents[i])
+		o := AccessOptions{CertFile: writeFile(t, c.contents[0]), KeyFile: writeFile(t, c.contents[1])}
+		if len(c.contents) > 2 {
+			o.ClientCAFile = writeFile(t, c.contents[2])
 		}
-		if _, err := serverTLS(contents); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "PRIVATE") {
+		if _, err := NewAccess(o); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "PRIVATE") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

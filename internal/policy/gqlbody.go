@@ -1,10 +1,11 @@
-package guard
+package policy
 
 import (
 	"bytes"
 	"encoding/json"
 	"evergate/internal/ascii"
 	"evergate/internal/denial"
+	"evergate/internal/request"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -25,7 +26,7 @@ const (
 
 // judgeGraphQL says what a GraphQL request with this header and body will run, or why
 // nobody can know.
-func judgeGraphQL(h http.Header, body []byte) (operation, *flaw) {
+func judgeGraphQL(h request.Fields, body []byte) (operation, error) {
 	media, why := mediaType(h)
 	switch {
 	case why != "":
@@ -41,17 +42,17 @@ func judgeGraphQL(h http.Header, body []byte) (operation, *flaw) {
 	case media == typeGraphQL:
 		return classify(string(body), "")
 	}
-	document, name, f := unwrap(body)
-	if f != nil {
-		return operation{}, f
+	document, name, err := unwrap(body)
+	if err != nil {
+		return operation{}, err
 	}
 	return classify(document, name)
 }
 
 // mediaType returns the type of the body in small letters, or says why it could be read in
 // two ways: it is given twice, hidden, encoded, or in another charset.
-func mediaType(h http.Header) (media, why string) {
-	for name := range h {
+func mediaType(h request.Fields) (media, why string) {
+	for name := range h.Names {
 		switch plain := hyphened(name); {
 		case plain == "Content-Encoding":
 			return "", "a Content-Encoding"
@@ -59,14 +60,14 @@ func mediaType(h http.Header) (media, why string) {
 			return "", "a Content-Type in a spelling of its own"
 		}
 	}
-	for _, line := range h["Connection"] {
+	for _, line := range h.Values("Connection") {
 		for name := range strings.SplitSeq(line, ",") {
 			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); strings.HasPrefix(name, "Content-") {
 				return "", "a Connection header that takes " + denial.Quote(name) + " away" // it would not be forwarded
 			}
 		}
 	}
-	values := h["Content-Type"]
+	values := h.Values("Content-Type")
 	if len(values) != 1 {
 		return "", "no Content-Type, or several"
 	}
@@ -88,7 +89,7 @@ func hyphened(name string) string {
 }
 
 // unwrap takes document and operation name out of a JSON body.
-func unwrap(body []byte) (document, operationName string, _ *flaw) {
+func unwrap(body []byte) (document, operationName string, _ error) {
 	if !json.Valid(body) {
 		return "", "", malformedDocument("a mistake in its JSON, or text after it")
 	}
@@ -99,9 +100,9 @@ func unwrap(body []byte) (document, operationName string, _ *flaw) {
 	default:
 		return "", "", ambiguousDocument(why)
 	}
-	members, f := membersOf(body)
-	if f != nil {
-		return "", "", f
+	members, err := membersOf(body)
+	if err != nil {
+		return "", "", err
 	}
 	if members["query"] == nil {
 		return "", "", malformedDocument("no query: Evergate sends no stored one")
@@ -110,8 +111,8 @@ func unwrap(body []byte) (document, operationName string, _ *flaw) {
 		switch name {
 		case "query", "operationName", "variables":
 		case "extensions":
-			if f := checkExtensions(members[name]); f != nil {
-				return "", "", f
+			if err := checkExtensions(members[name]); err != nil {
+				return "", "", err
 			}
 		default:
 			return "", "", ambiguousDocument("the key " + denial.Quote(name) + " beside query, operationName, variables and extensions")
@@ -129,13 +130,13 @@ func unwrap(body []byte) (document, operationName string, _ *flaw) {
 func isNull(raw json.RawMessage) bool { return string(raw) == "null" }
 
 // checkExtensions refuses what stands for a document that is not in the request.
-func checkExtensions(raw json.RawMessage) *flaw {
+func checkExtensions(raw json.RawMessage) error {
 	if isNull(raw) {
 		return nil
 	}
-	members, f := membersOf(raw)
-	if f != nil {
-		return f
+	members, err := membersOf(raw)
+	if err != nil {
+		return err
 	}
 	for name := range members {
 		if ascii.EqualFold(name, "persistedQuery") {
@@ -147,7 +148,7 @@ func checkExtensions(raw json.RawMessage) *flaw {
 
 // membersOf returns the members of a JSON object. Which of two of one name counts depends
 // on the parser, so there must be one of each; a name with an escape has two spellings.
-func membersOf(object []byte) (map[string]json.RawMessage, *flaw) {
+func membersOf(object []byte) (map[string]json.RawMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(object))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil, ambiguousDocument("JSON that is no object, such as a batch")

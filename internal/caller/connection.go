@@ -1,61 +1,29 @@
-package guard
+package caller
 
 import (
 	"context"
 	"errors"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync/atomic"
 
 	"evergate/internal/denial"
-	"evergate/internal/token"
+	"evergate/internal/request"
 )
-
-// The names of callers that the configuration has no name for. They are values of a metric's
-// label like the configured ones.
-const (
-	// Anonymous has not said who it is.
-	Anonymous = "anonymous"
-	// Other has shown a certificate of the right authority with a name that is nowhere configured.
-	Other = "other"
-)
-
-// Caller is who sent a request.
-type Caller struct {
-	// Name is from the configuration, or Anonymous or Other: a closed list, fit for a label.
-	Name string
-	// Key is equal for the requests that should share one fair share: of an authenticated
-	// caller, else of a process at a Unix socket, else of a connection. It can be compared
-	// and be a map's key; nil when http.Server did not make the request with ConnContext.
-	Key any
-
-	key *clientKey // that it has shown; nil: none
-}
-
-// mayUse reports whether the caller may call this shop.
-func (c Caller) mayUse(shop token.Shop) bool {
-	return c.key == nil || c.key.shops == nil || slices.Contains(c.key.shops, shop)
-}
 
 // connection is what is known of a connection before its first request.
 type connection struct {
 	// authenticate says that no request may pass without saying who sends it.
 	authenticate bool
-	// known says that the caller has a name already.
-	known  bool
-	caller Caller
-	// denied is the answer to a peer that is on no list.
+	caller       Caller
+	// denied is the answer to a peer that is on no list; nil: it may go on.
 	denied error
 
 	certificate atomic.Pointer[certified]
 }
 
-type (
-	connectionKey struct{}
-	listenerKey   struct{}
-)
+type listenerKey struct{}
 
 // listener remembers what a configured address asks of those who connect to it.
 type listener struct {
@@ -63,24 +31,30 @@ type listener struct {
 	authenticate bool
 }
 
+// Listener marks l as an address of ours. authenticate says that other hosts can reach it, so
+// that no request may pass there without saying who sends it.
+func Listener(l net.Listener, authenticate bool) net.Listener {
+	return &listener{Listener: l, authenticate: authenticate}
+}
+
 // BaseContext is for http.Server: it tells ConnContext where a connection came in.
-func (a *Access) BaseContext(l net.Listener) context.Context {
+func (g *Registry) BaseContext(l net.Listener) context.Context {
 	return context.WithValue(context.Background(), listenerKey{}, l)
 }
 
 // ConnContext is for http.Server: it looks at who has connected, once for each connection.
-// Of a connection that came in by a listener that is not from Listen, nothing is taken for
+// Of a connection that came in by something else than a Listener, nothing is taken for
 // granted.
-func (a *Access) ConnContext(ctx context.Context, c net.Conn) context.Context {
+func (g *Registry) ConnContext(ctx context.Context, c net.Conn) context.Context {
 	conn := &connection{caller: Caller{Name: Anonymous}, authenticate: true}
 	conn.caller.Key = innermost(c) // also when it is served a second time; see package idle
 	if l, ok := ctx.Value(listenerKey{}).(*listener); ok {
 		conn.authenticate = l.authenticate
 	}
 	if addr := c.LocalAddr(); addr != nil && addr.Network() == "unix" {
-		a.meet(innermost(c), conn)
+		g.lookUpPeer(innermost(c), conn)
 	}
-	return context.WithValue(ctx, connectionKey{}, conn)
+	return request.WithConnection(ctx, conn)
 }
 
 // innermost is the connection itself, whatever it has been wrapped into.
@@ -96,9 +70,9 @@ func innermost(c net.Conn) net.Conn {
 
 var errNoPeer = errors.New("the connection does not tell who is at its other end")
 
-// meet looks at who is at the other end of a Unix socket. Where it matters, one of whom
+// lookUpPeer looks at who is at the other end of a Unix socket. Where it matters, one of whom
 // nothing can be learnt does not pass.
-func (a *Access) meet(c net.Conn, conn *connection) {
+func (g *Registry) lookUpPeer(c net.Conn, conn *connection) {
 	p, err := peer{}, errNoPeer
 	if unix, ok := c.(*net.UnixConn); ok {
 		p, err = peerOf(unix)
@@ -106,15 +80,15 @@ func (a *Access) meet(c net.Conn, conn *connection) {
 	if err == nil {
 		conn.caller.Key = process{p.uid, p.pid}
 	}
-	if len(a.peers) == 0 {
+	if len(g.peers) == 0 {
 		return
 	}
-	for _, rule := range a.peers {
+	for _, rule := range g.peers {
 		if err != nil || !rule.fits(p) {
 			continue
 		}
 		if rule.name != "" {
-			conn.known, conn.caller = true, Caller{Name: rule.name, Key: rule.name}
+			conn.caller = Caller{Name: rule.name, Key: rule.name, Known: true}
 		}
 		return
 	}
@@ -124,9 +98,4 @@ func (a *Access) meet(c net.Conn, conn *connection) {
 	}
 	conn.denied = denial.New(http.StatusForbidden, denial.CodeDeniedPeer,
 		"This socket is not for "+who+". Run as one of the users or groups that EVERGATE_SOCKET_PEERS lists, or have yours added.")
-}
-
-func connectionOf(r *http.Request) *connection {
-	conn, _ := r.Context().Value(connectionKey{}).(*connection)
-	return conn
 }

@@ -1,4 +1,4 @@
-package guard
+package caller
 
 import (
 	"errors"
@@ -67,7 +67,7 @@ func parsePeers(list string) (rules []peerRule, _ error) {
 func parsePeer(entry string) (r peerRule, err error) {
 	who := entry
 	if name, rest, ok := strings.Cut(entry, "="); ok {
-		if r.name, who = name, rest; !callerName().MatchString(name) || name == Anonymous || name == Other {
+		if r.name, who = name, rest; !isOwnName(name) {
 			return r, errors.New("has no usable name before the =: use letters, digits and . _ : / @ + -")
 		}
 	}

@@ -1,7 +1,8 @@
-package guard
+package policy
 
 import (
 	"errors"
+	"evergate/internal/caller"
 	"evergate/internal/denial"
 	"evergate/internal/shopify"
 	"fmt"
@@ -14,8 +15,6 @@ import (
 
 // Compiled when the first name is read: their sizes make them dear.
 var (
-	// callerName also takes what a certificate can name: agent.example.com, spiffe://example.com/agent.
-	callerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$`) })
 	policyName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`) })
 	fieldName  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[_A-Za-z][_0-9A-Za-z]*$`) })
 )
@@ -26,12 +25,12 @@ var restMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 // parsePolicies reads a policy file. The error joins every mistake, each with its line, its
 // place and its remedy. What it does not know is a mistake: a rule that nobody reads would
 // be taken for one that holds.
-func parsePolicies(text []byte) (*policyBook, error) {
+func parsePolicies(text []byte) (*book, error) {
 	root, err := parseJSON(text)
 	if err != nil {
 		return nil, err
 	}
-	r := &policyReader{book: &policyBook{byName: builtIn(), byCaller: map[string]*Policy{}}}
+	r := &policyReader{book: &book{byName: builtIn(), byCaller: map[string]*Policy{}}}
 	r.object(root, "", map[string]func(*jsonNode, string){"policies": r.policies, "callers": skip, "default": skip})
 	// Policies have to be known before callers, in whatever order they stand.
 	if c := root.member("callers"); c != nil {
@@ -58,7 +57,7 @@ func (n *jsonNode) member(name string) *jsonNode {
 }
 
 type policyReader struct {
-	book *policyBook
+	book *book
 	errs []error
 }
 
@@ -134,10 +133,10 @@ func (r *policyReader) policy(name string, n *jsonNode, place string) *Policy {
 	}
 	r.object(n, place, map[string]func(*jsonNode, string){
 		"base": func(n *jsonNode, place string) {
-			switch settled = true; r.oneOf(n, place, PolicyNone, PolicyReadOnly, PolicyFull) {
-			case PolicyReadOnly:
+			switch settled = true; r.oneOf(n, place, None, ReadOnly, Full) {
+			case ReadOnly:
 				p.base = reads
-			case PolicyFull:
+			case Full:
 				p.base = everything
 			}
 		},
@@ -233,7 +232,7 @@ func (r *policyReader) callers(n *jsonNode, place string) {
 	}
 	for _, m := range n.members {
 		at := join(place, m.name)
-		if !callerName().MatchString(m.name) {
+		if !caller.IsName(m.name) {
 			r.mistake(m.value, at, "is no name for a caller: use letters, digits and . _ : / @ + -, at most 128")
 		}
 		r.book.byCaller[m.name] = r.policyNamed(m.value, at)

@@ -1,4 +1,4 @@
-package guard
+package policy
 
 import (
 	"errors"
@@ -28,33 +28,25 @@ type operation struct {
 
 func (o operation) isQuery() bool { return o.kind == ast.Query }
 
-// flaw is why nobody can say what a request will run.
-type flaw struct {
-	code string
-	why  string // what the body, or the document, has
+// ambiguousDocument is the answer to a request of which nobody can say what it will run, for
+// what its body or its document has. Like the two below it is no GraphQL answer: what was sent is
+// not certain to be GraphQL.
+func ambiguousDocument(why string) error {
+	return denial.New(http.StatusBadRequest, denial.CodeAmbiguousGraphQL, "This GraphQL request has "+why+", so it cannot be told what it will do. "+
+		"Send one operation as JSON, {\"query\": \"...\", \"variables\": {}}, or choose one with operationName.")
 }
 
-// err is the answer to a request that cannot be judged. It is no GraphQL answer: what
-// was sent is not certain to be GraphQL.
-func (f *flaw) denial() error {
-	message := "This GraphQL request has " + f.why + ", so it cannot be told what it will do. " +
-		"Send one operation as JSON, {\"query\": \"...\", \"variables\": {}}, or choose one with operationName."
-	switch f.code {
-	case denial.CodeMalformedGraphQL:
-		return denial.New(http.StatusBadRequest, f.code, "This GraphQL request has "+f.why+". Mend it: Shopify would not run it either.")
-	case denial.CodeGraphQLTooLarge:
-		return denial.New(http.StatusRequestEntityTooLarge, f.code, "This GraphQL request has "+f.why+", which is more than Evergate judges. Send less at a time.")
-	}
-	return denial.New(http.StatusBadRequest, f.code, message)
+func malformedDocument(why string) error {
+	return denial.New(http.StatusBadRequest, denial.CodeMalformedGraphQL, "This GraphQL request has "+why+". Mend it: Shopify would not run it either.")
 }
 
-func ambiguousDocument(why string) *flaw { return &flaw{denial.CodeAmbiguousGraphQL, why} }
-func malformedDocument(why string) *flaw { return &flaw{denial.CodeMalformedGraphQL, why} }
-func tooLargeDocument(why string) *flaw  { return &flaw{denial.CodeGraphQLTooLarge, why} }
+func tooLargeDocument(why string) error {
+	return denial.New(http.StatusRequestEntityTooLarge, denial.CodeGraphQLTooLarge, "This GraphQL request has "+why+", which is more than Evergate judges. Send less at a time.")
+}
 
 // classify says what the document runs when it is sent with this operation name; empty
 // when it is sent with none.
-func classify(document, operationName string) (operation, *flaw) {
+func classify(document, operationName string) (operation, error) {
 	switch why := scanGraphQL(document); why {
 	case "":
 	case tooDeep:
@@ -66,22 +58,22 @@ func classify(document, operationName string) (operation, *flaw) {
 	if err != nil {
 		return operation{}, unparsable(err)
 	}
-	fragments, f := fragmentsOf(doc)
-	if f != nil {
-		return operation{}, f
+	fragments, err := fragmentsOf(doc)
+	if err != nil {
+		return operation{}, err
 	}
-	op, f := choose(doc.Operations, operationName)
-	if f != nil {
-		return operation{}, f
+	op, err := choose(doc.Operations, operationName)
+	if err != nil {
+		return operation{}, err
 	}
 	roots := make(map[string]bool)
-	if f := collectRoots(op.SelectionSet, fragments, roots); f != nil {
-		return operation{}, f
+	if err := collectRoots(op.SelectionSet, fragments, roots); err != nil {
+		return operation{}, err
 	}
 	return operation{op.Operation, slices.Sorted(maps.Keys(roots))}, nil
 }
 
-func unparsable(err error) *flaw {
+func unparsable(err error) error {
 	var where *gqlerror.Error
 	if !errors.As(err, &where) || len(where.Locations) == 0 { // the parser says nothing else without a place
 		return tooLargeDocument("more than 10000 words and signs")
@@ -91,7 +83,7 @@ func unparsable(err error) *flaw {
 
 // choose finds the operation that runs. A second one of the same name would leave open
 // which; one without a name beside others is not allowed anywhere.
-func choose(operations ast.OperationList, name string) (*ast.OperationDefinition, *flaw) {
+func choose(operations ast.OperationList, name string) (*ast.OperationDefinition, error) {
 	var chosen *ast.OperationDefinition
 	named := make(map[string]bool, len(operations))
 	for _, op := range operations {
@@ -119,7 +111,7 @@ func choose(operations ast.OperationList, name string) (*ast.OperationDefinition
 	return chosen, nil
 }
 
-func fragmentsOf(doc *ast.QueryDocument) (map[string]*ast.FragmentDefinition, *flaw) {
+func fragmentsOf(doc *ast.QueryDocument) (map[string]*ast.FragmentDefinition, error) {
 	byName := make(map[string]*ast.FragmentDefinition, len(doc.Fragments))
 	for _, f := range doc.Fragments {
 		switch {
@@ -136,7 +128,7 @@ func fragmentsOf(doc *ast.QueryDocument) (map[string]*ast.FragmentDefinition, *f
 // collectRoots adds the names of the root's fields to found. Conditions, on a type or by
 // @include, are not looked at: what could run counts. Each fragment is opened once, so that
 // those that contain each other end.
-func collectRoots(set ast.SelectionSet, fragments map[string]*ast.FragmentDefinition, found map[string]bool) *flaw {
+func collectRoots(set ast.SelectionSet, fragments map[string]*ast.FragmentDefinition, found map[string]bool) error {
 	for _, selection := range set {
 		var inner ast.SelectionSet
 		switch s := selection.(type) {
@@ -151,8 +143,8 @@ func collectRoots(set ast.SelectionSet, fragments map[string]*ast.FragmentDefini
 			}
 			inner, fragment.SelectionSet = fragment.SelectionSet, nil
 		}
-		if f := collectRoots(inner, fragments, found); f != nil {
-			return f
+		if err := collectRoots(inner, fragments, found); err != nil {
+			return err
 		}
 	}
 	return nil

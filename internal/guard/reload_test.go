@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"evergate/internal/denial"
+	"evergate/internal/denial/denialtest"
 	"evergate/internal/reload"
 )
 
@@ -80,12 +81,12 @@ func TestAKeyWhosePolicyGoesIsSaidOnceAndLetsNothingThrough(t *testing.T) {
 			door.access = a
 			r := call(t, "GET", "/admin/shop.json", "")
 			r.Header = bearer(key)
-			_, err := door.Admit(r)
-			wantCode(t, "before", err, "")
+			_, err := door.Admit(view(r))
+			denialtest.Want(t, "before", err, "")
 			rewrite(t, path, `{"default":"full"}`)
 			pause(time.Minute)
-			_, err = door.Admit(r)
-			wantCode(t, "after", err, denial.CodeDeniedOperation)
+			_, err = door.Admit(view(r))
+			denialtest.Want(t, "after", err, denial.CodeDeniedOperation)
 			if strings.Count(log.String(), "names a policy that is not there") != 1 || !strings.Contains(a.Broken(), "the policy p") {
 				t.Errorf("%q: %s", a.Broken(), log)
 			}

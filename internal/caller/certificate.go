@@ -1,40 +1,13 @@
-package guard
+package caller
 
 import (
-	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"net/http"
 	"time"
 
 	"evergate/internal/denial"
+	"evergate/internal/request"
 )
-
-// serverTLS makes the configuration of tls: listeners from the contents of the certificate's
-// file, the key's and, if there is one, that of the authorities of client certificates.
-func serverTLS(contents [][]byte) (*tls.Config, error) {
-	pair, err := tls.X509KeyPair(contents[0], contents[1])
-	if err != nil {
-		return nil, errors.New("the certificate and the key do not go together, or are not PEM: " + err.Error())
-	}
-	config := &tls.Config{
-		Certificates: []tls.Certificate{pair},
-		MinVersion:   tls.VersionTLS12,
-		NextProtos:   []string{"http/1.1"}, // every client speaks it, and one connection is one caller
-	}
-	if len(contents) < 3 {
-		return config, nil
-	}
-	config.ClientCAs = x509.NewCertPool()
-	if !config.ClientCAs.AppendCertsFromPEM(contents[2]) {
-		return nil, errors.New("the file of EVERGATE_TLS_CLIENT_CA_FILE holds no certificate in PEM form")
-	}
-	// Asked for and not demanded, so that a client without one gets an answer that it can read.
-	config.ClientAuth = tls.VerifyClientCertIfGiven
-	// A ticket would bring a client back in after its authority was taken out of the file.
-	config.SessionTicketsDisabled = true
-	return config, nil
-}
 
 // certified is what a connection's certificate has been found to be.
 type certified struct {
@@ -50,11 +23,14 @@ type certKey string
 
 // certificateOf verifies the client's certificate once for a connection, and again after
 // the authorities have changed; nil: it has none.
-func (a *Access) certificateOf(r *http.Request, conn *connection) (*certified, error) {
-	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 || conn == nil || a.tls.Load() == nil || a.tls.Load().ClientCAs == nil {
+func (g *Registry) certificateOf(r *request.Request, conn *connection) (*certified, error) {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 || conn == nil || g.opt.Authorities == nil {
 		return nil, nil
 	}
-	roots, c := a.tls.Load().ClientCAs, conn.certificate.Load()
+	roots, c := g.opt.Authorities(), conn.certificate.Load()
+	if roots == nil {
+		return nil, nil
+	}
 	if c == nil || c.roots != roots {
 		var err error
 		if c, err = verify(r.TLS.PeerCertificates, roots); err != nil {

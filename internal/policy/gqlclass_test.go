@@ -1,4 +1,4 @@
-package guard
+package policy
 
 import (
 	"fmt"
@@ -7,14 +7,16 @@ import (
 	"testing"
 
 	"evergate/internal/denial"
+	"evergate/internal/denial/denialtest"
+	"evergate/internal/request"
 
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// codeOf is the flaw's code, or the kind of what will run.
-func codeOf(op operation, f *flaw) string {
-	if f != nil {
-		return f.code
+// codeOf is the denial's code, or the kind of what will run.
+func codeOf(op operation, err error) string {
+	if d := denial.Of(err); d != nil {
+		return d.Code
 	}
 	return string(op.kind)
 }
@@ -118,8 +120,8 @@ func TestWhatLexersReadDifferentlyIsRefused(t *testing.T) {
 		"a letter beyond ASCII that looks alike": "{ \u0430 }",
 		"a semicolon":                            "{ a; b }",
 	} {
-		if op, f := classify(document, ""); f == nil || f.code != denial.CodeAmbiguousGraphQL {
-			t.Errorf("%s: %+v, %+v", what, op, f)
+		if op, err := classify(document, ""); denialtest.Of(t, err).Code != denial.CodeAmbiguousGraphQL {
+			t.Errorf("%s: %+v, %v", what, op, err)
 		}
 	}
 }
@@ -142,13 +144,13 @@ func TestRootsAreFoundThroughFragmentsAndAliases(t *testing.T) {
 		if strings.HasPrefix(document, "query Q") {
 			name = "Q"
 		}
-		op, f := classify(document, name)
+		op, err := classify(document, name)
 		got := strings.Join(op.roots, " ")
-		if f != nil {
-			got = f.code
+		if err != nil {
+			got = denialtest.Of(t, err).Code
 		}
 		if got != want {
-			t.Errorf("%.80q: %s (%+v), want %s", document, got, f, want)
+			t.Errorf("%.80q: %s (%v), want %s", document, got, err, want)
 		}
 	}
 }
@@ -233,8 +235,8 @@ func TestABodyHasOneReading(t *testing.T) {
 		`{"query":"{ a }","variables":` + strings.Repeat("[", 120_000) + strings.Repeat("]", 120_000) + `}`: denial.CodeMalformedGraphQL, // encoding/json ends at 10 000
 		`{"query":"{ a }","variables":"` + strings.Repeat("x", LargestJudgedBody) + `"}`:                    denial.CodeGraphQLTooLarge,
 	} {
-		if got := codeOf(judgeGraphQL(jsonHeader(), []byte(body))); got != want {
-			_, f := judgeGraphQL(jsonHeader(), []byte(body))
+		if got := codeOf(judgeGraphQL(request.Header(jsonHeader()), []byte(body))); got != want {
+			_, f := judgeGraphQL(request.Header(jsonHeader()), []byte(body))
 			t.Errorf("%.100q: %s (%+v), want %s", body, got, f, want)
 		}
 	}
@@ -270,7 +272,7 @@ func TestAHeaderMustNotLendTheBodyAnotherMeaning(t *testing.T) {
 		{jsonHeader("Connection", "close, content-type"), denial.CodeAmbiguousGraphQL},
 		{jsonHeader("Connection", "close", "Connection", "Content-Type"), denial.CodeAmbiguousGraphQL},
 	} {
-		if got := codeOf(judgeGraphQL(c.h, body)); got != c.want {
+		if got := codeOf(judgeGraphQL(request.Header(c.h), body)); got != c.want {
 			t.Errorf("%v: %s, want %s", c.h, got, c.want)
 		}
 	}
@@ -286,7 +288,7 @@ func TestABareDocumentNamesNoOperation(t *testing.T) {
 		`{"query":"{ a }"}`:              denial.CodeMalformedGraphQL,
 		"\ufeff{ a }":                    denial.CodeAmbiguousGraphQL,
 	} {
-		if got := codeOf(judgeGraphQL(h, []byte(document))); got != want {
+		if got := codeOf(judgeGraphQL(request.Header(h), []byte(document))); got != want {
 			t.Errorf("%q: %s, want %s", document, got, want)
 		}
 	}

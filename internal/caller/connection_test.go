@@ -1,10 +1,12 @@
 //go:build unix
 
-package guard
+package caller
 
 import (
 	"context"
+	"evergate/internal/request"
 	"net"
+	"net/http"
 	"testing"
 )
 
@@ -24,7 +26,7 @@ func (pipeAddr) String() string    { return "somewhere" }
 // A wrapper that hides what is inside must not open a door.
 func TestAConnectionOfAnUnknownKindIsTakenForAStranger(t *testing.T) {
 	t.Parallel()
-	a, err := NewAccess(AccessOptions{Peers: "uid:1000"})
+	g, err := New(Options{Peers: "uid:1000"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,8 +34,9 @@ func TestAConnectionOfAnUnknownKindIsTakenForAStranger(t *testing.T) {
 	defer ours.Close()
 	defer theirs.Close()
 	of := func(network string) *connection {
-		ctx := a.ConnContext(context.Background(), pipeConn{ours, network})
-		conn, _ := ctx.Value(connectionKey{}).(*connection)
+		ctx := g.ConnContext(context.Background(), pipeConn{ours, network})
+		r := request.Of((&http.Request{}).WithContext(ctx))
+		conn, _ := r.Connection.(*connection)
 		return conn
 	}
 	if c := of("unix"); c == nil || c.denied == nil || !c.authenticate {

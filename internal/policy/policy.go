@@ -1,4 +1,13 @@
-package guard
+// Package policy says what a caller may do at Shopify: everything, reading alone, or what rules
+// let through.
+//
+// Invariants:
+//
+//   - A policy judges what will run, not what it looks like: GraphQL is parsed, and what two
+//     parsers could read in two ways is refused.
+//   - A policy only ever takes away: what no caller may do is no matter of it.
+//   - A request that passes a policy without rules allocates nothing here.
+package policy
 
 import (
 	"net/http"
@@ -6,14 +15,18 @@ import (
 	"strings"
 
 	"evergate/internal/denial"
+	"evergate/internal/request"
 	"evergate/internal/shopify"
 )
 
 // The policies that need no file.
 const (
-	PolicyFull     = "full"
-	PolicyReadOnly = "read-only"
-	PolicyNone     = "none"
+	// Full lets everything through.
+	Full = "full"
+	// ReadOnly lets through what changes nothing.
+	ReadOnly = "read-only"
+	// None lets nothing through.
+	None = "none"
 )
 
 // base is what a policy lets through before its rules let through more.
@@ -39,39 +52,40 @@ type Policy struct {
 
 func builtIn() map[string]*Policy {
 	return map[string]*Policy{
-		PolicyFull:     {name: PolicyFull, base: everything},
-		PolicyReadOnly: {name: PolicyReadOnly, base: reads},
-		PolicyNone:     {name: PolicyNone},
+		Full:     {name: Full, base: everything},
+		ReadOnly: {name: ReadOnly, base: reads},
+		None:     {name: None},
 	}
 }
 
-// nothing reports whether no request at all can pass.
-func (p *Policy) nothing() bool {
+// Nothing reports whether no request at all can pass.
+func (p *Policy) Nothing() bool {
 	return p.base == nothing && !p.report && len(p.rest) == 0 && len(p.queries) == 0 && len(p.mutations) == 0
 }
 
-// judgeHead judges what comes before the body. A GraphQL call that may pass needs its body judged.
-func (p *Policy) judgeHead(r *http.Request, target shopify.Target) (needsBody bool, _ error) {
+// JudgeHead judges what comes before the body. The error is a denial; it is returned by a policy
+// that only Reports, too. needsBody says that the call may pass only after JudgeBody.
+func (p *Policy) JudgeHead(r *request.Request, target shopify.Target) (needsBody bool, _ error) {
 	if p.base == everything {
 		return false, nil
 	}
-	if why := otherMethod(r.Header); why != "" {
+	if why := otherMethod(r.Fields); why != "" {
 		return false, ambiguousMethod(why)
 	}
 	switch {
 	case target.IsGraphQL && r.Method != http.MethodPost:
-		return false, ambiguousDocument("the method " + denial.Quote(r.Method) + ", where the Admin API knows POST alone").denial()
-	case target.IsGraphQL && r.URL.RawQuery != "":
-		return false, ambiguousDocument("parameters in its address, which may count instead of those in the body").denial()
+		return false, ambiguousDocument("the method " + denial.Quote(r.Method) + ", where the Admin API knows POST alone")
+	case target.IsGraphQL && r.Query:
+		return false, ambiguousDocument("parameters in its address, which may count instead of those in the body")
 	case target.IsGraphQL:
 		return true, nil
 	case target.MaybeGraphQL:
-		return false, ambiguousDocument("the path " + denial.Quote(target.Path) + ", which is not quite that of GraphQL").denial()
+		return false, ambiguousDocument("the path " + denial.Quote(target.Path) + ", which is not quite that of GraphQL")
 	}
 	return false, p.judgeREST(r, target.Path)
 }
 
-func (p *Policy) judgeREST(r *http.Request, rawPath string) error {
+func (p *Policy) judgeREST(r *request.Request, rawPath string) error {
 	if p.base == reads && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		return nil
 	}
@@ -80,7 +94,7 @@ func (p *Policy) judgeREST(r *http.Request, rawPath string) error {
 			continue
 		}
 		// Only of a POST, and only in a form, do servers look for the method that is meant.
-		if media, why := mediaType(r.Header); r.Method == http.MethodPost && r.ContentLength != 0 && (why != "" || media != typeJSON) {
+		if media, why := mediaType(r.Fields); r.Method == http.MethodPost && r.Length != 0 && (why != "" || media != typeJSON) {
 			return ambiguousMethod("The body of this POST is not certain to be JSON, and a form may name another method. Send Content-Type: application/json.")
 		}
 		return nil
@@ -94,15 +108,18 @@ func (p *Policy) judgeREST(r *http.Request, rawPath string) error {
 		"The policy "+denial.Quote(p.name)+" that Evergate holds you to does not list "+denial.Quote(r.Method)+" "+denial.Quote(rawPath)+". Have it added there.")
 }
 
-// judgeBody judges the body of a GraphQL call whose head has passed. What a GraphQL client
-// would show its user goes out as GraphQL.
-func (p *Policy) judgeBody(h http.Header, body []byte, whole bool) error {
+// Reports says that the policy lets everything through and only says what it would refuse.
+func (p *Policy) Reports() bool { return p.report }
+
+// JudgeBody judges the body of a GraphQL call whose head has passed; it is not whole if it is
+// longer than LargestJudgedBody. What a GraphQL client would show its user goes out as GraphQL.
+func (p *Policy) JudgeBody(fields request.Fields, body []byte, whole bool) error {
 	if !whole {
-		return tooLargeDocument("more than 256 KiB").denial()
+		return tooLargeDocument("more than 256 KiB")
 	}
-	op, flaw := judgeGraphQL(h, body)
-	if flaw != nil {
-		return flaw.denial()
+	op, err := judgeGraphQL(fields, body)
+	if err != nil {
+		return err
 	}
 	listed := p.mutations
 	if op.isQuery() {
@@ -127,8 +144,8 @@ func (p *Policy) judgeBody(h http.Header, body []byte, whole bool) error {
 
 // otherMethod says which header asks for another method than the request line. Many
 // frameworks obey it, Rails among them.
-func otherMethod(h http.Header) string {
-	for name := range h {
+func otherMethod(fields request.Fields) (why string) {
+	for name := range fields.Names {
 		switch hyphened(name) {
 		case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override":
 			return "The header " + denial.Quote(name) + " asks for another method than the request line. Leave it out, and send the method that you mean."

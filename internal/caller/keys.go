@@ -1,18 +1,20 @@
-package guard
+package caller
 
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
+	"sync"
 
 	"evergate/internal/ascii"
 	"evergate/internal/denial"
+	"evergate/internal/request"
 	"evergate/internal/token"
 )
 
@@ -22,7 +24,7 @@ const (
 	keyPrefix = "evg_"
 	// keyLength is that of the prefix and of 32 bytes in base64.
 	keyLength = len(keyPrefix) + 43
-	// mostKeys bounds the file, and with it the time that a look at all of them takes.
+	// mostKeys bounds the file, and with it the number of names in a metric's label.
 	mostKeys = 1000
 
 	digestPrefix = "sha256:"
@@ -41,30 +43,28 @@ type clientKey struct {
 
 // keyring is all keys. It is immutable.
 type keyring struct {
-	keys  []*clientKey
-	names map[string]bool
+	keys     []*clientKey
+	byDigest map[[sha256.Size]byte]*clientKey
+	names    map[string]bool
 }
 
-// find looks at every key, in a time that does not depend on which fits or how far.
+// find returns the key that was presented; nil: there is none such. It is looked up by its
+// digest. How long that takes can tell something of the digest of what was presented, and
+// nothing of a key: nobody can choose 256 random bits by a part of their SHA-256.
 func (ring *keyring) find(presented string) *clientKey {
-	var buf [keyLength]byte
-	copy(buf[:], presented)
-	digest := sha256.Sum256(buf[:])
-	found := -1
-	for i, k := range ring.keys {
-		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(digest[:], k.digest[:]), i, found)
-	}
-	if found < 0 || len(presented) != keyLength {
+	if len(presented) != keyLength {
 		return nil
 	}
-	return ring.keys[found]
+	var buf [keyLength]byte
+	copy(buf[:], presented)
+	return ring.byDigest[sha256.Sum256(buf[:])]
 }
 
 // presentedKey returns the key that a request carries: as a bearer token or, for tools that
 // can set nothing else, where Shopify's token goes. Either may hold something else, which is no key;
 // two keys are refused, because they may be two callers.
-func presentedKey(h http.Header) (key string, _ error) {
-	for _, value := range h["Authorization"] {
+func presentedKey(h request.Fields) (key string, _ error) {
+	for _, value := range h.Values("Authorization") {
 		scheme, rest, _ := strings.Cut(value, " ")
 		if rest = strings.TrimSpace(rest); ascii.EqualFold(scheme, "Bearer") && strings.HasPrefix(rest, keyPrefix) {
 			if key != "" && key != rest {
@@ -73,7 +73,7 @@ func presentedKey(h http.Header) (key string, _ error) {
 			key = rest
 		}
 	}
-	for _, value := range h["X-Shopify-Access-Token"] {
+	for _, value := range h.Values("X-Shopify-Access-Token") {
 		if value = strings.TrimSpace(value); strings.HasPrefix(value, keyPrefix) {
 			if key != "" && key != value {
 				return "", twoKeys()
@@ -99,7 +99,7 @@ func NewKey(name, policy string, shops []token.Shop) (key token.Secret, line str
 	if !fitForKey(name) {
 		errs = append(errs, fmt.Errorf("%q is no name for a caller: use letters, digits and . _ : / @ + -, at most 128", name))
 	}
-	if policy != "" && !policyName().MatchString(policy) {
+	if policy != "" && !isPolicyName(policy) {
 		errs = append(errs, fmt.Errorf("%q is no name of a policy: write full, read-only, none or one of the policy file", policy))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -126,7 +126,7 @@ func NewKey(name, policy string, shops []token.Shop) (key token.Secret, line str
 // parseKeys reads a file of keys. The error joins every mistake, with its line. It never
 // repeats what could be a key that someone put there instead of its digest.
 func parseKeys(text []byte) (*keyring, error) {
-	ring := &keyring{names: map[string]bool{}}
+	ring := &keyring{byDigest: map[[sha256.Size]byte]*clientKey{}, names: map[string]bool{}}
 	var errs []error
 	known := make(map[[sha256.Size]byte]int)
 	n := 0
@@ -145,7 +145,7 @@ func parseKeys(text []byte) (*keyring, error) {
 			continue
 		}
 		known[k.digest] = n
-		ring.keys, ring.names[k.name] = append(ring.keys, k), true
+		ring.keys, ring.byDigest[k.digest], ring.names[k.name] = append(ring.keys, k), k, true
 	}
 	if len(ring.keys) > mostKeys {
 		errs = append(errs, fmt.Errorf("there are %d keys, more than %d: let callers with the same rights share one", len(ring.keys), mostKeys))
@@ -172,7 +172,7 @@ func parseKey(fields []string) (*clientKey, error) {
 	for _, f := range fields[2:] {
 		name, value, _ := strings.Cut(f, "=")
 		switch {
-		case name == "policy" && k.policy == "" && policyName().MatchString(value):
+		case name == "policy" && k.policy == "" && isPolicyName(value):
 			k.policy = value
 		case name == "shops" && k.shops == nil:
 			if k.shops, err = parseShops(value); err != nil {
@@ -185,9 +185,15 @@ func parseKey(fields []string) (*clientKey, error) {
 	return k, nil
 }
 
+// Compiled when the first name is read: its size makes it dear.
+var policyPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`) })
+
+// isPolicyName accepts what can be the name of a policy; package policy says which there are.
+func isPolicyName(name string) bool { return policyPattern().MatchString(name) }
+
 // fitForKey refuses the reserved names, and a key where its caller's name should be.
 func fitForKey(name string) bool {
-	return callerName().MatchString(name) && !strings.HasPrefix(name, keyPrefix) && name != Anonymous && name != Other
+	return isOwnName(name) && !strings.HasPrefix(name, keyPrefix)
 }
 
 func parseShops(list string) (shops []token.Shop, _ error) {

@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package guard
+package caller
 
 import (
 	"errors"

@@ -1,7 +1,9 @@
-package guard
+package policy
 
 import (
 	"encoding/json"
+	"evergate/internal/denial/denialtest"
+	"evergate/internal/request"
 	"regexp"
 	"slices"
 	"strings"
@@ -96,9 +98,9 @@ func FuzzGraphQL(f *testing.F) {
 	}
 	readings := dialects()
 	f.Fuzz(func(t *testing.T, document, name string) {
-		op, flaw := classify(document, name)
-		if flaw != nil {
-			checkRefusal(t, flaw.denial())
+		op, err := classify(document, name)
+		if err != nil {
+			denialtest.Check(t, err)
 			return
 		}
 		for _, d := range readings {
@@ -166,9 +168,9 @@ func FuzzGraphQLBody(f *testing.F) {
 		f.Add([]byte(seed), "application/graphql; charset=utf-8", "close")
 	}
 	f.Fuzz(func(t *testing.T, body []byte, contentType, connection string) {
-		op, flaw := judgeGraphQL(map[string][]string{"Content-Type": {contentType}, "Connection": {connection}}, body)
-		if flaw != nil {
-			checkRefusal(t, flaw.denial())
+		op, err := judgeGraphQL(request.Header{"Content-Type": {contentType}, "Connection": {connection}}, body)
+		if err != nil {
+			denialtest.Check(t, err)
 			return
 		}
 		if op.kind != ast.Query && op.kind != ast.Mutation {

@@ -1,0 +1,144 @@
+package caller
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"evergate/internal/reload"
+	"evergate/internal/request"
+)
+
+// Options says how callers are known. The zero value knows nobody by name.
+type Options struct {
+	// KeysFile has a line for each key that a client may show; empty: none may.
+	KeysFile string
+	// Peers says who may connect to Unix sockets; empty: whoever its mode lets.
+	Peers string
+	// Authorities are those of client certificates as they are now; nil, or a nil pool: none.
+	Authorities func() *x509.CertPool
+	// Named reports whether something else in the configuration has this name for a caller; nil:
+	// nothing has.
+	Named func(name string) bool
+}
+
+// Registry knows the callers. Its methods are safe for concurrent use.
+type Registry struct {
+	opt   Options
+	peers []peerRule
+	keys  atomic.Pointer[keyring] // nil: no client can show a key
+	files reload.Values
+}
+
+// New returns a registry that has read no file yet: Files has those that must be loaded. Its
+// error joins every mistake, and the registry is fit for use all the same.
+func New(o Options) (*Registry, error) {
+	g := &Registry{opt: o}
+	var err error
+	switch g.peers, err = parsePeers(o.Peers); {
+	case err != nil:
+		err = fmt.Errorf("EVERGATE_SOCKET_PEERS: %w", err)
+	case len(g.peers) > 0 && !knowsPeers:
+		err = errors.New("EVERGATE_SOCKET_PEERS: this system does not tell who is at the other end of a socket: remove it, or use EVERGATE_CLIENT_KEYS_FILE")
+	}
+	if o.KeysFile != "" {
+		g.files = reload.Values{reload.New("EVERGATE_CLIENT_KEYS_FILE", []string{o.KeysFile}, g.takeKeys)}
+	}
+	return g, err
+}
+
+// Files is what has to be loaded before the first request, and watched.
+func (g *Registry) Files() reload.Values { return g.files }
+
+func (g *Registry) takeKeys(contents [][]byte) error {
+	ring, err := parseKeys(contents[0])
+	if err == nil {
+		g.keys.Store(ring)
+	}
+	return err
+}
+
+// HasKeys reports whether a client can show a key.
+func (g *Registry) HasKeys() bool { return g.keys.Load() != nil }
+
+// Keys is how many keys there are.
+func (g *Registry) Keys() int {
+	if ring := g.keys.Load(); ring != nil {
+		return len(ring.keys)
+	}
+	return 0
+}
+
+// PeerRules is how many rules there are about peers at Unix sockets. Where there are some, a
+// socket must let everybody connect, and those who are not on the list learn why they may not go on.
+func (g *Registry) PeerRules() int { return len(g.peers) }
+
+// KeysWithPolicies calls yield with the caller's name and the policy of each key that names one.
+func (g *Registry) KeysWithPolicies(yield func(name, policy string)) {
+	ring := g.keys.Load()
+	if ring == nil {
+		return
+	}
+	for _, k := range ring.keys {
+		if k.policy != "" {
+			yield(k.name, k.policy)
+		}
+	}
+}
+
+// Identify says who sent r. The error is a denial; the Caller is then what is known of it.
+func (g *Registry) Identify(r *request.Request) (Caller, error) {
+	caller, authenticate := Caller{Name: Anonymous}, false
+	conn, _ := r.Connection.(*connection)
+	if conn != nil {
+		caller, authenticate = conn.caller, conn.authenticate
+		if conn.denied != nil {
+			return caller, conn.denied
+		}
+	}
+	switch certificate, err := g.certificateOf(r, conn); {
+	case err != nil:
+		return caller, err
+	case certificate != nil && g.knows(certificate.name):
+		caller = Caller{Name: certificate.name, Key: certificate.key, Known: true}
+	case certificate != nil:
+		caller = Caller{Name: Other, Key: certificate.other, Known: true}
+	}
+	if ring := g.keys.Load(); ring != nil {
+		key, err := presentedKey(r.Fields)
+		if err != nil {
+			return caller, err
+		}
+		if key != "" { // it says most precisely who this is
+			k := ring.find(key)
+			if k == nil {
+				return caller, wrongKey()
+			}
+			caller = Caller{Name: k.name, Key: k.shares, Known: true, key: k}
+		}
+	}
+	if authenticate && !caller.Known {
+		return caller, Stranger()
+	}
+	return caller, nil
+}
+
+// knows reports whether the configuration has this name.
+func (g *Registry) knows(name string) bool {
+	if name == Anonymous || name == Other {
+		return false
+	}
+	if g.opt.Named != nil && g.opt.Named(name) {
+		return true
+	}
+	if ring := g.keys.Load(); ring != nil && ring.names[name] {
+		return true
+	}
+	for _, r := range g.peers {
+		if r.name == name {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,72 @@
+// Package denialtest is for tests of what says no.
+package denialtest
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"evergate/internal/denial"
+)
+
+// statuses are those that each code goes out with; some that are well understood GraphQL also
+// go out with 200, in GraphQL's own shape.
+var statuses = map[string]int{
+	denial.CodeAmbiguousPath:   http.StatusBadRequest,
+	denial.CodeDeniedPath:      http.StatusForbidden,
+	denial.CodeDeniedMethod:    http.StatusForbidden,
+	denial.CodeMisdirectedHost: http.StatusMisdirectedRequest,
+	denial.CodeUnknownShop:     http.StatusNotFound,
+	denial.CodeCrossSite:       http.StatusForbidden,
+
+	denial.CodeUnauthenticated:  http.StatusForbidden,
+	denial.CodeDeniedPeer:       http.StatusForbidden,
+	denial.CodeDeniedShop:       http.StatusForbidden,
+	denial.CodeReadOnly:         http.StatusForbidden,
+	denial.CodeDeniedOperation:  http.StatusForbidden,
+	denial.CodeAmbiguousMethod:  http.StatusBadRequest,
+	denial.CodeAmbiguousGraphQL: http.StatusBadRequest,
+	denial.CodeMalformedGraphQL: http.StatusBadRequest,
+	denial.CodeGraphQLTooLarge:  http.StatusRequestEntityTooLarge,
+}
+
+// Of is the denial that err is; of no error, the zero one. Any other error fails the test.
+func Of(t testing.TB, err error) *denial.Error {
+	t.Helper()
+	var d *denial.Error
+	if err == nil {
+		return &denial.Error{}
+	}
+	if !errors.As(err, &d) {
+		t.Fatalf("%T is no denial: %v", err, err)
+	}
+	return d
+}
+
+// Check fails the test when err is neither nil nor a denial that is fit to be sent.
+func Check(t testing.TB, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	d := Of(t, err)
+	status, ok := statuses[d.Code]
+	if (d.Code == denial.CodeReadOnly || d.Code == denial.CodeDeniedOperation) && d.Status == http.StatusOK {
+		status = http.StatusOK
+	}
+	if !ok || status != d.Status || d.Message == "" || len(d.Message) > 1000 || strings.ContainsFunc(d.Message, unprintable) {
+		t.Fatalf("an unfit denial: %+v", d)
+	}
+}
+
+func unprintable(c rune) bool { return c < ' ' || c > '~' }
+
+// Want fails the test when err has another code, or no message. No code means no error.
+func Want(t testing.TB, what string, err error, code string) {
+	t.Helper()
+	d := Of(t, err)
+	if d.Code != code || (err != nil) != (code != "") || (d.Message == "") != (code == "") {
+		t.Errorf("%.200s: %+v, want code %q", what, d, code)
+	}
+}
