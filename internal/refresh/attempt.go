@@ -10,19 +10,20 @@ import (
 	"evergate/internal/token"
 )
 
-// The functions of this file run inside the one flight, so no two of them run at once.
+// The functions of this file run inside a flight, see Source.do, so no two of them run at
+// once.
 
 // grantIfDue makes an attempt unless the token is fresh or the back-off is not over: a
 // waiter who comes late must not start a second one.
-func (s *Source) grantIfDue() {
+func (s *Source) grantIfDue() error {
 	now := s.now()
 	if e := s.current.Load(); e != nil && e.plan.state(now) == fresh {
-		return
+		return nil
 	}
-	if now.until(s.look().notBefore) > 0 {
-		return
+	if h := s.look(); now.until(h.notBefore) > 0 {
+		return h.err
 	}
-	s.grant(s.needNow())
+	return s.grant(s.needNow())
 }
 
 // needNow describes the token at hand, which is not good enough.
@@ -35,24 +36,29 @@ func (s *Source) needNow() need {
 }
 
 // tend lets the grant look after what it keeps, and takes over a token that came by itself.
-func (s *Source) tend() {
+func (s *Source) tend() error {
 	if s.look().closed {
-		return
+		return nil
 	}
 	t, ok := s.obtainer.tend(context.Background())
+	s.mu.Lock()
+	s.health.nextPoll = s.now().add(tendEvery)
+	s.mu.Unlock()
 	if !ok {
-		return
+		return nil
 	}
 	if t.Access.Empty() {
 		s.liftBackOff()
-		return
+		return nil
 	}
 	if e := s.current.Load(); e != nil && e.token.Access.Equal(t.Access) {
-		return
+		return nil
 	}
-	if err := s.publish(t); err == nil {
+	err := s.publish(t)
+	if err == nil {
 		s.opt.Log.Info("took over a token that was put there by someone else", "shop", s.opt.Shop.Domain(), "grant", s.name)
 	}
+	return err
 }
 
 // liftBackOff lets the next attempt be made at once: what failed is not what is there now.
@@ -63,34 +69,36 @@ func (s *Source) liftBackOff() {
 }
 
 // grantInsteadOf makes an attempt because Shopify refused the current token, unless that
-// was done a moment ago or the back-off is not over.
-func (s *Source) grantInsteadOf(refused token.Token) {
+// was done a moment ago or the back-off is not over. It returns why the last attempt
+// failed, if that is why there is no other token.
+func (s *Source) grantInsteadOf(refused token.Token) error {
 	e := s.current.Load()
 	if e == nil || !e.token.Access.Equal(refused.Access) {
-		return
+		return nil
 	}
 	now := s.now()
-	if h := s.look(); now.until(h.heldUntil) > 0 || now.until(h.notBefore) > 0 {
-		return
+	switch h := s.look(); {
+	case now.until(h.notBefore) > 0:
+		return h.err
+	case now.until(h.heldUntil) > 0:
+		return nil
 	}
 	s.opt.Log.Warn("Shopify refused the current token; obtaining a new one", "shop", s.opt.Shop.Domain())
-	s.grant(need{current: refused.Access}) // with nothing left: a refused token is as good as ended
+	err := s.grant(need{current: refused.Access}) // with nothing left: a refused token is as good as ended
 	if s.current.Load() == e {
-		return // it failed, and the back-off says when to try again
+		return err // the back-off says when to try again
 	}
 	s.mu.Lock()
 	s.health.heldUntil = s.now().add(scale(rejectionHold, e.plan.life))
 	s.mu.Unlock()
+	return nil
 }
 
-// grant makes one attempt and files its outcome.
-func (s *Source) grant(n need) {
-	s.mu.Lock()
-	closed := s.health.closed
-	s.health.attempts++
-	s.mu.Unlock()
-	if closed {
-		return
+// grant makes one attempt, records its outcome and returns why it failed. After Stop it
+// makes none, and says what the last one came to.
+func (s *Source) grant(n need) error {
+	if h := s.look(); h.closed {
+		return h.err
 	}
 	began := time.Now()
 	// The lifetime of the work is its own: no caller's deadline ends it, and Run waits
@@ -105,6 +113,7 @@ func (s *Source) grant(n need) {
 	if s.opt.Observer != nil {
 		s.opt.Observer.Refreshed(s.opt.Shop.Domain(), s.name, resultOf(err), time.Since(began))
 	}
+	return err
 }
 
 // publish makes t the current token.
@@ -120,6 +129,8 @@ func (s *Source) publish(t token.Token) error {
 		same = !t.Expires()
 		e.refusals.Store(old.refusals.Load())
 	}
+	s.published++
+	e.number = s.published
 	s.current.Store(e)
 
 	s.mu.Lock()
@@ -165,7 +176,7 @@ func (s *Source) missingScopes(e *entry) []string {
 	return token.MissingScopes(s.opt.Scopes, e.token.Scopes)
 }
 
-// failed files a failure and decides when to try again.
+// failed records a failure and decides when to try again.
 func (s *Source) failed(err error) {
 	now := s.now()
 	e := s.current.Load()

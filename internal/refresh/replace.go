@@ -3,6 +3,7 @@ package refresh
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"evergate/internal/clock"
@@ -23,26 +24,31 @@ func (s *Source) Replace(caller context.Context, refused token.Token) (token.Tok
 	ctx, cancel := context.WithTimeoutCause(caller, s.opt.Wait, errWaited)
 	defer cancel()
 	deadline, _ := ctx.Deadline()
-	// Again once, because the flight joined first may be one that had nothing to do, and
-	// after a passing failure as often as the back-off allows.
-	for again := 1; again >= 0; {
+	for {
 		if t, ok := s.usable(); ok && !t.Access.Equal(refused.Access) {
 			return t, nil
 		}
-		if e := s.current.Load(); e != nil && e.plan.state(s.now()) == expired {
+		e := s.current.Load()
+		if e == nil {
+			break
+		}
+		if e.plan.state(s.now()) == expired {
 			return s.wait(caller)
 		}
-		if err := s.join(ctx, func() { s.grantInsteadOf(refused) }); err != nil {
-			if caller.Err() != nil {
-				return token.Token{}, context.Cause(caller)
-			}
-			break
+		err, ended := s.do(ctx, replacement+strconv.FormatUint(e.number, 10), func() error { return s.grantInsteadOf(refused) })
+		if ended != nil && caller.Err() != nil {
+			return token.Token{}, context.Cause(caller)
+		}
+		if t, ok := s.usable(); ok && !t.Access.Equal(refused.Access) {
+			return t, nil
 		}
 		h := s.look()
 		due := s.now().until(h.notBefore)
-		if !errors.Is(h.err, token.ErrTransient) || due <= 0 || due > time.Until(deadline) || h.closed {
-			again--
-		} else if _, err := clock.SleepOrWake(ctx, due, h.publishing); err != nil {
+		if ended != nil || !errors.Is(err, token.ErrTransient) || due > time.Until(deadline) || h.closed {
+			break
+		}
+		// A failure that passes by itself must not become a 401: again, as the back-off allows.
+		if _, err := clock.SleepOrWake(ctx, due, h.publishing); err != nil {
 			break
 		}
 	}

@@ -10,6 +10,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -77,15 +78,19 @@ type Source struct {
 	draw func() float64
 
 	current atomic.Pointer[entry]
-	flight  singleflight.Group
-	wake    chan struct{} // tells Run to look again
+	// published counts the entries; it is touched in flights only.
+	published uint64
+	flights   singleflight.Group
+	turn      chan struct{} // holds one token; see do
+	wake      chan struct{} // tells Run that Due has changed
 
 	mu     sync.Mutex // never held while waiting or granting
 	health health
 }
 
-// entry is a token with its plan; immutable but for nudged.
+// entry is a token with its plan; immutable but for the atomic fields.
 type entry struct {
+	number   uint64 // of the tokens since the start
 	token    token.Token
 	plan     plan
 	nudged   atomic.Bool  // Run has been told that this token is stale
@@ -94,11 +99,11 @@ type entry struct {
 
 // health is what is known of the attempts, and what a waiter needs to know.
 type health struct {
-	attempts   int     // since the start
 	failures   int     // in a row
 	err        error   // of the last attempt; nil after a success
 	failedAt   instant // when err happened
 	notBefore  instant // no attempt before this, unless a person asks
+	nextPoll   instant // when the store or the file is looked at again
 	heldUntil  instant // no forced refresh before this
 	askedAt    instant // when a person last asked
 	obtained   bool    // a token has been obtained since the start
@@ -134,6 +139,7 @@ func New(opt Options) *Source {
 		epoch:  time.Now(),
 		wall:   time.Now,
 		draw:   rand.Float64,
+		turn:   make(chan struct{}, 1),
 		wake:   make(chan struct{}, 1),
 		health: health{publishing: make(chan struct{})},
 	}
@@ -210,7 +216,7 @@ func (s *Source) wait(caller context.Context) (token.Token, error) {
 			return token.Token{}, s.unavailable() // nothing is going to change while we wait
 		}
 		if due <= 0 {
-			if err := s.join(ctx, s.grantIfDue); err != nil {
+			if _, ended := s.do(ctx, renewal, s.grantIfDue); ended != nil {
 				return token.Token{}, s.gaveUp(caller, ctx)
 			}
 		} else if _, err := clock.SleepOrWake(ctx, due, h.publishing); err != nil {
@@ -243,15 +249,34 @@ func (s *Source) unavailable() error {
 	return u
 }
 
-// join runs work in the one flight, or waits for the flight under way. It returns an
-// error only if ctx ended first; what the flight did is to be read from the Source.
-func (s *Source) join(ctx context.Context, work func()) error {
-	done := s.flight.DoChan("grant", func() (any, error) { work(); return nil, nil })
+// The intentions for which work is done; see do. A replacement is one of a certain token.
+const (
+	renewal     = "renewal"
+	replacement = "replacement of token "
+	byRequest   = "refresh that a person asked for"
+	polling     = "poll"
+	stop        = "stop"
+)
+
+// do has work done for an intention and returns what it returned; ended is ctx's cause if
+// ctx ended first, and the work goes on then.
+//
+// Everybody with one intention shares a flight while it waits for its turn. Once it has
+// begun it takes no more callers. So work of different intentions never runs at once, and
+// whoever called knows that the work began after the call: that it did what they wanted or
+// found, in the state that the work before had left, that there was nothing to do.
+func (s *Source) do(ctx context.Context, intention string, work func() error) (err, ended error) {
+	done := s.flights.DoChan(intention, func() (any, error) {
+		s.turn <- struct{}{}
+		defer func() { <-s.turn }()
+		s.flights.Forget(intention)
+		return nil, work()
+	})
 	select {
-	case <-done:
-		return nil
+	case r := <-done:
+		return r.Err, nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 }
 
@@ -274,46 +299,69 @@ func (s *Source) Refresh(ctx context.Context) error {
 		return ErrTooSoon
 	}
 	s.health.askedAt = now
-	before := s.health.attempts
 	s.mu.Unlock()
-	// The flight joined first may be one that had nothing to do.
-	for h := s.look(); h.attempts == before && !h.closed; h = s.look() {
-		err := s.join(ctx, func() {
-			n := s.needNow()
-			n.force = true
-			s.grant(n)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return s.look().err
+	err, ended := s.do(ctx, byRequest, func() error {
+		n := s.needNow()
+		n.force = true
+		return s.grant(n)
+	})
+	return cmp.Or(ended, err)
 }
 
-// Run renews the token in the background until ctx ends, then waits for the attempt in
-// flight, so that nothing that Shopify handed out is lost. After it returns, no attempt
-// is made any more.
+// Once comes by a token with one attempt at most, by the rules that hold for a Source that
+// runs: a stored one that lives is loaded, else one is obtained and stored. The Source is
+// stopped then. An attempt that has begun is always waited for, whatever becomes of ctx:
+// what Shopify hands out must not be lost.
+func (s *Source) Once(ctx context.Context) (token.Token, error) {
+	if ctx.Err() != nil {
+		return token.Token{}, context.Cause(ctx)
+	}
+	err, _ := s.do(context.Background(), renewal, s.grantIfDue)
+	s.Stop()
+	if t, ok := s.usable(); ok {
+		return t, nil
+	}
+	return token.Token{}, cmp.Or(err, s.unavailable())
+}
+
+// Run keeps the token fresh in the background until ctx ends, and then stops the Source.
 func (s *Source) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		due, rest := s.due(), lookAgain
-		if s.keeps() {
-			rest = tendEvery
-		}
-		if due <= 0 {
-			_ = s.join(ctx, s.grantIfDue)
+		if due := s.Due(); due > 0 {
+			_, _ = clock.SleepOrWake(ctx, due, s.wake) // the loop looks at ctx
 			continue
 		}
-		_, _ = clock.SleepOrWake(ctx, min(due, rest), s.wake) // the loop looks at ctx
-		if s.keeps() {
-			_ = s.join(ctx, s.tend)
-		}
+		s.Step(ctx)
 	}
-	s.close()
+	s.Stop()
 }
 
-// due is how long Run has nothing to do: until the token goes stale, but no attempt
-// before the back-off is over.
-func (s *Source) due() time.Duration {
+// Due says for how long Step has nothing to do. It is to be asked again after each Step,
+// and when a request has found the token stale or another token has been published, which
+// wakes Run. It is never more than a minute, because a timer stands still while the
+// machine sleeps.
+func (s *Source) Due() time.Duration {
+	due := min(s.untilAttempt(), lookAgain)
+	if s.keeps() {
+		due = min(due, s.now().until(s.look().nextPoll))
+	}
+	return due
+}
+
+// Step does what is due, or nothing, and returns when it is done or ctx has ended; what has
+// begun goes on.
+func (s *Source) Step(ctx context.Context) {
+	switch {
+	case s.untilAttempt() <= 0:
+		_, _ = s.do(ctx, renewal, s.grantIfDue) // a failure is logged, and seen in Status
+	case s.keeps() && s.now().until(s.look().nextPoll) <= 0:
+		_, _ = s.do(ctx, polling, s.tend)
+	}
+}
+
+// untilAttempt is the time until the token goes stale, but not less than what is left of
+// the back-off.
+func (s *Source) untilAttempt() time.Duration {
 	now := s.now()
 	wait := now.until(s.look().notBefore)
 	if e := s.current.Load(); e != nil {
@@ -322,16 +370,17 @@ func (s *Source) due() time.Duration {
 	return wait
 }
 
-// close waits for the flight under way, whoever started it, and forbids any other.
-func (s *Source) close() {
-	for !s.look().closed {
-		_ = s.join(context.Background(), func() {
-			s.obtainer.finish(context.Background())
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.health.closed = true
-		})
-	}
+// Stop waits for the attempt under way, whoever started it, so that nothing that Shopify
+// handed out is lost, and writes what is unsaved. After it returns, no attempt is made any
+// more.
+func (s *Source) Stop() {
+	_, _ = s.do(context.Background(), stop, func() error {
+		s.obtainer.finish(context.Background())
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.health.closed = true
+		return nil
+	})
 }
 
 // at places a time that was read with time.Now on both clocks.

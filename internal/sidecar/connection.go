@@ -202,23 +202,9 @@ func NewTransport(cfg *config.Config) *upstream.Transport {
 	return upstream.New(upstream.Options{Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout})
 }
 
-// TokenOnce comes by a token with one attempt at most, by the sidecar's own rules: a
-// stored one that lives is loaded, else one is obtained, under the lease and with the note,
-// and stored. An attempt that has begun is always waited for, whatever becomes of ctx: what
-// Shopify hands out must not be lost.
+// TokenOnce comes by a token by the sidecar's own rules, for a command that ends then.
 func (c *Connection) TokenOnce(ctx context.Context) (token.Token, error) {
-	if ctx.Err() != nil {
-		return token.Token{}, context.Cause(ctx)
-	}
-	source := c.newSource(slog.New(slog.DiscardHandler), nil)
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	_, _ = source.Token(ended) // begins the attempt
-	source.Run(ended)          // waits for its end, and allows no other
-	if st := source.Status(); st.Err != nil && !st.Usable {
-		return token.Token{}, st.Err
-	}
-	return source.Token(ctx)
+	return c.newSource(slog.New(slog.DiscardHandler), nil).Once(ctx)
 }
 
 // RecordPlace says where the record is. What a database's address holds of a password is left out.
