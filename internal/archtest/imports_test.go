@@ -29,7 +29,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/login":    {ours: []string{"grant", "markup", "store", "token"}},
 	"internal/markup":   {},
 	"internal/metrics":  {ours: []string{"shopify"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
-	"internal/pace":     {ours: []string{"clock", "prefixed"}, others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/andybalholm/brotli"}},
+	"internal/pace":     {ours: []string{"clock", "prefixed", "shopify"}, others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/andybalholm/brotli"}},
 	"internal/policy":   {ours: []string{"ascii", "caller", "denial", "reload", "request", "shopify"}, others: []string{"github.com/vektah/gqlparser/v2"}},
 	"internal/prefixed": {},
 	"internal/refresh":  {ours: []string{"clock", "token"}, others: []string{"golang.org/x/sync"}},

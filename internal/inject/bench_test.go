@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"evergate/internal/shopify"
 )
 
 // The benchmarks compare ways to forward the same load in one process on one machine:
@@ -140,7 +142,7 @@ func frontFor(b *testing.B, way string, upstream *httptest.Server) string {
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
-			r.Out.Header.Set(accessTokenHeader, "shpat_bench")
+			r.Out.Header.Set(shopify.HeaderAccessToken, "shpat_bench")
 		},
 		Transport: &http.Transport{TLSClientConfig: tlsConfig, MaxIdleConnsPerHost: pool},
 	}

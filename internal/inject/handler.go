@@ -12,7 +12,6 @@
 package inject
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -103,7 +102,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, passage, &v, denial.Of(err))
 		return
 	}
-	v.route = passage.Target.Route
+	v.target, v.route = passage.Target, passage.Target.Route
 	v.span = h.opt.Tracer.Begin(r, v.route.String(), h.opt.Shop.Domain())
 	// The body first: a client may take its time with it, and a token is not to grow old meanwhile.
 	body, err := h.takeOver(r, &passage)
@@ -167,11 +166,10 @@ func (h *Handler) authorised(r *http.Request, body *upload, p guard.Passage, v *
 	return h.send(h.outgoing(r, p), body, next, v)
 }
 
-// readForbidden looks for the one 403 that is about the token: since 2026, and for all
-// public apps from January 2027 on, Shopify refuses tokens that do not expire. The sentence
-// stands at the start of a short body; a compressed one is not looked into.
+// readForbidden looks for the one 403 that is about the token, whose sentence stands at the
+// start of a short body.
 func (h *Handler) readForbidden(b []byte) {
-	if bytes.Contains(b, []byte("Non-expiring access tokens are no longer accepted")) {
+	if shopify.RefusesNonExpiring(http.StatusForbidden, b) {
 		h.opt.PermanentRetired()
 	}
 }
@@ -218,7 +216,7 @@ func (h *Handler) outgoing(r *http.Request, p guard.Passage) *http.Request {
 func (h *Handler) send(out *http.Request, body *upload, tok token.Token, v *visit) (*http.Response, error) {
 	body.attach(out)
 	sending := v.span.Send(out.Method, out.Header)
-	out.Header[accessTokenHeader] = []string{tok.Access.Reveal()}
+	out.Header[shopify.HeaderAccessToken] = []string{tok.Access.Reveal()}
 	began := time.Now()
 	resp, err := h.opt.Transport.RoundTrip(out)
 	if err != nil {
@@ -234,8 +232,8 @@ func (h *Handler) send(out *http.Request, body *upload, tok token.Token, v *visi
 		return nil, fmt.Errorf("the answer has the status %d, which is none", resp.StatusCode)
 	}
 	h.opt.Metrics.UpstreamAnsweredInTrace(v.span.TraceID(), v.route, time.Since(began))
-	h.opt.Metrics.APIAnswered(shopify.VersionOf(out.URL.Opaque), resp.Header.Get("X-Shopify-API-Version"))
-	h.notices.look(resp.Header, v.route, out.URL.Opaque)
+	h.opt.Metrics.APIAnswered(v.target.Version, resp.Header.Get(shopify.HeaderAPIVersion))
+	h.notices.look(resp.Header, v.target)
 	return resp, nil
 }
 

@@ -5,15 +5,14 @@ import (
 	"strings"
 
 	"evergate/internal/guard"
+	"evergate/internal/shopify"
 )
-
-const accessTokenHeader = "X-Shopify-Access-Token"
 
 // neverUpstream are the request headers that end here: credentials of the client's, which
 // must not reach Shopify beside ours, what a browser or a proxy in front says of itself,
 // and the hop-by-hop headers of RFC 9110 section 7.6.1.
 var neverUpstream = set(
-	accessTokenHeader, "Authorization", "Cookie", "Forwarded", "Origin", "Referer",
+	shopify.HeaderAccessToken, "Authorization", "Cookie", "Forwarded", "Origin", "Referer",
 	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
 	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings",
 )

@@ -29,14 +29,14 @@ const (
 	saidFellForward
 )
 
-// look reads the header of an answer to path.
-func (n *notices) look(h http.Header, route shopify.Route, path string) {
+// look reads the header of an answer to a call of target.
+func (n *notices) look(h http.Header, target shopify.Target) {
 	var news uint32
-	reason, served, warning := first(h["X-Shopify-Api-Deprecated-Reason"]), first(h["X-Shopify-Api-Version"]), first(h["X-Shopify-Api-Version-Warning"])
+	reason, served, warning := first(h[shopify.HeaderDeprecatedReason]), first(h[shopify.HeaderAPIVersion]), first(h[shopify.HeaderVersionWarning])
 	if reason != "" {
 		news |= saidDeprecated
 	}
-	asked := versionIn(path)
+	asked, route := target.Asked, target.Route
 	if warning != "" || asked != "" && served != "" && asked != served {
 		news |= saidFellForward
 	}
@@ -55,33 +55,6 @@ func (n *notices) look(h http.Header, route shopify.Route, path string) {
 	}
 	n.log.Log(context.Background(), level, message, "route", route.String(), "asked", asked, "served", short(served), "reason", short(strings.TrimSpace(reason)),
 		"request_id", short(first(h["X-Request-Id"])))
-}
-
-// versionIn returns the version in /admin/api/{version}/…; empty when there is none that
-// looks like one, because what a client wrote there goes into a log.
-func versionIn(path string) string {
-	rest, ok := strings.CutPrefix(path, "/admin/api/")
-	if !ok {
-		return ""
-	}
-	version, _, ok := strings.Cut(rest, "/")
-	if !ok || version != "unstable" && !isQuarter(version) {
-		return ""
-	}
-	return version
-}
-
-// isQuarter reports whether s has the form of 2026-10.
-func isQuarter(s string) bool {
-	if len(s) != len("2026-10") {
-		return false
-	}
-	for i := range len(s) {
-		if digit := '0' <= s[i] && s[i] <= '9'; digit == (i == 4) || i == 4 && s[i] != '-' {
-			return false
-		}
-	}
-	return true
 }
 
 func first(values []string) string {

@@ -51,10 +51,9 @@ func headerOf(pairs ...string) http.Header {
 func TestDeprecationIsCountedEachTimeAndSaidOncePerRoute(t *testing.T) {
 	n, registry, log := listening()
 	h := headerOf("X-Shopify-API-Deprecated-Reason", "https://shopify.dev/x", "X-Shopify-API-Version", "2026-10", "X-Request-Id", "r-1")
-	products, graphql := shopify.RouteOf("/admin/api/2026-10/products.json"), shopify.RouteGraphQL
 	for range 3 {
-		n.look(h, products, "/admin/api/2026-10/products.json")
-		n.look(h, graphql, "/admin/api/2026-10/graphql.json")
+		n.look(h, target("/admin/api/2026-10/products.json"))
+		n.look(h, target("/admin/api/2026-10/graphql.json"))
 	}
 	all := log(t)
 	if len(all) != 2 || all[0].Route != "rest:products" || all[1].Route != "graphql" {
@@ -84,7 +83,7 @@ func TestAnotherVersionThanAskedForIsSaidOncePerRoute(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n, registry, log := listening()
 			for range 3 {
-				n.look(c.header, shopify.RouteOf(c.path), c.path)
+				n.look(c.header, target(c.path))
 			}
 			all := log(t)
 			if len(all) != 1 {
@@ -104,9 +103,9 @@ func TestAnotherVersionThanAskedForIsSaidOncePerRoute(t *testing.T) {
 func TestNewsOfTheOtherKindIsSaidAsWell(t *testing.T) {
 	n, _, log := listening()
 	const path = "/admin/api/2025-01/shop.json"
-	n.look(headerOf("X-Shopify-API-Deprecated-Reason", "d"), shopify.RouteOf(path), path)
-	n.look(headerOf("X-Shopify-API-Version", "2025-10"), shopify.RouteOf(path), path)
-	n.look(headerOf("X-Shopify-API-Version", "2025-10", "X-Shopify-API-Deprecated-Reason", "d"), shopify.RouteOf(path), path)
+	n.look(headerOf("X-Shopify-API-Deprecated-Reason", "d"), target(path))
+	n.look(headerOf("X-Shopify-API-Version", "2025-10"), target(path))
+	n.look(headerOf("X-Shopify-API-Version", "2025-10", "X-Shopify-API-Deprecated-Reason", "d"), target(path))
 	if all := log(t); len(all) != 2 {
 		t.Errorf("%+v", all)
 	}
@@ -127,7 +126,7 @@ func TestAnswerAsAskedForIsNoNews(t *testing.T) {
 		"/admin/api/2026-10x/shop.json":   headerOf("X-Shopify-API-Version", "2025-10"),
 		"/admin/oauth/access_scopes.json": headerOf("X-Shopify-API-Version", "2025-10"),
 	} {
-		n.look(h, shopify.RouteOf(path), path)
+		n.look(h, target(path))
 	}
 	if all := log(t); len(all) != 0 {
 		t.Errorf("%+v", all)
@@ -140,7 +139,7 @@ func TestAnswerAsAskedForIsNoNews(t *testing.T) {
 
 func TestLongReasonIsCutShort(t *testing.T) {
 	n, _, log := listening()
-	n.look(headerOf("X-Shopify-API-Deprecated-Reason", strings.Repeat("x", 10000)), shopify.RouteOther, "/admin/x.json")
+	n.look(headerOf("X-Shopify-API-Deprecated-Reason", strings.Repeat("x", 10000)), target("/admin/x.json"))
 	if all := log(t); len(all) != 1 || len(all[0].Reason) > 300 {
 		t.Errorf("%+v", all)
 	}
@@ -151,7 +150,7 @@ func TestOnceMeansOnceAmongManyRequests(t *testing.T) {
 	h := headerOf("X-Shopify-API-Deprecated-Reason", "d")
 	var all sync.WaitGroup
 	for range 50 {
-		all.Go(func() { n.look(h, shopify.RouteGraphQL, "/admin/api/2026-10/graphql.json") })
+		all.Go(func() { n.look(h, target("/admin/api/2026-10/graphql.json")) })
 	}
 	all.Wait()
 	if l := log(t); len(l) != 1 {
@@ -163,10 +162,10 @@ func TestNoticesCostNoAllocation(t *testing.T) {
 	n, _, _ := listening()
 	deprecated := headerOf("X-Shopify-API-Deprecated-Reason", "d", "X-Shopify-API-Version", "2026-10")
 	fine := headerOf("X-Shopify-API-Version", "2026-10")
-	n.look(deprecated, shopify.RouteGraphQL, "/admin/api/2026-10/graphql.json") // makes the series
+	n.look(deprecated, target("/admin/api/2026-10/graphql.json")) // makes the series
 	if got := testing.AllocsPerRun(100, func() {
-		n.look(deprecated, shopify.RouteGraphQL, "/admin/api/2026-10/graphql.json")
-		n.look(fine, shopify.RouteGraphQL, "/admin/api/2026-10/graphql.json")
+		n.look(deprecated, target("/admin/api/2026-10/graphql.json"))
+		n.look(fine, target("/admin/api/2026-10/graphql.json"))
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
 	}
@@ -192,18 +191,11 @@ func TestNoticesComeThroughTheRequestPath(t *testing.T) {
 	}
 }
 
-// FuzzVersionIn holds that what goes into a log looks like a version and stands in the path.
-func FuzzVersionIn(f *testing.F) {
-	for _, s := range []string{"/admin/api/2026-10/shop.json", "/admin/api/unstable/x", "/admin/api//", "/admin/api/2026-1\n/x", "/admin/shop.json", ""} {
-		f.Add(s)
+// target is what a path asks for that has one reading.
+func target(path string) shopify.Target {
+	t, err := shopify.ParseTarget(path)
+	if err != nil {
+		panic(err)
 	}
-	f.Fuzz(func(t *testing.T, path string) {
-		v := versionIn(path)
-		if v == "" || v == "unstable" {
-			return
-		}
-		if !strings.HasPrefix(path, "/admin/api/"+v+"/") || len(v) != 7 || strings.Trim(v, "0123456789-") != "" {
-			t.Fatalf("%q has the version %q", path, v)
-		}
-	})
+	return t
 }

@@ -3,11 +3,9 @@ package inject
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"evergate/internal/guard"
 	"evergate/internal/pace"
-	"evergate/internal/shopify"
 	"evergate/internal/token"
 	"evergate/internal/upstream"
 )
@@ -20,7 +18,7 @@ func (h *Handler) forward(r *http.Request, body *upload, p guard.Passage, v *vis
 	if _, err := h.opt.Tokens.Token(r.Context()); err != nil {
 		return nil, err
 	}
-	reservation := h.opt.Pace.Reserve(apiOf(v.route, p.Target.Path), callerOf(r, p), body.whole)
+	reservation := h.opt.Pace.Reserve(p.Target.API, callerOf(r, p), body.whole)
 	for {
 		waited, err := reservation.Wait(r.Context())
 		v.waited += waited
@@ -41,17 +39,6 @@ func (h *Handler) forward(r *http.Request, body *upload, p guard.Passage, v *vis
 		h.opt.Metrics.Replayed(refusalOf(resp))
 		v.span.Replayed(refusalOf(resp))
 	}
-}
-
-// apiOf tells which rate limit counts a path. OAuth's endpoints are not counted.
-func apiOf(route shopify.Route, rawPath string) pace.API {
-	switch {
-	case route == shopify.RouteGraphQL:
-		return pace.GraphQL
-	case strings.HasPrefix(rawPath, "/admin/oauth/"):
-		return pace.Uncounted
-	}
-	return pace.REST
 }
 
 // callerOf tells callers apart for the sake of fairness.

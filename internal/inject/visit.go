@@ -13,7 +13,8 @@ import (
 // visit is what there is to tell of one request when it has been answered.
 type visit struct {
 	began  time.Time
-	route  shopify.Route
+	target shopify.Target
+	route  shopify.Route // of target
 	status int
 	code   string        // of an answer of Evergate's own
 	waited time.Duration // for the rate limit

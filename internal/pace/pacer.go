@@ -3,20 +3,19 @@ package pace
 import (
 	"sync/atomic"
 	"time"
+
+	"evergate/internal/shopify"
 )
 
 // API is one of Shopify's two rate limits.
-type API uint8
+type API = shopify.API
 
 // The APIs. Uncounted is for what no rate limit counts.
 const (
-	Uncounted API = iota
-	REST
-	GraphQL
+	Uncounted = shopify.Uncounted
+	REST      = shopify.REST
+	GraphQL   = shopify.GraphQL
 )
-
-// String returns the value of the api label.
-func (a API) String() string { return [...]string{"uncounted", "rest", "graphql"}[a] }
 
 // What is assumed of a shop until its first answer: the smallest limits that Shopify is
 // known to have given.

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"evergate/internal/shopify"
 )
 
 // callLimit reads X-Shopify-Shop-Api-Call-Limit: "32/40" says that 32 of 40 calls are in
 // the bucket, this one included. It is absent on 429.
 func callLimit(h Header) (used, size float64, ok bool) {
-	v := h.Values("X-Shopify-Shop-Api-Call-Limit")
+	v := h.Values(shopify.HeaderCallLimit)
 	if len(v) != 1 {
 		return 0, 0, false
 	}
@@ -45,17 +47,19 @@ var exceeded = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`Exceeded ([0-9]{1,6}(?:\.[0-9]{1,3})?) calls per second`)
 })
 
-// retryAfter reads Retry-After, which Shopify sends as decimal seconds. Zero: none.
+// longestRetryAfter is beyond what a bucket that refills in seconds could ask for.
+const longestRetryAfter = time.Hour
+
+// retryAfter reads Retry-After. Zero: none that can be meant for a rate limit.
 func retryAfter(h Header) time.Duration {
 	values := h.Values("Retry-After")
 	if len(values) == 0 {
 		return 0
 	}
-	n, err := strconv.ParseFloat(values[0], 64)
-	if err != nil || !(n > 0 && n <= 3600) { // so written, NaN is none
-		return 0
+	if d := shopify.ParseRetryAfter(values[0], time.Now()); d <= longestRetryAfter {
+		return d
 	}
-	return time.Duration(n * float64(time.Second))
+	return 0
 }
 
 // saysThrottled reads the value of errors. An error with a path is one of a field, in a

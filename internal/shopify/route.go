@@ -39,9 +39,9 @@ var routeNames = func() []string {
 	return names
 }()
 
-// RouteOf classifies a raw path without its query: /admin/api/{version}/… or /admin/….
+// routeOf classifies a raw path without its query: /admin/api/{version}/… or /admin/….
 // It allocates nothing.
-func RouteOf(path string) Route {
+func routeOf(path string) Route {
 	rest, ok := strings.CutPrefix(path, "/admin/")
 	if !ok {
 		return RouteOther

@@ -39,7 +39,7 @@ func TestRoutes(t *testing.T) {
 		"/acme.myshopify.com/admin/api/2026-10/products.json":         "other", // the caller gives the path that is forwarded
 		"/admin/api/2026-10/" + strings.Repeat("x", 10_000) + "/orders.json": "other",
 	} {
-		if got := RouteOf(path).String(); got != want {
+		if got := routeOf(path).String(); got != want {
 			t.Errorf("%.80s: %s, want %s", path, got, want)
 		}
 	}
@@ -52,7 +52,7 @@ func TestResourcesAreSorted(t *testing.T) {
 		t.Error("restResources is not sorted, or lists one twice")
 	}
 	for i, name := range restResources {
-		if r := RouteOf("/admin/api/2026-10/" + name + ".json"); r.String() != "rest:"+name || r != routeREST+Route(i) {
+		if r := routeOf("/admin/api/2026-10/" + name + ".json"); r.String() != "rest:"+name || r != routeREST+Route(i) {
 			t.Errorf("%s: %v", name, r)
 		}
 	}
@@ -66,7 +66,7 @@ func FuzzRouteOf(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
-		r := RouteOf(path)
+		r := routeOf(path)
 		if int(r) >= len(routeNames) || !slices.Contains(routeNames, r.String()) {
 			t.Fatalf("%q: %d is on no list", path, r)
 		}
@@ -76,7 +76,7 @@ func FuzzRouteOf(f *testing.F) {
 		if name := strings.TrimPrefix(r.String(), "rest:"); r != RouteOther && !strings.Contains(path, name) {
 			t.Fatalf("%q does not hold %s", path, name)
 		}
-		if n := testing.AllocsPerRun(1, func() { _ = RouteOf(path).String() }); n != 0 {
+		if n := testing.AllocsPerRun(1, func() { _ = routeOf(path).String() }); n != 0 {
 			t.Fatalf("%q: %v allocations", path, n)
 		}
 	})

@@ -61,6 +61,9 @@ const (
 	GraphQL
 )
 
+// String returns the name, which is also the value of the metrics' label.
+func (a API) String() string { return [...]string{"uncounted", "rest", "graphql"}[a] }
+
 // AmbiguousPathError is a path with two readings: two parsers could disagree on what it
 // asks for. Its text says what the path has that makes it so.
 type AmbiguousPathError string
@@ -80,7 +83,7 @@ func ParseTarget(raw string) (Target, error) {
 		return Target{}, err
 	}
 	t := Target{
-		Path: raw, Route: RouteOf(raw), Version: VersionOf(raw), Asked: versionIn(raw),
+		Path: raw, Route: routeOf(raw), Version: versionOf(raw), Asked: versionIn(raw),
 		API: REST, IsGraphQL: isGraphQL(raw), MaybeGraphQL: seen.graphQL,
 	}
 	switch {

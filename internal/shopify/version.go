@@ -69,9 +69,9 @@ func digit(c byte) int {
 	return int(c - '0')
 }
 
-// VersionOf reads the version that a raw path without its query names:
+// versionOf reads the version that a raw path without its query names:
 // /admin/api/{version}/… names one, /admin/… does not. It allocates nothing.
-func VersionOf(path string) Version {
+func versionOf(path string) Version {
 	if rest, ok := strings.CutPrefix(path, "/admin/api/"); ok {
 		name, _, _ := strings.Cut(rest, "/")
 		if name == "" {

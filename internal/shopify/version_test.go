@@ -37,7 +37,7 @@ func TestPathNamesItsVersion(t *testing.T) {
 		"*":                                             "other",
 		"/admin/api/" + strings.Repeat("2026-10", 1000): "other",
 	} {
-		if got := VersionOf(path).String(); got != want {
+		if got := versionOf(path).String(); got != want {
 			t.Errorf("%.60s: %s, want %s", path, got, want)
 		}
 	}
@@ -78,7 +78,7 @@ func FuzzVersion(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, v := range []Version{VersionOf(s), ParseVersion(s)} {
+		for _, v := range []Version{versionOf(s), ParseVersion(s)} {
 			if int(v) >= VersionCount {
 				t.Fatalf("%q: %d is on no list", s, v)
 			}
@@ -89,7 +89,7 @@ func FuzzVersion(f *testing.F) {
 		if i := slices.Index(versionNames[firstDated:], s); i >= 0 && ParseVersion(s) != firstDated+Version(i) {
 			t.Fatalf("%q is read as %s", s, ParseVersion(s))
 		}
-		if n := testing.AllocsPerRun(1, func() { _, _ = VersionOf(s), ParseVersion(s).String() }); n != 0 {
+		if n := testing.AllocsPerRun(1, func() { _, _ = versionOf(s), ParseVersion(s).String() }); n != 0 {
 			t.Fatalf("%q: %v allocations", s, n)
 		}
 	})
