@@ -32,38 +32,41 @@ type checkup struct {
 }
 
 // checkCommand says what is right and wrong with this configuration.
-func checkCommand(w world) error {
-	asJSON, c := false, &checkup{environ: w.environ}
-	if err := parseFlags(w, "check", func(fs *flag.FlagSet) {
-		fs.BoolVar(&asJSON, "json", false, "print an array of {name, status, message, remedy}")
-		fs.BoolVar(&c.noRefresh, "no-refresh", false, "do not renew a stored grant whose access token has expired")
-	}); err != nil {
-		return err
+func checkCommand() action {
+	asJSON, c := false, &checkup{}
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolVar(&asJSON, "json", false, "print an array of {name, status, message, remedy}")
+			fs.BoolVar(&c.noRefresh, "no-refresh", false, "do not renew a stored grant whose access token has expired")
+		},
+		run: func(w world) error {
+			c.environ = w.environ
+			c.prepare()
+			ctx, stop := w.untilSignal()
+			defer stop()
+			tell := func(r check.Result) {
+				if !asJSON {
+					fmt.Fprintln(w.out, r)
+				}
+			}
+			results := check.Run(ctx, c.checks(), tell)
+			if asJSON {
+				e := json.NewEncoder(w.out)
+				e.SetEscapeHTML(false)
+				e.SetIndent("", "  ")
+				if err := e.Encode(results); err != nil {
+					return err
+				}
+			}
+			switch {
+			case len(c.mistakes) > 0:
+				return &exitError{exitConfig, nil}
+			case check.Failed(results) || ctx.Err() != nil:
+				return &exitError{exitFailure, nil}
+			}
+			return nil
+		},
 	}
-	c.prepare()
-	ctx, stop := w.untilSignal()
-	defer stop()
-	tell := func(r check.Result) {
-		if !asJSON {
-			fmt.Fprintln(w.out, r)
-		}
-	}
-	results := check.Run(ctx, c.checks(), tell)
-	if asJSON {
-		e := json.NewEncoder(w.out)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		if err := e.Encode(results); err != nil {
-			return err
-		}
-	}
-	switch {
-	case len(c.mistakes) > 0:
-		return &exitError{exitConfig, nil}
-	case check.Failed(results) || ctx.Err() != nil:
-		return &exitError{exitFailure, nil}
-	}
-	return nil
 }
 
 // prepare reads the settings and opens the store. What is wrong becomes a result.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,21 +9,18 @@ import (
 
 // printCompletion prints the script that makes a shell complete Evergate's commands and
 // flags. It is made of the same table as the help.
-func printCompletion(w world) error {
-	shells := map[string]func([]synopsis) string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}
-	var script func([]synopsis) string
-	if len(w.args) > 0 && shells[w.args[0]] != nil {
-		script, w.args = shells[w.args[0]], w.args[1:]
-	}
-	if err := parseFlags(w, "completion", func(*flag.FlagSet) {}); err != nil {
-		return err
-	}
-	if script == nil {
-		return configError(errors.New("completion needs one of bash, zsh and fish"))
-	}
-	help := synopsis{name: "help", command: command{name: "help", summary: "list the commands"}}
-	fmt.Fprint(w.out, script(append(synopses(), help)))
-	return nil
+func printCompletion() action {
+	var shell string
+	return action{arg: &shell, run: func(w world) error {
+		shells := map[string]func([]synopsis) string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}
+		script := shells[shell]
+		if script == nil {
+			return configError(errors.New("completion needs one of bash, zsh and fish"))
+		}
+		help := synopsis{name: "help", command: command{name: "help", summary: "list the commands"}}
+		fmt.Fprint(w.out, script(append(synopses(), help)))
+		return nil
+	}}
 }
 
 // below are the commands directly under name; under nothing they are the first words.

@@ -8,22 +8,24 @@ import (
 
 // printConfig lists the settings. It prints what it can even when some are wrong, and
 // then says which.
-func printConfig(w world) error {
+func printConfig() action {
 	markdown := false
-	if err := parseFlags(w, "config", func(fs *flag.FlagSet) {
-		fs.BoolVar(&markdown, "markdown", false, "print the table of docs/reference/configuration.md")
-	}); err != nil {
-		return err
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolVar(&markdown, "markdown", false, "print the table of docs/reference/configuration.md")
+		},
+		run: func(w world) error {
+			if markdown {
+				return config.Markdown(w.out)
+			}
+			c, err := config.Load(w.environ)
+			if perr := c.Print(w.out); perr != nil {
+				return perr
+			}
+			if err != nil {
+				return configError(err)
+			}
+			return nil
+		},
 	}
-	if markdown {
-		return config.Markdown(w.out)
-	}
-	c, err := config.Load(w.environ)
-	if perr := c.Print(w.out); perr != nil {
-		return perr
-	}
-	if err != nil {
-		return configError(err)
-	}
-	return nil
 }

@@ -24,46 +24,47 @@ const (
 
 // demo runs the simulator and the sidecar in front of it in one process. It reads no
 // account and nothing of the environment but where to listen, how to log, and who may do what.
-func demo(w world) error {
-	if err := parseFlags(w, "demo", nil); err != nil {
-		return err
-	}
-	sim := shopsim.New(shopsim.Options{
-		Shops:    []shopsim.Shop{{Domain: shopsim.DefaultShop, Products: demoProducts}},
-		Settings: shopsim.Settings{TokenLife: demoTokenLife},
-	})
-	shopify, err := sim.Start("127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	defer shopify.Close()
+func demo() action {
+	return action{
+		run: func(w world) error {
+			sim := shopsim.New(shopsim.Options{
+				Shops:    []shopsim.Shop{{Domain: shopsim.DefaultShop, Products: demoProducts}},
+				Settings: shopsim.Settings{TokenLife: demoTokenLife},
+			})
+			shopify, err := sim.Start("127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			defer shopify.Close()
 
-	cfg, err := config.Load(demoEnviron(w.environ, shopify.URL))
-	if err != nil {
-		return reportConfig(cfg, err, w.err)
+			cfg, err := config.Load(demoEnviron(w.environ, shopify.URL))
+			if err != nil {
+				return reportConfig(cfg, err, w.err)
+			}
+			cfg.Roots = x509.NewCertPool()
+			cfg.Roots.AppendCertsFromPEM(shopify.CAPEM)
+			log := sidecar.NewLogger(cfg, w.err)
+			c, err := sidecar.Connect(cfg, nil, build())
+			if err != nil {
+				return err
+			}
+			s, err := sidecar.New(c, log, config.Getenv(w.environ))
+			if err != nil {
+				return err
+			}
+			if err := listenSomewhere(s, w.environ); err != nil {
+				return err
+			}
+			narrateTokens(w.out, sim)
+			introduce(w.out, s)
+			begin, force := stopSignals(w.signals, log.Logger)
+			if err := s.Serve(begin, force); err != nil {
+				return err
+			}
+			fmt.Fprintln(w.out, "\nThe demo has ended. The README says how to use your own shop.")
+			return nil
+		},
 	}
-	cfg.Roots = x509.NewCertPool()
-	cfg.Roots.AppendCertsFromPEM(shopify.CAPEM)
-	log := sidecar.NewLogger(cfg, w.err)
-	c, err := sidecar.Connect(cfg, nil, build())
-	if err != nil {
-		return err
-	}
-	s, err := sidecar.New(c, log, config.Getenv(w.environ))
-	if err != nil {
-		return err
-	}
-	if err := listenSomewhere(s, w.environ); err != nil {
-		return err
-	}
-	narrateTokens(w.out, sim)
-	introduce(w.out, s)
-	begin, force := stopSignals(w.signals, log.Logger)
-	if err := s.Serve(begin, force); err != nil {
-		return err
-	}
-	fmt.Fprintln(w.out, "\nThe demo has ended. The README says how to use your own shop.")
-	return nil
 }
 
 // demoEnviron keeps the few settings that make sense in a demo.

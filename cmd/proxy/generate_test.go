@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"regexp"
 	"strings"
 	"testing"
@@ -10,18 +8,47 @@ import (
 	"evergate/internal/config"
 )
 
-// Describing a command must not do what it does: some of them open listeners.
-func TestEveryCommandParsesItsFlagsFirst(t *testing.T) {
+func TestEveryCommandHasAPage(t *testing.T) {
 	t.Parallel()
-	for _, s := range append(synopses(), synopsis{name: "man", command: generators()[1]}) {
-		if s.takesCommand || len(s.sub) > 0 {
-			continue
+	for _, s := range synopses() {
+		o := execute(nil, append([]string{"help"}, strings.Fields(s.name)...)...)
+		if o.code != exitOK || o.err != "" || !strings.HasPrefix(o.out, "Usage: evergate "+s.usage+"\n") || !strings.Contains(o.out, sentence(s.summary)) {
+			t.Errorf("%s: %+v", s.name, o)
 		}
-		described := 0
-		err := s.run(world{describe: func(*flag.FlagSet) { described++ }}) // a nil writer or channel would panic or hang
-		if described != 1 || !errors.Is(err, flag.ErrHelp) {
-			t.Errorf("%s: %d, %v", s.name, described, err)
+		for _, f := range s.flags {
+			if !strings.Contains(o.out, "\n  --"+f.name) {
+				t.Errorf("%s: nothing of --%s", s.name, f.name)
+			}
 		}
+	}
+	if o := execute(nil, "help", "nothing"); o.code != exitConfig || o.out != "" {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestMisspeltCommandsAreGuessed(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ line, want string }{
+		{"srve", "did you mean serve?"}, {"LOGIN", "did you mean login?"}, {"help chek", "did you mean check?"}, {"token shwo", "did you mean show?"},
+	} {
+		if o := execute(right(), strings.Fields(tc.line)...); o.code != exitConfig || o.out != "" || !strings.Contains(o.err, tc.want) {
+			t.Errorf("%s: %+v", tc.line, o)
+		}
+	}
+	if o := execute(right(), "frobnicate"); strings.Contains(o.err, "did you mean") {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestFlagsAndTheArgumentComeInAnyOrder(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"key agent --policy none --file -", "key --policy none agent --file -", "key --policy none --file - agent"} {
+		if o := execute(nil, strings.Fields(line)...); o.code != exitOK || !strings.Contains(o.err, "agent sha256:") || !strings.Contains(o.err, "policy=none") {
+			t.Errorf("%s: %+v", line, o)
+		}
+	}
+	if o := execute(nil, "--version"); o.code != exitOK || !strings.HasPrefix(o.out, "evergate ") {
+		t.Errorf("%+v", o)
 	}
 }
 

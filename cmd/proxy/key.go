@@ -15,39 +15,40 @@ import (
 
 // keyCommand makes a key for a client. The key goes to standard output and nowhere else, so
 // that a shell can catch it; the line that has Evergate know it goes to the file of keys.
-func keyCommand(w world) error {
-	var policy, shopNames string
-	file := config.Getenv(w.environ)("EVERGATE_CLIENT_KEYS_FILE")
-	name := ""
-	if len(w.args) > 0 && !strings.HasPrefix(w.args[0], "-") {
-		name, w.args = w.args[0], w.args[1:]
+func keyCommand() action {
+	var name, policy, shopNames, file string
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&policy, "policy", "", "what the caller may do: full, read-only, none or a policy of EVERGATE_POLICY_FILE; without it, what holds for its name")
+			fs.StringVar(&shopNames, "shops", "", "the shops it may call, comma separated; without it all")
+			fs.StringVar(&file, "file", "", "the file to append the line to; - shows it on standard error (default $EVERGATE_CLIENT_KEYS_FILE, else -)")
+		},
+		arg: &name,
+		run: func(w world) error {
+			if file == "" {
+				file = config.Getenv(w.environ)("EVERGATE_CLIENT_KEYS_FILE")
+			}
+			if name == "" {
+				return configError(errors.New("key needs the name of the caller: evergate key NAME"))
+			}
+			shops, err := shopList(shopNames)
+			if err != nil {
+				return configError(err)
+			}
+			key, line, err := caller.NewKey(name, policy, shops)
+			if err != nil {
+				return configError(err)
+			}
+			// The line first: a key that is shown must be known.
+			if file == "" || file == "-" {
+				fmt.Fprintf(w.err, "The line for the file that EVERGATE_CLIENT_KEYS_FILE names:\n%s\nThe key, which is shown this once:\n", line)
+			} else if err := appendLine(file, line); err != nil {
+				return fmt.Errorf("no key was made, because %s cannot be written: %w", file, err)
+			}
+			fmt.Fprintln(w.out, key.Reveal())
+			return nil
+		},
 	}
-	if err := parseFlags(w, "key", func(fs *flag.FlagSet) {
-		fs.StringVar(&policy, "policy", "", "what the caller may do: full, read-only, none or a policy of EVERGATE_POLICY_FILE; without it, what holds for its name")
-		fs.StringVar(&shopNames, "shops", "", "the shops it may call, comma separated; without it all")
-		fs.StringVar(&file, "file", file, "the file to append the line to; - shows it on standard error (default $EVERGATE_CLIENT_KEYS_FILE, else -)")
-	}); err != nil {
-		return err
-	}
-	if name == "" {
-		return configError(errors.New("key needs the name of the caller: evergate key NAME"))
-	}
-	shops, err := shopList(shopNames)
-	if err != nil {
-		return configError(err)
-	}
-	key, line, err := caller.NewKey(name, policy, shops)
-	if err != nil {
-		return configError(err)
-	}
-	// The line first: a key that is shown must be known.
-	if file == "" || file == "-" {
-		fmt.Fprintf(w.err, "The line for the file that EVERGATE_CLIENT_KEYS_FILE names:\n%s\nThe key, which is shown this once:\n", line)
-	} else if err := appendLine(file, line); err != nil {
-		return fmt.Errorf("no key was made, because %s cannot be written: %w", file, err)
-	}
-	fmt.Fprintln(w.out, key.Reveal())
-	return nil
 }
 
 func shopList(names string) (shops []token.Shop, _ error) {

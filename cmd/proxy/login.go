@@ -31,30 +31,42 @@ type loginCommand struct {
 }
 
 // logIn leads a merchant through Shopify's page and stores what comes of it.
-func logIn(w world) error {
-	f, err := parseLoginFlags(w)
-	if err != nil {
-		return err
+func logIn() action {
+	var f loginFlags
+	var redirect string
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			fs.IntVar(&f.port, "port", 0, "the port on 127.0.0.1 where Shopify's answer is awaited; 0 takes a free one")
+			fs.StringVar(&redirect, "redirect-url", "", "the redirect URL to give to Shopify, if it is not http://127.0.0.1:PORT/callback")
+			fs.BoolVar(&f.paste, "paste", false, "listen nowhere, and ask for the address that the browser was sent to")
+			fs.BoolVar(&f.noBrowser, "no-browser", false, "do not open a browser")
+			fs.BoolVar(&f.permanent, "permanent", false, "ask for a token that does not expire; Shopify is about to end those")
+		},
+		run: func(w world) error {
+			if err := f.check(redirect); err != nil {
+				return err
+			}
+			c, err := openOffline(w)
+			if err != nil {
+				return err
+			}
+			ctx, stop := w.untilSignal()
+			defer stop()
+			ctx, cancel := context.WithTimeoutCause(ctx, login.Life, errNoCallback)
+			defer cancel()
+			l := loginCommand{world: w, loginFlags: f, conn: c}
+			l.flow = login.New(login.Options{Grant: grant.Offline{Endpoint: c.Endpoint}, Store: c.Store, Scopes: c.Config.Scopes, Permanent: f.permanent})
+			if err := l.lookBefore(); err != nil {
+				return err
+			}
+			granted, err := l.run(ctx)
+			if err != nil {
+				return err
+			}
+			l.report(granted)
+			return nil
+		},
 	}
-	c, err := openOffline(w)
-	if err != nil {
-		return err
-	}
-	ctx, stop := w.untilSignal()
-	defer stop()
-	ctx, cancel := context.WithTimeoutCause(ctx, login.Life, errNoCallback)
-	defer cancel()
-	l := loginCommand{world: w, loginFlags: f, conn: c}
-	l.flow = login.New(login.Options{Grant: grant.Offline{Endpoint: c.Endpoint}, Store: c.Store, Scopes: c.Config.Scopes, Permanent: f.permanent})
-	if err := l.lookBefore(); err != nil {
-		return err
-	}
-	granted, err := l.run(ctx)
-	if err != nil {
-		return err
-	}
-	l.report(granted)
-	return nil
 }
 
 type loginFlags struct {
@@ -63,26 +75,17 @@ type loginFlags struct {
 	redirect                    *url.URL // nil: the listener's own
 }
 
-func parseLoginFlags(w world) (f loginFlags, err error) {
-	var redirect string
-	if err := parseFlags(w, "login", func(fs *flag.FlagSet) {
-		fs.IntVar(&f.port, "port", 0, "the port on 127.0.0.1 where Shopify's answer is awaited; 0 takes a free one")
-		fs.StringVar(&redirect, "redirect-url", "", "the redirect URL to give to Shopify, if it is not http://127.0.0.1:PORT/callback")
-		fs.BoolVar(&f.paste, "paste", false, "listen nowhere, and ask for the address that the browser was sent to")
-		fs.BoolVar(&f.noBrowser, "no-browser", false, "do not open a browser")
-		fs.BoolVar(&f.permanent, "permanent", false, "ask for a token that does not expire; Shopify is about to end those")
-	}); err != nil {
-		return f, err
-	}
+// check says what makes no sense together.
+func (f *loginFlags) check(redirect string) (err error) {
 	if f.port < 0 || f.port > 65535 {
-		return f, configError(fmt.Errorf("--port %d: give a number from 1 to 65535, or 0 for a free one", f.port))
+		return configError(fmt.Errorf("--port %d: give a number from 1 to 65535, or 0 for a free one", f.port))
 	}
 	if redirect != "" {
 		err = f.parseRedirect(redirect)
 	} else if f.paste && f.port == 0 {
 		err = configError(errors.New("--paste needs the redirect URL that is configured in the app: give --port N for http://127.0.0.1:N/callback, or --redirect-url URL"))
 	}
-	return f, err
+	return err
 }
 
 // parseRedirect also finds the port to listen at, if the redirect URL is of this machine.

@@ -31,8 +31,6 @@ type world struct {
 	signals <-chan os.Signal
 	// browse opens an address in the person's browser; nil: there is none.
 	browse func(url string) error
-	// describe is handed a command's flags in place of the command's being run; see synopses.
-	describe func(*flag.FlagSet)
 }
 
 func realWorld() world {
@@ -66,36 +64,44 @@ func configError(err error) error { return config.Wrong(err) }
 
 type command struct {
 	name, args, summary string
-	run                 func(world) error
+	// new makes the command anew for each use, with the variables that its flags set.
+	new func() action
 	// sub are the commands below it, which take its place.
 	sub []command
 	// takesCommand says that what follows is a command line of another program.
 	takesCommand bool
 }
 
+// action is what a command takes and does. Asking for its flags does nothing else.
+type action struct {
+	flags func(*flag.FlagSet)
+	arg   *string // where its one argument goes; nil: it takes none
+	run   func(world) error
+}
+
 func commands() []command {
 	return []command{
-		{name: "serve", summary: "run the sidecar (also without a command)", run: serve},
-		{name: "demo", summary: "run Shopify's simulator and the sidecar in front of it; needs no account", run: demo},
-		{name: "login", args: "[--port N] [--paste] […]", summary: "have a merchant authorise the app, and store the grant", run: logIn},
-		{name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", run: tokenCommand, sub: tokenCommands()},
-		{name: "key", args: "NAME [--policy P] […]", summary: "make a key by which a client is known", run: keyCommand},
-		{name: "check", args: "[--json]", summary: "say what is right and wrong with this configuration", run: checkCommand},
-		{name: "run", args: "-- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", run: runCommand, takesCommand: true},
-		{name: "wait", args: "[--timeout 60s]", summary: "wait until the sidecar of this environment is ready", run: wait},
-		{name: "healthcheck", args: "[--ready|--startup]", summary: "ask the sidecar whether it is alive, ready, or has had a token", run: healthcheck},
-		{name: "quit", summary: "tell the sidecar to shut down cleanly", run: quit},
-		{name: "config", args: "[--markdown]", summary: "list every setting with its value, secrets redacted", run: printConfig},
-		{name: "simulate", summary: "run Shopify's simulator alone, to test other programs against", run: simulate},
-		{name: "version", summary: "print the version", run: printVersion},
+		{name: "serve", summary: "run the sidecar (also without a command)", new: serve},
+		{name: "demo", summary: "run Shopify's simulator and the sidecar in front of it; needs no account", new: demo},
+		{name: "login", args: "[--port N] [--paste] […]", summary: "have a merchant authorise the app, and store the grant", new: logIn},
+		{name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", new: tokenCommand, sub: tokenCommands()},
+		{name: "key", args: "NAME [--policy P] […]", summary: "make a key by which a client is known", new: keyCommand},
+		{name: "check", args: "[--json]", summary: "say what is right and wrong with this configuration", new: checkCommand},
+		{name: "run", args: "-- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", new: runCommand, takesCommand: true},
+		{name: "wait", args: "[--timeout 60s]", summary: "wait until the sidecar of this environment is ready", new: wait},
+		{name: "healthcheck", args: "[--ready|--startup]", summary: "ask the sidecar whether it is alive, ready, or has had a token", new: healthcheck},
+		{name: "quit", summary: "tell the sidecar to shut down cleanly", new: quit},
+		{name: "config", args: "[--markdown]", summary: "list every setting with its value, secrets redacted", new: printConfig},
+		{name: "simulate", summary: "run Shopify's simulator alone, to test other programs against", new: simulate},
+		{name: "version", summary: "print the version", new: printVersion},
 	}
 }
 
 // generators are commands that packages are made with; people need not know of them.
 func generators() []command {
 	return []command{
-		{name: "completion", args: "bash|zsh|fish", summary: "print what makes a shell complete Evergate's commands", run: printCompletion},
-		{name: "man", summary: "print the manual page", run: printMan},
+		{name: "completion", args: "bash|zsh|fish", summary: "print what makes a shell complete Evergate's commands", new: printCompletion},
+		{name: "man", summary: "print the manual page", new: printMan},
 	}
 }
 
@@ -129,20 +135,91 @@ func dispatch(w world) error {
 	name := "serve"
 	if len(w.args) > 0 && !strings.HasPrefix(w.args[0], "-") {
 		name, w.args = w.args[0], w.args[1:]
-	} else if len(w.args) > 0 && slices.Contains([]string{"-h", "--help", "-help"}, w.args[0]) {
-		name = "help"
+	} else if len(w.args) > 0 {
+		switch strings.TrimLeft(w.args[0], "-") {
+		case "h", "help":
+			name, w.args = "help", nil
+		case "version":
+			name, w.args = "version", w.args[1:]
+		}
 	}
 	if name == "help" {
+		return help(w)
+	}
+	all := append(commands(), generators()...)
+	c, found := named(all, name)
+	if !found {
+		usage(w.err)
+		return configError(fmt.Errorf("there is no command %q%s", name, guess(name, namesOf(all))))
+	}
+	if len(c.sub) > 0 && len(w.args) > 0 && !strings.HasPrefix(w.args[0], "-") {
+		below, found := named(c.sub, w.args[0])
+		if !found {
+			listBelow(w.err, name, c.sub)
+			return configError(fmt.Errorf("%s takes no argument %q%s", name, w.args[0], guess(w.args[0], namesOf(c.sub))))
+		}
+		c, name, w.args = below, name+" "+w.args[0], w.args[1:]
+	}
+	a := c.new()
+	if !c.takesCommand {
+		if err := parseFlags(w, c, name, a); err != nil {
+			return err
+		}
+	}
+	return a.run(w)
+}
+
+func named(all []command, name string) (command, bool) {
+	i := slices.IndexFunc(all, func(c command) bool { return c.name == name })
+	if i < 0 {
+		return command{}, false
+	}
+	return all[i], true
+}
+
+func namesOf(all []command) (names []string) {
+	for _, c := range all {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// help prints the list of commands, or the page of the one that is named.
+func help(w world) error {
+	if len(w.args) == 0 {
 		usage(w.out)
 		return nil
 	}
-	for _, c := range append(commands(), generators()...) {
-		if c.name == name {
-			return c.run(w)
+	name := strings.Join(w.args, " ")
+	for _, s := range synopses() {
+		if s.name == name {
+			s.page(w.out)
+			return nil
 		}
 	}
-	usage(w.err)
-	return configError(fmt.Errorf("there is no command %q", name))
+	return configError(fmt.Errorf("there is no command %q%s", name, guess(name, namesOf(commands()))))
+}
+
+// page is the help for one command.
+func (s synopsis) page(to io.Writer) {
+	fmt.Fprintf(to, "Usage: evergate %s\n\n%s\n", s.usage, sentence(s.summary))
+	for _, c := range s.sub {
+		fmt.Fprintf(to, "\n  evergate %s %s\n        %s\n", s.name, joined(c.name, c.args), sentence(c.summary))
+	}
+	for _, f := range s.flags {
+		text := sentence(f.help)
+		if f.initial != "" {
+			text += " Default: " + f.initial
+		}
+		fmt.Fprintf(to, "\n  %s\n        %s\n", strings.TrimSpace("--"+f.name+" "+f.value), text)
+	}
+}
+
+func listBelow(to io.Writer, name string, below []command) {
+	fmt.Fprintf(to, "Usage of %s:\n\n", name)
+	for _, c := range below {
+		fmt.Fprintf(to, "  %s %s\n        %s\n", name, joined(c.name, c.args), c.summary)
+	}
 }
 
 func usage(to io.Writer) {
@@ -154,27 +231,66 @@ func usage(to io.Writer) {
 	fmt.Fprintln(to, "\nSettings come from the environment: `evergate config` lists them.")
 }
 
-// parseFlags parses a command's flags; what is left must be empty.
-func parseFlags(w world, name string, define func(*flag.FlagSet)) error {
+// parseFlags sets what the flags and the argument say, in whatever order they come.
+func parseFlags(w world, c command, name string, a action) error {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(w.err)
-	if define != nil {
-		define(fs)
+	if a.flags != nil {
+		a.flags(fs)
 	}
-	if w.describe != nil {
-		w.describe(fs)
-		return flag.ErrHelp
+	if len(c.sub) > 0 {
+		fs.Usage = func() { listBelow(w.err, name, c.sub) }
 	}
-	if err := fs.Parse(w.args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
+	for rest, taken := w.args, false; ; taken = true {
+		if err := fs.Parse(rest); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return err
+			}
+			return &exitError{exitConfig, nil} // flag has printed what is wrong
 		}
-		return &exitError{exitConfig, nil} // flag has printed what is wrong
+		switch {
+		case fs.NArg() == 0:
+			return nil
+		case a.arg == nil || taken:
+			return configError(fmt.Errorf("%s takes no argument %q", name, fs.Arg(0)))
+		}
+		*a.arg, rest = fs.Arg(0), fs.Args()[1:]
 	}
-	if fs.NArg() > 0 {
-		return configError(fmt.Errorf("%s takes no argument %q", name, fs.Arg(0)))
+}
+
+// guess offers the name that is nearest to a misspelt one, or nothing.
+func guess(name string, names []string) string {
+	best, least := "", 3 // more than two letters is another word
+	for _, n := range names {
+		if d := distance(strings.ToLower(name), n); d < least && d < len(n) {
+			best, least = n, d
+		}
 	}
-	return nil
+	if best == "" {
+		return ""
+	}
+	return "; did you mean " + best + "?"
+}
+
+// distance is how many letters have to be put in, taken out, or changed.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // untilSignal is done at the first signal. It is for commands that need no clean end.

@@ -12,21 +12,22 @@ import (
 
 // printMan prints the manual page. Its date is that of the source, if the build says which
 // (SOURCE_DATE_EPOCH), so that the same source makes the same page.
-func printMan(w world) error {
-	if err := parseFlags(w, "man", nil); err != nil {
-		return err
+func printMan() action {
+	return action{
+		run: func(w world) error {
+			date := ""
+			if seconds, err := strconv.ParseInt(config.Getenv(w.environ)("SOURCE_DATE_EPOCH"), 10, 64); err == nil {
+				date = time.Unix(seconds, 0).UTC().Format(time.DateOnly)
+			}
+			m := manual{w.out}
+			m.line(`.TH EVERGATE 1 %s "evergate %s"`, quoted(date), roff(version))
+			m.introduce()
+			m.commands()
+			m.settings()
+			m.conclude()
+			return nil
+		},
 	}
-	date := ""
-	if seconds, err := strconv.ParseInt(config.Getenv(w.environ)("SOURCE_DATE_EPOCH"), 10, 64); err == nil {
-		date = time.Unix(seconds, 0).UTC().Format(time.DateOnly)
-	}
-	m := manual{w.out}
-	m.line(`.TH EVERGATE 1 %s "evergate %s"`, quoted(date), roff(version))
-	m.introduce()
-	m.commands()
-	m.settings()
-	m.conclude()
-	return nil
 }
 
 // manual writes a page in the macros of man(7).

@@ -40,58 +40,63 @@ func withoutFiles(environ []string) []string {
 	})
 }
 
-func healthcheck(w world) error {
+func healthcheck() action {
 	path := "/livez"
-	if err := parseFlags(w, "healthcheck", func(fs *flag.FlagSet) {
-		fs.BoolFunc("ready", "ask whether there is a usable token, too", func(string) error { path = "/readyz"; return nil })
-		fs.BoolFunc("startup", "ask whether there has been a token since the start", func(string) error { path = "/startupz"; return nil })
-	}); err != nil {
-		return err
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolFunc("ready", "ask whether there is a usable token, too", func(string) error { path = "/readyz"; return nil })
+			fs.BoolFunc("startup", "ask whether there has been a token since the start", func(string) error { path = "/startupz"; return nil })
+		},
+		run: func(w world) error {
+			c, err := newAdminClient(w.environ)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := w.untilSignal()
+			defer cancel()
+			return c.Call(ctx, http.MethodGet, path)
+		},
 	}
-	c, err := newAdminClient(w.environ)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := w.untilSignal()
-	defer cancel()
-	return c.Call(ctx, http.MethodGet, path)
 }
 
-func wait(w world) error {
+func wait() action {
 	timeout := 60 * time.Second
-	if err := parseFlags(w, "wait", func(fs *flag.FlagSet) {
-		fs.DurationVar(&timeout, "timeout", timeout, "how long to wait")
-	}); err != nil {
-		return err
-	}
-	c, err := newAdminClient(w.environ)
-	if err != nil {
-		return err
-	}
-	signalled, cancel := w.untilSignal()
-	defer cancel()
-	ctx, stop := context.WithTimeout(signalled, timeout)
-	defer stop()
-	for {
-		err := c.Call(ctx, http.MethodGet, "/readyz")
-		if err == nil {
-			return nil
-		}
-		if clock.Sleep(ctx, probeEvery) != nil {
-			return fmt.Errorf("not ready after %s: %w", timeout, err)
-		}
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			fs.DurationVar(&timeout, "timeout", timeout, "how long to wait")
+		},
+		run: func(w world) error {
+			c, err := newAdminClient(w.environ)
+			if err != nil {
+				return err
+			}
+			signalled, cancel := w.untilSignal()
+			defer cancel()
+			ctx, stop := context.WithTimeout(signalled, timeout)
+			defer stop()
+			for {
+				err := c.Call(ctx, http.MethodGet, "/readyz")
+				if err == nil {
+					return nil
+				}
+				if clock.Sleep(ctx, probeEvery) != nil {
+					return fmt.Errorf("not ready after %s: %w", timeout, err)
+				}
+			}
+		},
 	}
 }
 
-func quit(w world) error {
-	if err := parseFlags(w, "quit", nil); err != nil {
-		return err
+func quit() action {
+	return action{
+		run: func(w world) error {
+			c, err := newAdminClient(w.environ)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := w.untilSignal()
+			defer cancel()
+			return c.Call(ctx, http.MethodPost, "/-/quit")
+		},
 	}
-	c, err := newAdminClient(w.environ)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := w.untilSignal()
-	defer cancel()
-	return c.Call(ctx, http.MethodPost, "/-/quit")
 }

@@ -26,7 +26,9 @@ const (
 
 // runCommand starts the sidecar on a free port, runs CMD with EVERGATE_URL pointing at it
 // and without the secrets, and exits with CMD's code.
-func runCommand(w world) error {
+func runCommand() action { return action{run: runWithSidecar} }
+
+func runWithSidecar(w world) error {
 	argv, err := commandLine(w.args)
 	if err != nil {
 		return err

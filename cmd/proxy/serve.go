@@ -10,21 +10,22 @@ import (
 )
 
 // serve runs the sidecar until a signal or POST /-/quit.
-func serve(w world) error {
-	if err := parseFlags(w, "serve", nil); err != nil {
-		return err
+func serve() action {
+	return action{
+		run: func(w world) error {
+			cfg, err := config.Load(w.environ)
+			if err != nil {
+				return reportConfig(cfg, err, w.err)
+			}
+			log := sidecar.NewLogger(cfg, w.err)
+			if err := serveUntilSignal(cfg, log, w); err != nil {
+				log.Error("ended", "err", err)
+				return &exitError{exitCode(err), nil} // said already, in the log's format
+			}
+			log.Info("ended")
+			return nil
+		},
 	}
-	cfg, err := config.Load(w.environ)
-	if err != nil {
-		return reportConfig(cfg, err, w.err)
-	}
-	log := sidecar.NewLogger(cfg, w.err)
-	if err := serveUntilSignal(cfg, log, w); err != nil {
-		log.Error("ended", "err", err)
-		return &exitError{exitCode(err), nil} // said already, in the log's format
-	}
-	log.Info("ended")
-	return nil
 }
 
 func serveUntilSignal(cfg *config.Config, log sidecar.Logger, w world) error {

@@ -41,21 +41,21 @@ func joined(name, args string) string {
 	return name + " " + args
 }
 
-// flagsOf asks a command for its flags. It does nothing else then: whatever a command does
-// comes after it has parsed its flags.
+// flagsOf are the flags of a command, with their words and defaults.
 func flagsOf(c command) (list []option) {
-	if c.takesCommand || len(c.sub) > 0 {
+	a := c.new()
+	if a.flags == nil {
 		return nil
 	}
-	_ = c.run(world{describe: func(fs *flag.FlagSet) {
-		fs.VisitAll(func(f *flag.Flag) {
-			value, help := flag.UnquoteUsage(f)
-			o := option{name: f.Name, help: help, value: value}
-			if !slices.Contains([]string{"", "0", "0s", "false"}, f.DefValue) {
-				o.initial = f.DefValue
-			}
-			list = append(list, o)
-		})
-	}})
+	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	a.flags(fs)
+	fs.VisitAll(func(f *flag.Flag) {
+		value, help := flag.UnquoteUsage(f)
+		o := option{name: f.Name, help: help, value: value}
+		if !slices.Contains([]string{"", "0", "0s", "false"}, f.DefValue) {
+			o.initial = f.DefValue
+		}
+		list = append(list, o)
+	})
 	return list
 }

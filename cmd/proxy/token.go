@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 
 	"evergate/internal/config"
@@ -12,32 +11,19 @@ import (
 
 func tokenCommands() []command {
 	return []command{
-		{name: "show", args: "[--reveal] [--json]", summary: "say how the stored grant stands", run: tokenShow},
-		{name: "import", args: "[--refresh|--access] [--no-verify] [--yes]", summary: "put a token that you have into the store", run: tokenImport},
-		{name: "migrate", args: "[--yes]", summary: "exchange a permanent token for one that expires; cannot be undone", run: tokenMigrate},
-		{name: "revoke", args: "[--yes]", summary: "uninstall the app from the shop, which ends all its tokens there", run: tokenRevoke},
+		{name: "show", args: "[--reveal] [--json]", summary: "say how the stored grant stands", new: tokenShow},
+		{name: "import", args: "[--refresh|--access] [--no-verify] [--yes]", summary: "put a token that you have into the store", new: tokenImport},
+		{name: "migrate", args: "[--yes]", summary: "exchange a permanent token for one that expires; cannot be undone", new: tokenMigrate},
+		{name: "revoke", args: "[--yes]", summary: "uninstall the app from the shop, which ends all its tokens there", new: tokenRevoke},
 	}
 }
 
-// tokenCommand runs one of the commands about the stored grant.
-func tokenCommand(w world) error {
-	for _, c := range tokenCommands() {
-		if len(w.args) > 0 && w.args[0] == c.name {
-			w.args = w.args[1:]
-			return c.run(w)
-		}
-	}
-	list := func() {
-		fmt.Fprint(w.err, "Usage of token:\n\n")
-		for _, c := range tokenCommands() {
-			fmt.Fprintf(w.err, "  token %s %s\n        %s\n", c.name, c.args, c.summary)
-		}
-	}
-	if err := parseFlags(w, "token", func(fs *flag.FlagSet) { fs.Usage = list }); err != nil {
-		return err
-	}
-	list()
-	return configError(errors.New("token needs one of show, import, migrate and revoke"))
+// tokenCommand says which commands there are about the stored grant.
+func tokenCommand() action {
+	return action{run: func(w world) error {
+		listBelow(w.err, "token", tokenCommands())
+		return configError(errors.New("token needs one of show, import, migrate and revoke"))
+	}}
 }
 
 // openGrant connects for a command about the stored grant, and reports mistakes as a list.

@@ -18,52 +18,54 @@ type importing struct {
 }
 
 // tokenImport puts a token from elsewhere into the store.
-func tokenImport(w world) error {
+func tokenImport() action {
 	var o importing
-	if err := parseFlags(w, "token import", func(fs *flag.FlagSet) {
-		fs.BoolVar(&o.refresh, "refresh", false, "it is a refresh token (told by shprt_ otherwise)")
-		fs.BoolVar(&o.access, "access", false, "it is a permanent access token")
-		fs.BoolVar(&o.noVerify, "no-verify", false, "do not ask Shopify whether it accepts the access token")
-		fs.BoolVar(&o.yes, "yes", false, "replace a stored grant without asking")
-	}); err != nil {
-		return err
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolVar(&o.refresh, "refresh", false, "it is a refresh token (told by shprt_ otherwise)")
+			fs.BoolVar(&o.access, "access", false, "it is a permanent access token")
+			fs.BoolVar(&o.noVerify, "no-verify", false, "do not ask Shopify whether it accepts the access token")
+			fs.BoolVar(&o.yes, "yes", false, "replace a stored grant without asking")
+		},
+		run: func(w world) error {
+			if o.refresh && o.access {
+				return configError(errors.New("--refresh and --access exclude each other: drop one"))
+			}
+			c, err := openOffline(w)
+			if err != nil {
+				return err
+			}
+			someone := w.person()
+			value, isRefresh, err := o.read(w, c.Config, someone)
+			if err != nil {
+				return err
+			}
+			record := token.Record{Shop: c.Config.Shop.Domain(), ClientID: c.ClientID(), Grant: config.GrantOffline}
+			if isRefresh {
+				record.Current.Refresh = value
+			} else if record.Current.Token, err = o.permanent(w, c, value); err != nil {
+				return err
+			}
+			old, err := adminOf(c).Load()
+			switch {
+			case err != nil:
+				return err
+			case grantadmin.HoldsSame(old, record):
+				fmt.Fprintln(w.out, "This token, or what was obtained with it, is in the store already; nothing was changed.")
+				return nil
+			}
+			if err := o.agreed(c, someone, old); err != nil {
+				return err
+			}
+			if err := w.finish("the import", func() error { return adminOf(c).Import(old, record, o.yes) }); err != nil {
+				return err
+			}
+			fmt.Fprintf(w.out, "Stored in %s.\n", c.RecordPlace())
+			fmt.Fprintln(w.out, whatNext(c.Config, isRefresh))
+			adviseSettings(w)
+			return nil
+		},
 	}
-	if o.refresh && o.access {
-		return configError(errors.New("--refresh and --access exclude each other: drop one"))
-	}
-	c, err := openOffline(w)
-	if err != nil {
-		return err
-	}
-	someone := w.person()
-	value, isRefresh, err := o.read(w, c.Config, someone)
-	if err != nil {
-		return err
-	}
-	record := token.Record{Shop: c.Config.Shop.Domain(), ClientID: c.ClientID(), Grant: config.GrantOffline}
-	if isRefresh {
-		record.Current.Refresh = value
-	} else if record.Current.Token, err = o.permanent(w, c, value); err != nil {
-		return err
-	}
-	old, err := adminOf(c).Load()
-	switch {
-	case err != nil:
-		return err
-	case grantadmin.HoldsSame(old, record):
-		fmt.Fprintln(w.out, "This token, or what was obtained with it, is in the store already; nothing was changed.")
-		return nil
-	}
-	if err := o.agreed(c, someone, old); err != nil {
-		return err
-	}
-	if err := w.finish("the import", func() error { return adminOf(c).Import(old, record, o.yes) }); err != nil {
-		return err
-	}
-	fmt.Fprintf(w.out, "Stored in %s.\n", c.RecordPlace())
-	fmt.Fprintln(w.out, whatNext(c.Config, isRefresh))
-	adviseSettings(w)
-	return nil
 }
 
 // read takes the token from standard input, else from the settings, and tells its kind.

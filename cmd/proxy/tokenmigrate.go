@@ -9,39 +9,41 @@ import (
 )
 
 // tokenMigrate exchanges a permanent token for one that expires and can be renewed.
-func tokenMigrate(w world) error {
+func tokenMigrate() action {
 	yes := false
-	if err := parseFlags(w, "token migrate", func(fs *flag.FlagSet) {
-		fs.BoolVar(&yes, "yes", false, "do not ask")
-	}); err != nil {
-		return err
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolVar(&yes, "yes", false, "do not ask")
+		},
+		run: func(w world) error {
+			c, err := openOffline(w)
+			if err != nil {
+				return err
+			}
+			static, err := c.Config.StaticToken()
+			if err != nil {
+				return configError(err)
+			}
+			m, err := adminOf(c).PlanMigration(static)
+			if err != nil {
+				return err
+			}
+			if m.Done {
+				fmt.Fprintf(w.out, "The stored grant of %s expires and is renewed already; there is nothing to migrate.\n", c.Config.Shop)
+				return nil
+			}
+			if err := w.person().confirm(yes, explainMigration(c, m), "Migrate it?"); err != nil {
+				return err
+			}
+			if err := w.finish("the migration", m.Run); err != nil {
+				return err
+			}
+			fmt.Fprintf(w.out, "Migrated. The new grant of %s is stored in %s; the sidecar renews it from now on.\n", c.Config.Shop, c.RecordPlace())
+			fmt.Fprintln(w.out, "The old token is dead: take it out of every program that still holds it and point that at Evergate.")
+			adviseSettings(w)
+			return nil
+		},
 	}
-	c, err := openOffline(w)
-	if err != nil {
-		return err
-	}
-	static, err := c.Config.StaticToken()
-	if err != nil {
-		return configError(err)
-	}
-	m, err := adminOf(c).PlanMigration(static)
-	if err != nil {
-		return err
-	}
-	if m.Done {
-		fmt.Fprintf(w.out, "The stored grant of %s expires and is renewed already; there is nothing to migrate.\n", c.Config.Shop)
-		return nil
-	}
-	if err := w.person().confirm(yes, explainMigration(c, m), "Migrate it?"); err != nil {
-		return err
-	}
-	if err := w.finish("the migration", m.Run); err != nil {
-		return err
-	}
-	fmt.Fprintf(w.out, "Migrated. The new grant of %s is stored in %s; the sidecar renews it from now on.\n", c.Config.Shop, c.RecordPlace())
-	fmt.Fprintln(w.out, "The old token is dead: take it out of every program that still holds it and point that at Evergate.")
-	adviseSettings(w)
-	return nil
 }
 
 func explainMigration(c *sidecar.Connection, m *grantadmin.Migration) string {

@@ -8,30 +8,32 @@ import (
 )
 
 // tokenRevoke uninstalls the app from the shop. There is no way to end one token alone.
-func tokenRevoke(w world) error {
+func tokenRevoke() action {
 	yes := false
-	if err := parseFlags(w, "token revoke", func(fs *flag.FlagSet) {
-		fs.BoolVar(&yes, "yes", false, "do not ask")
-	}); err != nil {
-		return err
-	}
-	c, err := openGrant(w, w.environ)
-	if err != nil {
-		return err
-	}
-	app := "the app that SHOPIFY_ACCESS_TOKEN is of"
-	if c.Config.Grant != config.GrantStatic {
-		app = "the app " + c.ClientID()
-	}
-	if err := w.person().confirm(yes, fmt.Sprintf(`This uninstalls %s from %s. Every token that the app has there ends at once,
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolVar(&yes, "yes", false, "do not ask")
+		},
+		run: func(w world) error {
+			c, err := openGrant(w, w.environ)
+			if err != nil {
+				return err
+			}
+			app := "the app that SHOPIFY_ACCESS_TOKEN is of"
+			if c.Config.Grant != config.GrantStatic {
+				app = "the app " + c.ClientID()
+			}
+			if err := w.person().confirm(yes, fmt.Sprintf(`This uninstalls %s from %s. Every token that the app has there ends at once,
 also those of other programs that use the same app, and refresh tokens with them. What else
 the app did for the shop (webhooks, for example) ends as well. To use the app again, someone
 must install it and authorise it anew.`, app, c.Config.Shop), "Uninstall it?"); err != nil {
-		return err
+				return err
+			}
+			if err := w.finish("the uninstallation", func() error { return adminOf(c).Uninstall(c.TokenOnce) }); err != nil {
+				return err
+			}
+			fmt.Fprintf(w.out, "The app is uninstalled from %s, and its tokens there have ended.\n", c.Config.Shop)
+			return nil
+		},
 	}
-	if err := w.finish("the uninstallation", func() error { return adminOf(c).Uninstall(c.TokenOnce) }); err != nil {
-		return err
-	}
-	fmt.Fprintf(w.out, "The app is uninstalled from %s, and its tokens there have ended.\n", c.Config.Shop)
-	return nil
 }

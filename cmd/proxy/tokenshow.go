@@ -23,38 +23,40 @@ type shown struct {
 }
 
 // tokenShow says how the stored grant stands.
-func tokenShow(w world) error {
+func tokenShow() action {
 	reveal, asJSON := false, false
-	if err := parseFlags(w, "token show", func(fs *flag.FlagSet) {
-		fs.BoolVar(&reveal, "reveal", false, "print the tokens, too")
-		fs.BoolVar(&asJSON, "json", false, "print JSON")
-	}); err != nil {
-		return err
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolVar(&reveal, "reveal", false, "print the tokens, too")
+			fs.BoolVar(&asJSON, "json", false, "print JSON")
+		},
+		run: func(w world) error {
+			c, err := openGrant(w, lookingAtStore(w.environ))
+			if err != nil {
+				return err
+			}
+			record, err := loadToShow(c)
+			if err != nil {
+				return err
+			}
+			s := shown{State: grantadmin.StateOf(record, time.Now())}
+			s.Store, s.OtherApp = c.RecordPlace(), record.ClientID != "" && record.ClientID != c.ClientID()
+			if reveal {
+				fmt.Fprintln(w.err, "evergate: warning: these are live credentials: whoever reads them acts as your app on the shop")
+				s.reveal(record)
+			}
+			if asJSON {
+				e := json.NewEncoder(w.out)
+				e.SetIndent("", "  ")
+				return e.Encode(s) //nolint:gosec // G117: it holds tokens with --reveal only
+			}
+			t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
+			for _, line := range append(s.Lines(), s.secrets()...) {
+				fmt.Fprintf(t, "%s\t%s\n", line[0], line[1])
+			}
+			return t.Flush()
+		},
 	}
-	c, err := openGrant(w, lookingAtStore(w.environ))
-	if err != nil {
-		return err
-	}
-	record, err := loadToShow(c)
-	if err != nil {
-		return err
-	}
-	s := shown{State: grantadmin.StateOf(record, time.Now())}
-	s.Store, s.OtherApp = c.RecordPlace(), record.ClientID != "" && record.ClientID != c.ClientID()
-	if reveal {
-		fmt.Fprintln(w.err, "evergate: warning: these are live credentials: whoever reads them acts as your app on the shop")
-		s.reveal(record)
-	}
-	if asJSON {
-		e := json.NewEncoder(w.out)
-		e.SetIndent("", "  ")
-		return e.Encode(s) //nolint:gosec // G117: it holds tokens with --reveal only
-	}
-	t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
-	for _, line := range append(s.Lines(), s.secrets()...) {
-		fmt.Fprintf(t, "%s\t%s\n", line[0], line[1])
-	}
-	return t.Flush()
 }
 
 // lookingAtStore settles a case in which the sidecar refuses to start: a permanent token

@@ -31,10 +31,11 @@ func commitOrVCS() string {
 
 func build() sidecar.Build { return sidecar.Build{Version: version, Commit: commitOrVCS()} }
 
-func printVersion(w world) error {
-	if err := parseFlags(w, "version", nil); err != nil {
-		return err
+func printVersion() action {
+	return action{
+		run: func(w world) error {
+			fmt.Fprintf(w.out, "evergate %s (commit %s, %s)\n", version, commitOrVCS(), runtime.Version())
+			return nil
+		},
 	}
-	fmt.Fprintf(w.out, "evergate %s (commit %s, %s)\n", version, commitOrVCS(), runtime.Version())
-	return nil
 }
