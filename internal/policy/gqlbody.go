@@ -100,124 +100,51 @@ func unwrap(body []byte) (document, operationName string, _ error) {
 	default:
 		return "", "", ambiguousDocument(why)
 	}
-	members, err := membersOf(body)
+	var buf [8]keyed
+	members, err := membersOf(buf[:0], body)
 	if err != nil {
 		return "", "", err
 	}
-	if members["query"] == nil {
+	query, name := valueOf(members, "query"), valueOf(members, "operationName")
+	if query == nil {
 		return "", "", malformedDocument("no query: Evergate sends no stored one")
 	}
-	for name := range members {
-		switch name {
+	for _, m := range members {
+		switch string(m.name) {
 		case "query", "operationName", "variables":
 		case "extensions":
-			if err := checkExtensions(members[name]); err != nil {
+			if err := checkExtensions(m.value); err != nil {
 				return "", "", err
 			}
 		default:
-			return "", "", ambiguousDocument("the key " + denial.Quote(name) + " beside query, operationName, variables and extensions")
+			return "", "", ambiguousDocument("the key " + denial.Quote(string(m.name)) + " beside query, operationName, variables and extensions")
 		}
 	}
-	if json.Unmarshal(members["query"], &document) != nil || isNull(members["query"]) {
+	document, ok := stringIn(query)
+	if !ok {
 		return "", "", malformedDocument("a query that is no string")
 	}
-	if name := members["operationName"]; name != nil && json.Unmarshal(name, &operationName) != nil {
+	if operationName, ok = stringIn(name); !ok && name != nil && !isNull(name) {
 		return "", "", malformedDocument("an operationName that is no string")
 	}
 	return document, operationName, nil
 }
 
-func isNull(raw json.RawMessage) bool { return string(raw) == "null" }
+func isNull(value []byte) bool { return string(value) == "null" }
 
 // checkExtensions refuses what stands for a document that is not in the request.
-func checkExtensions(raw json.RawMessage) error {
-	if isNull(raw) {
+func checkExtensions(value []byte) error {
+	if isNull(value) {
 		return nil
 	}
-	members, err := membersOf(raw)
+	members, err := membersOf(nil, value)
 	if err != nil {
 		return err
 	}
-	for name := range members {
-		if ascii.EqualFold(name, "persistedQuery") {
+	for _, m := range members {
+		if ascii.EqualFold(m.name, "persistedQuery") {
 			return ambiguousDocument("a persisted query")
 		}
 	}
 	return nil
 }
-
-// membersOf returns the members of a JSON object. Which of two of one name counts depends
-// on the parser, so there must be one of each; a name with an escape has two spellings.
-func membersOf(object []byte) (map[string]json.RawMessage, error) {
-	d := json.NewDecoder(bytes.NewReader(object))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, ambiguousDocument("JSON that is no object, such as a batch")
-	}
-	members := make(map[string]json.RawMessage)
-	for d.More() {
-		before := d.InputOffset()
-		t, err := d.Token()
-		name, ok := t.(string)
-		if err != nil || !ok {
-			return nil, malformedDocument("a mistake in its JSON") // it is valid, so this cannot happen
-		}
-		if bytes.IndexByte(object[before:d.InputOffset()], '\\') >= 0 {
-			return nil, ambiguousDocument("a key with an escape in it")
-		}
-		if members[name] != nil {
-			return nil, ambiguousDocument("the key " + denial.Quote(name) + " twice")
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return nil, malformedDocument("a mistake in its JSON")
-		}
-		members[name] = value
-	}
-	return members, nil
-}
-
-// doubtfulJSON says what in valid JSON two parsers could read differently, or "". Go
-// replaces half a surrogate pair, others keep or refuse it; and a NUL ends a string in C.
-func doubtfulJSON(b []byte) (why string) {
-	depth, quoted := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '"':
-			quoted = !quoted
-		case !quoted && (c == '{' || c == '['):
-			if depth++; depth > deepestJSON {
-				return tooDeep
-			}
-		case !quoted && (c == '}' || c == ']'):
-			depth--
-		case c == '\\' && b[i+1] != 'u':
-			i++
-		case c == '\\':
-			unit := codeUnit(b[i:])
-			switch {
-			case unit == 0:
-				return "an escaped NUL"
-			case isLow(unit), isHigh(unit) && !isLow(codeUnit(b[i+6:])):
-				return "half a surrogate pair"
-			case isHigh(unit):
-				i += 6
-			}
-			i += 5
-		}
-	}
-	return ""
-}
-
-// codeUnit reads \uXXXX; 0 if b begins with none.
-func codeUnit(b []byte) (unit uint16) {
-	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
-		return 0
-	}
-	for _, c := range b[2:6] {
-		unit = unit<<4 | uint16(ascii.Unhex(c))
-	}
-	return unit
-}
-
-func isHigh(unit uint16) bool { return unit>>10 == 0xd800>>10 }
-func isLow(unit uint16) bool  { return unit>>10 == 0xdc00>>10 }
