@@ -11,10 +11,10 @@ import (
 	"slices"
 	"strings"
 
-	"evergate/internal/adminapi"
 	"evergate/internal/check"
 	"evergate/internal/config"
 	"evergate/internal/listen"
+	"evergate/internal/shopify"
 	"evergate/internal/sidecar"
 	"evergate/internal/token"
 )
@@ -96,7 +96,7 @@ func (c *checkup) checks() []check.Check {
 		return list
 	}
 	s := &check.Shopify{
-		API:    &adminapi.Client{Shop: c.cfg.Shop, Base: c.cfg.Base, Transport: sidecar.NewTransport(c.cfg), UserAgent: build().UserAgent()},
+		API:    &shopify.Client{Shop: c.cfg.Shop, Base: c.cfg.Base, Transport: sidecar.NewTransport(c.cfg), UserAgent: build().UserAgent()},
 		Wanted: c.cfg.Scopes, NewScopes: newScopes(c.cfg.Grant), Token: func() token.Secret { return c.token },
 	}
 	return append(list,

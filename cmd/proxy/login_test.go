@@ -29,7 +29,7 @@ import (
 // a directory of the test's.
 func loginShop(t *testing.T, more ...string) (sim *shopsim.Sim, environ []string, dir string) {
 	t.Helper()
-	sim, environ = shopify(t)
+	sim, environ = simulated(t)
 	state := t.TempDir()
 	return sim, append(environ, append([]string{"XDG_STATE_HOME=" + state}, more...)...), filepath.Join(state, "evergate")
 }

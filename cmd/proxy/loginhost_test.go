@@ -153,7 +153,7 @@ func TestSessionTokenExchangeOfARunningSidecar(t *testing.T) {
 
 func TestWithoutAnOfflineGrantThereIsNoLogin(t *testing.T) {
 	t.Parallel()
-	_, environ := shopify(t)
+	_, environ := simulated(t)
 	s := start(append(environ, "EVERGATE_PUBLIC_URL=https://login.example.com"))
 	_, operators := serving(t, s)
 	if resp, _ := as(t, "login.example.com", http.MethodGet, "http://"+operators+"/oauth/start", nil); resp.StatusCode != http.StatusNotFound {

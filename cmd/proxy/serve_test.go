@@ -108,8 +108,8 @@ func (r *running) mustEnd(t *testing.T, want int) {
 	}
 }
 
-// shopify is a simulated one and the settings that lead to it.
-func shopify(t *testing.T) (*shopsim.Sim, []string) {
+// simulated is a simulated Shopify and the settings that lead to it.
+func simulated(t *testing.T) (*shopsim.Sim, []string) {
 	t.Helper()
 	sim := shopsim.New(shopsim.Options{})
 	server, err := sim.StartPlain("127.0.0.1:0")
@@ -147,7 +147,7 @@ func get(t *testing.T, url string) (int, string) {
 
 func TestServeFromStartToQuit(t *testing.T) {
 	t.Parallel()
-	_, environ := shopify(t)
+	_, environ := simulated(t)
 	s := start(environ)
 	tools, operators := serving(t, s)
 	probe := []string{"EVERGATE_ADMIN_LISTEN=" + operators}
@@ -182,7 +182,7 @@ func TestServeFromStartToQuit(t *testing.T) {
 func TestServeEndsCleanlyAtASignal(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
-		_, environ := shopify(t)
+		_, environ := simulated(t)
 		s := start(environ, "serve")
 		serving(t, s)
 		s.signals <- sig
@@ -194,7 +194,7 @@ func TestServeEndsCleanlyAtASignal(t *testing.T) {
 func TestQuitEndsTheShutdownDelay(t *testing.T) {
 	t.Parallel()
 	for _, signalled := range []bool{true, false} {
-		_, environ := shopify(t)
+		_, environ := simulated(t)
 		s := start(append(environ, "EVERGATE_SHUTDOWN_DELAY=1h"), "serve")
 		_, operators := serving(t, s)
 		if signalled {
@@ -210,7 +210,7 @@ func TestQuitEndsTheShutdownDelay(t *testing.T) {
 
 func TestSecondSignalForcesTheEnd(t *testing.T) {
 	t.Parallel()
-	_, environ := shopify(t)
+	_, environ := simulated(t)
 	s := start(append(environ, "EVERGATE_SHUTDOWN_DELAY=1h"), "serve")
 	_, operators := serving(t, s)
 	s.signals <- os.Interrupt
@@ -224,7 +224,7 @@ func TestSecondSignalForcesTheEnd(t *testing.T) {
 
 func TestServeAnswers503UntilThereIsAToken(t *testing.T) {
 	t.Parallel()
-	sim, environ := shopify(t)
+	sim, environ := simulated(t)
 	sim.Uninstall("", "")
 	s := start(append(environ, "EVERGATE_TOKEN_WAIT=1ms"), "serve")
 	tools, operators := serving(t, s)
@@ -252,7 +252,7 @@ func TestRunGivesTheCommandAnAddressAndExitsWithItsCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, environ := shopify(t)
+	_, environ := simulated(t)
 	r := start(append(environ, "PROXY_TEST_COMMAND=call"), "run", "--", self)
 	r.mustEnd(t, 5)
 	status, rest, _ := strings.Cut(r.out.String(), "\n")
@@ -270,7 +270,7 @@ func TestRunPassesSignalsOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, environ := shopify(t)
+	_, environ := simulated(t)
 	r := start(append(environ, "PROXY_TEST_COMMAND=wait"), "run", self)
 	r.out.next(t, has("started"))
 	r.signals <- syscall.SIGTERM

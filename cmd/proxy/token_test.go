@@ -29,7 +29,7 @@ type grantShop struct {
 
 func newGrantShop(t *testing.T, more ...string) *grantShop {
 	t.Helper()
-	sim, environ := shopify(t)
+	sim, environ := simulated(t)
 	dir := filepath.Join(t.TempDir(), "grants")
 	shop, err := token.ParseShop(shopsim.DefaultShop)
 	if err != nil {

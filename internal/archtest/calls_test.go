@@ -50,7 +50,7 @@ var revealers = map[string]string{
 	"cmd/proxy/key.go":               "evergate key, whose work is to show a new key",
 	"internal/grantadmin/import.go":  "checks that what a person gave can be a token",
 	"cmd/proxy/tokenshow.go":         "token show --reveal",
-	"internal/adminapi/client.go":    "the header of a call of our own to Shopify",
+	"internal/shopify/client.go":     "the header of a call of our own to Shopify",
 	"internal/token/secret.go":       "defines it, and compares",
 	"internal/config/load.go":        "hands a file's content to the parser",
 	"internal/config/secret.go":      "the client id, which is kept like a secret but is none",

@@ -11,13 +11,12 @@ import (
 // mayImport is the matrix: for each package, the other packages of the module that it may
 // import, and the modules that it may. What is not here is forbidden, a new package too.
 var mayImport = map[string]struct{ ours, others []string }{
-	"cmd/proxy":         {ours: []string{"admin", "adminapi", "caller", "check", "clock", "config", "grant", "grantadmin", "guard", "listen", "login", "shopsim", "sidecar", "store", "systemd", "token"}},
+	"cmd/proxy":         {ours: []string{"admin", "caller", "check", "clock", "config", "grant", "grantadmin", "guard", "listen", "login", "shopify", "shopsim", "sidecar", "store", "systemd", "token"}},
 	"internal/admin":    {ours: []string{"denial", "guard", "markup", "refresh", "request"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
-	"internal/adminapi": {ours: []string{"token"}},
 	"internal/archtest": {},
 	"internal/ascii":    {},
 	"internal/caller":   {ours: []string{"ascii", "denial", "reload", "request", "token"}, others: []string{"golang.org/x/sys"}},
-	"internal/check":    {ours: []string{"adminapi", "guard", "listen", "token"}},
+	"internal/check":    {ours: []string{"guard", "listen", "shopify", "token"}},
 	"internal/clock":    {},
 	"internal/config":   {ours: []string{"guard", "listen", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/denial":   {},
@@ -37,7 +36,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/request":  {},
 	"internal/shopify":  {ours: []string{"token"}},
 	"internal/shopsim":  {others: []string{"github.com/vektah/gqlparser/v2"}},
-	"internal/sidecar": {ours: []string{"admin", "adminapi", "clock", "config", "grant", "guard", "idle", "inject", "listen", "login", "metrics", "pace", "refresh", "store", "systemd", "token", "tracing", "upstream"},
+	"internal/sidecar": {ours: []string{"admin", "clock", "config", "grant", "guard", "idle", "inject", "listen", "login", "metrics", "pace", "refresh", "shopify", "store", "systemd", "token", "tracing", "upstream"},
 		others: []string{"github.com/prometheus/client_golang"}},
 	"internal/store":    {ours: []string{"clock", "token"}},
 	"internal/systemd":  {},
@@ -45,7 +44,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/tracing":  {others: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf", "github.com/go-logr/logr"}},
 	"internal/upstream": {ours: []string{"clock"}},
 
-	"internal/grantadmin":        {ours: []string{"adminapi", "config", "grant", "store", "token"}},
+	"internal/grantadmin":        {ours: []string{"config", "grant", "shopify", "store", "token"}},
 	"internal/denial/denialtest": {ours: []string{"denial"}},
 	"internal/store/storetest":   {ours: []string{"token"}}, // the suite that every store passes
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"evergate/internal/adminapi"
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
 
@@ -23,7 +23,7 @@ const (
 
 // Shopify is what the checks that call the shop have in common.
 type Shopify struct {
-	API *adminapi.Client
+	API *shopify.Client
 	// Wanted are the scopes that the operator expects; NewScopes says how a grant of this
 	// kind gets more of them.
 	Wanted    []string
@@ -134,13 +134,13 @@ const (
 	endNotice = 30 * 24 * time.Hour
 )
 
-func judgeVersions(v adminapi.Versions, now time.Time) []Result {
-	if v.Served != "" && v.Served != adminapi.Version {
+func judgeVersions(v shopify.Versions, now time.Time) []Result {
+	if v.Served != "" && v.Served != shopify.ClientVersion {
 		return warn("upgrade Evergate, and see which version your tools ask for",
-			"version %s, which this Evergate was made with, is no longer served: %s answers for it", adminapi.Version, v.Served)
+			"version %s, which this Evergate was made with, is no longer served: %s answers for it", shopify.ClientVersion, v.Served)
 	}
 	if len(v.Supported) == 0 {
-		return ok("version %s is served; Shopify did not say which others are", adminapi.Version)
+		return ok("version %s is served; Shopify did not say which others are", shopify.ClientVersion)
 	}
 	oldest := slices.Min(v.Supported)
 	released, err := time.Parse("2006-01", oldest)
@@ -157,7 +157,7 @@ func judgeVersions(v adminapi.Versions, now time.Time) []Result {
 
 // judgeRefusal makes a failure of what a call brought.
 func judgeRefusal(err error) []Result {
-	var r *adminapi.Refusal
+	var r *shopify.Refusal
 	if errors.As(err, &r) {
 		return fail(r.Remedy, "%s", r.What)
 	}

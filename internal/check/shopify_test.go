@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"evergate/internal/adminapi"
+	"evergate/internal/shopify"
 	"evergate/internal/shopsim"
 	"evergate/internal/token"
 )
 
-// shopify is a subject in front of a simulated shop, with a living token.
-func shopify(t *testing.T, sim *shopsim.Sim) *Shopify {
+// subject is one in front of a simulated shop, with a living token.
+func subject(t *testing.T, sim *shopsim.Sim) *Shopify {
 	t.Helper()
 	shop, err := token.ParseShop(shopsim.DefaultShop)
 	if err != nil {
@@ -21,7 +21,7 @@ func shopify(t *testing.T, sim *shopsim.Sim) *Shopify {
 	}
 	access := token.NewSecret(sim.IssueToken("", "", 0))
 	return &Shopify{
-		API:       &adminapi.Client{Shop: shop, Base: &url.URL{Scheme: "https", Host: "x"}, Transport: sim.RoundTripper()},
+		API:       &shopify.Client{Shop: shop, Base: &url.URL{Scheme: "https", Host: "x"}, Transport: sim.RoundTripper()},
 		NewScopes: "log in again", Token: func() token.Secret { return access },
 	}
 }
@@ -58,7 +58,7 @@ func TestShopAnswersThatSayMoreThanThatItExists(t *testing.T) {
 			if tc.fault.Kind != "" {
 				sim.Inject(tc.fault)
 			}
-			expect(t, Run(t.Context(), []Check{shopify(t, sim).Shop()}, quiet)[0], tc.status, tc.parts...)
+			expect(t, Run(t.Context(), []Check{subject(t, sim).Shop()}, quiet)[0], tc.status, tc.parts...)
 		})
 	}
 }
@@ -80,9 +80,9 @@ func TestClockIsComparedWithShopifys(t *testing.T) {
 		expect(t, judgeSkew(skew)[0], want.status, want.part)
 	}
 	sim := shopsim.New(shopsim.Options{Settings: shopsim.Settings{ClockSkew: 10 * time.Minute}})
-	expect(t, byName(t, shopify(t, sim))["clock"], Fail, "behind Shopify's", "NTP")
+	expect(t, byName(t, subject(t, sim))["clock"], Fail, "behind Shopify's", "NTP")
 	sim.Inject(shopsim.Fault{Kind: shopsim.FaultDrop})
-	expect(t, byName(t, shopify(t, sim))["clock"], Skip, "no time")
+	expect(t, byName(t, subject(t, sim))["clock"], Skip, "no time")
 }
 
 func TestScopesAreComparedWithWhatIsExpected(t *testing.T) {
@@ -102,7 +102,7 @@ func TestScopesAreComparedWithWhatIsExpected(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sim := shopsim.New(shopsim.Options{Apps: []shopsim.App{{ClientID: "id", ClientSecret: "secret", Scopes: tc.granted}}})
-			s := shopify(t, sim)
+			s := subject(t, sim)
 			s.Wanted = tc.wanted
 			r := byName(t, s)["scopes"]
 			expect(t, r, tc.status, tc.parts...)
@@ -121,11 +121,11 @@ func TestRefusedTokenIsReportedOnce(t *testing.T) {
 	} {
 		sim := shopsim.New(shopsim.Options{})
 		sim.SetCondition("", condition)
-		all := byName(t, shopify(t, sim))
+		all := byName(t, subject(t, sim))
 		expect(t, all["scopes"], Fail, part)
 		expect(t, all["api-version"], Skip, "failed already")
 	}
-	s := shopify(t, shopsim.New(shopsim.Options{}))
+	s := subject(t, shopsim.New(shopsim.Options{}))
 	s.Token = func() token.Secret { return token.Secret{} }
 	all := byName(t, s)
 	expect(t, all["scopes"], Skip, "no token")
@@ -143,18 +143,18 @@ func TestVersionThatIsAboutToGoIsAWarning(t *testing.T) {
 	}
 	four := []string{"2026-04", "2026-01", "2026-07", "2026-10"}
 	for name, tc := range map[string]struct {
-		v      adminapi.Versions
+		v      shopify.Versions
 		now    string
 		status Status
 		part   string
 	}{
-		"far":       {adminapi.Versions{Served: "2026-10", Supported: four}, "2026-11-30", OK, "2026-01 until 2027-01-01 at least"},
-		"near":      {adminapi.Versions{Served: "2026-10", Supported: four}, "2026-12-03", Warn, "2026-01 is about to be retired, on 2027-01-01"},
-		"overdue":   {adminapi.Versions{Served: "2026-10", Supported: four}, "2027-02-01", Warn, "2026-01 is about to be retired"},
-		"ours_gone": {adminapi.Versions{Served: "2027-10", Supported: []string{"2027-10"}}, "2027-11-30", Warn, "2027-10 answers for it"},
-		"no_list":   {adminapi.Versions{Served: "2026-10"}, "2026-11-30", OK, "version 2026-10 is served"},
-		"no_header": {adminapi.Versions{Supported: four}, "2026-11-30", OK, "2026-04"},
-		"odd":       {adminapi.Versions{Supported: []string{"next"}}, "2026-11-30", OK, "next"},
+		"far":       {shopify.Versions{Served: "2026-10", Supported: four}, "2026-11-30", OK, "2026-01 until 2027-01-01 at least"},
+		"near":      {shopify.Versions{Served: "2026-10", Supported: four}, "2026-12-03", Warn, "2026-01 is about to be retired, on 2027-01-01"},
+		"overdue":   {shopify.Versions{Served: "2026-10", Supported: four}, "2027-02-01", Warn, "2026-01 is about to be retired"},
+		"ours_gone": {shopify.Versions{Served: "2027-10", Supported: []string{"2027-10"}}, "2027-11-30", Warn, "2027-10 answers for it"},
+		"no_list":   {shopify.Versions{Served: "2026-10"}, "2026-11-30", OK, "version 2026-10 is served"},
+		"no_header": {shopify.Versions{Supported: four}, "2026-11-30", OK, "2026-04"},
+		"odd":       {shopify.Versions{Supported: []string{"next"}}, "2026-11-30", OK, "next"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -162,8 +162,8 @@ func TestVersionThatIsAboutToGoIsAWarning(t *testing.T) {
 		})
 	}
 	sim := shopsim.New(shopsim.Options{Versions: []string{"2030-01", "2030-04"}}) // ours falls forward
-	expect(t, byName(t, shopify(t, sim))["api-version"], Warn, "2030-01 answers for it", "upgrade Evergate")
+	expect(t, byName(t, subject(t, sim))["api-version"], Warn, "2030-01 answers for it", "upgrade Evergate")
 	sim = shopsim.New(shopsim.Options{})
 	sim.Inject(shopsim.Fault{Kind: shopsim.FaultStatus, Status: http.StatusBadGateway, Endpoint: shopsim.GraphQL})
-	expect(t, byName(t, shopify(t, sim))["api-version"], Fail, "status 502")
+	expect(t, byName(t, subject(t, sim))["api-version"], Fail, "status 502")
 }

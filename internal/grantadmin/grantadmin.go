@@ -17,9 +17,9 @@ import (
 	"fmt"
 	"time"
 
-	"evergate/internal/adminapi"
 	"evergate/internal/config"
 	"evergate/internal/grant"
+	"evergate/internal/shopify"
 	"evergate/internal/store"
 	"evergate/internal/token"
 )
@@ -37,7 +37,7 @@ type Admin struct {
 	ClientID string
 	Store    store.Store // nil: nothing is kept
 	Endpoint *grant.Endpoint
-	API      *adminapi.Client
+	API      *shopify.Client
 }
 
 // Load loads the record; a zero one when nothing is stored.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"evergate/internal/adminapi"
 	"evergate/internal/config"
+	"evergate/internal/shopify"
 	"evergate/internal/store"
 	"evergate/internal/token"
 )
@@ -55,9 +55,9 @@ func (a *Admin) Verify(ctx context.Context, access token.Secret) (token.Token, e
 	defer cancel()
 	scopes, err := a.API.Scopes(ctx, access)
 	switch {
-	case errors.Is(err, adminapi.ErrNonExpiring):
+	case errors.Is(err, shopify.ErrNonExpiring):
 		return token.Token{}, fmt.Errorf("%w (set SHOPIFY_ACCESS_TOKEN to this token for that)", err)
-	case errors.Is(err, adminapi.ErrToken):
+	case errors.Is(err, shopify.ErrToken):
 		return token.Token{}, fmt.Errorf("not stored: %w, and see that it belongs to this shop and app", err)
 	case err != nil:
 		return token.Token{}, fmt.Errorf("not stored, because it could not be verified: %w; --no-verify stores it all the same", err)

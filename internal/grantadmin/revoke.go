@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"evergate/internal/adminapi"
 	"evergate/internal/config"
+	"evergate/internal/shopify"
 	"evergate/internal/store"
 	"evergate/internal/token"
 )
@@ -23,9 +23,9 @@ func (a *Admin) Uninstall(obtain func(context.Context) (token.Token, error)) err
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), uninstallLimit, fmt.Errorf("no answer within %s", uninstallLimit))
 	defer cancel()
-	var refusal *adminapi.Refusal
+	var refusal *shopify.Refusal
 	switch err := a.API.Uninstall(ctx, t.Access); {
-	case errors.Is(err, adminapi.ErrToken):
+	case errors.Is(err, shopify.ErrToken):
 		return fmt.Errorf("nothing was changed: %s does not accept the token, so the app may be uninstalled already: look in the shop's admin, under Settings > Apps", a.Shop)
 	case errors.As(err, &refusal):
 		return fmt.Errorf("nothing was changed: %w", err)

@@ -14,8 +14,8 @@ import (
 	"evergate/internal/shopsim"
 )
 
-// shopify is a simulated one and the settings that lead to it.
-func shopify(t *testing.T) (*shopsim.Sim, []string) {
+// simulated is a simulated Shopify and the settings that lead to it.
+func simulated(t *testing.T) (*shopsim.Sim, []string) {
 	t.Helper()
 	sim := shopsim.New(shopsim.Options{})
 	server, err := sim.StartPlain("127.0.0.1:0")
@@ -94,7 +94,7 @@ var label = regexp.MustCompile(`([a-z_]+)="([^"]*)"`)
 // shops. None of it becomes a label.
 func TestTenThousandStrangersGrowNoMetric(t *testing.T) {
 	t.Parallel()
-	sim, environ := shopify(t)
+	sim, environ := simulated(t)
 	sim.Change(func(c *shopsim.Settings) { c.RESTSize, c.RESTLeak = 1e6, 1e6 })
 	cfg, err := config.Load(append(environ, "EVERGATE_PACE=off"))
 	if err != nil {

@@ -5,9 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"evergate/internal/adminapi"
-	"evergate/internal/upstream"
-
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +15,10 @@ import (
 	"evergate/internal/config"
 	"evergate/internal/grant"
 	"evergate/internal/refresh"
+	"evergate/internal/shopify"
 	"evergate/internal/store"
 	"evergate/internal/token"
+	"evergate/internal/upstream"
 )
 
 // StoreWait bounds a look into the store outside the request path.
@@ -193,8 +192,8 @@ func (c *Connection) seed(ctx context.Context) error {
 }
 
 // API makes calls of our own, with the connection's transport and without the proxy.
-func (c *Connection) API() *adminapi.Client {
-	return &adminapi.Client{Shop: c.Config.Shop, Base: c.Config.Base, Transport: c.Transport, UserAgent: c.Build.UserAgent()}
+func (c *Connection) API() *shopify.Client {
+	return &shopify.Client{Shop: c.Config.Shop, Base: c.Config.Base, Transport: c.Transport, UserAgent: c.Build.UserAgent()}
 }
 
 // NewTransport is for calls where there is no connection, because its store cannot be opened.

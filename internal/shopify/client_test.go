@@ -1,4 +1,4 @@
-package adminapi
+package shopify
 
 import (
 	"context"
@@ -35,7 +35,7 @@ func TestCallsReachTheShopWithTheToken(t *testing.T) {
 		t.Errorf("%q, %v", scopes, err)
 	}
 	v, err := c.Versions(t.Context(), token.NewSecret(access))
-	if err != nil || v.Served != Version || !slices.Equal(v.Supported, []string{"2026-01", "2026-04", "2026-07", "2026-10"}) {
+	if err != nil || v.Served != ClientVersion || !slices.Equal(v.Supported, []string{"2026-01", "2026-04", "2026-07", "2026-10"}) {
 		t.Errorf("%+v, %v", v, err)
 	}
 	if err := c.Uninstall(t.Context(), token.NewSecret(access)); err != nil {

@@ -1,4 +1,4 @@
-package adminapi
+package shopify
 
 import (
 	"errors"
@@ -40,7 +40,7 @@ func (c *Client) refusal(a *answer) error {
 		r.kind = ErrToken
 		r.What = fmt.Sprintf("%s does not accept the token: it has expired or was revoked, is of another shop, or the app was uninstalled", c.Shop)
 		r.Remedy = "obtain another one"
-	case isNonExpiringRefusal(a):
+	case RefusesNonExpiring(a.status, a.body):
 		r.kind = ErrNonExpiring
 		r.What, r.Remedy = "Shopify no longer accepts tokens that do not expire from this app", "run `evergate token migrate`, or `evergate login`"
 	case a.status == http.StatusPaymentRequired, a.status == http.StatusLocked:

@@ -1,9 +1,4 @@
-// Package adminapi makes the few calls to the Admin API that Evergate makes on its own
-// account: to check a token, and to end an app's access.
-//
-// Invariants: a token travels in one header, to the shop and to nobody else; no redirect
-// is followed and nothing is sent twice; no error holds a token or a piece of an answer.
-package adminapi
+package shopify
 
 import (
 	"bytes"
@@ -14,27 +9,28 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"evergate/internal/token"
 )
 
-// Version is the API version that these calls ask for: the latest stable one when this was
+// ClientVersion is the API version that the calls on our own account ask for: the latest stable one when this was
 // written. Shopify serves a later one once it is retired.
-const Version = "2026-10"
+const ClientVersion = "2026-10"
 
 const (
-	scopesPath    = "/admin/oauth/access_scopes.json"
 	uninstallPath = "/admin/api_permissions/current.json"
-	shopPath      = "/admin/api/" + Version + "/shop.json"
-	graphQLPath   = "/admin/api/" + Version + "/graphql.json"
+	shopPath      = apiPrefix + ClientVersion + "/shop.json"
+	graphQLPath   = apiPrefix + ClientVersion + "/graphql.json"
 
 	// maxAnswer bounds what is read of an answer. A list of scopes has a few KiB.
 	maxAnswer = 1 << 20
 )
 
-// Client makes the calls. Its fields are set once; its methods are safe for concurrent use
+// Client makes the few calls to the Admin API that Evergate makes on its own account: to
+// check a token, and to end an app's access. A token travels in one header, to the shop and
+// to nobody else; no redirect is followed and nothing is sent twice; no error holds a token
+// or a piece of an answer. Its fields are set once; its methods are safe for concurrent use
 // and wait no longer than their ctx.
 type Client struct {
 	// Shop is the store that is called; its domain is the Host sent.
@@ -62,9 +58,7 @@ func (c *Client) Greet(ctx context.Context) (Greeting, error) {
 		return Greeting{}, err
 	}
 	g := Greeting{Status: a.status}
-	if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
-		middle := a.sent.Add(a.received.Sub(a.sent) / 2)
-		ahead := date.Sub(middle.Round(0))
+	if ahead, ok := ClockAhead(a.sent, a.received, a.header); ok {
 		g.ClockAhead = &ahead
 	}
 	if a.status == http.StatusNotFound || a.status >= 300 && a.status < 400 {
@@ -81,7 +75,7 @@ func (c *Client) Scopes(ctx context.Context, access token.Secret) ([]string, err
 			Handle string `json:"handle"`
 		} `json:"access_scopes"`
 	}
-	if _, err := c.ask(ctx, scopesPath, access, nil, &v); err != nil {
+	if _, err := c.ask(ctx, ScopesPath, access, nil, &v); err != nil {
 		return nil, err
 	}
 	scopes := []string{}
@@ -93,7 +87,7 @@ func (c *Client) Scopes(ctx context.Context, access token.Secret) ([]string, err
 
 // Versions is what is known of the API's versions.
 type Versions struct {
-	// Served is the version that answered a call for Version.
+	// Served is the version that answered a call for ClientVersion.
 	Served string
 	// Supported are the stable ones, oldest first; nil when Shopify did not say.
 	Supported []string
@@ -114,7 +108,7 @@ func (c *Client) Versions(ctx context.Context, access token.Secret) (Versions, e
 	if err != nil {
 		return Versions{}, err
 	}
-	out := Versions{Served: a.header.Get("X-Shopify-Api-Version")}
+	out := Versions{Served: a.header.Get(HeaderAPIVersion)}
 	for _, version := range v.Data.Versions {
 		if version.Supported {
 			out.Supported = append(out.Supported, version.Handle)
@@ -179,7 +173,7 @@ func (c *Client) call(ctx context.Context, method, path string, access token.Sec
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if !access.Empty() {
-		req.Header.Set("X-Shopify-Access-Token", access.Reveal())
+		req.Header.Set(HeaderAccessToken, access.Reveal())
 	}
 	a := &answer{sent: time.Now()}
 	resp, err := c.Transport.RoundTrip(req)
@@ -200,9 +194,4 @@ func cause(ctx context.Context, err error) error {
 		return c
 	}
 	return err
-}
-
-// isNonExpiringRefusal knows the one 403 that is about the kind of token.
-func isNonExpiringRefusal(a *answer) bool {
-	return a.status == http.StatusForbidden && strings.Contains(string(a.body), "Non-expiring access tokens are no longer accepted")
 }
