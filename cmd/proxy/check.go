@@ -80,7 +80,9 @@ func (c *checkup) prepare() {
 		c.mistakes = strings.Split(err.Error(), "\n")
 		return
 	}
-	c.conn, c.storeErr = sidecar.Connect(cfg, c.environ, build())
+	if c.conn, c.storeErr = sidecar.Connect(cfg, c.environ, build()); c.storeErr == nil {
+		c.cfg = c.conn.Config
+	}
 }
 
 // checks is the list. After a mistake in the settings it ends where nothing more can be known.

@@ -36,7 +36,7 @@ func openGrant(w world, environ []string) (*sidecar.Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, warning := range cfg.Warnings {
+	for _, warning := range c.Config.Warnings {
 		fmt.Fprintln(w.err, "evergate: warning:", warning)
 	}
 	return c, nil

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"context"
@@ -27,6 +28,7 @@ const StoreWait = 10 * time.Second
 // Connection is what every command that deals with Shopify has in common: the way there, the
 // app's identity, and the place where a grant rests.
 type Connection struct {
+	// Config is a copy in which the grant is settled; nobody changes what was loaded.
 	Config    *config.Config
 	Build     Build
 	Transport *upstream.Transport
@@ -39,6 +41,9 @@ type Connection struct {
 // Connect prepares everything and settles the grant, for which it may look into the
 // store. Nothing is sent yet.
 func Connect(cfg *config.Config, environ []string, build Build) (*Connection, error) {
+	own := *cfg
+	own.Warnings = slices.Clone(cfg.Warnings)
+	cfg = &own
 	c := &Connection{Config: cfg, Build: build, environ: environ}
 	c.Transport = upstream.New(upstream.Options{
 		Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout, Warm: warmConnections,

@@ -92,7 +92,7 @@ func Assemble(cfg *config.Config, log Logger, environ []string, build Build) (*S
 	if err != nil {
 		return nil, err
 	}
-	logWarnings(cfg, log.Logger)
+	logWarnings(c.Config, log.Logger)
 	ctx, cancel := context.WithTimeout(context.Background(), StoreWait)
 	defer cancel()
 	if err := c.seed(ctx); err != nil {
