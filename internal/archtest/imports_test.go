@@ -20,7 +20,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/clock":    {},
 	"internal/config":   {ours: []string{"guard", "listen", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/denial":   {},
-	"internal/grant":    {ours: []string{"token"}},
+	"internal/grant":    {ours: []string{"shopify", "token"}},
 	"internal/guard":    {ours: []string{"ascii", "caller", "denial", "listen", "policy", "reload", "request", "shopify", "token"}},
 	"internal/idle":     {},
 	"internal/inject":   {ours: []string{"caller", "denial", "guard", "metrics", "pace", "policy", "prefixed", "request", "shopify", "token", "tracing", "upstream"}},

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
 
@@ -125,17 +126,14 @@ func (e *Endpoint) request(ctx context.Context, params url.Values) (*http.Reques
 	return req, nil
 }
 
-// noteClock compares the answer's Date with the middle of the exchange.
+// noteClock tells how Shopify's clock stands, where an answer says so.
 func (e *Endpoint) noteClock(sent, received time.Time, h http.Header) {
 	if e.ClockSkew == nil {
 		return
 	}
-	date, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return
+	if ahead, ok := shopify.ClockAhead(sent, received, h); ok {
+		e.ClockSkew(ahead)
 	}
-	middle := sent.Add(received.Sub(sent) / 2)
-	e.ClockSkew(date.Sub(middle.Round(0)))
 }
 
 // failure turns an answer other than 200 into an EndpointError. The grants' own readings
@@ -147,7 +145,7 @@ func (e *Endpoint) failure(resp *http.Response, body []byte, own ...reading) err
 	return &EndpointError{
 		Status:     resp.StatusCode,
 		Code:       r.code,
-		RetryAfter: ParseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		RetryAfter: shopify.ParseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
 		verdict:    judge(e.Shop, r, resp.Header.Get("Location"), own...),
 	}
 }

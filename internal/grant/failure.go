@@ -3,7 +3,6 @@ package grant
 import (
 	"encoding/json"
 	"html"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -113,24 +112,4 @@ func jsonString(raw json.RawMessage) string {
 		return ""
 	}
 	return s
-}
-
-// maxRetryAfter bounds what ParseRetryAfter believes.
-const maxRetryAfter = 24 * time.Hour
-
-// ParseRetryAfter reads a Retry-After header: seconds, which Shopify writes with decimals
-// ("2.0"), or a date (RFC 9110 section 10.2.3). What cannot be read, or lies in the past,
-// is zero.
-func ParseRetryAfter(v string, now time.Time) time.Duration {
-	v = strings.TrimSpace(v)
-	if seconds, err := strconv.ParseFloat(v, 64); err == nil {
-		if !(seconds > 0) { // also NaN
-			return 0
-		}
-		return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
-	}
-	if date, err := http.ParseTime(v); err == nil {
-		return min(max(date.Sub(now.Round(0)), 0), maxRetryAfter)
-	}
-	return 0
 }
