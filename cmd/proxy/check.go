@@ -39,7 +39,7 @@ func checkCommand() action {
 			fs.BoolVar(&asJSON, "json", false, "print an array of {name, status, message, remedy}")
 			fs.BoolVar(&c.noRefresh, "no-refresh", false, "do not renew a stored grant whose access token has expired")
 		},
-		run: func(w world) error {
+		run: func(w env) error {
 			c.environ = w.environ
 			c.prepare()
 			ctx, stop := w.untilSignal()

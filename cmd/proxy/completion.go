@@ -11,7 +11,7 @@ import (
 // flags. It is made of the same table as the help.
 func printCompletion() action {
 	var shell string
-	return action{arg: &shell, run: func(w world) error {
+	return action{arg: &shell, run: func(w env) error {
 		shells := map[string]func([]synopsis) string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}
 		script := shells[shell]
 		if script == nil {

@@ -14,7 +14,7 @@ func printConfig() action {
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&markdown, "markdown", false, "print the table of docs/reference/configuration.md")
 		},
-		run: func(w world) error {
+		run: func(w env) error {
 			if markdown {
 				return config.Markdown(w.out)
 			}

@@ -26,7 +26,7 @@ const (
 // account and nothing of the environment but where to listen, how to log, and who may do what.
 func demo() action {
 	return action{
-		run: func(w world) error {
+		run: func(w env) error {
 			sim := shopsim.New(shopsim.Options{
 				Shops:    []shopsim.Shop{{Domain: shopsim.DefaultShop, Products: demoProducts}},
 				Settings: shopsim.Settings{TokenLife: demoTokenLife},

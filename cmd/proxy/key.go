@@ -24,7 +24,7 @@ func keyCommand() action {
 			fs.StringVar(&file, "file", "", "the file to append the line to; - shows it on standard error (default $EVERGATE_CLIENT_KEYS_FILE, else -)")
 		},
 		arg: &name,
-		run: func(w world) error {
+		run: func(w env) error {
 			if file == "" {
 				file = config.Getenv(w.environ)("EVERGATE_CLIENT_KEYS_FILE")
 			}

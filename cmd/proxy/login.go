@@ -24,7 +24,7 @@ var (
 
 // loginCommand is one run of `login`.
 type loginCommand struct {
-	world
+	env
 	loginFlags
 	conn *sidecar.Connection
 	flow *login.Flow
@@ -42,7 +42,7 @@ func logIn() action {
 			fs.BoolVar(&f.noBrowser, "no-browser", false, "do not open a browser")
 			fs.BoolVar(&f.permanent, "permanent", false, "ask for a token that does not expire; Shopify is about to end those")
 		},
-		run: func(w world) error {
+		run: func(w env) error {
 			if err := f.check(redirect); err != nil {
 				return err
 			}
@@ -54,7 +54,7 @@ func logIn() action {
 			defer stop()
 			ctx, cancel := context.WithTimeoutCause(ctx, login.Life, errNoCallback)
 			defer cancel()
-			l := loginCommand{world: w, loginFlags: f, conn: c}
+			l := loginCommand{env: w, loginFlags: f, conn: c}
 			l.flow = login.New(login.Options{Grant: grant.Offline{Endpoint: c.Endpoint}, Store: c.Store, Scopes: c.Config.Scopes, Permanent: f.permanent})
 			if err := l.lookBefore(); err != nil {
 				return err

@@ -46,7 +46,7 @@ func beginLogin(t *testing.T, environ []string, args ...string) *begun {
 	t.Helper()
 	in, stdin := io.Pipe()
 	r := &running{newTail(), newTail(), make(chan os.Signal, 4), make(chan int, 1)}
-	w := world{args: append([]string{"login"}, args...), environ: environ, stdin: in, out: r.out, err: r.err, signals: r.signals}
+	w := env{args: append([]string{"login"}, args...), environ: environ, stdin: in, out: r.out, err: r.err, signals: r.signals}
 	go func() { r.code <- run(w) }()
 	t.Cleanup(func() { stdin.Close() })
 	b := &begun{running: r, stdin: stdin}
@@ -220,7 +220,7 @@ func TestLoginThatNobodyAnswersEnds(t *testing.T) {
 		}
 		out := newTail()
 		in, _ := io.Pipe()
-		l := loginCommand{world: world{stdin: in, out: out, err: out}, loginFlags: loginFlags{paste: paste, port: 0}, conn: conn,
+		l := loginCommand{env: env{stdin: in, out: out, err: out}, loginFlags: loginFlags{paste: paste, port: 0}, conn: conn,
 			flow: login.New(login.Options{Grant: grant.Offline{Endpoint: conn.Endpoint}, Store: conn.Store})}
 		ended := make(chan error, 1)
 		go func() { _, err := l.run(ctx); ended <- err }()

@@ -125,7 +125,7 @@ func TestBrowserIsOpenedAndNeedNotBe(t *testing.T) {
 	for _, quiet := range []bool{false, true} {
 		_, environ, _ := loginShop(t)
 		out, opened := newTail(), make(chan string, 1)
-		w := world{args: []string{"login"}, environ: environ, stdin: strings.NewReader(""), out: out, err: out, signals: make(chan os.Signal),
+		w := env{args: []string{"login"}, environ: environ, stdin: strings.NewReader(""), out: out, err: out, signals: make(chan os.Signal),
 			browse: func(address string) error { opened <- address; return errors.New("there is no browser") }}
 		if quiet {
 			w.args = append(w.args, "--no-browser")

@@ -17,10 +17,10 @@ import (
 	"evergate/internal/config"
 )
 
-func main() { os.Exit(run(realWorld())) }
+func main() { os.Exit(run(processEnv())) }
 
-// world is everything a command may touch outside itself, so that a test can hand it one.
-type world struct {
+// env is everything a command may touch outside itself, so that a test can hand it one.
+type env struct {
 	args    []string
 	environ []string
 	stdin   io.Reader
@@ -33,10 +33,10 @@ type world struct {
 	browse func(url string) error
 }
 
-func realWorld() world {
+func processEnv() env {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	return world{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, out: os.Stdout, err: os.Stderr, signals: signals, browse: browse}
+	return env{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, out: os.Stdout, err: os.Stderr, signals: signals, browse: browse}
 }
 
 // The exit codes. They are API: scripts and units rely on them.
@@ -76,7 +76,7 @@ type command struct {
 type action struct {
 	flags func(*flag.FlagSet)
 	arg   *string // where its one argument goes; nil: it takes none
-	run   func(world) error
+	run   func(env) error
 }
 
 func commands() []command {
@@ -106,7 +106,7 @@ func generators() []command {
 }
 
 // run executes one command and returns the exit code.
-func run(w world) int {
+func run(w env) int {
 	err := dispatch(w)
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return exitOK
@@ -131,7 +131,7 @@ func exitCode(err error) int {
 	return exitFailure
 }
 
-func dispatch(w world) error {
+func dispatch(w env) error {
 	name := "serve"
 	if len(w.args) > 0 && !strings.HasPrefix(w.args[0], "-") {
 		name, w.args = w.args[0], w.args[1:]
@@ -185,7 +185,7 @@ func namesOf(all []command) (names []string) {
 }
 
 // help prints the list of commands, or the page of the one that is named.
-func help(w world) error {
+func help(w env) error {
 	if len(w.args) == 0 {
 		usage(w.out)
 		return nil
@@ -232,7 +232,7 @@ func usage(to io.Writer) {
 }
 
 // parseFlags sets what the flags and the argument say, in whatever order they come.
-func parseFlags(w world, c command, name string, a action) error {
+func parseFlags(w env, c command, name string, a action) error {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(w.err)
 	if a.flags != nil {
@@ -294,7 +294,7 @@ func distance(a, b string) int {
 }
 
 // untilSignal is done at the first signal. It is for commands that need no clean end.
-func (w world) untilSignal() (context.Context, context.CancelFunc) {
+func (w env) untilSignal() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		select {

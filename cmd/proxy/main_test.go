@@ -22,10 +22,10 @@ type outcome struct {
 	out, err string
 }
 
-// execute runs one command to its end, in a world that has nothing but environ.
+// execute runs one command to its end, in an env that has nothing but environ.
 func execute(environ []string, args ...string) outcome {
 	var out, errw bytes.Buffer
-	code := run(world{args: args, environ: environ, stdin: strings.NewReader(""), out: &out, err: &errw, signals: make(chan os.Signal)})
+	code := run(env{args: args, environ: environ, stdin: strings.NewReader(""), out: &out, err: &errw, signals: make(chan os.Signal)})
 	return outcome{code, out.String(), errw.String()}
 }
 

@@ -14,7 +14,7 @@ import (
 // (SOURCE_DATE_EPOCH), so that the same source makes the same page.
 func printMan() action {
 	return action{
-		run: func(w world) error {
+		run: func(w env) error {
 			date := ""
 			if seconds, err := strconv.ParseInt(config.Getenv(w.environ)("SOURCE_DATE_EPOCH"), 10, 64); err == nil {
 				date = time.Unix(seconds, 0).UTC().Format(time.DateOnly)

@@ -47,7 +47,7 @@ func healthcheck() action {
 			fs.BoolFunc("ready", "ask whether there is a usable token, too", func(string) error { path = "/readyz"; return nil })
 			fs.BoolFunc("startup", "ask whether there has been a token since the start", func(string) error { path = "/startupz"; return nil })
 		},
-		run: func(w world) error {
+		run: func(w env) error {
 			c, err := newAdminClient(w.environ)
 			if err != nil {
 				return err
@@ -65,7 +65,7 @@ func wait() action {
 		flags: func(fs *flag.FlagSet) {
 			fs.DurationVar(&timeout, "timeout", timeout, "how long to wait")
 		},
-		run: func(w world) error {
+		run: func(w env) error {
 			c, err := newAdminClient(w.environ)
 			if err != nil {
 				return err
@@ -89,7 +89,7 @@ func wait() action {
 
 func quit() action {
 	return action{
-		run: func(w world) error {
+		run: func(w env) error {
 			c, err := newAdminClient(w.environ)
 			if err != nil {
 				return err

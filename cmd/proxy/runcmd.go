@@ -28,7 +28,7 @@ const (
 // and without the secrets, and exits with CMD's code.
 func runCommand() action { return action{run: runWithSidecar} }
 
-func runWithSidecar(w world) error {
+func runWithSidecar(w env) error {
 	argv, err := commandLine(w.args)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func commandLine(args []string) ([]string, error) {
 
 // runReady waits until the sidecar is ready and runs the command. Its error carries the
 // exit code.
-func runReady(w world, s *sidecar.Sidecar, path string, argv []string) error {
+func runReady(w env, s *sidecar.Sidecar, path string, argv []string) error {
 	ctx, stop := context.WithTimeoutCause(context.Background(), readyWithin, fmt.Errorf("no token within %s", readyWithin))
 	defer stop()
 	ready := make(chan error, 1)

@@ -12,7 +12,7 @@ import (
 // serve runs the sidecar until a signal or POST /-/quit.
 func serve() action {
 	return action{
-		run: func(w world) error {
+		run: func(w env) error {
 			cfg, err := config.Load(w.environ)
 			if err != nil {
 				return reportConfig(cfg, err, w.err)
@@ -28,7 +28,7 @@ func serve() action {
 	}
 }
 
-func serveUntilSignal(cfg *config.Config, log sidecar.Logger, w world) error {
+func serveUntilSignal(cfg *config.Config, log sidecar.Logger, w env) error {
 	s, err := sidecar.Assemble(cfg, log, w.environ, build())
 	if err != nil {
 		return err

@@ -96,7 +96,7 @@ type running struct {
 
 func start(environ []string, args ...string) *running {
 	r := &running{newTail(), newTail(), make(chan os.Signal, 4), make(chan int, 1)}
-	w := world{args: args, environ: environ, stdin: strings.NewReader(""), out: r.out, err: r.err, signals: r.signals}
+	w := env{args: args, environ: environ, stdin: strings.NewReader(""), out: r.out, err: r.err, signals: r.signals}
 	go func() { r.code <- run(w) }()
 	return r
 }

@@ -30,7 +30,7 @@ func simulate() action {
 			fs.IntVar(&products, "products", 10, "how many products the shop has")
 			fs.DurationVar(&life, "token-life", 0, "how long a token lives (Shopify's own life if not given)")
 		},
-		run: func(w world) error {
+		run: func(w env) error {
 			options := shopsim.Options{
 				Shops:         []shopsim.Shop{{Domain: shop, Products: products}},
 				LocalhostShop: shop, // for clients that cannot send another Host

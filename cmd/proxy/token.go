@@ -20,14 +20,14 @@ func tokenCommands() []command {
 
 // tokenCommand says which commands there are about the stored grant.
 func tokenCommand() action {
-	return action{run: func(w world) error {
+	return action{run: func(w env) error {
 		listBelow(w.err, "token", tokenCommands())
 		return configError(errors.New("token needs one of show, import, migrate and revoke"))
 	}}
 }
 
 // openGrant connects for a command about the stored grant, and reports mistakes as a list.
-func openGrant(w world, environ []string) (*sidecar.Connection, error) {
+func openGrant(w env, environ []string) (*sidecar.Connection, error) {
 	cfg, err := config.Load(environ)
 	if err != nil {
 		return nil, reportConfig(cfg, err, w.err)
@@ -44,7 +44,7 @@ func openGrant(w world, environ []string) (*sidecar.Connection, error) {
 
 // openOffline connects for a command that makes an offline grant, whatever the sidecar is
 // told to use now.
-func openOffline(w world) (*sidecar.Connection, error) {
+func openOffline(w env) (*sidecar.Connection, error) {
 	c, err := openGrant(w, append(withDefaults(w.environ), "EVERGATE_GRANT="+config.GrantOffline))
 	if err != nil {
 		return nil, err

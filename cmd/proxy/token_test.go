@@ -49,7 +49,7 @@ var credential = regexp.MustCompile(`shp[a-z]{2}_[0-9a-f]{8,}`)
 func (s *grantShop) say(t *testing.T, stdin string, args ...string) outcome {
 	t.Helper()
 	var out, errw bytes.Buffer
-	code := run(world{args: args, environ: s.environ, stdin: strings.NewReader(stdin), out: &out, err: &errw, signals: make(chan os.Signal)})
+	code := run(env{args: args, environ: s.environ, stdin: strings.NewReader(stdin), out: &out, err: &errw, signals: make(chan os.Signal)})
 	asked := strings.Contains(strings.Join(args, " "), "--reveal")
 	if credential.MatchString(errw.String()) || !asked && credential.MatchString(out.String()) {
 		t.Errorf("%q prints a credential:\n%s%s", args, &out, &errw)
@@ -158,7 +158,7 @@ func TestSignalEndsAQuestion(t *testing.T) {
 		signals := make(chan os.Signal, 1)
 		signals <- os.Interrupt
 		var errw bytes.Buffer
-		code := run(world{args: args, environ: s.environ, stdin: in, out: &errw, err: &errw, signals: signals})
+		code := run(env{args: args, environ: s.environ, stdin: in, out: &errw, err: &errw, signals: signals})
 		if code != exitFailure || !strings.Contains(errw.String(), "interrupted: nothing was changed") {
 			t.Errorf("%q: %d, %s", args, code, &errw)
 		}
@@ -174,7 +174,7 @@ func TestWorkThatMustNotBeCutShortOutlivesTheFirstSignal(t *testing.T) {
 	for _, impatient := range []bool{false, true} {
 		signals, release := make(chan os.Signal), make(chan struct{})
 		var errw bytes.Buffer
-		w := world{err: &errw, signals: signals}
+		w := env{err: &errw, signals: signals}
 		done := make(chan error, 1)
 		go func() { done <- w.finish("the work", func() error { <-release; return nil }) }()
 		signals <- os.Interrupt

@@ -14,22 +14,22 @@ var (
 	errStopped  = errors.New("interrupted: nothing was changed")
 )
 
-// person is whoever answers questions: on a terminal, or what a script pipes in.
-type person struct {
+// prompter asks whoever answers questions: on a terminal, or what a script pipes in.
+type prompter struct {
 	in      *bufio.Reader
 	out     io.Writer
 	signals <-chan os.Signal
 }
 
-func (w world) person() *person {
-	return &person{in: bufio.NewReader(io.LimitReader(w.stdin, maxInput)), out: w.err, signals: w.signals}
+func (w env) prompter() *prompter {
+	return &prompter{in: bufio.NewReader(io.LimitReader(w.stdin, maxInput)), out: w.err, signals: w.signals}
 }
 
 // maxInput is far above any token.
 const maxInput = 64 << 10
 
 // line reads one line; it is empty when there is none. A signal ends the wait.
-func (p *person) line() (string, error) {
+func (p *prompter) line() (string, error) {
 	type read struct {
 		text string
 		err  error
@@ -52,7 +52,7 @@ func (p *person) line() (string, error) {
 }
 
 // confirm explains and asks; assumed is what --yes says. Only a clear yes goes on.
-func (p *person) confirm(assumed bool, explanation, question string) error {
+func (p *prompter) confirm(assumed bool, explanation, question string) error {
 	if assumed {
 		return nil
 	}
@@ -72,7 +72,7 @@ func (p *person) confirm(assumed bool, explanation, question string) error {
 
 // finish does what must not be cut short. After a first signal it says what it waits for;
 // a second one ends the wait.
-func (w world) finish(what string, work func() error) error {
+func (w env) finish(what string, work func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- work() }()
 	select {

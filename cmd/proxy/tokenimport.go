@@ -27,7 +27,7 @@ func tokenImport() action {
 			fs.BoolVar(&o.noVerify, "no-verify", false, "do not ask Shopify whether it accepts the access token")
 			fs.BoolVar(&o.yes, "yes", false, "replace a stored grant without asking")
 		},
-		run: func(w world) error {
+		run: func(w env) error {
 			if o.refresh && o.access {
 				return configError(errors.New("--refresh and --access exclude each other: drop one"))
 			}
@@ -35,7 +35,7 @@ func tokenImport() action {
 			if err != nil {
 				return err
 			}
-			someone := w.person()
+			someone := w.prompter()
 			value, isRefresh, err := o.read(w, c.Config, someone)
 			if err != nil {
 				return err
@@ -69,7 +69,7 @@ func tokenImport() action {
 }
 
 // read takes the token from standard input, else from the settings, and tells its kind.
-func (o importing) read(w world, cfg *config.Config, someone *person) (value token.Secret, isRefresh bool, err error) {
+func (o importing) read(w env, cfg *config.Config, someone *prompter) (value token.Secret, isRefresh bool, err error) {
 	seed, err := cfg.RefreshSeed()
 	if err != nil {
 		return token.Secret{}, false, err
@@ -108,7 +108,7 @@ func (o importing) read(w world, cfg *config.Config, someone *person) (value tok
 
 // permanent asks Shopify whether it accepts an access token and what it may do, unless it
 // must not.
-func (o importing) permanent(w world, c *sidecar.Connection, access token.Secret) (token.Token, error) {
+func (o importing) permanent(w env, c *sidecar.Connection, access token.Secret) (token.Token, error) {
 	if o.noVerify {
 		return token.Token{Access: access, Issued: time.Now().Round(0)}, nil
 	}
@@ -118,7 +118,7 @@ func (o importing) permanent(w world, c *sidecar.Connection, access token.Secret
 }
 
 // agreed has the replacement of a grant that is worth something confirmed.
-func (o importing) agreed(c *sidecar.Connection, someone *person, old token.Record) error {
+func (o importing) agreed(c *sidecar.Connection, someone *prompter, old token.Record) error {
 	if !grantadmin.IsWorthKeeping(old) {
 		return nil
 	}
@@ -142,7 +142,7 @@ func whatNext(cfg *config.Config, isRefresh bool) string {
 }
 
 // adviseSettings says what else must change so that the sidecar uses the stored grant.
-func adviseSettings(w world) {
+func adviseSettings(w env) {
 	cfg, _ := config.Parse(w.environ) // it was loaded before
 	if !cfg.AccessToken.Empty() {
 		fmt.Fprintln(w.out, "Remove SHOPIFY_ACCESS_TOKEN from the settings: the sidecar takes the token from the store now.")

@@ -15,7 +15,7 @@ func tokenMigrate() action {
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&yes, "yes", false, "do not ask")
 		},
-		run: func(w world) error {
+		run: func(w env) error {
 			c, err := openOffline(w)
 			if err != nil {
 				return err
@@ -32,7 +32,7 @@ func tokenMigrate() action {
 				fmt.Fprintf(w.out, "The stored grant of %s expires and is renewed already; there is nothing to migrate.\n", c.Config.Shop)
 				return nil
 			}
-			if err := w.person().confirm(yes, explainMigration(c, m), "Migrate it?"); err != nil {
+			if err := w.prompter().confirm(yes, explainMigration(c, m), "Migrate it?"); err != nil {
 				return err
 			}
 			if err := w.finish("the migration", m.Run); err != nil {

@@ -176,7 +176,7 @@ func TestMigrationIsResumedAfterAFailedWrite(t *testing.T) {
 // init lets this binary be the real one, for tests that kill it.
 func init() {
 	if os.Getenv("PROXY_TEST_ITSELF") != "" {
-		os.Exit(run(realWorld()))
+		os.Exit(run(processEnv()))
 	}
 }
 

@@ -14,7 +14,7 @@ func tokenRevoke() action {
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&yes, "yes", false, "do not ask")
 		},
-		run: func(w world) error {
+		run: func(w env) error {
 			c, err := openGrant(w, w.environ)
 			if err != nil {
 				return err
@@ -23,7 +23,7 @@ func tokenRevoke() action {
 			if c.Config.Grant != config.GrantStatic {
 				app = "the app " + c.ClientID()
 			}
-			if err := w.person().confirm(yes, fmt.Sprintf(`This uninstalls %s from %s. Every token that the app has there ends at once,
+			if err := w.prompter().confirm(yes, fmt.Sprintf(`This uninstalls %s from %s. Every token that the app has there ends at once,
 also those of other programs that use the same app, and refresh tokens with them. What else
 the app did for the shop (webhooks, for example) ends as well. To use the app again, someone
 must install it and authorise it anew.`, app, c.Config.Shop), "Uninstall it?"); err != nil {

@@ -30,7 +30,7 @@ func tokenShow() action {
 			fs.BoolVar(&reveal, "reveal", false, "print the tokens, too")
 			fs.BoolVar(&asJSON, "json", false, "print JSON")
 		},
-		run: func(w world) error {
+		run: func(w env) error {
 			c, err := openGrant(w, lookingAtStore(w.environ))
 			if err != nil {
 				return err

@@ -33,7 +33,7 @@ func build() sidecar.Build { return sidecar.Build{Version: version, Commit: comm
 
 func printVersion() action {
 	return action{
-		run: func(w world) error {
+		run: func(w env) error {
 			fmt.Fprintf(w.out, "evergate %s (commit %s, %s)\n", version, commitOrVCS(), runtime.Version())
 			return nil
 		},
