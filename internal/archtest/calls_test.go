@@ -65,7 +65,7 @@ var revealers = map[string]string{
 	"internal/refresh/rotate.go":     "a fingerprint, which tells refresh tokens apart",
 	"internal/store/key.go":          "the key of the store's cipher",
 	"internal/store/wire.go":         "what a store writes",
-	"internal/inject/handler.go":     "the header of the request to Shopify",
+	"internal/inject/request.go":     "the header of the request to Shopify",
 }
 
 func TestSecretsAreRevealedInAFewPlacesOnly(t *testing.T) {

@@ -33,7 +33,7 @@ var numbers = []struct{ page, says, decided, value string }{
 	{"docs/operating/policy.md", "at most 256 KiB, 10 000 words and signs, and 100 brackets", "LargestJudgedBody", "256 << 10"},
 	{"docs/operating/policy.md", "at most 256 KiB, 10 000 words and signs, and 100 brackets", "mostGraphQLTokens", "10_000"},
 	{"docs/operating/policy.md", "at most 256 KiB, 10 000 words and signs, and 100 brackets", "deepestGraphQL", "100"},
-	{"docs/operating/policy.md", "the log (once an hour for each caller, code and kind of call)", "sayAgain", "time.Hour"},
+	{"docs/operating/policy.md", "the log (once an hour for each caller, code and kind of call)", "logInterval", "time.Hour"},
 	{"docs/operating/metrics.md", "At most 1000 shops have a", "MaxShops", "1000"},
 	{"docs/operating/metrics.md", "Only for versions that were asked for in the last 24 hours.", "inUseFor", "24 * time.Hour"},
 	{"docs/containers/container.md", "for at most 30 seconds (`EVERGATE_SHUTDOWN_TIMEOUT`)", "EVERGATE_SHUTDOWN_TIMEOUT", "30s"},

@@ -1,22 +1,48 @@
 package inject
 
-import "strings"
+import (
+	"strings"
+
+	"evergate/internal/guard"
+)
 
 // links rewrites addresses of one shop to the address the client used.
+// The zero links changes nothing.
 type links struct {
 	domain string // acme.myshopify.com
+	tls    bool   // the client came by https
+	host   string // that the client used, with the port
+	prefix string // what it wrote before the path to name the shop
 }
 
-// rewrite returns values with each address of the shop moved to where the client called:
-// origin is scheme and host, prefix what it wrote before the path to name the shop.
-// Everything else keeps its bytes.
-func (l links) rewrite(name string, values []string, origin, prefix string) []string {
+// linksFor returns how to rewrite links for a client; one that uses the shop's own name needs no change.
+func (h *Handler) linksFor(p *guard.Passage) links {
+	if p.OwnName {
+		return links{}
+	}
+	return links{h.domain, p.TLS, p.Host, p.Prefix}
+}
+
+// origin is the scheme and the host that the client used.
+func (l links) origin() string {
+	if l.tls {
+		return "https://" + l.host
+	}
+	return "http://" + l.host
+}
+
+// rewrite returns the values of a field with each address of the shop moved to where the
+// client called. Everything else keeps its bytes, and other fields than Link and Location all.
+func (l links) rewrite(name string, values []string) []string {
+	if l.domain == "" || name != "Link" && name != "Location" {
+		return values
+	}
 	out := make([]string, len(values))
 	for i, v := range values {
 		if name == "Link" {
-			out[i] = l.link(v, origin, prefix)
+			out[i] = l.link(v)
 		} else {
-			out[i] = l.address(v, origin, prefix)
+			out[i] = l.address(v)
 		}
 	}
 	return out
@@ -25,7 +51,7 @@ func (l links) rewrite(name string, values []string, origin, prefix string) []st
 // link rewrites the targets of a Link field (RFC 8288): what stands between < and >, unless
 // that is part of a quoted parameter. Commas and semicolons may stand inside a target, so it
 // does not split at them.
-func (l links) link(v, origin, prefix string) string {
+func (l links) link(v string) string {
 	var b strings.Builder
 	for {
 		open := openTarget(v)
@@ -37,7 +63,7 @@ func (l links) link(v, origin, prefix string) string {
 			break
 		}
 		b.WriteString(v[:open+1])
-		b.WriteString(l.address(v[open+1:open+end], origin, prefix))
+		b.WriteString(l.address(v[open+1 : open+end]))
 		v = v[open+end:]
 	}
 	if b.Len() == 0 {
@@ -67,13 +93,13 @@ func openTarget(v string) int {
 // port. One without a scheme is read as the client would read it, relative to Shopify's
 // https. One without a host needs the prefix, if there is one. Anything else, another host
 // or a path relative to the one that was called, is returned as it is.
-func (l links) address(u, origin, prefix string) string {
+func (l links) address(u string) string {
 	scheme, rest, ok := strings.Cut(u, "://")
 	switch {
 	case strings.HasPrefix(u, "//"):
 		scheme, rest = "https", u[len("//"):]
 	case strings.HasPrefix(u, "/"):
-		return prefix + u
+		return l.prefix + u
 	case !ok || !(strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http")):
 		return u
 	}
@@ -85,7 +111,7 @@ func (l links) address(u, origin, prefix string) string {
 	if !strings.EqualFold(host, l.domain) || hasPort && port != defaultPort(scheme) {
 		return u
 	}
-	return origin + prefix + tail
+	return l.origin() + l.prefix + tail
 }
 
 func defaultPort(scheme string) string {

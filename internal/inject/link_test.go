@@ -6,8 +6,7 @@ import (
 )
 
 func TestLinksOfTheShopPointAtTheAddressTheClientUsed(t *testing.T) {
-	l := links{domain: shopDomain}
-	const origin, prefix = "http://localhost:8080", "/p"
+	l := links{domain: shopDomain, host: "localhost:8080", prefix: "/p"}
 	for in, want := range map[string]string{
 		`<https://blue-finch.myshopify.com/a?b=c>; rel="next"`:                                                           `<http://localhost:8080/p/a?b=c>; rel="next"`,
 		`<https://blue-finch.myshopify.com/a>; rel="previous", <https://blue-finch.myshopify.com/b?x=1,2;3>; rel="next"`: `<http://localhost:8080/p/a>; rel="previous", <http://localhost:8080/p/b?x=1,2;3>; rel="next"`,
@@ -37,7 +36,7 @@ func TestLinksOfTheShopPointAtTheAddressTheClientUsed(t *testing.T) {
 		`<<https://blue-finch.myshopify.com/a>>`:         `<<https://blue-finch.myshopify.com/a>>`,
 		``:                                               ``,
 	} {
-		if got := l.link(in, origin, prefix); got != want {
+		if got := l.link(in); got != want {
 			t.Errorf("%s\n got %s\nwant %s", in, got, want)
 		}
 	}
@@ -52,9 +51,9 @@ func FuzzLink(f *testing.F) {
 		f.Add(s)
 	}
 	const origin, prefix = "http://localhost:1", "/p"
-	l := links{domain: shopDomain}
+	l := links{domain: shopDomain, host: "localhost:1", prefix: prefix}
 	f.Fuzz(func(t *testing.T, in string) {
-		out := l.link(in, origin, prefix)
+		out := l.link(in)
 		if low := strings.ToLower(in); !strings.Contains(low, "<http") && !strings.Contains(low, "</") && out != in {
 			t.Fatalf("%q became %q", in, out)
 		}

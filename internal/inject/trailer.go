@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"evergate/internal/guard"
 )
 
 // announceTrailer says which fields will follow the body, as Shopify's answer did, without
@@ -25,7 +23,7 @@ func announceTrailer(w http.ResponseWriter, r *http.Request, resp *http.Response
 }
 
 // sendTrailer passes on the fields that followed the body, announced or not.
-func (h *Handler) sendTrailer(w http.ResponseWriter, resp *http.Response, p guard.Passage) {
+func sendTrailer(w http.ResponseWriter, resp *http.Response, l links) {
 	if len(resp.Trailer) == 0 {
 		return
 	}
@@ -36,7 +34,7 @@ func (h *Handler) sendTrailer(w http.ResponseWriter, resp *http.Response, p guar
 	for name, values := range resp.Trailer {
 		delete(out, name) // that was the header's, which is sent, and would be repeated here
 		if len(values) > 0 && !droppedDownstream(name) && name != "Content-Length" {
-			out[http.TrailerPrefix+name] = h.rewritten(name, values, p)
+			out[http.TrailerPrefix+name] = l.rewrite(name, values)
 		}
 	}
 }

@@ -133,8 +133,10 @@ func New(o Options) *Transport {
 // that is done here.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.base.RoundTrip(r)
-	var stale *staleError
-	if err != nil && errors.As(err, &stale) && isSafe(r) && r.Context().Err() == nil {
+	if err == nil || !isSafe(r) || r.Context().Err() != nil {
+		return resp, err
+	}
+	if _, stale := errors.AsType[*staleError](err); stale {
 		return t.base.RoundTrip(r)
 	}
 	return resp, err

@@ -1,12 +1,49 @@
 package inject
 
 import (
+	"bytes"
 	"net/http"
+	"net/url"
 	"strings"
 
-	"evergate/internal/guard"
 	"evergate/internal/shopify"
+	"evergate/internal/token"
 )
+
+// outgoing is the request for Shopify of one attempt, with everything that is made for it, in
+// one piece. Nothing of it is shared with another attempt, because a transport may go on using
+// a request after its answer.
+type outgoing struct {
+	http.Request
+	url   url.URL
+	body  bytes.Reader
+	token [1]string
+}
+
+// outgoing makes the request for Shopify, without body and token.
+func (h *Handler) outgoing(rec *record) *outgoing {
+	in := rec.in
+	out := &outgoing{
+		Request: *new(http.Request).WithContext(in.Context()),
+		url: url.URL{
+			Scheme: h.opt.Base.Scheme,
+			Host:   h.opt.Base.Host,
+			// Opaque is written as it is; Path would be escaped anew.
+			Opaque:     rec.passage.Target.Path,
+			RawQuery:   in.URL.RawQuery,
+			ForceQuery: in.URL.ForceQuery,
+		},
+	}
+	out.Method, out.URL, out.Host, out.Header = in.Method, &out.url, h.domain, outgoingHeader(in.Header)
+	out.Proto, out.ProtoMajor, out.ProtoMinor = "HTTP/1.1", 1, 1
+	return out
+}
+
+// setToken comes last: nothing that a client sends can take it away.
+func (o *outgoing) setToken(t token.Token) {
+	o.token[0] = t.Access.Reveal()
+	o.Header[shopify.HeaderAccessToken] = o.token[:]
+}
 
 // neverUpstream are the request headers that end here: credentials of the client's, which
 // must not reach Shopify beside ours, what a browser or a proxy in front says of itself,
@@ -15,14 +52,6 @@ var neverUpstream = set(
 	shopify.HeaderAccessToken, "Authorization", "Cookie", "Forwarded", "Origin", "Referer",
 	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
 	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings",
-)
-
-// neverDownstream are the response headers that end here. Strict-Transport-Security and
-// Alt-Svc speak of Shopify's host and would be taken as speaking of localhost; cookies are
-// the edge's own; Connection and its kin are per hop.
-var neverDownstream = set(
-	"Set-Cookie", "Strict-Transport-Security", "Alt-Svc",
-	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 )
 
 func set(names ...string) map[string]struct{} {
@@ -86,30 +115,4 @@ func dropNamed(h http.Header, connection []string) {
 			}
 		}
 	}
-}
-
-// incomingHeader copies what goes back to the client into out.
-func (h *Handler) incomingHeader(out, in http.Header, p guard.Passage) {
-	for name, values := range in {
-		if !droppedDownstream(name) {
-			out[name] = h.rewritten(name, values, p)
-		}
-	}
-	dropNamed(out, in["Connection"])
-	if _, sent := out["Content-Type"]; !sent {
-		out["Content-Type"] = nil // net/http would guess one
-	}
-}
-
-func droppedDownstream(name string) bool {
-	_, drop := neverDownstream[name]
-	return drop || strings.HasPrefix(name, "Access-Control-")
-}
-
-// rewritten returns the values of a field as the client is to see them.
-func (h *Handler) rewritten(name string, values []string, p guard.Passage) []string {
-	if p.OwnName || name != "Link" && name != "Location" {
-		return values
-	}
-	return h.links.rewrite(name, values, p.Origin(), p.Prefix)
 }

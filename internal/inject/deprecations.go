@@ -11,14 +11,14 @@ import (
 	"evergate/internal/shopify"
 )
 
-// notices tells people what Shopify says beside an answer: that a part of its API is
+// deprecations tells people what Shopify says beside an answer: that a part of its API is
 // deprecated, or that it served another version than was asked for, which is what it does
 // with one that it no longer supports. Each is counted, and logged once per route: a tool
 // repeats its calls, and its operator needs to be told once.
 //
 // What has been said is a few bits per route, and routes are a closed list, so no client can
 // make the memory grow.
-type notices struct {
+type deprecations struct {
 	log     *slog.Logger
 	metrics *metrics.Metrics
 	said    [1 << 8]atomic.Uint32 // by route; the bits are those of look
@@ -30,7 +30,7 @@ const (
 )
 
 // look reads the header of an answer to a call of target.
-func (n *notices) look(h http.Header, target shopify.Target) {
+func (d *deprecations) look(h http.Header, target shopify.Target) {
 	var news uint32
 	reason, served, warning := first(h[shopify.HeaderDeprecatedReason]), first(h[shopify.HeaderAPIVersion]), first(h[shopify.HeaderVersionWarning])
 	if reason != "" {
@@ -43,8 +43,8 @@ func (n *notices) look(h http.Header, target shopify.Target) {
 	if news == 0 {
 		return
 	}
-	n.metrics.Deprecated(route)
-	if said := &n.said[route]; said.Load()&news == news || said.Or(news)&news == news {
+	d.metrics.Deprecated(route)
+	if said := &d.said[route]; said.Load()&news == news || said.Or(news)&news == news {
 		return // all of it has been said
 	}
 	message, level := "Shopify marks this call as deprecated: change the tool that makes it (said once per route)", slog.LevelInfo // all of REST's products
@@ -53,7 +53,7 @@ func (n *notices) look(h http.Header, target shopify.Target) {
 		message = "Shopify served another API version than was asked for: move the tool to one that is supported (said once per route)"
 		reason = strings.TrimPrefix(reason+" "+warning, " ")
 	}
-	n.log.Log(context.Background(), level, message, "route", route.String(), "asked", asked, "served", short(served), "reason", short(strings.TrimSpace(reason)),
+	d.log.Log(context.Background(), level, message, "route", route.String(), "asked", asked, "served", short(served), "reason", short(strings.TrimSpace(reason)),
 		"request_id", short(first(h["X-Request-Id"])))
 }
 

@@ -179,7 +179,7 @@ func TestABodyThatBreaksOffIsTheClientsMistake(t *testing.T) {
 
 func TestRefusalsAreLoggedOnceAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var s toldOf
+		var s logLimiter
 		got := ""
 		for _, step := range []struct {
 			wait         time.Duration
@@ -191,7 +191,7 @@ func TestRefusalsAreLoggedOnceAnHour(t *testing.T) {
 			{58 * time.Minute, "a", "read_only", shopify.RouteGraphQL}, {time.Minute, "a", "read_only", shopify.RouteGraphQL}, {0, "a", "read_only", shopify.RouteGraphQL},
 		} {
 			time.Sleep(step.wait)
-			if s.first(step.caller, step.code, step.route) {
+			if s.allow(step.caller, step.code, step.route) {
 				got += "said "
 			} else {
 				got += "silent "
@@ -229,9 +229,9 @@ func TestLinksLeadToTheAddressAndSchemeOfTheClient(t *testing.T) {
 		{guard.Passage{Host: "evergate.internal", TLS: true}, "<https://evergate.internal/admin/x>; rel=next"},
 		{guard.Passage{Host: "h:1", Prefix: "/" + shopDomain, TLS: true}, "<https://h:1/" + shopDomain + "/admin/x>; rel=next"},
 	} {
-		h := &Handler{links: links{domain: shopDomain}}
+		h := &Handler{domain: shopDomain}
 		out := http.Header{}
-		h.incomingHeader(out, http.Header{"Link": {"<https://" + shopDomain + "/admin/x>; rel=next"}}, c.p)
+		copyHeader(out, http.Header{"Link": {"<https://" + shopDomain + "/admin/x>; rel=next"}}, h.linksFor(&c.p))
 		if got := out.Get("Link"); got != c.want {
 			t.Errorf("%+v: %s, want %s", c.p, got, c.want)
 		}

@@ -12,26 +12,28 @@ import (
 	"evergate/internal/upstream"
 )
 
-// failures and replays are the reasons that the metrics know.
-var (
-	failures = []string{denial.CodeBadBody, denial.CodeNoToken, denial.CodeUpstreamUnreachable, denial.CodeUpstreamTimeout}
-	replays  = []string{"401", "429", "throttled"}
-)
+// failures are the codes that the metrics announce.
+var failures = []string{denial.CodeBadBody, denial.CodeNoToken, denial.CodeUpstreamUnreachable, denial.CodeUpstreamTimeout}
 
 // statusClientGone is what a request counts as whose client went away; nothing is sent.
 const statusClientGone = 499
 
-// fail answers for an error of the request path and returns the status to count and the
-// code. It is the only place that turns errors into statuses.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) (status int, code string) {
-	if r.Context().Err() != nil {
-		return statusClientGone, ""
+// fail answers for a request that may pass and has got no answer of Shopify's. It is the only
+// place that turns errors into statuses.
+func (h *Handler) fail(w http.ResponseWriter, rec *record, err error) {
+	ctx := rec.in.Context()
+	if ctx.Err() != nil {
+		rec.status = statusClientGone
+		panic(http.ErrAbortHandler) // returning would send an empty 200
 	}
-	refusal := h.classify(err)
-	h.opt.Metrics.Failed(refusal.Code)
-	h.opt.Log.WarnContext(r.Context(), "request failed", "code", refusal.Code, "status", refusal.Status, "err", err)
-	refusal.Answer(w)
-	return refusal.Status, refusal.Code
+	if rec.body.unread() {
+		w.Header().Set("Connection", "close") // see unread
+	}
+	d := h.classify(err)
+	rec.status, rec.code = d.Status, d.Code
+	h.opt.Metrics.Failed(d.Code)
+	h.opt.Log.WarnContext(ctx, "request failed", "code", d.Code, "status", d.Status, "err", err)
+	d.Answer(w)
 }
 
 func (h *Handler) classify(err error) *denial.Error {
@@ -41,7 +43,7 @@ func (h *Handler) classify(err error) *denial.Error {
 	switch {
 	case errors.As(err, &unavailable):
 		return &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeNoToken,
-			Message: "Evergate has no usable access token for " + h.opt.Shop.Domain() + " now: " + unavailable.Err.Error(), RetryAfter: max(unavailable.RetryAfter, time.Second)}
+			Message: "Evergate has no usable access token for " + h.domain + " now: " + unavailable.Err.Error(), RetryAfter: max(unavailable.RetryAfter, time.Second)}
 	case errors.Is(err, errClientBody):
 		return &denial.Error{Status: http.StatusBadRequest, Code: denial.CodeBadBody,
 			Message: "The request's body broke off or is not well-formed HTTP; nothing is wrong with Shopify. Send it again, whole."}

@@ -4,20 +4,15 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
-	"time"
-
-	"evergate/internal/guard"
 )
 
-// headerPatience is how long an answer's header waits for the first byte of its body, so
-// that the two leave in one packet. It is far below what a person or a client notices.
-const headerPatience = time.Millisecond
-
-// bringBack sends Shopify's answer to the client. When Shopify's connection dies in the
+// copyResponse sends Shopify's answer to the client. When Shopify's connection dies in the
 // middle it breaks the client's, because an answer that merely ended would look whole.
-func (h *Handler) bringBack(w http.ResponseWriter, r *http.Request, resp *http.Response, p guard.Passage, v *visit) {
-	h.incomingHeader(w.Header(), resp.Header, p)
+func (h *Handler) copyResponse(w http.ResponseWriter, rec *record, resp *http.Response) {
+	r, l := rec.in, h.linksFor(&rec.passage)
+	copyHeader(w.Header(), resp.Header, l)
 	if resp.Body == http.NoBody || r.Method == http.MethodHead {
 		w.WriteHeader(resp.StatusCode)
 		return
@@ -28,21 +23,23 @@ func (h *Handler) bringBack(w http.ResponseWriter, r *http.Request, resp *http.R
 		if errors.Is(err, errClientGone) || r.Context().Err() != nil {
 			// A client that closed its sending side only still reads, and must not take
 			// what it has got for the whole.
-			v.status = statusClientGone
+			rec.status = statusClientGone
 			panic(http.ErrAbortHandler)
 		}
-		v.code = codeBrokeOff
+		rec.code = codeBrokeOff
 		h.opt.Log.WarnContext(r.Context(), "Shopify's answer broke off; breaking the client's connection", "err", err)
 		panic(http.ErrAbortHandler) // net/http's way to break a connection
 	}
 	if trailer {
-		h.sendTrailer(w, resp, p)
+		sendTrailer(w, resp, l)
 	}
 }
 
 // codeBrokeOff is what the access log and the span say of an answer that came in part. The
 // client has the status by then, and no header can tell it.
 const codeBrokeOff = "answer_broke_off"
+
+var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 var errClientGone = errors.New("the client went away")
 
@@ -75,55 +72,28 @@ func (h *Handler) stream(w http.ResponseWriter, body io.Reader) error {
 	}
 }
 
-type noFlusher struct{}
+// neverDownstream are the response headers that end here. Strict-Transport-Security and
+// Alt-Svc speak of Shopify's host and would be taken as speaking of localhost; cookies are
+// the edge's own; Connection and its kin are per hop.
+var neverDownstream = set(
+	"Set-Cookie", "Strict-Transport-Security", "Alt-Svc",
+	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+)
 
-func (noFlusher) Flush() {}
-
-// readFirst reads the first part of a body. If that takes longer than headerPatience, the
-// header goes out meanwhile.
-func (h *Handler) readFirst(body io.Reader, buf []byte, flusher http.Flusher) (int, error) {
-	p := h.patiences.Get().(*patience)
-	p.begin(flusher)
-	n, err := body.Read(buf)
-	p.end()
-	h.patiences.Put(p)
-	return n, err
-}
-
-// patience flushes the header of one answer unless it is ended in time. It is used again
-// for other answers; one that fires late flushes another header a little early, which does no harm.
-type patience struct {
-	timer *time.Timer
-
-	mu      sync.Mutex // keeps the flush from meeting a write
-	flusher http.Flusher
-}
-
-func newPatience() any {
-	p := &patience{}
-	p.timer = time.AfterFunc(time.Hour, p.fire)
-	p.timer.Stop()
-	return p
-}
-
-func (p *patience) begin(f http.Flusher) {
-	p.mu.Lock()
-	p.flusher = f
-	p.mu.Unlock()
-	p.timer.Reset(headerPatience)
-}
-
-func (p *patience) end() {
-	p.timer.Stop()
-	p.mu.Lock()
-	p.flusher = nil
-	p.mu.Unlock()
-}
-
-func (p *patience) fire() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.flusher != nil {
-		p.flusher.Flush()
+// copyHeader copies what goes back to the client into out.
+func copyHeader(out, in http.Header, l links) {
+	for name, values := range in {
+		if !droppedDownstream(name) {
+			out[name] = l.rewrite(name, values)
+		}
 	}
+	dropNamed(out, in["Connection"])
+	if _, sent := out["Content-Type"]; !sent {
+		out["Content-Type"] = nil // net/http would guess one
+	}
+}
+
+func droppedDownstream(name string) bool {
+	_, drop := neverDownstream[name]
+	return drop || strings.HasPrefix(name, "Access-Control-")
 }

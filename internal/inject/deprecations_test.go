@@ -21,11 +21,11 @@ type said struct {
 	RequestID                                string `json:"request_id"`
 }
 
-// listening returns notices and what they have logged.
-func listening() (*notices, *prometheus.Registry, func(*testing.T) []said) {
+// listening returns deprecations and what they have logged.
+func listening() (*deprecations, *prometheus.Registry, func(*testing.T) []said) {
 	var b bytes.Buffer
 	registry := prometheus.NewRegistry()
-	n := &notices{log: slog.New(slog.NewJSONHandler(&b, nil)), metrics: metrics.New(registry, "test", "none", "go")}
+	n := &deprecations{log: slog.New(slog.NewJSONHandler(&b, nil)), metrics: metrics.New(registry, "test", "none", "go")}
 	return n, registry, func(t *testing.T) (all []said) {
 		t.Helper()
 		for line := range strings.Lines(b.String()) {

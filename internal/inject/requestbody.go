@@ -4,77 +4,127 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"evergate/internal/denial"
+	"evergate/internal/policy"
+	"evergate/internal/prefixed"
+	"evergate/internal/request"
 	"io"
 	"net/http"
 	"sync"
 	"time"
 )
 
-// upload is a request's body on its way to Shopify. A short body of known length is read
+// requestBody is a request's body on its way to Shopify. A short body of known length is read
 // whole before anything is sent; every other one is streamed, and one of unknown length is
-// remembered while it passes, up to the replay buffer's size.
-type upload struct {
+// remembered while it passes, up to the replay buffer's size. The zero requestBody is none.
+type requestBody struct {
 	whole    []byte    // a short body; nil when streamed
 	stream   *recorder // a streamed body; nil when read whole or absent
 	declared int64     // Content-Length; -1 when unknown
+	broken   bool      // it broke off while it was read
 }
 
 var errClientBody = errors.New("the request's body broke off or was malformed")
 
-// newUpload takes over r's body.
-func newUpload(r *http.Request, limit int64) (*upload, error) {
-	u := &upload{declared: r.ContentLength}
+// readBody takes over the body of rec's request. Where the caller's policy depends on what is
+// in it, it is read whole and judged before anything is sent, whatever the size of the replay
+// buffer. The error is a denial or errClientBody.
+func (h *Handler) readBody(rec *record) error {
+	in := rec.in
+	if !rec.passage.NeedsBody() {
+		return rec.body.take(in.Body, in.ContentLength, h.opt.ReplayBuffer)
+	}
+	body, whole, err := readForPolicy(in)
+	if err != nil {
+		rec.body.broken = true
+		return errClientBody
+	}
+	if err := rec.passage.JudgeBody(request.Header(in.Header), body, whole); err != nil {
+		return denial.Of(err)
+	}
+	if whole && len(body) > 0 {
+		rec.body = requestBody{whole: body}
+		return nil
+	}
+	return rec.body.take(&prefixed.Body{Prefix: body, Rest: in.Body}, in.ContentLength, h.opt.ReplayBuffer)
+}
+
+// readForPolicy reads a body up to the size that is judged, and a byte more of one that
+// is longer and has not said so.
+func readForPolicy(r *http.Request) (body []byte, whole bool, _ error) {
 	switch {
 	case r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0:
-	case r.ContentLength > 0 && r.ContentLength <= limit:
-		u.whole = make([]byte, r.ContentLength)
-		if _, err := io.ReadFull(r.Body, u.whole); err != nil {
-			return nil, errClientBody
-		}
-	case r.ContentLength > limit:
-		u.stream = newRecorder(r.Body, 0)
-	default:
-		u.stream = newRecorder(r.Body, limit)
+		return nil, true, nil
+	case r.ContentLength > policy.LargestJudgedBody:
+		return nil, false, nil
+	case r.ContentLength > 0:
+		body = make([]byte, r.ContentLength)
+		_, err := io.ReadFull(r.Body, body)
+		return body, true, err
 	}
-	return u, nil
+	body, err := io.ReadAll(io.LimitReader(r.Body, policy.LargestJudgedBody+1))
+	if err != nil || len(body) <= policy.LargestJudgedBody {
+		return body, true, err
+	}
+	return body, false, nil
+}
+
+// take reads a body of known length up to limit, and streams any other.
+func (b *requestBody) take(src io.Reader, length, limit int64) error {
+	b.declared = length
+	switch {
+	case src == nil || src == http.NoBody || length == 0:
+	case length > 0 && length <= limit:
+		b.whole = make([]byte, length)
+		if _, err := io.ReadFull(src, b.whole); err != nil {
+			b.broken = true
+			return errClientBody
+		}
+	case length > limit:
+		b.stream = newRecorder(src, 0)
+	default:
+		b.stream = newRecorder(src, limit)
+	}
+	return nil
 }
 
 // attach makes the body out's. It may be called again after rewind.
-func (u *upload) attach(out *http.Request) {
-	out.Body, out.GetBody, out.ContentLength = nil, nil, 0
+func (b *requestBody) attach(out *outgoing) {
 	switch {
-	case u.whole != nil:
-		out.ContentLength = int64(len(u.whole))
+	case b.whole != nil:
+		whole := b.whole
+		out.ContentLength = int64(len(whole))
+		out.body.Reset(whole)
+		out.Body = io.NopCloser(&out.body) // which net/http knows to be in memory, so it sends header and body together
 		// With GetBody the transport sends the request anew when a pooled connection
 		// turns out to be dead before a byte of it was written; never otherwise, for a POST.
-		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(u.whole)), nil }
-		out.Body, _ = out.GetBody()
+		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(whole)), nil }
 		delete(out.Header, "Expect") // the client's wait ended when we read the body
-	case u.stream != nil:
-		out.ContentLength = u.declared
-		out.Body = u.stream.open()
+	case b.stream != nil:
+		out.ContentLength = b.declared
+		out.Body = b.stream.open()
 	}
 }
 
 // failed reports whether the client's side of the body failed, which is the client's
 // mistake and not Shopify's.
-func (u *upload) failed() bool { return u.stream != nil && u.stream.failed() }
+func (b *requestBody) failed() bool { return b.stream != nil && b.stream.failed() }
 
 // rewind prepares the body to be sent again. It reports false when that cannot be done.
 // The transport must have been told to stop: rewind waits until it has let go.
-func (u *upload) rewind(ctx context.Context) bool {
-	if u.stream == nil {
+func (b *requestBody) rewind(ctx context.Context) bool {
+	if b.stream == nil {
 		return true
 	}
-	return u.stream.rewind(ctx)
+	return b.stream.rewind(ctx)
 }
 
 // allowEarlyAnswer keeps net/http from reading, and throwing away, up to 256 KiB of a body
 // that is still on its way to Shopify when an answer begins: the upload would go on
 // without those bytes, and nobody would notice. It is for streamed bodies only, because it
 // also takes away what net/http does about a body that nobody reads.
-func (u *upload) allowEarlyAnswer(w http.ResponseWriter) {
-	if d, ok := w.(interface{ EnableFullDuplex() error }); ok && u.stream != nil {
+func (b *requestBody) allowEarlyAnswer(w http.ResponseWriter) {
+	if d, ok := w.(interface{ EnableFullDuplex() error }); ok && b.stream != nil {
 		_ = d.EnableFullDuplex() // HTTP/1 servers of net/http know it; what does not has no such habit
 	}
 }
@@ -82,11 +132,8 @@ func (u *upload) allowEarlyAnswer(w http.ResponseWriter) {
 // unread reports whether bytes of the body may be left on the client's connection, or
 // bytes of which nobody knows whether they are body: after a malformed chunk, say. They
 // must not be taken for the next request, so the connection ends with this answer.
-func (u *upload) unread() bool {
-	if u == nil {
-		return true // it broke off while it was read
-	}
-	return u.stream != nil && !u.stream.done()
+func (b *requestBody) unread() bool {
+	return b.broken || b.stream != nil && !b.stream.done()
 }
 
 // letGo bounds the wait for the transport to stop reading a body it was told to drop.

@@ -1,0 +1,78 @@
+package inject
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"evergate/internal/denial"
+	"evergate/internal/metrics"
+	"evergate/internal/request"
+)
+
+// admit lets a request in, or returns why not: a *denial.Error. Any other error is of a request
+// that may pass and has no usable body.
+func (h *Handler) admit(rec *record) (err error) {
+	view := request.Of(rec.in)
+	if rec.passage, err = h.opt.Door.Admit(&view); err != nil {
+		return denial.Of(err)
+	}
+	rec.route = rec.passage.Target.Route
+	rec.span = h.opt.Tracer.Begin(rec.in, rec.route.String(), h.domain)
+	// The body first: a client may take its time with it, and a token is not to grow old meanwhile.
+	err = h.readBody(rec)
+	if _, denied := errors.AsType[*denial.Error](err); !denied {
+		h.admitted(rec)
+	}
+	return err
+}
+
+// admitted counts a request that passes, and says what would have been denied.
+func (h *Handler) admitted(rec *record) {
+	caller := rec.passage.Caller.Name
+	if rec.passage.Reported == nil {
+		h.opt.Metrics.CallerServed(caller, metrics.Passed)
+		return
+	}
+	reported := denial.Of(rec.passage.Reported)
+	h.opt.Metrics.CallerServed(caller, metrics.Reported)
+	if h.denials.allow(caller, reported.Code, rec.route) {
+		h.opt.Log.WarnContext(rec.in.Context(), "reported: this policy would refuse it", "caller", caller, "code", reported.Code,
+			"route", rec.route.String())
+	}
+}
+
+// deny answers for a request that may not pass. The log has the code and the route, not the
+// message, which repeats a part of the request: Shopify's paths name customers.
+func (h *Handler) deny(w http.ResponseWriter, rec *record, d *denial.Error) {
+	rec.status, rec.code = d.Status, d.Code
+	caller := rec.passage.Caller.Name
+	h.opt.Metrics.Denied(d.Code)
+	h.opt.Metrics.CallerServed(caller, metrics.Denied)
+	if d.AboutCaller() && h.denials.allow(caller, d.Code, rec.route) {
+		h.opt.Log.InfoContext(rec.in.Context(), "denied", "caller", caller, "code", d.Code, "route", rec.route.String())
+	}
+	d.Answer(w)
+	drainBody(w, rec.in)
+}
+
+// largestDrained and drainTimeout bound what is read of a body that nobody wants.
+const (
+	largestDrained = 4 << 20
+	drainTimeout   = 5 * time.Second
+)
+
+// drainBody sends the answer and reads what is left of the body. Many clients look for an
+// answer only after they have sent everything, and a connection that is closed with bytes
+// unread can lose the answer on its way; net/http cares for that in some cases only.
+func drainBody(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody || r.Header["Expect"] != nil {
+		return // what a client has asked leave for it does not send
+	}
+	if f, ok := w.(http.Flusher); ok {
+		f.Flush()
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTimeout)) // the server sets its own for the next request
+	_, _ = io.CopyN(io.Discard, r.Body, largestDrained)                             // nobody is left to tell
+}

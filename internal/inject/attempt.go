@@ -1,0 +1,186 @@
+package inject
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"evergate/internal/pace"
+	"evergate/internal/prefixed"
+	"evergate/internal/shopify"
+	"evergate/internal/token"
+	"evergate/internal/upstream"
+)
+
+// reason is why a request is sent once more, as the metrics call it. Each of them means that
+// Shopify did not carry the request out.
+type reason string
+
+const (
+	never           reason = ""
+	unauthorized    reason = "401"       // the token is replaced; the reservation stays, because nothing was counted
+	tooManyRequests reason = "429"       // the request waits until the rate limit has room
+	throttled       reason = "throttled" // likewise; GraphQL's refusal has the status 200
+)
+
+// replays are the reasons that the metrics announce.
+var replays = []string{string(unauthorized), string(tooManyRequests), string(throttled)}
+
+// roundTrip returns Shopify's answer. It is the one loop of attempts: each takes a token,
+// reserves its place at the rate limit, sends, and learns from the answer whether there is a
+// reason for another.
+func (h *Handler) roundTrip(rec *record) (*http.Response, error) {
+	ctx := rec.in.Context()
+	// Nobody queues for a call that cannot be made: while there is a token this is an atomic load.
+	tok, err := h.opt.Tokens.Token(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rec.reservation = h.opt.Pace.Reserve(rec.passage.Target.API, rec.caller(), rec.body.whole)
+	for why := never; ; {
+		if why != unauthorized {
+			if tok, err = h.reserve(rec); err != nil {
+				return nil, err
+			}
+		}
+		resp, err := h.attempt(rec, tok)
+		if err != nil {
+			rec.reservation.Cancel(wasSent(err))
+			return nil, err
+		}
+		if why, tok, err = h.learn(rec, resp, tok, why); why == never {
+			return resp, err
+		}
+		h.opt.Metrics.Replayed(string(why))
+		rec.span.Replayed(string(why))
+	}
+}
+
+// reserve waits for the rate limit and returns the token that is usable afterwards.
+func (h *Handler) reserve(rec *record) (token.Token, error) {
+	waited, err := rec.reservation.Wait(rec.in.Context())
+	rec.waited += waited
+	if err != nil {
+		return token.Token{}, err
+	}
+	tok, err := h.opt.Tokens.Token(rec.in.Context())
+	if err != nil {
+		rec.reservation.Cancel(false)
+	}
+	return tok, err
+}
+
+// attempt sends the request once.
+func (h *Handler) attempt(rec *record, tok token.Token) (*http.Response, error) {
+	out := h.outgoing(rec)
+	rec.body.attach(out)
+	span := rec.span.Send(out.Method, out.Header)
+	out.setToken(tok)
+	began := time.Now()
+	resp, err := h.opt.Transport.RoundTrip(&out.Request)
+	if err != nil {
+		span.Failed()
+		if rec.body.failed() {
+			return nil, errClientBody
+		}
+		return nil, err
+	}
+	span.Answered(resp.StatusCode)
+	if resp.StatusCode < 200 || resp.StatusCode > 999 {
+		_ = resp.Body.Close() // a switch of protocols nobody asked for, or no status at all
+		return nil, fmt.Errorf("the answer has the status %d, which is none", resp.StatusCode)
+	}
+	h.opt.Metrics.UpstreamAnsweredInTrace(rec.span.TraceID(), rec.route, time.Since(began))
+	h.opt.Metrics.APIAnswered(rec.passage.Target.Version, first(resp.Header[shopify.HeaderAPIVersion]))
+	h.deprecations.look(resp.Header, rec.passage.Target)
+	return resp, nil
+}
+
+// learn says why the request is to be sent again, and with which token. before is the reason
+// for the attempt that was answered: a second 401 in a row stands. If it is never again, resp
+// is the answer, or there is an error and resp is closed.
+func (h *Handler) learn(rec *record, resp *http.Response, tok token.Token, before reason) (reason, token.Token, error) {
+	ctx := rec.in.Context()
+	switch {
+	case resp.StatusCode != http.StatusUnauthorized:
+		h.opt.Tokens.Accepted(tok)
+		h.watchForRetirement(resp, tok)
+	case before != unauthorized:
+		next, err := h.opt.Tokens.Replace(ctx, tok)
+		if isUnavailable(err) { // the token ended on its way, and there is no other yet: that is no 401
+			_ = resp.Body.Close()
+			rec.reservation.Cancel(false)
+			return never, tok, err
+		}
+		if err == nil && bufferResponse(resp) && rec.body.rewind(ctx) {
+			return unauthorized, next, nil
+		}
+	}
+	var again bool
+	resp.Body, again = rec.reservation.Observe(pace.Answer{Status: resp.StatusCode, Header: resp.Header, Body: resp.Body, Length: resp.ContentLength})
+	if !again || !rec.body.rewind(ctx) {
+		return never, tok, nil
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode == http.StatusTooManyRequests {
+		return tooManyRequests, tok, nil
+	}
+	return throttled, tok, nil
+}
+
+func isUnavailable(err error) bool {
+	_, unavailable := errors.AsType[*token.UnavailableError](err)
+	return unavailable
+}
+
+// wasSent reports whether Shopify may have got the request of an attempt that failed.
+func wasSent(err error) bool {
+	_, notConnected := errors.AsType[*upstream.DialError](err)
+	return !isUnavailable(err) && !notConnected
+}
+
+// largest401 bounds what is kept of a 401's body while its request is tried again.
+const largest401 = 64 << 10
+
+// bufferResponse reads the body of a 401, which is short, so that the connection is free and the
+// answer can still be passed on if the request cannot be sent again. It reports false for
+// a body that is not short or does not come.
+func bufferResponse(resp *http.Response) bool {
+	kept := prefixed.Read(resp.Body, largest401+1)
+	resp.Body = kept
+	if !kept.Whole() {
+		return false
+	}
+	_ = kept.Rest.Close()
+	kept.Rest = http.NoBody
+	return true
+}
+
+// watchForRetirement looks for the one 403 that is about the token, whose sentence stands at the
+// start of a short body.
+func (h *Handler) watchForRetirement(resp *http.Response, tok token.Token) {
+	if resp.StatusCode == http.StatusForbidden && !tok.Expires() && h.opt.PermanentRetired != nil {
+		resp.Body = &retirementReader{ReadCloser: resp.Body, retired: h.opt.PermanentRetired}
+	}
+}
+
+// retirementReader looks at the first bytes of a body while they pass, so that the answer is
+// not held up.
+type retirementReader struct {
+	io.ReadCloser
+	retired func()
+}
+
+// Read implements io.Reader.
+func (r *retirementReader) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if n > 0 && r.retired != nil {
+		if shopify.RefusesNonExpiring(http.StatusForbidden, p[:n]) {
+			r.retired()
+		}
+		r.retired = nil
+	}
+	return n, err
+}

@@ -1,0 +1,48 @@
+package inject
+
+import (
+	"net/http"
+	"time"
+
+	"evergate/internal/guard"
+	"evergate/internal/pace"
+	"evergate/internal/shopify"
+	"evergate/internal/tracing"
+)
+
+// record is all that is known of one request: what came in, how far it has got, and what there
+// is to tell of it when it has been answered. It ends with ServeHTTP, so nothing that a
+// transport may keep for longer points into it.
+type record struct {
+	in          *http.Request
+	passage     guard.Passage
+	body        requestBody
+	reservation pace.Reservation
+
+	began  time.Time
+	route  shopify.Route // other, while it is not admitted
+	status int
+	code   string        // of an answer of Evergate's own
+	waited time.Duration // for the rate limit
+	answer http.Header   // Shopify's
+	span   *tracing.Request
+}
+
+// caller tells callers apart for the sake of fairness.
+func (r *record) caller() any {
+	if r.passage.Caller.Key != nil {
+		return r.passage.Caller.Key
+	}
+	return r.in.RemoteAddr // the server has been told nothing of connections
+}
+
+// observe tells everybody who keeps account of a request that has been answered.
+func (h *Handler) observe(rec *record) {
+	took := time.Since(rec.began)
+	h.opt.Metrics.RequestDoneInTrace(rec.span.TraceID(), rec.route, rec.in.Method, rec.status, took)
+	rec.span.Waited(rec.waited)
+	rec.span.Done(rec.status, rec.code)
+	if h.opt.Access != nil {
+		h.opt.Access.write(rec, took)
+	}
+}
