@@ -39,7 +39,7 @@ func mustCurl(t *testing.T, text string) {
 	for _, c := range commands {
 		cmd := exec.CommandContext(t.Context(), "bash", "-c", c+" --silent --show-error --fail --max-time 20")
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.TempDir()}
-		if out, err := cmd.CombinedOutput(); err != nil || len(out) == 0 {
+		if out, err := process.Output(cmd); err != nil || out == "" {
 			t.Errorf("%s: %v\n%s", c, err, out)
 		}
 	}

@@ -101,7 +101,7 @@ func understands(t *testing.T, binary string, words []string) {
 			break
 		}
 	}
-	help, err := exec.CommandContext(t.Context(), binary, append(slices.Clone(args), "--help")...).CombinedOutput()
+	help, err := exec.CommandContext(t.Context(), binary, append(slices.Clone(args), "--help")...).CombinedOutput() // both: wherever a command prints its help
 	if err != nil {
 		t.Errorf("%q: %v\n%s", words, err, help)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"evergate/test/process"
 )
 
 // completions are what somebody types before the tab key, and what has to stand there then:
@@ -111,9 +113,9 @@ func TestZshCompletes(t *testing.T) {
 		cmd := exec.CommandContext(ctx, "zsh", "-f", "-c", script, "zsh", dir, typed)
 		cmd.Env = append(os.Environ(), "HOME="+dir, "TERM=dumb")
 		cmd.WaitDelay = time.Second
-		out, err := cmd.CombinedOutput()
+		got, err := process.Output(cmd)
 		stop()
-		if got := strings.TrimSpace(string(out)); err != nil || got != want {
+		if err != nil || got != want {
 			t.Errorf("%q: %q, want %q (%v)", typed, got, want, err)
 		}
 	}

@@ -119,7 +119,7 @@ func (m *machine) run(ctx context.Context, script string) (string, error) {
 		"bash", "-c", script)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"}
 	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
+	out, err := cmd.CombinedOutput() // both: what somebody at its terminal would see; scripts part the two
 	return strings.TrimSpace(string(out)), err
 }
 

@@ -70,8 +70,7 @@ func build(version string) (string, error) {
 }
 
 var releaseTools = sync.OnceValue(func() error {
-	out, err := exec.Command("make", "-C", root, "--no-print-directory", "bin/nfpm", "bin/cyclonedx-gomod").CombinedOutput()
-	if err != nil {
+	if out, err := exec.Command("make", "-C", root, "--no-print-directory", "bin/nfpm", "bin/cyclonedx-gomod").CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	return nil

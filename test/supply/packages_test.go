@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"evergate/test/process"
 )
 
 var content = regexp.MustCompile(`(?m)^ +- (\{.*dst: .*\})$`)
@@ -86,8 +88,7 @@ func TestGoreleaserUnderstandsItsConfiguration(t *testing.T) {
 	check := func(path string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), "go", "run", "./checkconfig", path)
 		cmd.Dir = filepath.Join(root, "tools/release")
-		out, err := cmd.CombinedOutput()
-		return strings.TrimSpace(string(out)), err
+		return process.Output(cmd)
 	}
 	path, err := filepath.Abs(filepath.Join(root, ".goreleaser.yaml"))
 	if err != nil {
@@ -99,7 +100,7 @@ func TestGoreleaserUnderstandsItsConfiguration(t *testing.T) {
 	// It would say so if it did not.
 	wrong := filepath.Join(t.TempDir(), "wrong.yaml")
 	write(t, wrong, strings.Replace(read(t, path), "mod_timestamp:", "mod_time_stamp:", 1))
-	if out, err := check(wrong); err == nil || !strings.Contains(out, "mod_time_stamp") {
+	if out, err := check(wrong); err == nil || !strings.Contains(err.Error(), "mod_time_stamp") {
 		t.Errorf("a misspelt name passes: %s, %v", out, err)
 	}
 }
