@@ -3,7 +3,11 @@
 # How to run it: docs/containers/container.md. What it promises is tested in test/container.
 
 # The image that compiles. An argument, so that a mirror or a locally built image can stand in for it.
-ARG GO_IMAGE=golang:1.26
+# It has the Go of go.mod's toolchain line, which these images do not fetch themselves (GOTOOLCHAIN=local); test/supply
+# holds the two together, and a job says when there is a newer one. A tag can be moved. Who must not trust it gives the
+# digest, which `docker buildx imagetools inspect golang:1.27.4 --format '{{.Manifest.Digest}}'` prints:
+# --build-arg GO_IMAGE=golang:1.27.4@sha256:…
+ARG GO_IMAGE=golang:1.27.4
 
 # BUILDPLATFORM: the compiler runs on the builder's own processor and cross-compiles; emulating the target
 # would be many times slower.

@@ -1,6 +1,10 @@
 # Everything a developer runs. `make test` needs nothing but Go and, on Debian, apt.
 
 GO ?= go
+# The Go of go.mod's toolchain line, also where the installed one is told to stay (GOTOOLCHAIN=local, as in the images of
+# Go): it is the one that releases are built with and the one whose holes are mended. The tools have it too, because a
+# linter that was built with an older Go than it checks refuses to work.
+export GOTOOLCHAIN := $(shell GO=$(GO) scripts/toolchain)
 LDFLAGS := -s -w -X main.version=$(shell git describe --tags --always --dirty 2>/dev/null || echo dev) \
 	-X main.commit=$(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
@@ -51,7 +55,7 @@ check: bin/golangci-lint bin/actionlint cross ## what a reviewer should not have
 vuln: bin/govulncheck ## whether something known to be vulnerable is called; needs the network
 	bin/govulncheck ./...
 
-bin/govulncheck: tools/go.mod tools/go.sum
+bin/govulncheck: go.mod tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../bin/ golang.org/x/vuln/cmd/govulncheck
 
 cover: ## which statements the tests of internal/ and cmd/ reach, into dist/coverage.html
@@ -60,7 +64,7 @@ cover: ## which statements the tests of internal/ and cmd/ reach, into dist/cove
 	$(GO) tool cover -html=dist/coverage.out -o dist/coverage.html
 	$(GO) tool cover -func=dist/coverage.out | tail -n 1
 
-bin/golangci-lint: tools/go.mod tools/go.sum
+bin/golangci-lint: go.mod tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../bin/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 # Fixed flags: the SBOM names the hash of the program that made it.

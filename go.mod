@@ -2,6 +2,8 @@ module evergate
 
 go 1.26.0
 
+toolchain go1.27.4
+
 require (
 	github.com/andybalholm/brotli v1.3.0
 	github.com/caarlos0/env/v11 v11.4.2
