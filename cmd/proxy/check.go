@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"evergate/internal/access"
 	"evergate/internal/check"
 	"evergate/internal/config"
 	"evergate/internal/listen"
@@ -23,6 +24,7 @@ import (
 type checkup struct {
 	environ   []string
 	cfg       *config.Config
+	access    *access.Access
 	mistakes  []string
 	conn      *sidecar.Connection // nil if there are mistakes or the store cannot be opened
 	storeErr  error
@@ -71,8 +73,9 @@ func checkCommand() action {
 
 // prepare reads the settings and opens the store. What is wrong becomes a result.
 func (c *checkup) prepare() {
-	cfg, err := config.Load(c.environ)
-	c.cfg = cfg
+	settings, err := sidecar.Load(c.environ)
+	cfg := settings.Config
+	c.cfg, c.access = cfg, settings.Access
 	if err == nil {
 		_, err = sidecar.StoreKeys(cfg)
 	}
@@ -87,7 +90,7 @@ func (c *checkup) prepare() {
 
 // checks is the list. After a mistake in the settings it ends where nothing more can be known.
 func (c *checkup) checks() []check.Check {
-	list := []check.Check{check.Configuration(c.mistakes, c.cfg.Warnings, c.summary()), check.SecretFiles(c.secretFiles()), check.Access(c.cfg.Access)}
+	list := []check.Check{check.Configuration(c.mistakes, c.cfg.Warnings, c.summary()), check.SecretFiles(c.secretFiles()), check.Access(c.access)}
 	if len(c.mistakes) == 0 {
 		list = append(list, check.Stored(c.store()))
 	}

@@ -4,6 +4,7 @@ import (
 	"flag"
 
 	"evergate/internal/config"
+	"evergate/internal/sidecar"
 )
 
 // printConfig lists the settings. It prints what it can even when some are wrong, and
@@ -18,7 +19,7 @@ func printConfig() action {
 			if markdown {
 				return config.Markdown(w.out)
 			}
-			c, err := config.Load(w.environ)
+			c, err := sidecar.Load(w.environ)
 			if perr := c.Print(w.out); perr != nil {
 				return perr
 			}

@@ -37,18 +37,20 @@ func demo() action {
 			}
 			defer shopify.Close()
 
-			cfg, err := config.Load(demoEnviron(w.environ, shopify.URL))
+			cfg, err := sidecar.Load(demoEnviron(w.environ, shopify.URL), func(c *config.Config) error {
+				c.Roots = x509.NewCertPool()
+				c.Roots.AppendCertsFromPEM(shopify.CAPEM)
+				return nil
+			})
 			if err != nil {
-				return reportConfig(cfg, err, w.err)
+				return reportConfig(cfg.Config, err, w.err)
 			}
-			cfg.Roots = x509.NewCertPool()
-			cfg.Roots.AppendCertsFromPEM(shopify.CAPEM)
-			log := sidecar.NewLogger(cfg, w.err)
-			c, err := sidecar.Connect(cfg, nil, build())
+			log := sidecar.NewLogger(cfg.Config, w.err)
+			c, err := sidecar.Connect(cfg.Config, nil, build())
 			if err != nil {
 				return err
 			}
-			s, err := sidecar.New(c, log, config.Getenv(w.environ))
+			s, err := sidecar.New(c, cfg.Access, log, config.Getenv(w.environ))
 			if err != nil {
 				return err
 			}

@@ -41,11 +41,11 @@ func runWithSidecar(w env) error {
 		}
 		return &exitError{code, err}
 	}
-	cfg, err := config.Load(withDefaults(w.environ, "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0", "EVERGATE_LOG_LEVEL=warn"))
+	cfg, err := sidecar.Load(withDefaults(w.environ, "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0", "EVERGATE_LOG_LEVEL=warn"))
 	if err != nil {
-		return reportConfig(cfg, err, w.err)
+		return reportConfig(cfg.Config, err, w.err)
 	}
-	log := sidecar.NewLogger(cfg, w.err)
+	log := sidecar.NewLogger(cfg.Config, w.err)
 	s, err := sidecar.Assemble(cfg, log, w.environ, build())
 	if err != nil {
 		return err

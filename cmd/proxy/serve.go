@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"os"
 
-	"evergate/internal/config"
 	"evergate/internal/sidecar"
 )
 
@@ -13,11 +12,11 @@ import (
 func serve() action {
 	return action{
 		run: func(w env) error {
-			cfg, err := config.Load(w.environ)
+			cfg, err := sidecar.Load(w.environ)
 			if err != nil {
-				return reportConfig(cfg, err, w.err)
+				return reportConfig(cfg.Config, err, w.err)
 			}
-			log := sidecar.NewLogger(cfg, w.err)
+			log := sidecar.NewLogger(cfg.Config, w.err)
 			if err := serveUntilSignal(cfg, log, w); err != nil {
 				log.Error("ended", "err", err)
 				return &exitError{exitCode(err), nil} // said already, in the log's format
@@ -28,7 +27,7 @@ func serve() action {
 	}
 }
 
-func serveUntilSignal(cfg *config.Config, log sidecar.Logger, w env) error {
+func serveUntilSignal(cfg sidecar.Settings, log sidecar.Logger, w env) error {
 	s, err := sidecar.Assemble(cfg, log, w.environ, build())
 	if err != nil {
 		return err

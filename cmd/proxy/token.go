@@ -28,7 +28,8 @@ func tokenCommand() action {
 
 // openGrant connects for a command about the stored grant, and reports mistakes as a list.
 func openGrant(w env, environ []string) (*sidecar.Connection, error) {
-	cfg, err := config.Load(environ)
+	settings, err := sidecar.Load(environ)
+	cfg := settings.Config
 	if err != nil {
 		return nil, reportConfig(cfg, err, w.err)
 	}

@@ -2,13 +2,12 @@ package check
 
 import (
 	"context"
+	"evergate/internal/access"
 	"time"
-
-	"evergate/internal/guard"
 )
 
 // Access says who may do what, and looks at the certificate that clients are shown.
-func Access(a *guard.Access) Check {
+func Access(a *access.Access) Check {
 	return Check{Name: "access", Needs: []string{"configuration"}, Run: func(context.Context) []Result {
 		results := ok("%s", a.Summary())
 		ends, there := a.CertificateEnds()

@@ -13,12 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"evergate/internal/guard"
+	"evergate/internal/access"
 	"evergate/internal/policy"
 )
 
 // accessUntil is one whose tls: listeners have a certificate that ends then.
-func accessUntil(t *testing.T, end time.Time) *guard.Access {
+func accessUntil(t *testing.T, end time.Time) *access.Access {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -34,13 +34,13 @@ func accessUntil(t *testing.T, end time.Time) *guard.Access {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	o := guard.AccessOptions{Policy: policy.ReadOnly, CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key")}
+	o := access.Options{Policy: policy.ReadOnly, CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key")}
 	for path, block := range map[string]*pem.Block{o.CertFile: {Type: "CERTIFICATE", Bytes: der}, o.KeyFile: {Type: "PRIVATE KEY", Bytes: keyDER}} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	a, err := guard.NewAccess(o)
+	a, err := access.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,17 +4,19 @@ import (
 	"errors"
 	"fmt"
 
-	"evergate/internal/guard"
 	"evergate/internal/listen"
 )
 
-// checkAccess reads who may do what.
+// HasTLSPair reports whether there are both a certificate and a key for tls: listeners.
+func (c *Config) HasTLSPair() bool { return c.TLSCertFile != "" && c.TLSKeyFile != "" }
+
+// checkAccess looks at the settings about who may do what. What rests in files is read by
+// whoever puts it to use.
 func (c *Config) checkAccess(vars map[string]string) (errs []error) {
 	if c.PolicyFile != "" && vars["EVERGATE_POLICY"] != "" {
 		errs = append(errs, errors.New("EVERGATE_POLICY and EVERGATE_POLICY_FILE are both set: keep one; \"default\" in the file is what EVERGATE_POLICY would be"))
 	}
-	paired := (c.TLSCertFile == "") == (c.TLSKeyFile == "")
-	if !paired {
+	if !c.HasTLSPair() && c.TLSCertFile+c.TLSKeyFile != "" {
 		errs = append(errs, errors.New("EVERGATE_TLS_CERT_FILE and EVERGATE_TLS_KEY_FILE belong together: set both"))
 	}
 	if c.TLSClientCA != "" && c.TLSCertFile == "" {
@@ -23,15 +25,7 @@ func (c *Config) checkAccess(vars map[string]string) (errs []error) {
 	if vars["LISTEN_FDS"] == "" { // systemd's sockets take the place of EVERGATE_LISTEN
 		errs = append(errs, c.checkIdle()...)
 	}
-	o := guard.AccessOptions{
-		Policy: c.Policy, PolicyFile: c.PolicyFile, Peers: c.SocketPeers, KeysFile: c.ClientKeysFile, Unsafe: c.UnsafeListen,
-	}
-	if paired {
-		o.CertFile, o.KeyFile, o.ClientCAFile = c.TLSCertFile, c.TLSKeyFile, c.TLSClientCA
-	}
-	var err error
-	c.Access, err = guard.NewAccess(o)
-	return append(errs, err)
+	return errs
 }
 
 // checkIdle refuses settings that no listener would look at: whoever set them counts on them.

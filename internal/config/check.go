@@ -85,7 +85,7 @@ func (c *Config) checkHosts() error {
 	if c.Shop.IsZero() {
 		return nil // reported by the parser
 	}
-	if _, err := guard.NewDoor(guard.Options{Shop: c.Shop, AllowedHosts: c.AllowedHosts}); err != nil {
+	if err := guard.CheckHosts(c.AllowedHosts); err != nil {
 		return fmt.Errorf("EVERGATE_ALLOWED_HOSTS: %w", err)
 	}
 	return nil

@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"time"
 
-	"evergate/internal/guard"
 	"evergate/internal/listen"
 	"evergate/internal/token"
 )
@@ -75,7 +74,6 @@ type Config struct {
 	Listeners []listen.Address // of Listen
 	Admin     listen.Address   // of AdminListen
 	Public    *url.URL         // of PublicURL; nil if there is none
-	Access    *guard.Access    // who may do what
 	// Inferred says that Grant was settled by what is given, not by its setting: a stored
 	// grant may settle it otherwise.
 	Inferred bool

@@ -16,10 +16,15 @@ import (
 )
 
 // Load reads and checks every setting. The error joins one error for each mistake, and
-// each says what to do. environ has the form of os.Environ.
-func Load(environ []string) (*Config, error) {
+// each says what to do. environ has the form of os.Environ. What only others can check, because
+// they put it to use, is reported with the rest.
+func Load(environ []string, others ...func(*Config) error) (*Config, error) {
 	c, err := parse(environ)
-	return c, hush(errors.Join(err, c.check(env.ToMap(environ))))
+	err = errors.Join(err, c.check(env.ToMap(environ)))
+	for _, check := range others {
+		err = errors.Join(err, check(c))
+	}
+	return c, hush(err)
 }
 
 // Parse reads the settings without checking that they make sense together. It is for

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"evergate/internal/access"
 	"evergate/internal/caller"
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
@@ -40,7 +41,7 @@ func TestACallerIsKnownByItsKey(t *testing.T) {
 	gone, goneLine := newKey(t, "gone", "nowhere")
 	keys := writeFile(t, "# keys\n\n"+agentLine+"\n  "+agentLine2+"\t\r\n"+erpLine+"\n"+goneLine)
 	door := newDoor(t)
-	door.access, _ = NewAccess(AccessOptions{KeysFile: keys}) // its error is that one key's policy is nowhere
+	door.access, _ = access.New(access.Options{KeysFile: keys}) // its error is that one key's policy is nowhere
 	unknown, _ := newKey(t, "agent", "")
 	for _, c := range []struct {
 		what   string
@@ -87,7 +88,7 @@ func TestACallerIsKnownByItsKey(t *testing.T) {
 func TestKeysOfOneCallerShareItsFairShare(t *testing.T) {
 	first, firstLine := newKey(t, "agent", "")
 	second, secondLine := newKey(t, "agent", "")
-	door := doorWith(t, AccessOptions{KeysFile: writeFile(t, firstLine+"\n"+secondLine)})
+	door := doorWith(t, access.Options{KeysFile: writeFile(t, firstLine+"\n"+secondLine)})
 	keyOf := func(key string) any {
 		r := call(t, "GET", "/admin/shop.json", "")
 		if key != "" {
@@ -130,7 +131,7 @@ func TestWhoMustSayWhoTheyAre(t *testing.T) {
 		{"nobody may do anything", false, ring, policy.None, nil, denial.CodeUnauthenticated},
 		{"nobody may, and there are no keys", false, "", policy.None, nil, denial.CodeDeniedOperation},
 	} {
-		door := doorWith(t, AccessOptions{Policy: c.policy, KeysFile: c.keys})
+		door := doorWith(t, access.Options{Policy: c.policy, KeysFile: c.keys})
 		r := call(t, "GET", "/admin/shop.json", "")
 		if c.header != nil {
 			r.Header = c.header

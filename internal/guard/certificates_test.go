@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"evergate/internal/access"
 	"evergate/internal/caller"
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
@@ -92,14 +93,14 @@ func (a *authority) client(t testing.TB, c x509.Certificate) tls.Certificate {
 
 // tlsRig is a tls: listener that asks who calls, as one that other hosts can reach does.
 type tlsRig struct {
-	access  *Access
-	files   AccessOptions
+	access  *access.Access
+	files   access.Options
 	roots   *authority // of the server
 	clients *authority
 	address string
 }
 
-func newTLSRig(t *testing.T, o AccessOptions) *tlsRig {
+func newTLSRig(t *testing.T, o access.Options) *tlsRig {
 	t.Helper()
 	r := &tlsRig{roots: newAuthority(t, "servers"), clients: newAuthority(t, "clients")}
 	certificate, key := r.roots.server(t)
@@ -120,7 +121,7 @@ func (r *tlsRig) replaceFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.access.files.Load(); err != nil {
+	if err := r.access.Reload(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -159,7 +160,7 @@ func uri(s string) []*url.URL {
 }
 
 func TestACertificateSaysWhoCalls(t *testing.T) {
-	r := newTLSRig(t, AccessOptions{PolicyFile: writeFile(t, `{"default":"read-only","callers":{"agent":"full","erp.example.com":"none","spiffe://example.com/report":"full"}}`)})
+	r := newTLSRig(t, access.Options{PolicyFile: writeFile(t, `{"default":"read-only","callers":{"agent":"full","erp.example.com":"none","spiffe://example.com/report":"full"}}`)})
 	for _, c := range []struct {
 		what         string
 		names        x509.Certificate
@@ -185,7 +186,7 @@ func TestACertificateSaysWhoCalls(t *testing.T) {
 
 func TestAStrangerOverTLSGetsAnAnswerItCanRead(t *testing.T) {
 	key, line := newKey(t, "agent", "")
-	r := newTLSRig(t, AccessOptions{KeysFile: writeFile(t, line)})
+	r := newTLSRig(t, access.Options{KeysFile: writeFile(t, line)})
 	resp, err := r.get(t, r.client(t), nil)
 	if err != nil || resp.StatusCode != 403 || resp.Header.Get(denial.Header) != denial.CodeUnauthenticated {
 		t.Errorf("without anything: %v, %v", resp, err)
@@ -204,7 +205,7 @@ func TestAStrangerOverTLSGetsAnAnswerItCanRead(t *testing.T) {
 }
 
 func TestACertificateMustBeGood(t *testing.T) {
-	r := newTLSRig(t, AccessOptions{})
+	r := newTLSRig(t, access.Options{})
 	for what, certificate := range map[string]tls.Certificate{
 		"of another authority": newAuthority(t, "clients").client(t, x509.Certificate{Subject: pkix.Name{CommonName: "agent"}}),
 		"of the servers":       r.roots.client(t, x509.Certificate{Subject: pkix.Name{CommonName: "agent"}}),
@@ -221,7 +222,7 @@ func TestACertificateMustBeGood(t *testing.T) {
 
 // A connection outlives what it was let in for.
 func TestAConnectionLosesItsCallerWithItsAuthority(t *testing.T) {
-	r := newTLSRig(t, AccessOptions{})
+	r := newTLSRig(t, access.Options{})
 	c := r.client(t, r.clients.client(t, x509.Certificate{Subject: pkix.Name{CommonName: "agent"}}))
 	for range 2 {
 		if resp, err := r.get(t, c, nil); err != nil || resp.StatusCode != 200 {
@@ -251,7 +252,7 @@ func TestACertificateEndsOnAnOpenConnectionToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clients := newAuthority(t, "clients")
 		certificate, key := clients.server(t)
-		a := accessWith(t, AccessOptions{CertFile: writeFile(t, certificate), KeyFile: writeFile(t, key), ClientCAFile: writeFile(t, clients.pem)})
+		a := accessWith(t, access.Options{CertFile: writeFile(t, certificate), KeyFile: writeFile(t, key), ClientCAFile: writeFile(t, clients.pem)})
 		leaf, _, _, _ := sign(t, clients, &x509.Certificate{NotAfter: time.Now().Add(time.Minute), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 		r := call(t, "GET", "/admin/shop.json", "")
 		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}
@@ -270,7 +271,7 @@ func TestACertificateEndsOnAnOpenConnectionToo(t *testing.T) {
 }
 
 func TestANewCertificateIsShownWithoutARestart(t *testing.T) {
-	r := newTLSRig(t, AccessOptions{})
+	r := newTLSRig(t, access.Options{})
 	serial := func() *big.Int {
 		resp, err := r.get(t, r.client(t), nil)
 		if err != nil {
@@ -286,7 +287,7 @@ func TestANewCertificateIsShownWithoutARestart(t *testing.T) {
 }
 
 func TestOldProtocolsAreRefused(t *testing.T) {
-	r := newTLSRig(t, AccessOptions{})
+	r := newTLSRig(t, access.Options{})
 	for what, config := range map[string]*tls.Config{
 		"TLS 1.1": {InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
 		"HTTP/2":  {InsecureSkipVerify: true, NextProtos: []string{"h2"}},
@@ -311,11 +312,11 @@ func TestMistakenCertificatesAreExplained(t *testing.T) {
 		"another key":  {[]string{certificate, otherKey}, "do not go together"},
 		"no authority": {[]string{certificate, key, "x"}, "EVERGATE_TLS_CLIENT_CA_FILE holds no certificate"},
 	} {
-		o := AccessOptions{CertFile: writeFile(t, c.contents[0]), KeyFile: writeFile(t, c.contents[1])}
+		o := access.Options{CertFile: writeFile(t, c.contents[0]), KeyFile: writeFile(t, c.contents[1])}
 		if len(c.contents) > 2 {
 			o.ClientCAFile = writeFile(t, c.contents[2])
 		}
-		if _, err := NewAccess(o); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "PRIVATE") {
+		if _, err := access.New(o); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "PRIVATE") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

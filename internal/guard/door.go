@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"evergate/internal/access"
 	"evergate/internal/ascii"
 	"evergate/internal/caller"
 	"evergate/internal/denial"
@@ -22,7 +23,7 @@ type Options struct {
 	// AllowedHosts are names to accept beside the built-in ones, without port.
 	AllowedHosts []string
 	// Access says who may do what; nil: everybody everything.
-	Access *Access
+	Access *access.Access
 }
 
 // Door lets requests in, or says why not. It is safe for concurrent use; what changes in it
@@ -32,7 +33,7 @@ type Door struct {
 	shop   token.Shop
 	handle string
 	domain string
-	access *Access
+	access *access.Access
 }
 
 // Passage is what a request that may pass asks for, in the client's own bytes.
@@ -79,6 +80,12 @@ func (p *Passage) JudgeBody(fields request.Fields, body []byte, whole bool) erro
 	return err
 }
 
+// CheckHosts reports every mistake in a list of names to accept beside the built-in ones.
+func CheckHosts(names []string) error {
+	_, err := parseHosts(names)
+	return err
+}
+
 // NewDoor reports every mistake in o at once.
 func NewDoor(o Options) (*Door, error) {
 	hosts, err := parseHosts(o.AllowedHosts)
@@ -88,13 +95,13 @@ func NewDoor(o Options) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
-	access := o.Access
-	if access == nil {
-		if access, err = NewAccess(AccessOptions{}); err != nil {
+	everybody := o.Access
+	if everybody == nil {
+		if everybody, err = access.New(access.Options{}); err != nil {
 			return nil, err
 		}
 	}
-	return &Door{hosts: hosts, shop: o.Shop, handle: o.Shop.Handle(), domain: o.Shop.Domain(), access: access}, nil
+	return &Door{hosts: hosts, shop: o.Shop, handle: o.Shop.Handle(), domain: o.Shop.Domain(), access: everybody}, nil
 }
 
 // Admit judges everything there is to judge before a request's body: who sends it, the
@@ -123,12 +130,8 @@ func (d *Door) Admit(r *request.Request) (Passage, error) {
 // admit fills in p. Nothing that would tell about the shop comes before it is known that
 // neither a web page nor a stranger asks.
 func (d *Door) admit(r *request.Request, p *Passage) (rules *policy.Policy, err error) {
-	if p.Caller, err = d.access.callers.Identify(r); err != nil {
+	if p.Caller, rules, err = d.access.Identify(r); err != nil {
 		return nil, err
-	}
-	rules = d.access.policies.Of(p.Caller.Name, p.Caller.Policy())
-	if !p.Caller.Known && rules.Nothing() && d.access.callers.HasKeys() {
-		return nil, caller.Stranger() // it helps more than to say that nobody may do anything
 	}
 	shop, err := d.checkHost(r, p)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/access"
 	"evergate/internal/denial/denialtest"
 	"evergate/internal/idle"
 	"evergate/internal/listen"
@@ -29,7 +30,7 @@ func writeFile(t testing.TB, text string) string {
 }
 
 // serveAccess answers on address with who the caller is, or why it may not pass.
-func serveAccess(t *testing.T, a *Access, address listen.Address) net.Listener {
+func serveAccess(t *testing.T, a *access.Access, address listen.Address) net.Listener {
 	t.Helper()
 	door := newDoor(t)
 	door.access = a

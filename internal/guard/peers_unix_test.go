@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"evergate/internal/access"
 	"evergate/internal/caller"
 	"evergate/internal/denial"
 	"evergate/internal/listen"
@@ -20,7 +21,7 @@ func TestThePeerOfASocketIsKnown(t *testing.T) {
 		{"team=gid:" + strconv.Itoa(gid) + ",agent=uid:" + strconv.Itoa(uid), "team", "name team", ""},
 		{"uid:4242424,gid:4242424", caller.Anonymous, "process " + strconv.Itoa(uid) + " " + strconv.Itoa(pid), denial.CodeDeniedPeer},
 	} {
-		l := serveAccess(t, accessWith(t, AccessOptions{Peers: c.peers}), listen.Address{Network: "unix", Address: socketPath(t)})
+		l := serveAccess(t, accessWith(t, access.Options{Peers: c.peers}), listen.Address{Network: "unix", Address: socketPath(t)})
 		resp := send(t, l.Addr(), "GET /admin/shop.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		if got := resp.Header.Get("X-Caller"); got != c.caller {
 			t.Errorf("%s: the caller is %s, want %s", c.peers, got, c.caller)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"evergate/internal/access"
 	"evergate/internal/caller"
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
@@ -15,16 +16,16 @@ import (
 	"evergate/internal/shopify"
 )
 
-func accessWith(t testing.TB, o AccessOptions) *Access {
+func accessWith(t testing.TB, o access.Options) *access.Access {
 	t.Helper()
-	a, err := NewAccess(o)
+	a, err := access.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return a
 }
 
-func doorWith(t testing.TB, o AccessOptions) *Door {
+func doorWith(t testing.TB, o access.Options) *Door {
 	t.Helper()
 	plain := newDoor(t)
 	door, err := NewDoor(Options{Shop: plain.shop, Access: accessWith(t, o)})
@@ -71,7 +72,7 @@ const (
 )
 
 func TestReadOnlyLetsReadsThroughAndNothingElse(t *testing.T) {
-	door := doorWith(t, AccessOptions{Policy: policy.ReadOnly})
+	door := doorWith(t, access.Options{Policy: policy.ReadOnly})
 	for _, c := range []struct{ method, target, contentType, body, code string }{
 		{"GET", "/admin/api/2026-10/products.json?limit=3", "", "", ""},
 		{"HEAD", "/admin/api/2026-10/products.json", "", "", ""},
@@ -125,7 +126,7 @@ func TestAHeaderForAnotherMethodIsRefusedWhereMethodsMatter(t *testing.T) {
 	for _, header := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X_http_method_override"} {
 		r := call(t, "GET", "/admin/shop.json", "")
 		r.Header[header] = []string{"DELETE"}
-		_, err := judge(t, doorWith(t, AccessOptions{Policy: policy.ReadOnly}), r, "")
+		_, err := judge(t, doorWith(t, access.Options{Policy: policy.ReadOnly}), r, "")
 		denialtest.Want(t, header, err, denial.CodeAmbiguousMethod)
 		_, err = judge(t, newDoor(t), r, "")
 		denialtest.Want(t, header+" under full", err, "")
@@ -146,7 +147,7 @@ func TestFullLooksIntoNothing(t *testing.T) {
 }
 
 func TestNoneLetsNothingThrough(t *testing.T) {
-	door := doorWith(t, AccessOptions{Policy: policy.None})
+	door := doorWith(t, access.Options{Policy: policy.None})
 	for _, c := range []struct{ method, target, contentType, body, code string }{
 		{"GET", "/admin/shop.json", "", "", denial.CodeDeniedOperation}, {"POST", graphQL, typeJSON, aRead, denial.CodeDeniedOperation},
 		{"POST", graphQL, typeJSON, aChange, denial.CodeDeniedOperation}, {"POST", graphQL, typeJSON, `{"query":"{ __typename }"}`, ""},
@@ -157,10 +158,10 @@ func TestNoneLetsNothingThrough(t *testing.T) {
 }
 
 func TestRulesLetThroughWhatTheyNameAndNothingElse(t *testing.T) {
-	door := doorWith(t, AccessOptions{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"none",
+	door := doorWith(t, access.Options{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"none",
 		"rest":[{"methods":["GET","POST"],"path":"/admin/api/*/products/*"},{"methods":["DELETE"],"path":"/admin/api/2026-10/orders/**"},{"methods":["PUT","POST","GET"],"path":"/admin/api/**"}],
 		"queries":["shop","__schema"],"mutations":["productUpdate"]}}}`)})
-	narrow := doorWith(t, AccessOptions{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"none",
+	narrow := doorWith(t, access.Options{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"none",
 		"rest":[{"methods":["GET","POST"],"path":"/admin/api/*/products/*"},{"methods":["DELETE"],"path":"/admin/api/2026-10/orders/**"}]}}}`)})
 	for _, c := range []struct {
 		door                                    *Door
@@ -208,7 +209,7 @@ func TestRulesLetThroughWhatTheyNameAndNothingElse(t *testing.T) {
 }
 
 func TestReadOnlyMayListSomeChanges(t *testing.T) {
-	door := doorWith(t, AccessOptions{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"read-only",
+	door := doorWith(t, access.Options{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"read-only",
 		"rest":[{"methods":["PUT"],"path":"/admin/api/*/products/*"}],"mutations":["productUpdate"]}}}`)})
 	for _, c := range []struct{ method, target, contentType, body, code string }{
 		{"GET", "/admin/api/2026-10/orders.json", "", "", ""},
@@ -226,8 +227,8 @@ func TestReadOnlyMayListSomeChanges(t *testing.T) {
 // What a policy would refuse is the same whether it enforces or reports.
 func TestReportingRefusesNothingAndSaysWhatWouldBe(t *testing.T) {
 	const policy = `{"default":"p","policies":{"p":{"base":"read-only","mutations":["x"],"mode":"MODE"}}}`
-	report := doorWith(t, AccessOptions{PolicyFile: writeFile(t, strings.Replace(policy, "MODE", "report", 1))})
-	enforce := doorWith(t, AccessOptions{PolicyFile: writeFile(t, strings.Replace(policy, "MODE", "enforce", 1))})
+	report := doorWith(t, access.Options{PolicyFile: writeFile(t, strings.Replace(policy, "MODE", "report", 1))})
+	enforce := doorWith(t, access.Options{PolicyFile: writeFile(t, strings.Replace(policy, "MODE", "enforce", 1))})
 	for _, c := range []struct{ method, target, contentType, body string }{
 		{"GET", "/admin/shop.json", "", ""}, {"DELETE", "/admin/api/2026-10/products/1.json", "", ""}, {"POST", graphQL, typeJSON, aRead},
 		{"POST", graphQL, typeJSON, aChange}, {"POST", graphQL, typeJSON, "nonsense"}, {"GET", graphQL, "", ""}, {"POST", graphQL + "?a", typeJSON, aRead},
@@ -243,7 +244,7 @@ func TestReportingRefusesNothingAndSaysWhatWouldBe(t *testing.T) {
 }
 
 func TestABodyThatIsNotWholeIsTooLarge(t *testing.T) {
-	door := doorWith(t, AccessOptions{Policy: policy.ReadOnly})
+	door := doorWith(t, access.Options{Policy: policy.ReadOnly})
 	r := call(t, "POST", graphQL, typeJSON)
 	p, _ := door.Admit(view(r))
 	denialtest.Want(t, "half a body", p.JudgeBody(request.Header(r.Header), []byte(aRead), false), denial.CodeGraphQLTooLarge)
@@ -251,7 +252,7 @@ func TestABodyThatIsNotWholeIsTooLarge(t *testing.T) {
 
 // The price of policies is paid by those who have one.
 func TestAPassageUnderFullAllocatesNothing(t *testing.T) {
-	a := accessWith(t, AccessOptions{})
+	a := accessWith(t, access.Options{})
 	door, err := NewDoor(Options{Shop: newDoor(t).shop, Access: a})
 	if err != nil {
 		t.Fatal(err)

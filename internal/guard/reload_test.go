@@ -5,13 +5,13 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"evergate/internal/access"
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
 	"evergate/internal/reload"
@@ -59,7 +59,7 @@ func pause(d time.Duration) {
 }
 
 // watched runs f beside an Access that watches its files.
-func watched(t *testing.T, o AccessOptions, f func(a *Access, log *tape)) {
+func watched(t *testing.T, o access.Options, f func(a *access.Access, log *tape)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	a := accessWith(t, o)
@@ -76,7 +76,7 @@ func TestAKeyWhosePolicyGoesIsSaidOnceAndLetsNothingThrough(t *testing.T) {
 	keys, path := writeFile(t, line), writeFile(t, "")
 	synctest.Test(t, func(t *testing.T) {
 		rewrite(t, path, `{"default":"full","policies":{"p":{"base":"read-only"}}}`)
-		watched(t, AccessOptions{PolicyFile: path, KeysFile: keys}, func(a *Access, log *tape) {
+		watched(t, access.Options{PolicyFile: path, KeysFile: keys}, func(a *access.Access, log *tape) {
 			door := newDoor(t)
 			door.access = a
 			r := call(t, "GET", "/admin/shop.json", "")
@@ -97,31 +97,4 @@ func TestAKeyWhosePolicyGoesIsSaidOnceAndLetsNothingThrough(t *testing.T) {
 			}
 		})
 	})
-}
-
-func TestEveryMistakeNamesItsSetting(t *testing.T) {
-	_, line := newKey(t, "agent", "nowhere")
-	_, err := NewAccess(AccessOptions{
-		PolicyFile: writeFile(t, `{"default":"x","y":1}`), KeysFile: writeFile(t, "x\ny\n"), Peers: "uid:x,nobody", CertFile: writeFile(t, ""), KeyFile: filepath.Join(t.TempDir(), "missing"),
-	})
-	if err == nil {
-		t.Fatal("accepted")
-	}
-	for i, l := range strings.Split(err.Error(), "\n") {
-		if !strings.HasPrefix(l, "EVERGATE_") && !strings.HasPrefix(l, "the peer ") {
-			t.Errorf("line %d: %s", i, l)
-		}
-	}
-	for _, setting := range []string{"EVERGATE_POLICY_FILE: line 1: y", "EVERGATE_POLICY_FILE: line 1: default", "EVERGATE_CLIENT_KEYS_FILE: line 1", "EVERGATE_CLIENT_KEYS_FILE: line 2", "EVERGATE_SOCKET_PEERS", "EVERGATE_TLS_CERT_FILE"} {
-		if !strings.Contains(err.Error(), setting) {
-			t.Errorf("nothing of %s in %v", setting, err)
-		}
-	}
-	_, err = NewAccess(AccessOptions{KeysFile: writeFile(t, line)})
-	if err == nil || !strings.Contains(err.Error(), "the key of agent names the policy nowhere") {
-		t.Errorf("%v", err)
-	}
-	if _, err := NewAccess(AccessOptions{Policy: "read_only"}); err == nil || !strings.Contains(err.Error(), "EVERGATE_POLICY=") {
-		t.Errorf("%v", err)
-	}
 }

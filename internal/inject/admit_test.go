@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"evergate/internal/access"
 	"evergate/internal/denial"
 	"evergate/internal/guard"
 	"evergate/internal/policy"
@@ -24,9 +25,9 @@ import (
 const graphQLPath = "/admin/api/2026-10/graphql.json"
 
 // withAccess has the rig's door hold callers to a policy.
-func withAccess(t testing.TB, access guard.AccessOptions) rigOption {
+func withAccess(t testing.TB, who access.Options) rigOption {
 	t.Helper()
-	a, err := guard.NewAccess(access)
+	a, err := access.New(who)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func TestAMutationDoesNotPassReadOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var calls atomic.Int64
-			r := newRig(t, echo(&calls), withReplayBuffer(buffer), withAccess(t, guard.AccessOptions{Policy: policy.ReadOnly}))
+			r := newRig(t, echo(&calls), withReplayBuffer(buffer), withAccess(t, access.Options{Policy: policy.ReadOnly}))
 			for how, wrap := range map[string]func(string) io.Reader{
 				"sized": func(s string) io.Reader { return strings.NewReader(s) }, "unsized": unsized,
 			} {
@@ -117,7 +118,7 @@ func TestAJudgedBodyIsSentAgainAfterA401(t *testing.T) {
 			return
 		}
 		_, _ = w.Write(body)
-	}, withReplayBuffer(0), withAccess(t, guard.AccessOptions{Policy: policy.ReadOnly}))
+	}, withReplayBuffer(0), withAccess(t, access.Options{Policy: policy.ReadOnly}))
 	r.tokens.next = []string{"shpat_second"}
 	resp := r.do(t, "POST", graphQLPath, unsized(aQuery), "Content-Type", "application/json")
 	if got := text(t, resp); resp.StatusCode != 200 || got != aQuery {
@@ -128,7 +129,7 @@ func TestAJudgedBodyIsSentAgainAfterA401(t *testing.T) {
 func TestABodyTooLargeToJudgeIsRefused(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
-	r := newRig(t, echo(&calls), withAccess(t, guard.AccessOptions{Policy: policy.ReadOnly}))
+	r := newRig(t, echo(&calls), withAccess(t, access.Options{Policy: policy.ReadOnly}))
 	large := `{"query":"{ shop { name } }","variables":{"x":"` + strings.Repeat("x", policy.LargestJudgedBody) + `"}}`
 	for how, body := range map[string]io.Reader{"sized": strings.NewReader(large), "unsized": unsized(large)} {
 		resp := r.do(t, "POST", graphQLPath, body, "Content-Type", "application/json")
@@ -146,7 +147,7 @@ func TestABodyTooLargeToJudgeIsRefused(t *testing.T) {
 func TestARefusalIsNotLostBehindAnUnreadBody(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
-	r := newRig(t, echo(&calls), withAccess(t, guard.AccessOptions{Policy: policy.ReadOnly}))
+	r := newRig(t, echo(&calls), withAccess(t, access.Options{Policy: policy.ReadOnly}))
 	body := strings.Repeat("x", 3<<20)
 	for _, path := range []string{"/admin/api/2026-10/products.json", "/admin/oauth/access_token", graphQLPath} {
 		for _, connection := range []string{"close", "keep-alive"} {
@@ -166,7 +167,7 @@ func TestARefusalIsNotLostBehindAnUnreadBody(t *testing.T) {
 func TestABodyThatBreaksOffIsTheClientsMistake(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
-	r := newRig(t, echo(&calls), withAccess(t, guard.AccessOptions{Policy: policy.ReadOnly}))
+	r := newRig(t, echo(&calls), withAccess(t, access.Options{Policy: policy.ReadOnly}))
 	_, answers := r.raw(t, "POST "+graphQLPath+" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"que\r\nzz\r\n")
 	resp, err := http.ReadResponse(answers, nil)
 	if err != nil {
@@ -207,7 +208,7 @@ func TestARefusedCallerIsLoggedWithoutItsSecrets(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
 	var log bytes.Buffer
-	r := newRig(t, echo(&calls), withLog(&log), withAccess(t, guard.AccessOptions{Policy: policy.ReadOnly}))
+	r := newRig(t, echo(&calls), withLog(&log), withAccess(t, access.Options{Policy: policy.ReadOnly}))
 	for range 3 {
 		resp := r.do(t, "DELETE", "/admin/api/2026-10/products/1.json", nil, "X-Shopify-Access-Token", "evg_secret", "Authorization", "Bearer evg_secret")
 		if resp.StatusCode != 403 || resp.Header.Get("X-Evergate-Error") != "read_only" {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"evergate/internal/access"
 	"evergate/internal/guard"
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
@@ -85,11 +86,11 @@ func shipped(t testing.TB, c call, base *url.URL, transport http.RoundTripper) O
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy := guard.AccessOptions{}
+	policy := access.Options{}
 	if c.readOnly {
 		policy.Policy = "read-only"
 	}
-	access, err := guard.NewAccess(policy)
+	access, err := access.New(policy)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"evergate/internal/config"
 	"evergate/internal/shopsim"
 )
 
@@ -96,11 +95,11 @@ func TestTenThousandStrangersGrowNoMetric(t *testing.T) {
 	t.Parallel()
 	sim, environ := simulated(t)
 	sim.Change(func(c *shopsim.Settings) { c.RESTSize, c.RESTLeak = 1e6, 1e6 })
-	cfg, err := config.Load(append(environ, "EVERGATE_PACE=off"))
+	cfg, err := Load(append(environ, "EVERGATE_PACE=off"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Assemble(cfg, NewLogger(cfg, io.Discard), environ, Build{Version: "dev"})
+	s, err := Assemble(cfg, NewLogger(cfg.Config, io.Discard), environ, Build{Version: "dev"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"evergate/internal/access"
 	"evergate/internal/admin"
 	"evergate/internal/clock"
 	"evergate/internal/config"
@@ -59,6 +60,7 @@ func (b Build) UserAgent() string { return "Evergate/" + b.Version }
 // Sidecar is everything that `serve`, `run` and `demo` have in common.
 type Sidecar struct {
 	cfg       *config.Config
+	access    *access.Access
 	log       Logger
 	source    *refresh.Source
 	transport *upstream.Transport
@@ -83,12 +85,12 @@ type Sidecar struct {
 }
 
 // Assemble makes a sidecar for `serve` and `run`.
-func Assemble(cfg *config.Config, log Logger, environ []string, build Build) (*Sidecar, error) {
+func Assemble(settings Settings, log Logger, environ []string, build Build) (*Sidecar, error) {
 	m, err := newManager(environ)
 	if err != nil {
 		return nil, err
 	}
-	c, err := Connect(cfg, environ, build)
+	c, err := Connect(settings.Config, environ, build)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +100,7 @@ func Assemble(cfg *config.Config, log Logger, environ []string, build Build) (*S
 	if err := c.seed(ctx); err != nil {
 		return nil, fmt.Errorf("the grant cannot be begun with SHOPIFY_REFRESH_TOKEN: %w", err)
 	}
-	s, err := New(c, log, config.Getenv(environ))
+	s, err := New(c, settings.Access, log, config.Getenv(environ))
 	if err != nil {
 		return nil, err
 	}
@@ -108,14 +110,14 @@ func Assemble(cfg *config.Config, log Logger, environ []string, build Build) (*S
 
 // New wires the house together. It opens no listener yet. getenv is for what others have
 // standardised.
-func New(c *Connection, log Logger, getenv func(string) string) (*Sidecar, error) {
+func New(c *Connection, who *access.Access, log Logger, getenv func(string) string) (*Sidecar, error) {
 	cfg := c.Config
-	s := &Sidecar{cfg: cfg, log: log, transport: c.Transport, quit: make(chan struct{})}
+	s := &Sidecar{cfg: cfg, access: who, log: log, transport: c.Transport, quit: make(chan struct{})}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	met := metrics.New(registry, c.Build.Version, c.Build.Commit, runtime.Version())
 
-	door, err := guard.NewDoor(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts, Access: cfg.Access})
+	door, err := guard.NewDoor(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts, Access: who})
 	if err != nil {
 		return nil, err // config.Load has tried it
 	}
@@ -138,7 +140,7 @@ func New(c *Connection, log Logger, getenv func(string) string) (*Sidecar, error
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // the door judges OPTIONS * like everything else
 		ConnState:                    func(c net.Conn, state http.ConnState) { idle.State(c, state); s.pending.state(c, state) },
-		BaseContext:                  cfg.Access.BaseContext, ConnContext: cfg.Access.ConnContext,
+		BaseContext:                  who.BaseContext, ConnContext: who.ConnContext,
 	}
 	s.history = admin.NewHistory(registry)
 	operators := admin.Options{
@@ -166,7 +168,7 @@ func (s *Sidecar) retired() {
 
 // said is the notice for people; empty while there is none.
 func (s *Sidecar) said() string {
-	broken := s.cfg.Access.Broken()
+	broken := s.access.Broken()
 	if n := s.notice.Load(); n != nil {
 		return strings.TrimSpace(*n + "\n" + broken)
 	}
@@ -217,7 +219,7 @@ func (s *Sidecar) ListenOn(ctx context.Context, tools []listen.Address, operator
 func (s *Sidecar) listenForTools(ctx context.Context, addresses []listen.Address) error {
 	s.tls = addresses[0].TLS
 	for _, a := range addresses {
-		l, err := s.cfg.Access.Listen(ctx, a, idleWrapper)
+		l, err := s.access.Listen(ctx, a, idleWrapper)
 		if err != nil {
 			s.closeListeners()
 			s.listeners = nil
@@ -270,7 +272,7 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 	background.Go(func() { s.source.Run(work) })
 	background.Go(func() { s.transport.KeepWarm(work) })
 	background.Go(func() { s.history.Run(work) })
-	background.Go(func() { s.cfg.Access.Watch(work, s.log.Logger) })
+	background.Go(func() { s.access.Watch(work, s.log.Logger) })
 	background.Go(func() { s.tellManager(work) })
 	if s.login != nil {
 		background.Go(func() { <-work.Done(); s.login.Close() })

@@ -84,7 +84,7 @@ func (s *Sidecar) adoptOne(socket systemd.Socket) error {
 		return fmt.Errorf("the socket %s that systemd passed would be served without TLS, and EVERGATE_TLS_CERT_FILE is set: "+
 			"remove that, or the socket unit, and have Evergate listen on a tls: address itself", a)
 	}
-	s.listeners = append(s.listeners, s.cfg.Access.Adopt(l, a, idleWrapper))
+	s.listeners = append(s.listeners, s.access.Adopt(l, a, idleWrapper))
 	s.log.Info("listening for tools", "address", l.Addr().String(), "opened_by", "systemd", "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
 	return nil
 }

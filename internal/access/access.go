@@ -1,4 +1,8 @@
-package guard
+// Package access puts together who calls, what they may do, and the files that say so.
+//
+// Invariants: a mistake in a file that is read again leaves what held before in force; a request
+// sees one state or the other, and takes no lock.
+package access
 
 import (
 	"context"
@@ -14,11 +18,12 @@ import (
 	"evergate/internal/listen"
 	"evergate/internal/policy"
 	"evergate/internal/reload"
+	"evergate/internal/request"
 )
 
-// AccessOptions is what the configuration says about who may do what. The zero value lets
+// Options is what the configuration says about who may do what. The zero value lets
 // everybody who can connect do everything.
-type AccessOptions struct {
+type Options struct {
 	// Policy is the name of a built-in policy for everybody; empty: full.
 	Policy string
 	// PolicyFile takes the place of Policy: it says what holds for whom.
@@ -34,8 +39,7 @@ type AccessOptions struct {
 	Unsafe bool
 }
 
-// Access puts together who calls, what they may do, and the files that say so. Its methods are
-// safe for concurrent use.
+// Access knows the callers and their policies. Its methods are safe for concurrent use.
 type Access struct {
 	unsafe   bool
 	policies *policy.Policies
@@ -45,8 +49,8 @@ type Access struct {
 	strays   atomic.Pointer[string] // why keys name policies that are not there; nil: none do
 }
 
-// NewAccess reads everything that o names and reports every mistake at once. Each names the setting.
-func NewAccess(o AccessOptions) (*Access, error) {
+// New reads everything that o names and reports every mistake at once. Each names the setting.
+func New(o Options) (*Access, error) {
 	a := &Access{unsafe: o.Unsafe}
 	if o.CertFile != "" {
 		a.tls = listen.NewTLS(o.CertFile, o.KeyFile, o.ClientCAFile)
@@ -92,6 +96,23 @@ func (a *Access) BaseContext(l net.Listener) context.Context { return a.callers.
 func (a *Access) ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return a.callers.ConnContext(ctx, c)
 }
+
+// Identify says who sends r and what holds for them. The error is a denial; the Caller is then
+// what is known of it.
+func (a *Access) Identify(r *request.Request) (caller.Caller, *policy.Policy, error) {
+	c, err := a.callers.Identify(r)
+	if err != nil {
+		return c, nil, err
+	}
+	rules := a.policies.Of(c.Name, c.Policy())
+	if !c.Known && rules.Nothing() && a.callers.HasKeys() {
+		return c, nil, caller.Stranger() // it helps more than to say that nobody may do anything
+	}
+	return c, rules, nil
+}
+
+// Reload reads the files now if they have changed. It must not run beside Watch.
+func (a *Access) Reload() error { return a.files.Load() }
 
 // Watch looks after the files until ctx ends. Nothing is looked at where there are none.
 func (a *Access) Watch(ctx context.Context, log *slog.Logger) {
