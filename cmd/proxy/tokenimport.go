@@ -87,6 +87,9 @@ func (o importing) read(w env, cfg *config.Config, someone *prompter) (value tok
 		if err != nil {
 			return token.Secret{}, false, err
 		}
+		if text, err = config.CleanSecret(text); err != nil {
+			return token.Secret{}, false, configError(fmt.Errorf("this is no token, which has no spaces, quotation marks or other such characters: it %w", err))
+		}
 		if text != "" {
 			value = token.NewSecret(text)
 			isRefresh = o.refresh || !o.access && value.HasPrefix("shprt_")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -123,7 +124,7 @@ func (c *Config) checkRoots() error {
 	if err != nil {
 		roots = x509.NewCertPool() // a machine without system roots still has the file's
 	}
-	if !roots.AppendCertsFromPEM(pem) {
+	if !roots.AppendCertsFromPEM(bytes.TrimPrefix(pem, []byte(bom))) {
 		return fmt.Errorf("EVERGATE_UPSTREAM_CA_FILE=%q holds no certificate in PEM form", c.UpstreamCAFile)
 	}
 	c.Roots = roots

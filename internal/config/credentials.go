@@ -125,7 +125,7 @@ func mistakenID(id string) error {
 	if kind := kindOf(token.NewSecret(id)); kind != "" {
 		return fmt.Errorf("SHOPIFY_CLIENT_ID holds %s: the client id is the other value, 32 characters without a prefix", kind)
 	}
-	return quoted("SHOPIFY_CLIENT_ID", id)
+	return nil
 }
 
 func mistakenSecret(name string, s token.Secret, id string) error {
@@ -135,14 +135,14 @@ func mistakenSecret(name string, s token.Secret, id string) error {
 	case kind != "" && !s.HasPrefix("shpss_"):
 		return fmt.Errorf("%s holds %s: the client secret starts with shpss_", name, kind)
 	}
-	return quoted(name, s.Reveal())
+	return nil
 }
 
 func mistakenRefresh(s token.Secret) error {
 	if kind := kindOf(s); kind != "" && !s.HasPrefix("shprt_") {
 		return fmt.Errorf("SHOPIFY_REFRESH_TOKEN holds %s: a refresh token starts with shprt_", kind)
 	}
-	return quoted("SHOPIFY_REFRESH_TOKEN", s.Reveal())
+	return nil
 }
 
 func mistakenToken(t token.Secret, id string, secret token.Secret) error {
@@ -155,14 +155,6 @@ func mistakenToken(t token.Secret, id string, secret token.Secret) error {
 		return errors.New("SHOPIFY_ACCESS_TOKEN holds the client id: remove it and set SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET; Evergate obtains the token")
 	case kind != "" && !t.HasPrefix("shpat_") && !t.HasPrefix("shpca_") && !t.HasPrefix("shpua_") && !t.HasPrefix("shppa_"):
 		return fmt.Errorf("SHOPIFY_ACCESS_TOKEN holds %s, which the Admin API does not accept", kind)
-	}
-	return quoted("SHOPIFY_ACCESS_TOKEN", t.Reveal())
-}
-
-// quoted finds quotation marks that an env file or a YAML file left around a value.
-func quoted(name, value string) error {
-	if len(value) > 1 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0] {
-		return fmt.Errorf("%s has quotation marks around it, which are taken as part of the value: remove them", name)
 	}
 	return nil
 }

@@ -19,8 +19,8 @@ import (
 // each says what to do. environ has the form of os.Environ. What only others can check, because
 // they put it to use, is reported with the rest.
 func Load(environ []string, others ...func(*Config) error) (*Config, error) {
-	c, err := parse(environ)
-	err = errors.Join(err, c.check(env.ToMap(environ)))
+	c, vars, err := parse(environ)
+	err = errors.Join(err, c.check(vars))
 	for _, check := range others {
 		err = errors.Join(err, check(c))
 	}
@@ -30,23 +30,25 @@ func Load(environ []string, others ...func(*Config) error) (*Config, error) {
 // Parse reads the settings without checking that they make sense together. It is for
 // commands that need a few of them only, such as a health check.
 func Parse(environ []string) (*Config, error) {
-	c, err := parse(environ)
+	c, _, err := parse(environ)
 	return c, hush(err)
 }
 
-func parse(environ []string) (*Config, error) {
+// parse returns the variables, too, as they were read.
+func parse(environ []string) (*Config, map[string]string, error) {
 	vars := env.ToMap(environ)
 	delete(vars, "") // the library would take it for every field without a name
 	c := &Config{files: map[string]string{}, Warnings: misspelt(vars)}
 	var errs []error
 	errs = append(errs, unknownNames(vars)...)
+	errs = append(errs, hiddenNames(vars)...)
+	errs = append(errs, cleanValues(vars)...)
 	errs = append(errs, c.takeFiles(vars)...)
 	if err := env.ParseWithOptions(c, env.Options{Environment: vars}); err != nil {
 		errs = append(errs, explain(err, vars)...)
 	}
-	c.ClientID = strings.TrimSpace(c.ClientID)
 	c.Scopes, c.AllowedHosts = trimmed(c.Scopes), trimmed(c.AllowedHosts)
-	return c, errors.Join(errs...)
+	return c, vars, errors.Join(errs...)
 }
 
 // trimmed drops the spaces and the empty entries of a list that was written for reading.
@@ -107,9 +109,10 @@ func (c *Config) takeFiles(vars map[string]string) (errs []error) {
 			continue
 		}
 		c.files[s.name] = path
-		value, err := readFile(path)
+		value, err := readFile(s.name, path)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s_FILE: %w", s.name, err))
+			errs = append(errs, err)
+			vars[s.name] = refused(s.name)
 			continue
 		}
 		vars[s.name] = value.Reveal()

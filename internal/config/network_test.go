@@ -17,7 +17,8 @@ func TestShopMistakesAreExplained(t *testing.T) {
 		"https://acme.myshopify.com":        "the shop is acme.myshopify.com",
 		"admin.shopify.com/store/acme":      "the shop is acme.myshopify.com",
 		"www.acme.example":                  "Settings > Domains",
-		`"acme"`:                            "is not a shop name",
+		`"acme"`:                            "has quotation marks around it",
+		`ac"me`:                             "is not a shop name",
 		"acme.myshopify.com/admin/api.json": "has a path",
 	} {
 		mustSay(t, mistakes(t, minimal("SHOPIFY_SHOP="+shop)...), "SHOPIFY_SHOP", say)
@@ -119,7 +120,7 @@ func TestUpstreamURL(t *testing.T) {
 		"https:///x":               "is not an http or https URL",
 		"https://:8443":            "is not an http or https URL",
 		"https://a b":              "is not an http or https URL",
-		"https://a\n":              "is not an http or https URL",
+		"https://a\nb":             "holds more than one line",
 		"https:gateway":            "is not an http or https URL",
 		"https://gateway/path":     "give scheme, host and port only",
 		"https://gateway//":        "give scheme, host and port only",

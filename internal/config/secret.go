@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,28 +11,37 @@ import (
 // maxSecretFile bounds what is read of a secret's file; no secret is near it.
 const maxSecretFile = 64 << 10
 
-// readFile reads a secret's file, without the white space around it.
-func readFile(path string) (token.Secret, error) {
+// readFile reads the file of a setting. Its error names the setting.
+func readFile(setting, path string) (token.Secret, error) {
+	text, err := readText(path)
+	if err != nil {
+		return token.Secret{}, fmt.Errorf("%s_FILE: %w", setting, err)
+	}
+	value, err := cleanSecret(text)
+	switch {
+	case err != nil:
+		return token.Secret{}, fmt.Errorf("%s %w (it is read from %s)", setting, err, path)
+	case value == "":
+		return token.Secret{}, fmt.Errorf("%s_FILE: %s is empty", setting, path)
+	}
+	return token.NewSecret(value), nil
+}
+
+// readText reads a file that is as large as a secret can be.
+func readText(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return token.Secret{}, fmt.Errorf("the file cannot be read: %w", err)
+		return "", fmt.Errorf("the file cannot be read: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	b, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
 	if err != nil {
-		return token.Secret{}, fmt.Errorf("the file cannot be read: %w", err)
+		return "", fmt.Errorf("the file cannot be read: %w", err)
 	}
 	if len(b) > maxSecretFile {
-		return token.Secret{}, fmt.Errorf("%s is larger than %d bytes: it is not a secret's file", path, maxSecretFile)
+		return "", fmt.Errorf("%s is larger than %d bytes: it is not a secret's file", path, maxSecretFile)
 	}
-	var s token.Secret
-	if err := s.UnmarshalText(b); err != nil {
-		return token.Secret{}, err
-	}
-	if s.Empty() {
-		return token.Secret{}, errors.New(path + " is empty")
-	}
-	return s, nil
+	return string(b), nil
 }
 
 // current returns a value that may live in a file, read anew when it does.
@@ -42,11 +50,7 @@ func (c *Config) current(name string, value token.Secret) (token.Secret, error) 
 	if !ok {
 		return value, nil
 	}
-	s, err := readFile(path)
-	if err != nil {
-		return token.Secret{}, fmt.Errorf("%s_FILE: %w", name, err)
-	}
-	return s, nil
+	return readFile(name, path)
 }
 
 // File returns where a setting is read from that was given as a file; empty for any other.

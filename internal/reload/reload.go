@@ -207,6 +207,8 @@ func readOwned(path string) ([]byte, fs.FileInfo, error) {
 		return nil, nil, fmt.Errorf("the file cannot be read: %w", err)
 	case len(b) > largest:
 		return nil, nil, fmt.Errorf("%s is larger than 1 MiB: it is not what it should be", path)
+	case bytes.HasPrefix(b, []byte("\xff\xfe")), bytes.HasPrefix(b, []byte("\xfe\xff")):
+		return nil, nil, fmt.Errorf("%s is UTF-16 text: save it as UTF-8", path)
 	}
-	return b, info, nil
+	return bytes.TrimPrefix(b, []byte("\uFEFF")), info, nil // a byte order mark, which some editors write
 }
