@@ -10,6 +10,7 @@
 //   - A path that two parsers could read in two ways is refused, never normalised.
 //   - Names compare exactly, ASCII letters in any case. There are no patterns to get
 //     wrong, and nothing that fails to parse is let through.
-//   - No request that passes reaches an endpoint that mints or destroys credentials.
+//   - No request that passes reaches an endpoint that mints, destroys or shows credentials
+//     by REST.
 //   - Requests share no lock, and one that passes a policy without rules allocates nothing.
 package guard

@@ -33,7 +33,7 @@ func CheckPath(method, rawPath string) (shopify.Target, error) {
 			"The list of granted scopes can only be read: use GET for "+shopify.ScopesPath+".")
 	case shopify.Credentials:
 		return shopify.Target{}, denial.New(http.StatusForbidden, denial.CodeDeniedPath,
-			"The path "+denial.Quote(rawPath)+" mints or destroys credentials, which Evergate does itself and lets no client do. "+
+			"The path "+denial.Quote(rawPath)+" mints, destroys or shows credentials, which Evergate does itself and lets no client do. "+
 				"Use evergate login or evergate token instead.")
 	}
 	return shopify.Target{}, denial.New(http.StatusForbidden, denial.CodeDeniedPath,

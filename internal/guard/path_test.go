@@ -19,8 +19,6 @@ func TestAdminAPIPathsPass(t *testing.T) {
 		"/admin/api/2026-10/products/632910392/images.json",
 		"/admin/api/2026-10/products/",
 		"/admin/api/2026-10/products",
-		"/admin/api/2026-10/storefront_access_tokens.json",
-		"/admin/api/2026-10/storefront_access_tokens/755357713.json",
 		"/admin/api/2026-10/products/access_tokens_are_cool.json",
 		"/admin/api/2026-10/products/oauth.json",
 		"/admin/api/2026-10/access_tokens_are_cool.json",

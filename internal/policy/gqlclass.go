@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"evergate/internal/denial"
+	"evergate/internal/shopify"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -24,6 +25,8 @@ type operation struct {
 	// roots are the fields it asks of the root, through fragments, under their own names
 	// and not their aliases, each once.
 	roots []string
+	// shows is a field, at any depth, that shows a credential of the shop's; empty: none does.
+	shows string
 }
 
 func (o operation) isQuery() bool { return o.kind == ast.Query }
@@ -66,11 +69,15 @@ func classify(document, operationName string) (operation, error) {
 	if err != nil {
 		return operation{}, err
 	}
+	shows, err := showsCredentials(op.SelectionSet, fragments, make(map[*ast.FragmentDefinition]bool, len(fragments)))
+	if err != nil {
+		return operation{}, err
+	}
 	roots := make(map[string]bool)
 	if err := collectRoots(op.SelectionSet, fragments, roots); err != nil {
 		return operation{}, err
 	}
-	return operation{op.Operation, slices.Sorted(maps.Keys(roots))}, nil
+	return operation{kind: op.Operation, roots: slices.Sorted(maps.Keys(roots)), shows: shows}, nil
 }
 
 func unparsable(err error) error {
@@ -148,4 +155,34 @@ func collectRoots(set ast.SelectionSet, fragments map[string]*ast.FragmentDefini
 		}
 	}
 	return nil
+}
+
+// showsCredentials returns a field that shows a credential, under its own name, wherever it
+// stands and whatever type it is asked of. Each fragment is opened once.
+func showsCredentials(set ast.SelectionSet, fragments map[string]*ast.FragmentDefinition, opened map[*ast.FragmentDefinition]bool) (field string, _ error) {
+	for _, selection := range set {
+		var inner ast.SelectionSet
+		switch s := selection.(type) {
+		case *ast.Field:
+			if shopify.ShowsCredentials(s.Name) {
+				return s.Name, nil
+			}
+			inner = s.SelectionSet
+		case *ast.InlineFragment:
+			inner = s.SelectionSet
+		case *ast.FragmentSpread:
+			fragment := fragments[s.Name]
+			if fragment == nil {
+				return "", malformedDocument("no fragment of the name " + denial.Quote(s.Name))
+			}
+			if opened[fragment] {
+				continue
+			}
+			opened[fragment], inner = true, fragment.SelectionSet
+		}
+		if field, err := showsCredentials(inner, fragments, opened); field != "" || err != nil {
+			return field, err
+		}
+	}
+	return "", nil
 }

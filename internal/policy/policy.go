@@ -123,13 +123,19 @@ func (p *Policy) JudgeBody(fields request.Fields, body []byte, whole bool) error
 	}
 	listed := p.mutations
 	if op.isQuery() {
-		if p.base == reads {
-			return nil
-		}
 		listed = p.queries
 	}
-	denied := slices.IndexFunc(op.roots, func(field string) bool { return !listed.has(field) })
+	denied := slices.IndexFunc(op.roots, func(field string) bool {
+		if op.isQuery() {
+			return p.base != reads && !listed.has(field)
+		}
+		return !listed.has(field) || shopify.ChangesCredentials(field) && !listed[field]
+	})
 	switch {
+	case denied < 0 && op.shows != "" && !p.handsOut(op):
+		return denial.New(http.StatusOK, denial.CodeDeniedOperation,
+			"The field "+denial.Quote(op.shows)+" shows credentials, and the policy "+denial.Quote(p.name)+" that Evergate holds you to does not. "+
+				"Evergate did not send it to Shopify. Leave the field out.")
 	case denied < 0:
 		return nil
 	case p.base == reads && len(p.mutations) == 0:
@@ -140,6 +146,14 @@ func (p *Policy) JudgeBody(fields request.Fields, body []byte, whole bool) error
 	return denial.New(http.StatusOK, denial.CodeDeniedOperation,
 		"The policy "+denial.Quote(p.name)+" that Evergate holds you to does not list the "+string(op.kind)+" "+denial.Quote(op.roots[denied])+". "+
 			"Evergate did not send it to Shopify. Have it added there.")
+}
+
+// handsOut reports whether an operation is one that the policy lists by name, so that what it
+// shows is what it was listed for.
+func (p *Policy) handsOut(op operation) bool {
+	return !op.isQuery() && !slices.ContainsFunc(op.roots, func(field string) bool {
+		return field != "__typename" && !(shopify.ChangesCredentials(field) && p.mutations[field])
+	})
 }
 
 // otherMethod says which header asks for another method than the request line. Many

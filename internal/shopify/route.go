@@ -1,8 +1,11 @@
 package shopify
 
-import (
-	"slices"
-	"strings"
+import "strings"
+
+const (
+	jsonSuffix = ".json"
+	// longestName has room for every resource with its suffix.
+	longestName = 40
 )
 
 // Route is the kind of call a path makes, from a closed list, so that no client can grow
@@ -39,26 +42,76 @@ var routeNames = func() []string {
 	return names
 }()
 
-// routeOf classifies a raw path without its query: /admin/api/{version}/… or /admin/….
+// routeOf classifies a raw path without its query: /admin/api/{version}/… or /admin/…, with
+// escapes undone once, as Shopify does. GraphQL may also stand where the version is missing.
 // It allocates nothing.
 func routeOf(path string) Route {
-	rest, ok := strings.CutPrefix(path, "/admin/")
+	rest, ok := strings.CutPrefix(path, adminPrefix)
 	if !ok {
 		return RouteOther
 	}
-	if versioned, ok := strings.CutPrefix(rest, "api/"); ok {
-		_, rest, _ = strings.Cut(versioned, "/")
+	var buf [longestName]byte
+	segment, rest, _ := strings.Cut(rest, "/")
+	switch name := decodeOnce(buf[:0], segment); string(name) {
+	case "api":
+		if segment, rest, _ = strings.Cut(rest, "/"); rest == "" {
+			if route := routeNamed(decodeOnce(buf[:0], segment), true); route == RouteGraphQL {
+				return route
+			}
+			return RouteOther
+		}
+		segment, rest, _ = strings.Cut(rest, "/")
+	case "oauth":
+		segment, _, _ = strings.Cut(rest, "/")
+		return routeNamed(decodeOnce(buf[:0], segment), false)
 	}
-	rest = strings.TrimPrefix(rest, "oauth/")
-	name, _, _ := strings.Cut(rest, "/")
-	name = strings.TrimSuffix(name, ".json")
-	if name == "graphql" {
-		return RouteGraphQL
+	return routeNamed(decodeOnce(buf[:0], segment), rest == "")
+}
+
+// routeNamed finds a resource by its name; ends says that nothing follows but a slash, which
+// GraphQL needs.
+func routeNamed(name []byte, ends bool) Route {
+	if n := len(name) - len(jsonSuffix); n >= 0 && string(name[n:]) == jsonSuffix {
+		name = name[:n]
 	}
-	if i, found := slices.BinarySearch(restResources[:], name); found {
-		return routeREST + Route(i)
+	if string(name) == "graphql" {
+		if ends {
+			return RouteGraphQL
+		}
+		return RouteOther
+	}
+	low, high := 0, len(restResources)
+	for low < high {
+		switch mid := (low + high) / 2; {
+		case restResources[mid] == string(name):
+			return routeREST + Route(mid)
+		case restResources[mid] < string(name):
+			low = mid + 1
+		default:
+			high = mid
+		}
 	}
 	return RouteOther
+}
+
+// decodeOnce appends a segment without its escapes to dst; nothing at all of one that is longer
+// than dst has room for, or that has a percent sign which begins no escape.
+func decodeOnce(dst []byte, segment string) []byte {
+	for i := 0; i < len(segment); i++ {
+		c := segment[i]
+		if c == '%' {
+			if len(segment)-i < 3 || !isHex(segment[i+1]) || !isHex(segment[i+2]) {
+				return nil
+			}
+			c = unhex(segment[i+1])<<4 | unhex(segment[i+2])
+			i += 2
+		}
+		if len(dst) == cap(dst) {
+			return nil
+		}
+		dst = append(dst, c)
+	}
+	return dst
 }
 
 // String returns the name, which is also the value of the metrics' label.

@@ -76,7 +76,7 @@ func overlong(p []byte) bool {
 // A segment is doubtful if it is empty, unless it is the last, or made of dots. Some servers drop
 // what follows a semicolon before they look at dots, so only what precedes it counts.
 //
-// Credentials are minted or destroyed directly below /admin, below /admin/api, or below a
+// Credentials are minted, destroyed or shown directly below /admin, below /admin/api, or below a
 // version. Deeper, such a word is the name of some resource.
 func readSegments[P string | []byte](plain P) (found seen, _ error) {
 	if len(plain) == 0 || plain[0] != '/' {
@@ -116,10 +116,6 @@ func index[P string | []byte](p P, c byte) int {
 		}
 	}
 	return len(p)
-}
-
-func namesCredentials[P string | []byte](segment P) bool {
-	return named(segment, "oauth") || named(segment, "api_permissions") || named(segment, "access_tokens")
 }
 
 // named reports whether a router could take segment for name, which is in lower case: in any

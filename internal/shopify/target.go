@@ -20,8 +20,9 @@ type Target struct {
 	Kind Kind
 	// API is whose rate limit counts the call.
 	API API
-	// IsGraphQL says that the path is a documented one of GraphQL's, with a version or without,
-	// so that the body is a document.
+	// IsGraphQL says that the path is one of GraphQL's byte by byte, with a version or without,
+	// so that the body is a document. Where API is GraphQL and this is false, the path leads there
+	// in another spelling.
 	IsGraphQL bool
 	// MaybeGraphQL says that some router could take it for GraphQL's, in whatever spelling and
 	// wherever it says so: no rule about REST may reach an operation through it.
@@ -45,7 +46,7 @@ const (
 	AdminAPI
 	// Scopes is ScopesPath.
 	Scopes
-	// Credentials mints or destroys credentials, in what any decoder could make of the path.
+	// Credentials mints, destroys or shows credentials, in what any decoder could make of the path.
 	Credentials
 )
 
@@ -103,11 +104,12 @@ func ParseTarget(raw string) (Target, error) {
 	return t, nil
 }
 
-// isGraphQL knows the two documented forms.
+// isGraphQL knows the documented form, and the two without a version, which Shopify sends on to
+// its oldest.
 func isGraphQL(raw string) bool {
 	rest, below := strings.CutPrefix(raw, apiPrefix)
 	if !below {
-		return false
+		return raw == adminPrefix+graphQLName
 	}
 	version, name, versioned := strings.Cut(rest, "/")
 	return rest == graphQLName || versioned && name == graphQLName && isWord(version)

@@ -23,7 +23,7 @@ func TestPathLeadsSomewhere(t *testing.T) {
 			"/admin/api/2026-10/graphql.json", "/admin/api/2026-10/products/632910392/images.json", "/admin/api/unstable/x", "/admin/api/2026-10/products/",
 			"/admin/api/x", "/admin/%61pi/2026-10/shop.json", "/admin/shop.json", "/admin/products/1/images/2.json", "/admin/api/graphql.json",
 			"/admin/api/2026-10/products/caf%C3%A9%20noir.json", "/admin/api/2026-10/products/caf\xc3\xa9.json", "/admin/api/2026-10/products/100%25.json",
-			"/admin/api/2026-10/storefront_access_tokens.json", "/admin/api/2026-10/oauthors.json", "/admin/api/2026-10/products/oauth.json",
+			"/admin/api/2026-10/storefront_access_tokens_x.json", "/admin/api/2026-10/oauthors.json", "/admin/api/2026-10/products/oauth.json",
 			"/admin/api/2026-10/products/a;b=c.json", "/admin/api/2026-10/products/%e0%a0%80%f0%90%80%80.json", "/admin/products/oauth.json",
 		},
 		Scopes: {ScopesPath},
@@ -31,6 +31,7 @@ func TestPathLeadsSomewhere(t *testing.T) {
 			"/admin/oauth", "/admin/oauth/access_token", "/admin/oauth/access_scopes", "/admin/OAuth/access_scopes.json", "/admin/oauth/%61ccess_scopes.json",
 			"/admin/oauth/access_scopes.json/", "/admin/api/oauth.json", "/admin/api/2026-10/oauth/access_scopes.json", "/admin/API/2026-10/access_tokens",
 			"/admin/api;v=1/x/api_permissions/current.json", "/admin/api.json/x/oauth;x.json", "/admin/api/x/%25%36%66auth", "/%61dmin/oauth", "/admin/api/x/oauth%3f.json",
+			"/admin/api/2026-10/storefront_access_tokens.json", "/admin/api/2026-10/storefront_access_tokens/1.json", "/admin/storefront_access_tokens.json",
 		},
 		Elsewhere: {
 			"", "*", "/", "admin/api/2026-10/shop.json", "localhost:80", "/admin", "/admin/", "/admin/api", "/admin/api/", "/admin/products", "/admin/shop.json/",
@@ -56,16 +57,19 @@ func TestGraphQLIsDecidedInOnePlace(t *testing.T) {
 	}{
 		"/admin/api/2026-10/graphql.json":     {true, true, GraphQL, "graphql"},
 		"/admin/api/unstable/graphql.json":    {true, true, GraphQL, "graphql"},
-		"/admin/api/graphql.json":             {true, true, REST, "other"}, // Shopify sends it on to its oldest version
+		"/admin/api/graphql.json":             {true, true, GraphQL, "graphql"}, // Shopify sends it on to its oldest version
 		"/admin/api/2026%2d10/graphql.json":   {false, true, GraphQL, "graphql"},
-		"/admin/graphql.json":                 {false, true, GraphQL, "graphql"},
-		"/admin/graphql/x.json":               {false, true, GraphQL, "graphql"},
+		"/admin/api/graphql.json/":            {false, true, GraphQL, "graphql"},
+		"/admin/api/graphql":                  {false, true, GraphQL, "graphql"},
+		"/admin/graphql.json":                 {true, true, GraphQL, "graphql"},
+		"/admin/graphql/x.json":               {false, true, REST, "other"},
 		"/admin/api/2026-10/graphql":          {false, true, GraphQL, "graphql"},
 		"/admin/api/2026-10/graphql/":         {false, true, GraphQL, "graphql"},
 		"/admin/api/2026-10/GraphQL.json":     {false, true, REST, "other"},
-		"/admin/api/2026-10/graph%71l.json":   {false, true, REST, "other"},
+		"/admin/api/2026-10/graph%71l.json":   {false, true, GraphQL, "graphql"},
 		"/admin/api/2026-10/graphql;x.json":   {false, true, REST, "other"},
-		"/admin/api/2026-10/graphql%2ejson":   {false, true, REST, "other"},
+		"/admin/api/2026-10/graphql%2ejson":   {false, true, GraphQL, "graphql"},
+		"/admin/api/2026-10/graph%2571l.json": {false, true, REST, "other"},
 		"/admin/api/2026-10/x/graphql.json":   {false, true, REST, "other"},
 		"/admin/graphql/../x":                 {false, false, Uncounted, "other"}, // refused
 		"/admin/api/2026-10/graphqls.json":    {false, false, REST, "other"},
@@ -96,6 +100,7 @@ func TestVersionThatWasAskedForIsAPieceOfThePath(t *testing.T) {
 		"/admin/api/2026-1x/shop.json":   {"", "other"},
 		"/admin/api/02026-10/shop.json":  {"", "other"},
 		"/admin/products.json":           {"", "none"},
+		"/admin/api/graphql.json":        {"", "none"},
 		"/admin/api/%32026-10/shop.json": {"", "other"},
 	} {
 		if got := parse(t, raw); got.Asked != want[0] || got.Version.String() != want[1] {

@@ -73,6 +73,9 @@ func digit(c byte) int {
 // /admin/api/{version}/… names one, /admin/… does not. It allocates nothing.
 func versionOf(path string) Version {
 	if rest, ok := strings.CutPrefix(path, "/admin/api/"); ok {
+		if rest == graphQLName {
+			return VersionNone
+		}
 		name, _, _ := strings.Cut(rest, "/")
 		if name == "" {
 			return VersionOther

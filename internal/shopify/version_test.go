@@ -31,7 +31,7 @@ func TestPathNamesItsVersion(t *testing.T) {
 		"/admin/api/%32026-10/shop.json":                "other",
 		"/admin/api//shop.json":                         "other",
 		"/admin/api/":                                   "other",
-		"/admin/api/graphql.json":                       "other",
+		"/admin/api/graphql.json":                       "none",
 		"/":                                             "other",
 		"":                                              "other",
 		"*":                                             "other",

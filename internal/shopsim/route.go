@@ -33,7 +33,7 @@ func (r route) isREST() bool { return strings.HasPrefix(r.name, "rest:") }
 
 // parseRoute reads a decoded path. It is as forgiving as a Rails application:
 // repeated and trailing slashes do not matter, and ".json" may be missing from
-// the OAuth paths. A proxy that guards those paths must not be stricter than
+// the OAuth paths and that of GraphQL. A proxy that guards those paths must not be stricter than
 // the server behind it, so the server in its tests must not be strict.
 func parseRoute(path string) route {
 	parts := strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
@@ -52,11 +52,14 @@ func parseRoute(path string) route {
 		return route{name: routeUninstall}
 	}
 	version := ""
-	if parts[1] == "api" && len(parts) > 2 {
+	if parts[1] == "api" && len(parts) > 2 && (len(parts) > 3 || strings.TrimSuffix(parts[2], ".json") != routeGraphQL) {
 		version, rest = parts[2], strings.Join(parts[3:], "/")
 	}
+	if parts[1] == "api" && version == "" {
+		rest = strings.TrimPrefix(rest, "api/")
+	}
 	resource, isJSON := strings.CutSuffix(rest, ".json")
-	if !isJSON {
+	if !isJSON && resource != routeGraphQL {
 		return route{name: routeREST, version: version}
 	}
 	return route{name: resourceRoute(resource), version: version, resource: resource}
