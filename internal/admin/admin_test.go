@@ -477,7 +477,7 @@ func TestNoAnswerHoldsASecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		source := refresh.New(refresh.Options{Shop: shop, Granter: &grants{}, Log: slog.New(slog.DiscardHandler)})
+		source := refresh.New(refresh.Options{Shop: shop, Obtainer: refresh.Direct(&grants{}), Log: slog.New(slog.DiscardHandler)})
 		h := New(Options{Tokens: source, Door: newDoor(t), Gatherer: prometheus.NewRegistry(), Quit: func() {}, Stopping: func() bool { return false }, Version: "1"})
 		for _, status := range []int{200, 503} {
 			time.Sleep(time.Minute) // or the second would be taken for the first, repeated

@@ -20,7 +20,6 @@ import (
 	"evergate/internal/config"
 	"evergate/internal/grant"
 	"evergate/internal/shopify"
-	"evergate/internal/store"
 	"evergate/internal/token"
 )
 
@@ -35,7 +34,7 @@ const storeWait = 10 * time.Second
 type Admin struct {
 	Shop     token.Shop
 	ClientID string
-	Store    store.Store // nil: nothing is kept
+	Store    token.Store // nil: nothing is kept
 	Endpoint *grant.Endpoint
 	API      *shopify.Client
 }

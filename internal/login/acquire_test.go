@@ -12,7 +12,6 @@ import (
 
 	"evergate/internal/grant"
 	"evergate/internal/shopsim"
-	"evergate/internal/store"
 	"evergate/internal/token"
 )
 
@@ -83,7 +82,7 @@ func TestExchangeHoldsTheLease(t *testing.T) {
 
 // contested is a store in which somebody else writes in front of us.
 type contested struct {
-	store.Store
+	token.Store
 	left *int
 	err  error
 }

@@ -49,7 +49,7 @@ type Options struct {
 	// Grant is the app and the shop whose merchant is asked.
 	Grant grant.Offline
 	// Store is where the grant will rest.
-	Store store.Store
+	Store token.Store
 	// Scopes are asked for; without any the app's configuration at Shopify decides.
 	Scopes []string
 	// Permanent asks for a token that does not expire. Shopify is about to end those.

@@ -27,7 +27,7 @@ const (
 // rig is a flow in front of a simulated Shopify that runs in process.
 type rig struct {
 	sim   *shopsim.Sim
-	store store.Store
+	store token.Store
 	flow  *Flow
 	shop  token.Shop
 }

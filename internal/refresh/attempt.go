@@ -23,26 +23,26 @@ func (s *Source) grantIfDue() error {
 	if h := s.look(); now.until(h.notBefore) > 0 {
 		return h.err
 	}
-	return s.grant(s.needNow())
+	return s.grant(s.requestNow())
 }
 
-// needNow describes the token at hand, which is not good enough.
-func (s *Source) needNow() need {
+// requestNow describes the token at hand, which is not good enough.
+func (s *Source) requestNow() request {
 	e := s.current.Load()
 	if e == nil {
-		return need{}
+		return request{}
 	}
-	return need{current: e.token.Access, left: e.plan.left(s.now())}
+	return request{current: e.token.Access, left: e.plan.left(s.now())}
 }
 
-// tend lets the grant look after what it keeps, and takes over a token that came by itself.
-func (s *Source) tend() error {
+// poll lets the grant look after what it keeps, and takes over a token that came by itself.
+func (s *Source) poll() error {
 	if s.look().closed {
 		return nil
 	}
-	t, ok := s.obtainer.tend(context.Background())
+	t, ok := s.obtainer.poll(context.Background())
 	s.mu.Lock()
-	s.health.nextPoll = s.now().add(tendEvery)
+	s.health.nextPoll = s.now().add(pollEvery)
 	s.mu.Unlock()
 	if !ok {
 		return nil
@@ -84,7 +84,7 @@ func (s *Source) grantInsteadOf(refused token.Token) error {
 		return nil
 	}
 	s.opt.Log.Warn("Shopify refused the current token; obtaining a new one", "shop", s.opt.Shop.Domain())
-	err := s.grant(need{current: refused.Access}) // with nothing left: a refused token is as good as ended
+	err := s.grant(request{current: refused.Access}) // with nothing left: a refused token is as good as ended
 	if s.current.Load() == e {
 		return err // the back-off says when to try again
 	}
@@ -96,14 +96,14 @@ func (s *Source) grantInsteadOf(refused token.Token) error {
 
 // grant makes one attempt, records its outcome and returns why it failed. After Stop it
 // makes none, and says what the last one came to.
-func (s *Source) grant(n need) error {
+func (s *Source) grant(req request) error {
 	if h := s.look(); h.closed {
 		return h.err
 	}
 	began := time.Now()
 	// The lifetime of the work is its own: no caller's deadline ends it, and Run waits
 	// for it when the process stops.
-	t, err := s.obtainer.obtain(context.Background(), n)
+	t, err := s.obtainer.obtain(context.Background(), req)
 	if err == nil {
 		err = s.publish(t)
 	}
@@ -141,7 +141,7 @@ func (s *Source) publish(t token.Token) error {
 	s.health.publishing = make(chan struct{})
 	s.mu.Unlock()
 
-	s.nudge() // Run has a new moment to wait for
+	s.wake() // Run has a new moment to wait for
 	if !same {
 		s.logObtained(e, failures)
 	}
@@ -187,7 +187,7 @@ func (s *Source) failed(err error) {
 	s.mu.Lock()
 	s.health.failures++
 	s.health.err, s.health.failedAt = err, now
-	wait := pause(err, s.health.failures, life, s.draw())
+	wait := backOff(err, s.health.failures, life, s.draw())
 	s.health.notBefore = now.add(wait)
 	failures := s.health.failures
 	s.mu.Unlock()

@@ -297,7 +297,7 @@ func (w *world) heal(ctx context.Context) {
 		if err := w.login(ctx); err != nil {
 			w.violate("login: %v", err)
 		}
-		w.pass(2 * tendEvery)
+		w.pass(2 * pollEvery)
 	}
 	for _, p := range w.procs {
 		if err := w.use(ctx, p); err != nil {

@@ -80,7 +80,7 @@ func (w *world) startProcess(name string) *process {
 		},
 	}
 	p.source = New(Options{
-		Shop: w.shop, Refresher: grant.Offline{Endpoint: endpoint}, Store: tap{p}, ClientID: shopsim.DefaultClientID,
+		Shop: w.shop, Obtainer: Rotating(grant.Offline{Endpoint: endpoint}, tap{p}, shopsim.DefaultClientID),
 		Log: slog.New(slog.NewTextHandler(w.trace, nil)).With("process", name),
 	})
 	draw := rand.New(rand.NewPCG(w.seed, uint64(len(name))))

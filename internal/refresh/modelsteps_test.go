@@ -200,7 +200,7 @@ func (w *world) noticed(ctx context.Context) {
 	w.mu.Lock()
 	w.deployed = w.newest
 	w.mu.Unlock()
-	w.pass(2 * tendEvery)
+	w.pass(2 * pollEvery)
 	if !w.lookAround().known() {
 		return // a process died with it meanwhile, in a mode in which that ends a grant
 	}

@@ -2,13 +2,65 @@ package refresh
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"evergate/internal/token"
 )
 
-// need is what the Source asks an obtainer for.
-type need struct {
+// Granter obtains a token of a grant that can always ask again.
+type Granter interface {
+	// Name is the grant's name for logs and metrics.
+	Name() string
+	// Grant obtains a token with one attempt. Its error wraps one of the decisions of
+	// package token and may have a Wait() time.Duration, which the server asked for.
+	// It must end by itself in bounded time.
+	Grant(ctx context.Context) (token.Token, error)
+}
+
+// Refresher exchanges a refresh token, which can be done once, for the next pair.
+type Refresher interface {
+	// Name is the grant's name for logs and metrics.
+	Name() string
+	// Refresh makes one attempt. An error that wraps token.ErrReauthorize says that the
+	// refresh token is dead; any other leaves open whether it was used. A pair always has
+	// both tokens.
+	Refresh(ctx context.Context, refresh token.Secret) (token.Pair, error)
+}
+
+// Obtainer is how a Source comes by tokens. Direct, Polled, Cached and Rotating make one.
+type Obtainer func(shop token.Shop, log *slog.Logger) obtainer
+
+// Direct asks g whenever a token is needed, and keeps nothing.
+func Direct(g Granter) Obtainer {
+	return func(token.Shop, *slog.Logger) obtainer { return direct{g} }
+}
+
+// Polled is Direct for a grant that costs nothing, such as a token in a file: it is asked
+// every few seconds whether the token has changed.
+func Polled(g Granter) Obtainer {
+	return func(token.Shop, *slog.Logger) obtainer { return polled{direct{g}} }
+}
+
+// Cached is Direct with tokens that are kept in a store, so that a process that lives for a
+// minute does not need one of its own. What is stored by another app than clientID is not
+// used; an empty clientID stands for any.
+func Cached(g Granter, s token.Store, clientID string) Obtainer {
+	return func(shop token.Shop, log *slog.Logger) obtainer {
+		return cached{newPersister(s, shop, clientID, g.Name(), log), g}
+	}
+}
+
+// Rotating refreshes a grant that rests in a store and of which every refresh token works
+// once. clientID is as in Cached.
+func Rotating(r Refresher, s token.Store, clientID string) Obtainer {
+	return func(shop token.Shop, log *slog.Logger) obtainer {
+		return rotating{newPersister(s, shop, clientID, r.Name(), log), r}
+	}
+}
+
+// request is what an attempt is asked for.
+type request struct {
 	// current is the token at hand, which is not good enough; empty when there is none.
 	current token.Secret
 	// left is what the token at hand has left to live.
@@ -17,45 +69,53 @@ type need struct {
 	force bool
 }
 
-// obtainer is how a Source comes by tokens. Its methods are called inside the flight only,
-// so one call at a time.
+// obtainer is an Obtainer at work for one Source. Its methods are called inside the flight
+// only, so one call at a time, but for name, polls and status, which are safe for
+// concurrent use.
 type obtainer interface {
+	// name is the grant's name for logs and metrics.
+	name() string
 	// obtain returns a token other than the one at hand, at the cost of at most a few
 	// POSTs and mostly of one. It may return the same one when there is no other.
-	obtain(ctx context.Context, n need) (token.Token, error)
-	// tend is called every few seconds. It reports whether something has come by itself: a
+	obtain(ctx context.Context, req request) (token.Token, error)
+	// polls says whether others may change the token behind our back, so that poll is of use.
+	polls() bool
+	// poll is called every few seconds. It reports whether something has come by itself: a
 	// token, or, with an empty one, a grant that has to be refreshed first.
-	tend(ctx context.Context) (token.Token, bool)
+	poll(ctx context.Context) (token.Token, bool)
 	// finish is called at the end, when no other method will be called any more.
 	finish(ctx context.Context)
-	// standing is what is known of the grant beyond the token; safe for concurrent use.
-	standing() standing
+	// status is what is known of the grant beyond the token.
+	status() grantStatus
 }
 
-// standing is what Status tells of a grant that is kept in a store.
-type standing struct {
+// grantStatus is what Status tells of a grant that is kept in a store.
+type grantStatus struct {
 	refreshExpires time.Time
 	reauthorize    *token.Reauthorize
 	unsaved        error // why the newest pair could not be written; nil when it is
 }
 
 // direct is a grant that can always ask again and keeps nothing.
-type direct struct {
-	granter Granter
-	poll    bool
+type direct struct{ granter Granter }
+
+func (d direct) name() string { return d.granter.Name() }
+
+func (d direct) obtain(ctx context.Context, _ request) (token.Token, error) {
+	return d.granter.Grant(ctx)
 }
 
-func (d direct) obtain(ctx context.Context, _ need) (token.Token, error) { return d.granter.Grant(ctx) }
+func (direct) polls() bool                              { return false }
+func (direct) poll(context.Context) (token.Token, bool) { return token.Token{}, false }
+func (direct) finish(context.Context)                   {}
+func (direct) status() grantStatus                      { return grantStatus{} }
 
-// tend asks a grant that costs nothing: the file of a permanent token may have changed.
-func (d direct) tend(ctx context.Context) (token.Token, bool) {
-	if !d.poll {
-		return token.Token{}, false
-	}
-	t, err := d.granter.Grant(ctx)
+// polled is a direct grant that is asked again and again, because asking costs nothing.
+type polled struct{ direct }
+
+func (polled) polls() bool { return true }
+
+func (p polled) poll(ctx context.Context) (token.Token, bool) {
+	t, err := p.granter.Grant(ctx)
 	return t, err == nil
 }
-
-func (direct) finish(context.Context) {}
-
-func (direct) standing() standing { return standing{} }

@@ -11,16 +11,6 @@ import (
 	"evergate/internal/token"
 )
 
-// Refresher exchanges a refresh token, which can be done once, for the next pair.
-type Refresher interface {
-	// Name is the grant's name for logs and metrics.
-	Name() string
-	// Refresh makes one attempt. An error that wraps token.ErrReauthorize says that the
-	// refresh token is dead; any other leaves open whether it was used. A pair always has
-	// both tokens.
-	Refresh(ctx context.Context, refresh token.Secret) (token.Pair, error)
-}
-
 // rotating is the offline grant. Shopify replaces the refresh token at each use and honours
 // the one before until its replacement is used. So:
 //
@@ -30,16 +20,16 @@ type Refresher interface {
 //   - The refresh token before is kept until its replacement has been used.
 //   - Nothing is ever deleted because of a failure.
 type rotating struct {
-	*keeper
+	*persister
 	refresher Refresher
 }
 
-func (g rotating) obtain(ctx context.Context, n need) (token.Token, error) {
+func (g rotating) obtain(ctx context.Context, req request) (token.Token, error) {
 	// A stored token that lives is used at once, whoever may be refreshing.
 	if err := g.load(ctx); err != nil && !errors.Is(err, token.ErrNotFound) {
 		return token.Token{}, g.loadError(err)
 	}
-	if t, ok := g.adopt(n); ok {
+	if t, ok := g.adopt(req); ok {
 		return t, nil
 	}
 	release, err := g.lease(ctx)
@@ -53,13 +43,13 @@ func (g rotating) obtain(ctx context.Context, n need) (token.Token, error) {
 	if err := g.load(ctx); err != nil {
 		return token.Token{}, g.loadError(err)
 	}
-	if t, ok := g.adopt(n); ok {
+	if t, ok := g.adopt(req); ok {
 		return t, nil
 	}
 	if g.record.Current.Refresh.Empty() {
 		return g.permanent()
 	}
-	return g.rotate(ctx, n)
+	return g.rotate(ctx, req)
 }
 
 func (g rotating) loadError(err error) error {
@@ -82,13 +72,13 @@ func (g rotating) permanent() (token.Token, error) {
 }
 
 // rotate refreshes with the newest refresh token.
-func (g rotating) rotate(ctx context.Context, n need) (token.Token, error) {
+func (g rotating) rotate(ctx context.Context, req request) (token.Token, error) {
 	started, err := g.note(ctx)
 	if err != nil {
 		if errors.Is(err, token.ErrConflict) {
 			return token.Token{}, fmt.Errorf("the stored grant changed under us: %w", token.ErrTransient)
 		}
-		if n.left > 0 {
+		if req.left > 0 {
 			return token.Token{}, fmt.Errorf("the note before a refresh cannot be written, and there is time: %w: %w", token.ErrTransient, err)
 		}
 		g.log.Error("refreshing without a note, because the token at hand has ended", "shop", g.shop.Domain(), "err", err)
@@ -96,7 +86,7 @@ func (g rotating) rotate(ctx context.Context, n need) (token.Token, error) {
 	used := g.record.Current
 	pair, err := g.refresher.Refresh(ctx, used.Refresh)
 	if errors.Is(err, token.ErrReauthorize) {
-		return g.dead(ctx, used.Refresh, n, err)
+		return g.dead(ctx, used.Refresh, req, err)
 	}
 	if err != nil {
 		return token.Token{}, err // the note stays: the same refresh token is sent again
@@ -133,17 +123,17 @@ func (g rotating) store(ctx context.Context, pair token.Pair, previous token.Pre
 		}
 		return token.Token{}, fmt.Errorf("the stored grant changed during the refresh: %w", token.ErrTransient)
 	}
-	return pair.Token, nil // also when it could not be written: see keeper.save
+	return pair.Token, nil // also when it could not be written: see persister.save
 }
 
 // dead deals with a refresh token that Shopify says is not active: someone may have stored
 // a newer one, and if its own first use fails, the one before may still be good.
-func (g rotating) dead(ctx context.Context, used token.Secret, n need, cause error) (token.Token, error) {
+func (g rotating) dead(ctx context.Context, used token.Secret, req request, cause error) (token.Token, error) {
 	if err := g.load(ctx); err != nil {
 		return token.Token{}, g.loadError(err)
 	}
 	if !g.record.Current.Refresh.Equal(used) {
-		if t, ok := g.adopt(n); ok {
+		if t, ok := g.adopt(req); ok {
 			return t, nil
 		}
 		return token.Token{}, fmt.Errorf("another grant was stored during the refresh: %w", token.ErrTransient)

@@ -153,7 +153,7 @@ func offlineSource(t *testing.T, age time.Duration) (*Source, *shelf, *chain) {
 
 func sourceOn(s *shelf, c *chain) *Source {
 	shop, _ := token.ParseShop("blue-finch")
-	return New(Options{Shop: shop, Refresher: c, Store: s, Log: slog.New(slog.DiscardHandler)})
+	return New(Options{Shop: shop, Obtainer: Rotating(c, s, ""), Log: slog.New(slog.DiscardHandler)})
 }
 
 func access(t *testing.T, s *Source) string {
@@ -345,7 +345,7 @@ func TestLoginElsewhereIsNoticedWithinSeconds(t *testing.T) {
 		run(t, s)
 		time.Sleep(10 * time.Minute)
 		shelf.put(token.Record{Current: pair(100, time.Now(), time.Hour)})
-		time.Sleep(tendEvery + time.Second)
+		time.Sleep(pollEvery + time.Second)
 		if st := s.Status(); st.Reauthorize || !st.Usable || st.Err != nil {
 			t.Errorf("status %+v", st)
 		}
@@ -364,7 +364,7 @@ func TestNothingStoredAsksForALoginAndPicksItUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		shelf.put(token.Record{Current: pair(7, time.Now(), time.Hour)})
-		time.Sleep(tendEvery + time.Second)
+		time.Sleep(pollEvery + time.Second)
 		if got := access(t, s); got != "access-7" {
 			t.Error(got)
 		}
@@ -431,7 +431,7 @@ func TestGrantOfAnotherAppIsNotUsed(t *testing.T) {
 		shelf := newShelf()
 		shelf.put(token.Record{ClientID: "theirs", Current: pair(0, time.Now(), time.Hour)})
 		shop, _ := token.ParseShop("blue-finch")
-		s := New(Options{Shop: shop, Refresher: &chain{t: t, shelf: shelf}, Store: shelf, ClientID: "ours", Log: slog.New(slog.DiscardHandler)})
+		s := New(Options{Shop: shop, Obtainer: Rotating(&chain{t: t, shelf: shelf}, shelf, "ours"), Log: slog.New(slog.DiscardHandler)})
 		if _, err := s.Token(t.Context()); !errors.Is(err, token.ErrConfig) {
 			t.Errorf("%v", err)
 		}
@@ -452,7 +452,7 @@ func TestKeptTokenSparesAMinuteByMinuteJobItsOwn(t *testing.T) {
 		e, shelf := newEndpoint(t, 24*time.Hour), newShelf()
 		shop, _ := token.ParseShop("blue-finch")
 		for range 60 {
-			s := New(Options{Shop: shop, Granter: e, Store: shelf, Log: slog.New(slog.DiscardHandler)})
+			s := New(Options{Shop: shop, Obtainer: Cached(e, shelf, ""), Log: slog.New(slog.DiscardHandler)})
 			use(t, s, e)
 			time.Sleep(time.Minute)
 		}
@@ -467,7 +467,7 @@ func TestKeptTokenNeverDisplacesAnOfflineGrant(t *testing.T) {
 		e, shelf := newEndpoint(t, 24*time.Hour), newShelf()
 		shelf.put(token.Record{Grant: "offline", Current: pair(0, time.Now(), time.Hour)})
 		shop, _ := token.ParseShop("blue-finch")
-		s := New(Options{Shop: shop, Granter: e, Store: shelf, Log: slog.New(slog.DiscardHandler)})
+		s := New(Options{Shop: shop, Obtainer: Cached(e, shelf, ""), Log: slog.New(slog.DiscardHandler)})
 		use(t, s, e)
 		if r := shelf.stored(); r.Grant != "offline" || r.Current.Refresh.Reveal() != "refresh-0" {
 			t.Errorf("stored %+v", r)
@@ -479,7 +479,7 @@ func TestPermanentTokenThatIsRefusedStaysAndIsCalledUnusable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shop, _ := token.ParseShop("blue-finch")
 		file := &changing{value: "shpat_one"}
-		s := New(Options{Shop: shop, Granter: file, Poll: true, Log: slog.New(slog.DiscardHandler)})
+		s := New(Options{Shop: shop, Obtainer: Polled(file), Log: slog.New(slog.DiscardHandler)})
 		run(t, s)
 		for i := range 3 {
 			tok, err := s.Token(t.Context())
@@ -499,7 +499,7 @@ func TestPermanentTokenThatIsRefusedStaysAndIsCalledUnusable(t *testing.T) {
 			t.Error("not usable although Shopify takes it again")
 		}
 		file.set("shpat_two")
-		time.Sleep(tendEvery + time.Second)
+		time.Sleep(pollEvery + time.Second)
 		if got := access(t, s); got != "shpat_two" {
 			t.Errorf("%s: the change of the file was not noticed", got)
 		}
@@ -511,7 +511,7 @@ func TestPermanentTokenIsCalledUnusableHoweverSeldomItIsUsed(t *testing.T) {
 		t.Run(pause.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				shop, _ := token.ParseShop("blue-finch")
-				s := New(Options{Shop: shop, Granter: &changing{value: "shpat_one"}, Poll: true, Log: slog.New(slog.DiscardHandler)})
+				s := New(Options{Shop: shop, Obtainer: Polled(&changing{value: "shpat_one"}), Log: slog.New(slog.DiscardHandler)})
 				run(t, s)
 				for i := range 30 {
 					tok, err := s.Token(t.Context())
@@ -532,7 +532,7 @@ func TestPermanentTokenIsCalledUnusableHoweverSeldomItIsUsed(t *testing.T) {
 func TestStoreThatHangsDoesNotEndRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, shelf, c := offlineSource(t, 10*time.Minute)
-		s.obtainer.(rotating).keeper.store = hanging{shelf}
+		s.obtainer.(rotating).persister.store = hanging{shelf}
 		run(t, s)
 		time.Sleep(5 * time.Hour)
 		if n := len(c.calls()); n < 4 {

@@ -26,8 +26,8 @@ const (
 	// A dead grant is probed slowly: only a person brings it back, and what a person puts
 	// into the store is noticed without a probe.
 	probeBase, probeMax = 45 * time.Minute, 75 * time.Minute
-	// shortestPause keeps full jitter from drawing a pause of nothing.
-	shortestPause = 100 * time.Millisecond
+	// shortestBackOff keeps full jitter from drawing no wait at all.
+	shortestBackOff = 100 * time.Millisecond
 	// longestRetryAfter caps what the token endpoint may ask of us: it is not going to
 	// keep a shop without a token for longer than this.
 	longestRetryAfter = 5 * time.Minute
@@ -114,11 +114,11 @@ func scale(margin, life time.Duration) time.Duration {
 	return time.Duration(float64(margin) * life.Seconds() / shortLife.Seconds())
 }
 
-// pause is how long to wait after the nth failure in a row (n from 1 on). draw is from
+// backOff is how long to wait after the nth failure in a row (n from 1 on). draw is from
 // [0, 1). Passing failures back off with full jitter, configuration errors in a slower
 // band, because only a person ends those.
-func pause(err error, n int, life time.Duration, draw float64) time.Duration {
-	low, high := shortestPause, doubled(transientBase, n-1, transientMax)
+func backOff(err error, n int, life time.Duration, draw float64) time.Duration {
+	low, high := shortestBackOff, doubled(transientBase, n-1, transientMax)
 	switch {
 	case errors.Is(err, token.ErrReauthorize):
 		low, high = probeBase, probeMax

@@ -89,18 +89,18 @@ func TestPauseGrowsWithinItsBand(t *testing.T) {
 		{config, 1000, 30 * time.Second, 5 * time.Minute},
 	} {
 		for _, draw := range []float64{0, 0.25, 0.5, 0.999999} {
-			if got := pause(c.err, c.n, 0, draw); got < c.low || got > c.high {
+			if got := backOff(c.err, c.n, 0, draw); got < c.low || got > c.high {
 				t.Errorf("%v, failure %d, draw %v: %v, want %v to %v", c.err, c.n, draw, got, c.low, c.high)
 			}
 		}
-		if lo, hi := pause(c.err, c.n, 0, 0), pause(c.err, c.n, 0, 0.9); lo == hi {
+		if lo, hi := backOff(c.err, c.n, 0, 0), backOff(c.err, c.n, 0, 0.9); lo == hi {
 			t.Errorf("%v, failure %d: no jitter", c.err, c.n)
 		}
 	}
 }
 
 func TestMarginsScaleWithAShortLife(t *testing.T) {
-	if got := pause(token.ErrTransient, 1, 3*time.Second, 0.999999); got > 50*time.Millisecond {
+	if got := backOff(token.ErrTransient, 1, 3*time.Second, 0.999999); got > 50*time.Millisecond {
 		t.Errorf("a 3-second token waits %v after its first failure", got)
 	}
 	if got := scale(rejectionHold, 6*time.Second); got != 3*time.Second {
@@ -122,7 +122,7 @@ func TestRetryAfterIsHonouredAndCapped(t *testing.T) {
 		2500 * time.Millisecond: 2500 * time.Millisecond,
 		time.Hour:               5 * time.Minute,
 	} {
-		if got := pause(fmt.Errorf("wrapped: %w", askingError(asked)), 1, 0, 0); got != want {
+		if got := backOff(fmt.Errorf("wrapped: %w", askingError(asked)), 1, 0, 0); got != want {
 			t.Errorf("asked for %v: waits %v, want %v", asked, got, want)
 		}
 	}

@@ -25,37 +25,17 @@ import (
 	"evergate/internal/token"
 )
 
-// Granter obtains a token.
-type Granter interface {
-	// Name is the grant's name for logs and metrics.
-	Name() string
-	// Grant obtains a token with one attempt. Its error wraps one of the decisions of
-	// package token and may have a Wait() time.Duration, a pause the server asked for.
-	// It must end by itself in bounded time.
-	Grant(ctx context.Context) (token.Token, error)
-}
-
 // Observer is told of each attempt. It must not block.
 type Observer interface {
 	Refreshed(shop, grant, result string, took time.Duration)
 }
 
-// Options configures a Source. Shop, Log and either Granter or Refresher are required.
+// Options configures a Source. Shop, Log and Obtainer are required.
 type Options struct {
 	Shop token.Shop
 	Log  *slog.Logger
-	// Granter obtains tokens of a grant that can always ask again. With a Store its tokens
-	// are kept there, too.
-	Granter Granter
-	// Poll says that asking Granter costs nothing, so that it is asked every few seconds
-	// whether the token has changed.
-	Poll bool
-	// Refresher obtains tokens of the offline grant, which rests in Store.
-	Refresher Refresher
-	// Store keeps the grant; required with Refresher.
-	Store token.Store
-	// ClientID is the app's, which a stored grant must be of; empty: any.
-	ClientID string
+	// Obtainer is how the Source comes by tokens.
+	Obtainer Obtainer
 	// Observer is told of each attempt; nil for none.
 	Observer Observer
 	// Wait is the longest a caller waits for a token that is being obtained. Zero: 5 seconds.
@@ -82,7 +62,7 @@ type Source struct {
 	published uint64
 	flights   singleflight.Group
 	turn      chan struct{} // holds one token; see do
-	wake      chan struct{} // tells Run that Due has changed
+	woken     chan struct{} // tells Run that Due has changed
 
 	mu     sync.Mutex // never held while waiting or granting
 	health health
@@ -93,7 +73,7 @@ type entry struct {
 	number   uint64 // of the tokens since the start
 	token    token.Token
 	plan     plan
-	nudged   atomic.Bool  // Run has been told that this token is stale
+	woke     atomic.Bool  // Run has been told that this token is stale
 	refusals atomic.Int32 // 401s in a row that stood
 }
 
@@ -121,8 +101,8 @@ const (
 	// lookAgain bounds the background loop's sleep, because a timer stands still while
 	// the machine sleeps.
 	lookAgain = time.Minute
-	// tendEvery is how often a store or a file is looked at for what others put there.
-	tendEvery = 2 * time.Second
+	// pollEvery is how often a store or a file is looked at for what others put there.
+	pollEvery = 2 * time.Second
 	// deadAfter is how many refusals in a row make a token unusable in the eyes of the
 	// metrics. One can be an accident of Shopify's.
 	deadAfter = 2
@@ -140,28 +120,13 @@ func New(opt Options) *Source {
 		wall:   time.Now,
 		draw:   rand.Float64,
 		turn:   make(chan struct{}, 1),
-		wake:   make(chan struct{}, 1),
+		woken:  make(chan struct{}, 1),
 		health: health{publishing: make(chan struct{})},
 	}
-	s.name, s.obtainer = newObtainer(opt)
+	s.obtainer = opt.Obtainer(opt.Shop, opt.Log)
+	s.name = s.obtainer.name()
 	return s
 }
-
-func newObtainer(opt Options) (name string, _ obtainer) {
-	if opt.Store == nil {
-		return opt.Granter.Name(), direct{opt.Granter, opt.Poll}
-	}
-	k := &keeper{store: opt.Store, shop: opt.Shop, clientID: opt.ClientID, log: opt.Log}
-	if opt.Refresher != nil {
-		k.grant = opt.Refresher.Name()
-		return k.grant, rotating{k, opt.Refresher}
-	}
-	k.grant = opt.Granter.Name()
-	return k.grant, kept{k, opt.Granter}
-}
-
-// keeps reports whether others may change the token behind our back.
-func (s *Source) keeps() bool { return s.opt.Store != nil || s.opt.Poll }
 
 func (s *Source) now() instant {
 	return instant{wall: s.wall().Round(0), mono: time.Since(s.epoch)}
@@ -187,17 +152,17 @@ func (s *Source) usable() (token.Token, bool) {
 	case fresh:
 		return e.token, true
 	case stale:
-		if !e.nudged.Load() && e.nudged.CompareAndSwap(false, true) {
-			s.nudge()
+		if !e.woke.Load() && e.woke.CompareAndSwap(false, true) {
+			s.wake()
 		}
 		return e.token, true
 	}
 	return token.Token{}, false
 }
 
-func (s *Source) nudge() {
+func (s *Source) wake() {
 	select {
-	case s.wake <- struct{}{}:
+	case s.woken <- struct{}{}:
 	default:
 	}
 }
@@ -301,9 +266,9 @@ func (s *Source) Refresh(ctx context.Context) error {
 	s.health.askedAt = now
 	s.mu.Unlock()
 	err, ended := s.do(ctx, byRequest, func() error {
-		n := s.needNow()
-		n.force = true
-		return s.grant(n)
+		req := s.requestNow()
+		req.force = true
+		return s.grant(req)
 	})
 	return cmp.Or(ended, err)
 }
@@ -328,7 +293,7 @@ func (s *Source) Once(ctx context.Context) (token.Token, error) {
 func (s *Source) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if due := s.Due(); due > 0 {
-			_, _ = clock.SleepOrWake(ctx, due, s.wake) // the loop looks at ctx
+			_, _ = clock.SleepOrWake(ctx, due, s.woken) // the loop looks at ctx
 			continue
 		}
 		s.Step(ctx)
@@ -342,7 +307,7 @@ func (s *Source) Run(ctx context.Context) {
 // machine sleeps.
 func (s *Source) Due() time.Duration {
 	due := min(s.untilAttempt(), lookAgain)
-	if s.keeps() {
+	if s.obtainer.polls() {
 		due = min(due, s.now().until(s.look().nextPoll))
 	}
 	return due
@@ -354,8 +319,8 @@ func (s *Source) Step(ctx context.Context) {
 	switch {
 	case s.untilAttempt() <= 0:
 		_, _ = s.do(ctx, renewal, s.grantIfDue) // a failure is logged, and seen in Status
-	case s.keeps() && s.now().until(s.look().nextPoll) <= 0:
-		_, _ = s.do(ctx, polling, s.tend)
+	case s.obtainer.polls() && s.now().until(s.look().nextPoll) <= 0:
+		_, _ = s.do(ctx, polling, s.poll)
 	}
 }
 

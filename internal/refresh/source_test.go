@@ -87,7 +87,7 @@ func newEndpoint(t *testing.T, life time.Duration) *endpoint {
 
 func newSource(e *endpoint) *Source {
 	shop, _ := token.ParseShop("blue-finch")
-	return New(Options{Shop: shop, Granter: e, Log: slog.New(slog.DiscardHandler)})
+	return New(Options{Shop: shop, Obtainer: Direct(e), Log: slog.New(slog.DiscardHandler)})
 }
 
 // run starts the background loop for the rest of the bubble.

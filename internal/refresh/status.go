@@ -56,12 +56,12 @@ func (s *Source) Status() Status {
 		st.Err, st.Failing, st.Failures = h.err, resultOf(h.err), h.failures
 		st.FailedAt, st.NextAttempt = h.failedAt.wall, h.notBefore.wall
 	}
-	standing := s.obtainer.standing()
-	st.RefreshExpires, st.Unsaved = standing.refreshExpires, standing.unsaved
+	kept := s.obtainer.status()
+	st.RefreshExpires, st.Unsaved = kept.refreshExpires, kept.unsaved
 	if errors.Is(h.err, token.ErrReauthorize) {
 		st.Reauthorize, st.ReauthorizeSince = true, h.failedAt.wall
 	}
-	if r := standing.reauthorize; r != nil {
+	if r := kept.reauthorize; r != nil {
 		st.Reauthorize, st.ReauthorizeSince = true, r.Since
 	}
 	if e == nil {

@@ -33,7 +33,7 @@ type Connection struct {
 	Build     Build
 	Transport *upstream.Transport
 	Endpoint  *grant.Endpoint
-	Store     store.Store // nil: nothing is kept
+	Store     token.Store // nil: nothing is kept
 	where     string      // as in EVERGATE_STORE
 	environ   []string
 }
@@ -131,7 +131,7 @@ func defaultStoreExists(getenv func(string) string) bool {
 
 // holdsOffline reports whether an offline grant of this app is stored. One of another app
 // does not count, and one that cannot be read does: it must not be passed over in silence.
-func (c *Connection) holdsOffline(s store.Store) bool {
+func (c *Connection) holdsOffline(s token.Store) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), StoreWait)
 	defer cancel()
 	record, _, err := s.Load(ctx)
@@ -147,16 +147,23 @@ func (c *Connection) holdsOffline(s store.Store) bool {
 
 // newSource returns the source of tokens for the grant that was settled.
 func (c *Connection) newSource(log *slog.Logger, observer refresh.Observer) *refresh.Source {
-	o := refresh.Options{Shop: c.Config.Shop, Log: log, Observer: observer, Wait: c.Config.TokenWait, Scopes: c.Config.Scopes, Store: c.Store, ClientID: c.ClientID()}
-	switch c.Config.Grant {
-	case config.GrantOffline:
-		o.Refresher = grant.Offline{Endpoint: c.Endpoint}
-	case config.GrantStatic:
-		o.Granter, o.Poll, o.Store = grant.Static{Read: c.Config.StaticToken}, true, nil
-	default:
-		o.Granter = grant.ClientCredentials{Endpoint: c.Endpoint}
+	return refresh.New(refresh.Options{
+		Shop: c.Config.Shop, Log: log, Obtainer: c.obtainer(), Observer: observer,
+		Wait: c.Config.TokenWait, Scopes: c.Config.Scopes,
+	})
+}
+
+// obtainer is how tokens of the grant are come by.
+func (c *Connection) obtainer() refresh.Obtainer {
+	switch {
+	case c.Config.Grant == config.GrantOffline:
+		return refresh.Rotating(grant.Offline{Endpoint: c.Endpoint}, c.Store, c.ClientID())
+	case c.Config.Grant == config.GrantStatic:
+		return refresh.Polled(grant.Static{Read: c.Config.StaticToken})
+	case c.Store != nil:
+		return refresh.Cached(grant.ClientCredentials{Endpoint: c.Endpoint}, c.Store, c.ClientID())
 	}
-	return refresh.New(o)
+	return refresh.Direct(grant.ClientCredentials{Endpoint: c.Endpoint})
 }
 
 // ClientID is the app that a stored grant must be of. A file that cannot be read now is

@@ -73,7 +73,7 @@ func (s *FileStore) path(ext string) string {
 	return filepath.Join(s.dir, s.codec.shop.Domain()+ext)
 }
 
-// Load implements Store.
+// Load implements token.Store.
 func (s *FileStore) Load(ctx context.Context) (token.Record, token.Handle, error) {
 	// On Unix a reader takes no lock. It may see a record whose rename is not durable yet;
 	// that does no harm, because whoever goes on to refresh it writes a note first, into
@@ -97,7 +97,7 @@ func (s *FileStore) Load(ctx context.Context) (token.Record, token.Handle, error
 	return record, handleOf(content), nil
 }
 
-// Swap implements Store. Once it has begun to write, it no longer heeds ctx.
+// Swap implements token.Store. Once it has begun to write, it no longer heeds ctx.
 func (s *FileStore) Swap(ctx context.Context, old token.Handle, next token.Record) (token.Handle, error) {
 	content, err := s.codec.encode(next)
 	if err != nil {
@@ -156,7 +156,7 @@ func (s *FileStore) isDoubtful(old, current token.Handle) bool {
 	return s.doubtful.next != "" && s.doubtful.old == old && s.doubtful.next == current
 }
 
-// Lease implements Store.
+// Lease implements token.Store.
 func (s *FileStore) Lease(ctx context.Context) (release func(), err error) {
 	release, err = s.lock(ctx, ".lease")
 	if err != nil {
@@ -165,7 +165,7 @@ func (s *FileStore) Lease(ctx context.Context) (release func(), err error) {
 	return release, nil
 }
 
-// Changed implements Store. Most calls cost one stat.
+// Changed implements token.Store. Most calls cost one stat.
 func (s *FileStore) Changed(ctx context.Context, old token.Handle) (bool, error) {
 	if info, err := os.Lstat(s.path(".json")); err == nil {
 		if handle, ok := s.recall(info); ok {

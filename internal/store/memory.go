@@ -24,7 +24,7 @@ func Memory(shop token.Shop) *MemoryStore {
 	return &MemoryStore{codec: codec{shop: shop}, lease: make(chan struct{}, 1)}
 }
 
-// Load implements Store.
+// Load implements token.Store.
 func (s *MemoryStore) Load(context.Context) (token.Record, token.Handle, error) {
 	content := s.read()
 	if content == nil {
@@ -37,7 +37,7 @@ func (s *MemoryStore) Load(context.Context) (token.Record, token.Handle, error) 
 	return record, handleOf(content), nil
 }
 
-// Swap implements Store, but for the durability.
+// Swap implements token.Store, but for the durability.
 func (s *MemoryStore) Swap(ctx context.Context, old token.Handle, next token.Record) (token.Handle, error) {
 	content, err := s.codec.encode(next)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *MemoryStore) Swap(ctx context.Context, old token.Handle, next token.Rec
 	return handleOf(content), nil
 }
 
-// Lease implements Store.
+// Lease implements token.Store.
 func (s *MemoryStore) Lease(ctx context.Context) (release func(), err error) {
 	if ctx.Err() == nil {
 		select {
@@ -67,7 +67,7 @@ func (s *MemoryStore) Lease(ctx context.Context) (release func(), err error) {
 	return nil, fmt.Errorf("the right to refresh %s is held elsewhere: %w", s.codec.shop, context.Cause(ctx))
 }
 
-// Changed implements Store.
+// Changed implements token.Store.
 func (s *MemoryStore) Changed(_ context.Context, old token.Handle) (bool, error) {
 	return handleOf(s.read()) != old, nil
 }

@@ -12,7 +12,7 @@ import (
 // It holds the lease meanwhile, because an acquisition during a refresh would end the
 // other's chain; what edit does may take as long as a POST. A record that cannot be read
 // is not overwritten.
-func Replace(ctx context.Context, s Store, edit func(token.Record) (token.Record, error)) error {
+func Replace(ctx context.Context, s token.Store, edit func(token.Record) (token.Record, error)) error {
 	release, err := s.Lease(ctx)
 	if err != nil {
 		return err

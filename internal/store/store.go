@@ -30,9 +30,6 @@ import (
 // newer version, or encrypted with another key. It is left as it is, and a person must act.
 var ErrUnreadable = errors.New("the stored record cannot be used")
 
-// Store is what Open returns.
-type Store = token.Store
-
 // Valid reports what is wrong with a value of EVERGATE_STORE, without opening anything. The
 // value is not repeated, because that of a database may hold a password.
 func Valid(spec string) error {
@@ -52,7 +49,7 @@ func Valid(spec string) error {
 
 // Open opens what a value of EVERGATE_STORE names: "memory:", "file:DIR", or "file:" for
 // DefaultDir.
-func Open(spec string, shop token.Shop, keys Keys, getenv func(string) string) (Store, error) {
+func Open(spec string, shop token.Shop, keys Keys, getenv func(string) string) (token.Store, error) {
 	if err := Valid(spec); err != nil {
 		return nil, err
 	}
@@ -64,10 +61,10 @@ func Open(spec string, shop token.Shop, keys Keys, getenv func(string) string) (
 	if err != nil {
 		return nil, err
 	}
-	return openFile(dir, shop, keys) // not OpenDir: a nil *FileStore must not become a Store
+	return openFile(dir, shop, keys) // not OpenDir: a nil *FileStore must not become a token.Store
 }
 
-func openFile(dir string, shop token.Shop, keys Keys) (Store, error) {
+func openFile(dir string, shop token.Shop, keys Keys) (token.Store, error) {
 	s, err := OpenDir(dir, shop, keys)
 	if err != nil {
 		return nil, err

@@ -168,7 +168,7 @@ func (s *shopify) environ(more ...string) []string {
 	}, more...)
 }
 
-func (s *shopify) open(t *testing.T) store.Store {
+func (s *shopify) open(t *testing.T) token.Store {
 	t.Helper()
 	shop, err := token.ParseShop(shopsim.DefaultShop)
 	if err != nil {

@@ -26,7 +26,7 @@ func TestImportedRefreshTokenIsUsedWithinSeconds(t *testing.T) {
 		run(t, s)
 		time.Sleep(10 * time.Minute)
 		shelf.put(token.Record{Current: token.Pair{Refresh: token.NewSecret("imported")}})
-		time.Sleep(tendEvery + time.Second)
+		time.Sleep(pollEvery + time.Second)
 		if st := s.Status(); st.Reauthorize || !st.Usable {
 			t.Errorf("status %+v", st)
 		}
@@ -108,7 +108,7 @@ func TestNoteWhoseAnswerWasLostIsNoConflict(t *testing.T) {
 		shelf.put(token.Record{Current: pair(0, time.Now().Add(-2*time.Hour).Round(0), time.Hour)})
 		c := &chain{t: t, shelf: shelf, life: time.Hour}
 		shop, _ := token.ParseShop("blue-finch")
-		s := New(Options{Shop: shop, Refresher: c, Store: &mumbling{shelf: shelf, left: 1}, Log: slog.New(slog.DiscardHandler)})
+		s := New(Options{Shop: shop, Obtainer: Rotating(c, &mumbling{shelf: shelf, left: 1}, ""), Log: slog.New(slog.DiscardHandler)})
 		if got := access(t, s); got != "access-1" || len(c.calls()) != 1 {
 			t.Errorf("%s after %v", got, c.calls())
 		}

@@ -1,0 +1,210 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"evergate/internal/token"
+)
+
+const (
+	// leaseWait bounds the wait for another process's refresh. It is longer than a POST
+	// may take, so that we find the result of theirs.
+	leaseWait = 40 * time.Second
+	// storeWait bounds a read or a write of the store.
+	storeWait = 10 * time.Second
+)
+
+// persister is the stored side of a Source: what was read or written last.
+type persister struct {
+	store    token.Store
+	shop     token.Shop
+	clientID string
+	grant    string
+	log      *slog.Logger
+
+	record token.Record
+	handle token.Handle
+	// base is the refresh token of what is stored, which is not record's while that is unsaved.
+	base token.Secret
+	// unsaved says why record is newer than what is stored.
+	unsaved   error
+	nextWrite time.Time
+	writes    int // that failed in a row
+
+	shown atomic.Pointer[grantStatus]
+}
+
+func newPersister(s token.Store, shop token.Shop, clientID, grant string, log *slog.Logger) *persister {
+	return &persister{store: s, shop: shop, clientID: clientID, grant: grant, log: log}
+}
+
+func (p *persister) name() string { return p.grant }
+
+func (*persister) polls() bool { return true }
+
+// load reads the store, unless what we hold is newer. What belongs to another app is not ours to use.
+func (p *persister) load(ctx context.Context) error {
+	if p.unsaved != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	record, handle, err := p.store.Load(ctx)
+	if errors.Is(err, token.ErrNotFound) {
+		p.record, p.handle, p.base = token.Record{}, "", token.Secret{}
+		p.show()
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("the stored grant cannot be read: %w", err)
+	}
+	if p.clientID != "" && record.ClientID != "" && record.ClientID != p.clientID {
+		return fmt.Errorf("%w: what is stored for %s belongs to another app, with client id %s: use another EVERGATE_STORE for this one, or log in again",
+			token.ErrConfig, p.shop, record.ClientID)
+	}
+	p.record, p.handle, p.base = record, handle, record.Current.Refresh
+	p.show()
+	return nil
+}
+
+// save stores next. If it cannot be written, next is held in memory and written later; a
+// conflict drops next, because somebody else's decision is stored.
+func (p *persister) save(ctx context.Context, next token.Record) error {
+	next.Shop, next.ClientID, next.Grant = p.shop.Domain(), p.clientID, p.grant
+	err := p.swap(ctx, next)
+	if errors.Is(err, token.ErrConflict) && p.isAnnotated(ctx) {
+		err = p.swap(ctx, next)
+	}
+	if errors.Is(err, token.ErrConflict) {
+		return err
+	}
+	p.record = next
+	p.unsaved = err
+	if err == nil {
+		p.base = next.Current.Refresh
+	}
+	if err != nil {
+		p.writes++
+		p.nextWrite = time.Now().Add(doubled(time.Second, p.writes-1, time.Minute))
+		p.log.Error("the new grant cannot be written; it is used from memory, written as soon as possible, and not renewed before that",
+			"shop", p.shop.Domain(), "err", err)
+	} else if p.writes > 0 {
+		p.writes = 0
+		p.log.Info("the new grant has been written after all", "shop", p.shop.Domain())
+	}
+	p.show()
+	return err
+}
+
+// isAnnotated tells a conflict that is none: the grant that is stored is still the one we
+// started from, and only a note or a verdict on it was written, by another process or by
+// ourselves with an answer that got lost. What we have is newer than that.
+func (p *persister) isAnnotated(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	record, handle, err := p.store.Load(ctx)
+	if err != nil || p.base.Empty() || !record.Current.Refresh.Equal(p.base) {
+		return false
+	}
+	p.handle = handle
+	return true
+}
+
+// swap writes without touching what we hold.
+func (p *persister) swap(ctx context.Context, next token.Record) error {
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	handle, err := p.store.Swap(ctx, p.handle, next)
+	if err == nil {
+		p.handle = handle
+	}
+	return err
+}
+
+// flush writes what could not be written before.
+func (p *persister) flush(ctx context.Context) error {
+	if p.unsaved == nil {
+		return nil
+	}
+	err := p.save(ctx, p.record)
+	if errors.Is(err, token.ErrConflict) {
+		p.unsaved = nil // a login, or another process, stored something newer
+		p.log.Warn("another process stored a grant meanwhile; using that one", "shop", p.shop.Domain())
+		return p.load(ctx)
+	}
+	return err
+}
+
+// poll writes what is unsaved and takes over what another process stored.
+func (p *persister) poll(ctx context.Context) (token.Token, bool) {
+	before := p.record.Current.Refresh
+	if p.unsaved != nil {
+		if time.Now().Before(p.nextWrite) {
+			return token.Token{}, false
+		}
+		_ = p.flush(ctx) // says by itself what happened
+	} else {
+		asking, cancel := context.WithTimeout(ctx, storeWait)
+		changed, err := p.store.Changed(asking, p.handle)
+		cancel()
+		if err != nil || !changed {
+			return token.Token{}, false // a store that cannot be asked is noticed when it is needed
+		}
+		if err := p.load(ctx); err != nil {
+			return token.Token{}, false
+		}
+	}
+	current := p.record.Current
+	if p.usable(current.Token) {
+		return current.Token, true
+	}
+	// A note or a verdict of another process is no news: two that see a dead grant would
+	// spur each other on.
+	return token.Token{}, !current.Refresh.Empty() && !current.Refresh.Equal(before)
+}
+
+// finish writes what is unsaved before the process ends, out of turn.
+func (p *persister) finish(ctx context.Context) { _ = p.flush(ctx) }
+
+// usable reports whether a stored token can still be sent, by the wall clock. One from the
+// future has an age nobody knows.
+func (p *persister) usable(t token.Token) bool {
+	age := time.Since(t.Issued.Round(0))
+	return !t.Access.Empty() && age > -clockTolerance && (!t.Expires() || age < t.Life)
+}
+
+// clockTolerance is how far ahead of ours the clock of another process may run.
+const clockTolerance = 5 * time.Second
+
+// adopt returns the stored token if it is a better one than the one at hand.
+func (p *persister) adopt(req request) (token.Token, bool) {
+	t := p.record.Current.Token
+	return t, !req.force && !t.Access.Equal(req.current) && p.usable(t)
+}
+
+func (p *persister) show() {
+	p.shown.Store(&grantStatus{refreshExpires: p.record.Current.RefreshExpires, reauthorize: p.record.Reauthorize, unsaved: p.unsaved})
+}
+
+func (p *persister) status() grantStatus {
+	if s := p.shown.Load(); s != nil {
+		return *s
+	}
+	return grantStatus{}
+}
+
+// lease takes the right to refresh. Waiting for it ends in a passing failure.
+func (p *persister) lease(ctx context.Context) (func(), error) {
+	ctx, cancel := context.WithTimeout(ctx, leaseWait)
+	defer cancel()
+	release, err := p.store.Lease(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("the right to refresh cannot be had: %w: %w", token.ErrTransient, err)
+	}
+	return release, nil
+}
