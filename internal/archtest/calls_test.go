@@ -83,6 +83,43 @@ func TestSecretsAreRevealedInAFewPlacesOnly(t *testing.T) {
 	}
 }
 
+// What an error asks the program to do is not what an operator is to read, so it is not put
+// into the text: token.Decide.
+func TestDecisionsAreNotPartOfAnErrorsText(t *testing.T) {
+	t.Parallel()
+	decisions := []string{"ErrTransient", "ErrConfig", "ErrReauthorize"}
+	for _, f := range files(t) {
+		if !inHouse(f) {
+			continue
+		}
+		imports := f.imports()
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || !isUse(call.Fun, imports, "fmt", "Errorf") {
+				return true
+			}
+			for _, arg := range call.Args {
+				for _, d := range decisions {
+					if isUse(arg, imports, module+"/internal/token", d) {
+						t.Errorf("%s: token.%s is wrapped by fmt.Errorf, which puts its text into the error: use token.Decide", f.at(arg.Pos()), d)
+					}
+				}
+			}
+			return true
+		})
+	}
+}
+
+// isUse reports whether an expression is a name of an imported package.
+func isUse(e ast.Expr, imports map[string]string, pkg, name string) bool {
+	sel, ok := e.(*ast.SelectorExpr)
+	if !ok || sel.Sel.Name != name {
+		return false
+	}
+	x, ok := sel.X.(*ast.Ident)
+	return ok && imports[x.Name] == pkg
+}
+
 // sleepers sleep outside synctest.Test(…) and are called in bubbles only, in a way that
 // cannot be seen here: through an interface or a variable.
 var sleepers = []string{

@@ -3,7 +3,6 @@ package refresh
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -121,7 +120,7 @@ func (s *Source) publish(t token.Token) error {
 	now := s.now()
 	e := &entry{token: t, plan: newPlan(s.at(t.Issued), t.Life, s.draw())}
 	if e.plan.state(now) == expired {
-		return fmt.Errorf("the token was over before it arrived: %w", token.ErrTransient)
+		return token.Decide(token.ErrTransient, errors.New("the token was over before it arrived"))
 	}
 	same := false
 	if old := s.current.Load(); old != nil && old.token.Access.Equal(t.Access) {

@@ -81,7 +81,7 @@ func (w *world) startProcess(name string) *process {
 	}
 	p.source = New(Options{
 		Shop: w.shop, Obtainer: Rotating(grant.Offline{Endpoint: endpoint}, tap{p}, shopsim.DefaultClientID),
-		Log: slog.New(slog.NewTextHandler(w.trace, nil)).With("process", name),
+		Log: slog.New(slog.NewTextHandler(io.MultiWriter(w.trace, sentinelFinder{w}), nil)).With("process", name),
 	})
 	draw := rand.New(rand.NewPCG(w.seed, uint64(len(name))))
 	p.source.draw = func() float64 { w.mu.Lock(); defer w.mu.Unlock(); return draw.Float64() }

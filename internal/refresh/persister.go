@@ -64,8 +64,8 @@ func (p *persister) load(ctx context.Context) error {
 		return fmt.Errorf("the stored grant cannot be read: %w", err)
 	}
 	if p.clientID != "" && record.ClientID != "" && record.ClientID != p.clientID {
-		return fmt.Errorf("%w: what is stored for %s belongs to another app, with client id %s: use another EVERGATE_STORE for this one, or log in again",
-			token.ErrConfig, p.shop, record.ClientID)
+		return token.Decide(token.ErrConfig, fmt.Errorf("what is stored for %s belongs to another app, with client id %s: use another EVERGATE_STORE for this one, or log in again",
+			p.shop, record.ClientID))
 	}
 	p.record, p.handle, p.base = record, handle, record.Current.Refresh
 	p.show()
@@ -204,7 +204,7 @@ func (p *persister) lease(ctx context.Context) (func(), error) {
 	defer cancel()
 	release, err := p.store.Lease(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("the right to refresh cannot be had: %w: %w", token.ErrTransient, err)
+		return nil, token.Decide(token.ErrTransient, fmt.Errorf("the right to refresh cannot be had: %w", err))
 	}
 	return release, nil
 }

@@ -38,7 +38,7 @@ func (g rotating) obtain(ctx context.Context, req request) (token.Token, error) 
 	}
 	defer release()
 	if err := g.flush(ctx); err != nil {
-		return token.Token{}, fmt.Errorf("the last grant is not written yet, so it is not renewed: %w: %w", token.ErrTransient, err)
+		return token.Token{}, token.Decide(token.ErrTransient, fmt.Errorf("the last grant is not written yet, so it is not renewed: %w", err))
 	}
 	if err := g.load(ctx); err != nil {
 		return token.Token{}, g.loadError(err)
@@ -55,18 +55,18 @@ func (g rotating) obtain(ctx context.Context, req request) (token.Token, error) 
 func (g rotating) loadError(err error) error {
 	switch {
 	case errors.Is(err, token.ErrNotFound):
-		return fmt.Errorf("%w: no grant is stored for %s: run `evergate login`, or `evergate token import`", token.ErrReauthorize, g.shop)
+		return token.Decide(token.ErrReauthorize, fmt.Errorf("no grant is stored for %s: run `evergate login`, or `evergate token import`", g.shop))
 	case errors.Is(err, token.ErrConfig):
 		return err
 	}
-	return fmt.Errorf("%w: %w", token.ErrConfig, err)
+	return token.Decide(token.ErrConfig, err)
 }
 
 // permanent is a stored token that does not expire: there is no other.
 func (g rotating) permanent() (token.Token, error) {
 	t := g.record.Current.Token
 	if t.Access.Empty() || t.Expires() {
-		return token.Token{}, fmt.Errorf("%w: the stored grant of %s has no refresh token: run `evergate login`", token.ErrReauthorize, g.shop)
+		return token.Token{}, token.Decide(token.ErrReauthorize, fmt.Errorf("the stored grant of %s has no refresh token: run `evergate login`", g.shop))
 	}
 	return t, nil
 }
@@ -76,10 +76,10 @@ func (g rotating) rotate(ctx context.Context, req request) (token.Token, error) 
 	started, err := g.note(ctx)
 	if err != nil {
 		if errors.Is(err, token.ErrConflict) {
-			return token.Token{}, fmt.Errorf("the stored grant changed under us: %w", token.ErrTransient)
+			return token.Token{}, token.Decide(token.ErrTransient, errors.New("the stored grant was changed by another process just before the refresh"))
 		}
 		if req.left > 0 {
-			return token.Token{}, fmt.Errorf("the note before a refresh cannot be written, and there is time: %w: %w", token.ErrTransient, err)
+			return token.Token{}, token.Decide(token.ErrTransient, fmt.Errorf("the note before a refresh cannot be written, and there is time: %w", err))
 		}
 		g.log.Error("refreshing without a note, because the token at hand has ended", "shop", g.shop.Domain(), "err", err)
 	}
@@ -121,7 +121,7 @@ func (g rotating) store(ctx context.Context, pair token.Pair, previous token.Pre
 		if t := g.record.Current.Token; g.usable(t) {
 			return t, nil
 		}
-		return token.Token{}, fmt.Errorf("the stored grant changed during the refresh: %w", token.ErrTransient)
+		return token.Token{}, token.Decide(token.ErrTransient, errors.New("the stored grant was changed by another process during the refresh"))
 	}
 	return pair.Token, nil // also when it could not be written: see persister.save
 }
@@ -136,7 +136,7 @@ func (g rotating) dead(ctx context.Context, used token.Secret, req request, caus
 		if t, ok := g.adopt(req); ok {
 			return t, nil
 		}
-		return token.Token{}, fmt.Errorf("another grant was stored during the refresh: %w", token.ErrTransient)
+		return token.Token{}, token.Decide(token.ErrTransient, errors.New("another grant was stored during the refresh"))
 	}
 	if p := g.record.Previous; p != nil && !p.Tried {
 		pair, err := g.refresher.Refresh(ctx, p.Refresh)

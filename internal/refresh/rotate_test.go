@@ -151,9 +151,11 @@ func offlineSource(t *testing.T, age time.Duration) (*Source, *shelf, *chain) {
 	return sourceOn(s, c), s, c
 }
 
-func sourceOn(s *shelf, c *chain) *Source {
+func sourceOn(s *shelf, c *chain) *Source { return sourceOfApp(s, c, "") }
+
+func sourceOfApp(s *shelf, c *chain, clientID string) *Source {
 	shop, _ := token.ParseShop("blue-finch")
-	return New(Options{Shop: shop, Obtainer: Rotating(c, s, ""), Log: slog.New(slog.DiscardHandler)})
+	return New(Options{Shop: shop, Obtainer: Rotating(c, s, clientID), Log: slog.New(slog.DiscardHandler)})
 }
 
 func access(t *testing.T, s *Source) string {
