@@ -63,19 +63,19 @@ func New(o Options) (*Access, error) {
 	return a, errors.Join(badPolicy, badCallers, loaded, a.policies.StrayKeys(a.callers.KeysWithPolicies))
 }
 
-// Listen opens an address for tools. A Unix socket that has a list of peers lets everybody
-// connect, and those who are not on it learn why they may not go on. wrap, if there is one,
+// Listen opens the addresses for tools, as listen.OpenEvery does. A Unix socket that has a list of peers
+// lets everybody connect, and those who are not on it learn why they may not go on. wrap, if there is one,
 // makes something else of a listener without TLS; its connections must tell their NetConn.
-func (a *Access) Listen(ctx context.Context, address listen.Address, wrap func(net.Listener) net.Listener) (net.Listener, error) {
+func (a *Access) Listen(ctx context.Context, addresses []listen.Address, wrap func(net.Listener) net.Listener) (opened []listen.Opened, missing []error, err error) {
 	mode := listen.OwnerMode
 	if a.callers.PeerRules() > 0 {
 		mode = listen.EverybodyMode
 	}
-	l, err := listen.Open(ctx, address, mode)
-	if err != nil {
-		return nil, err
+	opened, missing, err = listen.OpenEvery(ctx, addresses, mode)
+	for i, l := range opened {
+		opened[i].Listener = a.Adopt(l.Listener, l.Address, wrap)
 	}
-	return a.Adopt(l, address, wrap), nil
+	return opened, missing, err
 }
 
 // Adopt makes of a listener that somebody else has opened one of ours.

@@ -22,7 +22,6 @@ type Client struct {
 
 // NewClient returns a client of the admin listener that listens on an address.
 func NewClient(network, address string) *Client {
-	var d net.Dialer
 	shown := address
 	if network == "unix" {
 		shown = "unix:" + address
@@ -30,19 +29,30 @@ func NewClient(network, address string) *Client {
 	return &Client{base: "http://localhost", address: shown, http: http.Client{Timeout: clientTimeout, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return d.DialContext(ctx, network, reachable(network, address))
+			return dial(ctx, network, address)
 		},
 	}}}
 }
 
-// reachable turns an address to listen on into one to call: 0.0.0.0 and [::] mean every
-// address, this machine's loopback among them.
-func reachable(network, address string) string {
-	host, port, err := net.SplitHostPort(address)
-	if network == "tcp" && err == nil && (host == "" || host == "0.0.0.0" || host == "::") {
-		return net.JoinHostPort("localhost", port)
+// dial calls an address that somebody listens on. No name is looked up: a container may have nobody to ask.
+func dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	var d net.Dialer
+	for _, a := range reachable(network, address) {
+		if conn, err = d.DialContext(ctx, network, a); err == nil {
+			return conn, nil
+		}
 	}
-	return address
+	return nil, err
+}
+
+// reachable turns an address to listen on into those to call: localhost, 0.0.0.0 and [::] mean this machine's
+// loopback, or that among others.
+func reachable(network, address string) []string {
+	host, port, err := net.SplitHostPort(address)
+	if network == "tcp" && err == nil && (host == "" || host == "0.0.0.0" || host == "::" || strings.EqualFold(host, "localhost")) {
+		return []string{net.JoinHostPort("127.0.0.1", port), net.JoinHostPort("::1", port)}
+	}
+	return []string{address}
 }
 
 // Call returns an error, the first line of the answer, unless the status is 2xx.

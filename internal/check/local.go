@@ -152,6 +152,8 @@ func Listeners(addresses []listen.Address, alive func(ctx context.Context) error
 				free = append(free, a.String())
 			case errors.Is(err, syscall.EADDRINUSE):
 				taken = append(taken, a.String())
+			case errors.Is(err, listen.ErrFamilyMissing) && len(addresses) > 1: // the start says whether the others are enough
+				list = append(list, FromError(Warn, err)...)
 			default:
 				list = append(list, FromError(Fail, err)...)
 			}
@@ -188,9 +190,9 @@ func tryAddress(ctx context.Context, a listen.Address) error {
 		}
 		return nil
 	}
-	ln, err := listen.Open(ctx, a, listen.OwnerMode)
-	if err != nil {
-		return err
+	opened, _, err := listen.OpenEvery(ctx, []listen.Address{a}, listen.OwnerMode)
+	for _, l := range opened {
+		err = errors.Join(err, l.Listener.Close())
 	}
-	return ln.Close()
+	return err
 }

@@ -31,7 +31,7 @@ type Config struct {
 
 	Grant string `env:"EVERGATE_GRANT" envDefault:"auto" help:"How a token is obtained: client_credentials, offline (a stored grant, made by a login), static, or auto, which infers it from the credentials that are given and from what is stored."`
 
-	Listen       string   `env:"EVERGATE_LISTEN" envDefault:"127.0.0.1:8080" help:"Where tools call: one or more addresses, comma separated; unix:/path for a socket; tls:host:port for https; shop@address for a listener of one shop. With port 0 a free port is taken and the log says which."`
+	Listen       string   `env:"EVERGATE_LISTEN" envDefault:"127.0.0.1:8080" help:"Where tools call: one or more addresses, comma separated; localhost:port for both loopback addresses; unix:/path for a socket; tls:host:port for https; shop@address for a listener of one shop. With port 0 a free port is taken and the log says which."`
 	UnsafeListen bool     `env:"EVERGATE_UNSAFE_LISTEN" envDefault:"false" help:"Allow a listener that other hosts can reach without a key or a client certificate: whoever reaches it acts as the app."`
 	AdminListen  string   `env:"EVERGATE_ADMIN_LISTEN" envDefault:"127.0.0.1:9090" help:"Health, metrics and the status page."`
 	AllowedHosts []string `env:"EVERGATE_ALLOWED_HOSTS" help:"More Host names to accept, comma separated, beside localhost, 127.0.0.1, [::1], SHOP.localhost and the shop's own domain."`

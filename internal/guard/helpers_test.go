@@ -35,10 +35,11 @@ func serveAccess(t *testing.T, a *access.Access, address listen.Address) net.Lis
 	door := newDoor(t)
 	door.access = a
 	// As the sidecar does, so that what wraps a connection hides nobody.
-	l, err := a.Listen(t.Context(), address, func(l net.Listener) net.Listener { return idle.Wrap(l, time.Millisecond) })
+	opened, _, err := a.Listen(t.Context(), []listen.Address{address}, func(l net.Listener) net.Listener { return idle.Wrap(l, time.Millisecond) })
 	if err != nil {
 		t.Fatal(err)
 	}
+	l := opened[0].Listener
 	srv := &http.Server{
 		ReadHeaderTimeout: 10 * time.Second, BaseContext: a.BaseContext, ConnContext: a.ConnContext, ConnState: idle.State, ErrorLog: log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

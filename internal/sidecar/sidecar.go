@@ -72,9 +72,8 @@ type Sidecar struct {
 	login  *login.Flow // nil when the grant needs no login
 
 	proxy, admin *http.Server
-	listeners    []net.Listener
-	tls          bool // the first of them speaks TLS
-	adminOn      net.Listener
+	listeners    []listen.Opened // for tools
+	adminOn      []listen.Opened // for operators
 	manager      manager
 	accepting    sync.WaitGroup // the loops that accept tools' connections
 	pending      pending
@@ -186,80 +185,6 @@ func (s *Sidecar) tokenStates() []metrics.TokenState {
 
 func (s *Sidecar) beginQuit() { s.quitOnce.Do(func() { close(s.quit) }) }
 
-// Listen opens every listener, so that nobody who starts beside us is refused a
-// connection; requests are answered with 503 until there is a token.
-func (s *Sidecar) Listen(ctx context.Context) error {
-	return s.ListenOn(ctx, s.cfg.Listeners, s.cfg.Admin)
-}
-
-// ListenOn is Listen for other addresses than those of the settings.
-func (s *Sidecar) ListenOn(ctx context.Context, tools []listen.Address, operators listen.Address) error {
-	if err := s.adopt(); err != nil {
-		return err
-	}
-	if len(s.listeners) == 0 {
-		if err := s.listenForTools(ctx, tools); err != nil {
-			return err
-		}
-	}
-	if s.adminOn != nil {
-		return nil
-	}
-	l, err := listen.Open(ctx, operators, listen.OwnerMode)
-	if err != nil {
-		s.closeListeners()
-		s.listeners = nil
-		return fmt.Errorf("EVERGATE_ADMIN_LISTEN: %w", err)
-	}
-	s.adminOn = l
-	s.log.Info("listening for operators", "address", l.Addr().String())
-	return nil
-}
-
-func (s *Sidecar) listenForTools(ctx context.Context, addresses []listen.Address) error {
-	s.tls = addresses[0].TLS
-	for _, a := range addresses {
-		l, err := s.access.Listen(ctx, a, idleWrapper)
-		if err != nil {
-			s.closeListeners()
-			s.listeners = nil
-			return fmt.Errorf("EVERGATE_LISTEN: %w", err)
-		}
-		s.listeners = append(s.listeners, l)
-		s.log.Info("listening for tools", "address", l.Addr().String(), "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
-	}
-	return nil
-}
-
-// idleWrapper makes connections cheap that wait for their next request. One with TLS cannot be
-// taken from the server and given back.
-func idleWrapper(l net.Listener) net.Listener { return idle.Wrap(l, clientSilence) }
-
-func (s *Sidecar) closeListeners() {
-	for _, l := range s.listeners {
-		_ = l.Close()
-	}
-}
-
-// AdminURL is the address for operators.
-func (s *Sidecar) AdminURL() string { return urlOf(s.adminOn) }
-
-// URL is the address for tools: the first listener's.
-func (s *Sidecar) URL() string {
-	url := urlOf(s.listeners[0])
-	if s.tls {
-		url = strings.Replace(url, "http:", "https:", 1)
-	}
-	return url
-}
-
-func urlOf(l net.Listener) string {
-	if l.Addr().Network() == "unix" {
-		return "unix:" + l.Addr().String()
-	}
-	return "http://" + strings.Replace(l.Addr().String(), "[::]", "localhost", 1)
-}
-
 // errForced says that the end did not wait for the requests under way.
 var errForced = errors.New("ended before every request was answered")
 
@@ -278,11 +203,13 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 		background.Go(func() { <-work.Done(); s.login.Close() })
 	}
 
-	failed := make(chan error, len(s.listeners)+1)
+	failed := make(chan error, len(s.listeners)+len(s.adminOn))
 	for _, l := range s.listeners {
-		s.accepting.Go(func() { failed <- s.proxy.Serve(l) })
+		s.accepting.Go(func() { failed <- s.proxy.Serve(l.Listener) })
 	}
-	go func() { failed <- s.admin.Serve(s.adminOn) }()
+	for _, l := range s.adminOn {
+		go func() { failed <- s.admin.Serve(l.Listener) }()
+	}
 
 	var err error
 	select {

@@ -62,10 +62,10 @@ func (s *Sidecar) adopt() error {
 func (s *Sidecar) adoptOne(socket systemd.Socket) error {
 	l := socket.Listener
 	if socket.Name == socketForAdmin {
-		if s.adminOn != nil {
+		if len(s.adminOn) > 0 {
 			return fmt.Errorf("two sockets were passed for operators: keep one ListenStream= in the socket unit with FileDescriptorName=%s", socketForAdmin)
 		}
-		s.adminOn = l
+		s.adminOn = []listen.Opened{{Listener: l, Address: addressOf(l)}}
 		s.log.Info("listening for operators", "address", l.Addr().String(), "opened_by", "systemd")
 		return nil
 	}
@@ -84,7 +84,7 @@ func (s *Sidecar) adoptOne(socket systemd.Socket) error {
 		return fmt.Errorf("the socket %s that systemd passed would be served without TLS, and EVERGATE_TLS_CERT_FILE is set: "+
 			"remove that, or the socket unit, and have Evergate listen on a tls: address itself", a)
 	}
-	s.listeners = append(s.listeners, s.access.Adopt(l, a, idleWrapper))
+	s.listeners = append(s.listeners, listen.Opened{Listener: s.access.Adopt(l, a, idleWrapper), Address: a})
 	s.log.Info("listening for tools", "address", l.Addr().String(), "opened_by", "systemd", "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
 	return nil
 }
@@ -135,7 +135,7 @@ func (s *Sidecar) tellManager(ctx context.Context) {
 func (s *Sidecar) feedWatchdog(ctx context.Context, within time.Duration) {
 	ctx, stop := context.WithTimeout(ctx, within)
 	defer stop()
-	if err := admin.NewClient(s.adminOn.Addr().Network(), s.adminOn.Addr().String()).Call(ctx, http.MethodGet, "/livez"); err != nil {
+	if err := admin.NewClient(s.adminOn[0].Listener.Addr().Network(), s.adminOn[0].Listener.Addr().String()).Call(ctx, http.MethodGet, "/livez"); err != nil {
 		s.log.Warn("the watchdog is not told that the process works, because it does not answer /livez", "err", err)
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/listen"
 	"evergate/internal/systemd"
 )
 
@@ -32,16 +33,16 @@ func TestWatchdogIsFedOnlyWhileTheProcessAnswers(t *testing.T) {
 		n, _ := conn.Read(b)
 		return string(b[:n])
 	}
-	listen := func() net.Listener {
+	open := func() []listen.Opened {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { l.Close() })
-		return l
+		return []listen.Opened{{Listener: l, Address: addressOf(l)}}
 	}
 	var log strings.Builder
-	s := &Sidecar{log: Logger{Logger: slog.New(slog.NewTextHandler(&log, nil))}, adminOn: listen(), manager: manager{notify: n}}
+	s := &Sidecar{log: Logger{Logger: slog.New(slog.NewTextHandler(&log, nil))}, adminOn: open(), manager: manager{notify: n}}
 
 	// It accepts connections, as the kernel does for whoever has hung, and says nothing.
 	s.feedWatchdog(t.Context(), 50*time.Millisecond)
@@ -58,9 +59,8 @@ func TestWatchdogIsFedOnlyWhileTheProcessAnswers(t *testing.T) {
 		w.WriteHeader(<-status)
 		_, _ = io.WriteString(w, "x")
 	})}
-	l := listen()
-	s.adminOn = l
-	go func() { _ = server.Serve(l) }()
+	s.adminOn = open()
+	go func() { _ = server.Serve(s.adminOn[0].Listener) }()
 	defer server.Close()
 	for code, want := range map[int]string{200: "WATCHDOG=1", 500: ""} {
 		status <- code

@@ -1,0 +1,104 @@
+package sidecar
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"slices"
+
+	"evergate/internal/idle"
+	"evergate/internal/listen"
+)
+
+// Listen opens every listener, so that nobody who starts beside us is refused a
+// connection; requests are answered with 503 until there is a token.
+func (s *Sidecar) Listen(ctx context.Context) error {
+	return s.ListenOn(ctx, s.cfg.Listeners, s.cfg.Admin)
+}
+
+// ListenOn is Listen for other addresses than those of the settings.
+func (s *Sidecar) ListenOn(ctx context.Context, tools []listen.Address, operators listen.Address) error {
+	if err := s.adopt(); err != nil {
+		return err
+	}
+	if len(s.listeners) == 0 {
+		if err := s.listenForTools(ctx, tools); err != nil {
+			return err
+		}
+	}
+	if len(s.adminOn) > 0 {
+		return nil
+	}
+	opened, _, err := listen.OpenEvery(ctx, []listen.Address{operators}, listen.OwnerMode)
+	if err != nil {
+		s.closeListeners()
+		s.listeners = nil
+		return fmt.Errorf("EVERGATE_ADMIN_LISTEN: %w", err)
+	}
+	s.adminOn = opened
+	for _, l := range opened {
+		s.log.Info("listening for operators", "address", l.Listener.Addr().String())
+	}
+	return nil
+}
+
+func (s *Sidecar) listenForTools(ctx context.Context, addresses []listen.Address) error {
+	opened, missing, err := s.access.Listen(ctx, addresses, idleWrapper)
+	if err != nil {
+		return fmt.Errorf("EVERGATE_LISTEN: %w", err)
+	}
+	for _, why := range missing {
+		s.log.Warn("an address of EVERGATE_LISTEN is left out", "err", why)
+	}
+	for _, l := range opened {
+		s.log.Info("listening for tools", "address", l.Listener.Addr().String(), "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
+	}
+	s.listeners = opened
+	return nil
+}
+
+// idleWrapper makes connections cheap that wait for their next request. One with TLS cannot be
+// taken from the server and given back.
+func idleWrapper(l net.Listener) net.Listener { return idle.Wrap(l, clientSilence) }
+
+func (s *Sidecar) closeListeners() {
+	for _, l := range s.listeners {
+		_ = l.Listener.Close()
+	}
+}
+
+// AdminURL is the address for operators.
+func (s *Sidecar) AdminURL() string { return urlOf(s.adminOn[0]) }
+
+// URL is the address for tools, that of the listener which most of them can call: http before https, whose
+// certificate may have another name, and a Unix socket last.
+func (s *Sidecar) URL() string {
+	return urlOf(slices.MinFunc(s.listeners, func(a, b listen.Opened) int { return cmp.Compare(strangeness(a.Address), strangeness(b.Address)) }))
+}
+
+func strangeness(a listen.Address) int {
+	switch {
+	case a.Network == "unix":
+		return 2
+	case a.TLS:
+		return 1
+	}
+	return 0
+}
+
+// urlOf is where this machine reaches a listener. One that listens on every address is on the loopback, too.
+func urlOf(l listen.Opened) string {
+	if l.Listener.Addr().Network() == "unix" {
+		return "unix:" + l.Listener.Addr().String()
+	}
+	scheme := "http://"
+	if l.Address.TLS {
+		scheme = "https://"
+	}
+	address := l.Listener.Addr().String()
+	if host, port, err := net.SplitHostPort(address); err == nil && (host == "::" || host == "0.0.0.0") {
+		address = net.JoinHostPort("localhost", port)
+	}
+	return scheme + address
+}
