@@ -81,11 +81,12 @@ func TestHostedLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
-	_, environ, _ := loginShop(t, "EVERGATE_UPSTREAM_URL="+server.URL, "EVERGATE_GRANT=offline", "EVERGATE_TOKEN_WAIT=10ms", "EVERGATE_PUBLIC_URL=https://"+public)
+	_, environ, _ := loginShop(t, "EVERGATE_UPSTREAM_URL="+server.URL, "EVERGATE_GRANT=offline", "EVERGATE_TOKEN_WAIT=10ms", "EVERGATE_PUBLIC_URL=https://"+public, "EVERGATE_LOGIN_LISTEN=127.0.0.1:0")
 	s := start(environ)
 	tools, operators := serving(t, s)
+	merchants := parseLog(s.err.next(t, has("listening for merchants"))).Address
 
-	resp, _ := as(t, public, http.MethodGet, "http://"+operators+"/oauth/start", nil)
+	resp, _ := as(t, public, http.MethodGet, "http://"+merchants+"/oauth/start", nil)
 	authorize, err := resp.Location()
 	if err != nil || len(resp.Cookies()) != 1 {
 		t.Fatalf("%v: %v", err, resp)
@@ -94,13 +95,13 @@ func TestHostedLogin(t *testing.T) {
 	if err != nil || back.Host != public || back.Path != "/oauth/callback" {
 		t.Fatalf("%v", back)
 	}
-	target := "http://" + operators + back.RequestURI()
+	target := "http://" + merchants + back.RequestURI()
 	fromShopify := func(r *http.Request) {
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
 		r.Header.Set("Sec-Fetch-Mode", "navigate")
 	}
-	if resp, _ := as(t, operators, http.MethodGet, target, nil, fromShopify); resp.StatusCode != http.StatusMisdirectedRequest {
-		t.Errorf("under the operators' name: %d", resp.StatusCode)
+	if resp, _ := as(t, merchants, http.MethodGet, target, nil, fromShopify); resp.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("under the listener's own name: %d", resp.StatusCode)
 	}
 	if resp, page := as(t, public, http.MethodGet, target, nil, fromShopify); resp.StatusCode != http.StatusBadRequest || !strings.Contains(page, "another login") {
 		t.Errorf("without the cookie: %d %s", resp.StatusCode, page)
@@ -110,15 +111,28 @@ func TestHostedLogin(t *testing.T) {
 		t.Errorf("%d %s", resp.StatusCode, page)
 	}
 	mustServe(t, tools)
-	for _, path := range []string{"/", "/status", "/metrics", "/livez"} {
-		if resp, body := as(t, public, http.MethodGet, "http://"+operators+path, nil); resp.StatusCode != http.StatusMisdirectedRequest {
-			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
+	// Whatever name is used: nothing but the login is on its listener, and no login elsewhere.
+	for _, name := range []string{public, "localhost", merchants, operators} {
+		for _, target := range []string{"GET /", "GET /status", "GET /metrics", "GET /livez", "GET /readyz", "POST /-/refresh", "POST /-/quit", "POST /-/token-exchange", "GET /admin/api/2026-10/shop.json"} {
+			method, path, _ := strings.Cut(target, " ")
+			want := http.StatusMisdirectedRequest
+			if name == public {
+				want = http.StatusNotFound
+			}
+			if resp, body := as(t, name, method, "http://"+merchants+path, nil); resp.StatusCode != want {
+				t.Errorf("%s as %s: %d %s", target, name, resp.StatusCode, body)
+			}
 		}
 	}
-	for _, path := range []string{"/-/refresh", "/-/quit", "/-/token-exchange"} {
-		if resp, body := as(t, public, http.MethodPost, "http://"+operators+path, nil); resp.StatusCode != http.StatusMisdirectedRequest {
-			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
+	for _, name := range []string{public, "localhost"} {
+		if resp, body := as(t, name, http.MethodGet, "http://"+operators+"/oauth/start", nil); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("the login on the admin listener: %d %s", resp.StatusCode, body)
 		}
+	}
+	// A reverse proxy that leads to the admin listener all the same can command nothing.
+	forwarded := func(r *http.Request) { r.Header.Set("X-Forwarded-For", "203.0.113.9") }
+	if resp, body := as(t, "localhost", http.MethodPost, "http://"+operators+"/-/quit", nil, forwarded); resp.StatusCode != http.StatusForbidden || !strings.Contains(body, "proxy") {
+		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 	s.signals <- syscall.SIGTERM
 	s.mustEnd(t, exitOK)
@@ -154,7 +168,7 @@ func TestSessionTokenExchangeOfARunningSidecar(t *testing.T) {
 func TestWithoutAnOfflineGrantThereIsNoLogin(t *testing.T) {
 	t.Parallel()
 	_, environ := simulated(t)
-	s := start(append(environ, "EVERGATE_PUBLIC_URL=https://login.example.com"))
+	s := start(append(environ, "EVERGATE_PUBLIC_URL=https://login.example.com", "EVERGATE_LOGIN_LISTEN=127.0.0.1:0"))
 	_, operators := serving(t, s)
 	if resp, _ := as(t, "login.example.com", http.MethodGet, "http://"+operators+"/oauth/start", nil); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("%d", resp.StatusCode)

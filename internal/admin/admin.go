@@ -1,8 +1,8 @@
 // Package admin is the listener for operators: health, metrics, a page for people.
 //
 // Invariants: no secret is on any of its answers; /livez never depends on Shopify; what
-// changes something can be called from this machine only, and never by a web page; under
-// the public address there is the merchant's login and nothing else.
+// changes something can be called from this machine only, and never by a web page; nothing but
+// health and metrics answers what has come through a proxy; the merchant's login is not here.
 package admin
 
 import (
@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,10 +47,6 @@ type Options struct {
 	Version string
 	// Exchange, if set, answers POST /-/token-exchange.
 	Exchange http.Handler
-	// Public is the address under which merchants' browsers reach Login, and nothing else;
-	// nil: there is none, and no Login either.
-	Public *url.URL
-	Login  http.Handler
 }
 
 type handler struct {
@@ -66,10 +61,10 @@ func New(o Options) http.Handler {
 	mux := http.NewServeMux()
 	// OpenMetrics carries exemplars, protobuf native histograms too; who asks for neither gets
 	// Prometheus' text. Prometheus asks for what it can store.
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))
-	mux.HandleFunc("GET /livez", h.livez)
-	mux.HandleFunc("GET /readyz", h.readyz)
-	mux.HandleFunc("GET /startupz", h.startupz)
+	mux.Handle("GET /metrics", h.named(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}).ServeHTTP))
+	mux.Handle("GET /livez", h.named(h.livez))
+	mux.Handle("GET /readyz", h.named(h.readyz))
+	mux.Handle("GET /startupz", h.named(h.startupz))
 	mux.Handle("GET /{$}", h.local(h.page))
 	mux.Handle("GET /events", h.local(h.events))
 	mux.Handle("GET /status", h.local(h.status))
@@ -79,10 +74,24 @@ func New(o Options) http.Handler {
 	if o.Exchange != nil {
 		mux.Handle("POST /-/token-exchange", h.local(h.order(o.Exchange.ServeHTTP)))
 	}
-	return h.inPublic(mux)
+	return mux
 }
 
-// local keeps out other hosts' names and web pages of other sites.
+// named keeps out web pages whose name was made to resolve to this machine. What is left are the
+// names by which monitoring calls: addresses, and those of a cluster.
+func (h *handler) named(next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		view := request.Of(r)
+		if refused := denial.Of(h.Door.CheckScrape(&view)); refused != nil {
+			refused.Answer(w)
+			return
+		}
+		next(w, r)
+	})
+}
+
+// local keeps out other hosts' names, web pages of other sites, and what has come through
+// something that may have let in anybody.
 func (h *handler) local(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		view := request.Of(r)

@@ -257,11 +257,17 @@ func TestPageCanLoadAndRunNothing(t *testing.T) {
 	}
 }
 
-func TestForeignHostsGetNothingButProbesAndMetrics(t *testing.T) {
+// open: probes and metrics answer, which monitoring calls by address or by a cluster's names.
+func TestForeignHostsGetNothing(t *testing.T) {
 	t.Parallel()
-	for name, allowed := range map[string]bool{
-		"localhost": true, "LOCALHOST:9090": true, "127.0.0.1:9090": true, "[::1]:9090": true, "acme.localhost:1": true, "evergate.internal": true, "Evergate.Internal:9090": true,
-		"": false, "evil.example": false, "localhost.evil.example": false, "10.1.2.3:9090": false, "acme.myshopify.com": false, "localhost:9090:1": false, "user@localhost": false, "localhost ": false,
+	type names struct{ open, local bool }
+	for name, allowed := range map[string]names{
+		"localhost": {true, true}, "LOCALHOST:9090": {true, true}, "127.0.0.1:9090": {true, true}, "[::1]:9090": {true, true}, "acme.localhost:1": {true, true}, "evergate.internal": {true, true}, "Evergate.Internal:9090": {true, true},
+		"10.1.2.3:9090": {true, false}, "10.1.2.3": {true, false}, "[fd00::7]:9090": {true, false}, "169.254.1.1": {true, false}, "acme.myshopify.com": {true, false}, "evergate": {true, false}, "evergate:9090": {true, false}, "evergate.": {true, false},
+		"evergate.shop.svc": {true, false}, "evergate.shop.svc:9090": {true, false}, "evergate.shop.SVC.cluster.local.": {true, false}, "10-1-2-3.shop.pod.cluster.local": {true, false},
+		"": {}, "evil.example": {}, "localhost.evil.example": {}, "localhost:9090:1": {}, "user@localhost": {}, "localhost ": {}, "evergate.shop": {}, "10.1.2.3.evil.example": {}, "10.1.2.3.nip.io": {}, "svc.evil.example": {},
+		"x.svc.evil.example": {}, "evil.svc.": {true, false}, ".svc": {}, "cluster.local.evil.example": {}, "xcluster.local": {}, "evilsvc.example": {}, "[fe80::1%25eth0]": {}, "fd00::7": {}, "[10.1.2.3]": {}, "1.2.3": {}, "other.myshopify.com": {},
+		"evil.example:9090": {}, "my_evergate": {true, false}, "a..svc": {},
 	} {
 		s := &sidecar{status: fresh}
 		h := s.handler(t)
@@ -275,7 +281,7 @@ func TestForeignHostsGetNothingButProbesAndMetrics(t *testing.T) {
 		} {
 			w := call(h, c.method, c.path, host(name))
 			switch {
-			case c.open || allowed:
+			case c.open && allowed.open || allowed.local:
 				if w.Code != c.status {
 					t.Errorf("%s as %q: %d, want %d", c.path, name, w.Code, c.status)
 				}
@@ -285,7 +291,7 @@ func TestForeignHostsGetNothingButProbesAndMetrics(t *testing.T) {
 				mustBeJSON(t, w, 421)
 			}
 		}
-		if !allowed && s.refreshes+s.quits != 0 {
+		if !allowed.local && s.refreshes+s.quits != 0 {
 			t.Errorf("%q had its order carried out", name)
 		}
 	}

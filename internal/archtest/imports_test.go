@@ -26,7 +26,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/idle":     {},
 	"internal/inject":   {ours: []string{"caller", "denial", "guard", "metrics", "pace", "policy", "prefixed", "request", "shopify", "token", "tracing", "upstream"}},
 	"internal/listen":   {ours: []string{"ascii", "reload", "token"}},
-	"internal/login":    {ours: []string{"grant", "markup", "store", "token"}},
+	"internal/login":    {ours: []string{"denial", "grant", "markup", "store", "token"}},
 	"internal/markup":   {},
 	"internal/metrics":  {ours: []string{"shopify"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/pace":     {ours: []string{"clock", "prefixed", "shopify"}, others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/andybalholm/brotli"}},

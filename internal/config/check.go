@@ -33,6 +33,7 @@ func (c *Config) check(vars map[string]string) error {
 	add(c.checkUpstream())
 	add(c.checkRoots())
 	add(c.checkPublicURL())
+	add(c.checkLoginListen())
 	errs = append(errs, c.checkStore()...)
 	errs = append(errs, c.checkDurations(vars)...)
 	if c.LogFormat != "" && c.LogFormat != "text" && c.LogFormat != "json" {
@@ -163,6 +164,28 @@ func (c *Config) checkPublicURL() error {
 		return fmt.Errorf("EVERGATE_PUBLIC_URL=%q: give scheme, host and port only", c.PublicURL)
 	}
 	c.Public = &url.URL{Scheme: u.Scheme, Host: u.Host}
+	return nil
+}
+
+// checkLoginListen wants both or none: under a public address there must be nothing but the login.
+func (c *Config) checkLoginListen() error {
+	switch {
+	case c.PublicURL == "" && c.LoginListen == "":
+		return nil
+	case c.LoginListen == "":
+		return errors.New("EVERGATE_PUBLIC_URL is set and EVERGATE_LOGIN_LISTEN is not: set it to the address that the public one leads to, " +
+			"for example 127.0.0.1:8090; the admin listener serves no login, because it must not be reached from elsewhere")
+	case c.PublicURL == "":
+		return errors.New("EVERGATE_LOGIN_LISTEN is set and EVERGATE_PUBLIC_URL is not: set it to the https address that leads here, for example https://login.example.com")
+	}
+	addresses, err := listen.Parse(c.LoginListen)
+	switch {
+	case err != nil:
+		return fmt.Errorf("EVERGATE_LOGIN_LISTEN: %w", err)
+	case len(addresses) != 1 || !addresses[0].Shop.IsZero() || addresses[0].TLS:
+		return fmt.Errorf("EVERGATE_LOGIN_LISTEN=%q: give one address, for example 127.0.0.1:8090", c.LoginListen)
+	}
+	c.Login = addresses[0]
 	return nil
 }
 

@@ -47,7 +47,8 @@ type Config struct {
 	Store            string       `env:"EVERGATE_STORE" help:"Where a grant rests: memory: or file:DIR. Without it the offline grant rests in a file below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate, and the others in memory."`
 	StoreKey         token.Secret `env:"EVERGATE_STORE_KEY" help:"32 bytes, as base64 or hex, that encrypt what is stored (AES-256-GCM)."`
 	StoreKeyPrevious token.Secret `env:"EVERGATE_STORE_KEY_PREVIOUS" help:"The key before EVERGATE_STORE_KEY: still read, no more written."`
-	PublicURL        string       `env:"EVERGATE_PUBLIC_URL" help:"The https address under which a merchant's browser reaches the admin listener, for a login from elsewhere: it adds /oauth/start and /oauth/callback there."`
+	PublicURL        string       `env:"EVERGATE_PUBLIC_URL" help:"The https address under which a merchant's browser reaches EVERGATE_LOGIN_LISTEN, for a login from elsewhere: /oauth/start and /oauth/callback."`
+	LoginListen      string       `env:"EVERGATE_LOGIN_LISTEN" help:"Where the merchant's pages of EVERGATE_PUBLIC_URL are served, alone: an address for a tunnel or an ingress to lead to."`
 
 	TokenWait    time.Duration `env:"EVERGATE_TOKEN_WAIT" envDefault:"5s" help:"The longest a request waits for a token that is being obtained; then 503."`
 	ReplayBuffer Size          `env:"EVERGATE_REPLAY_BUFFER" envDefault:"1MiB" help:"Request bodies up to this size can be sent again after a 401 or a refusal for the rate limit."`
@@ -74,6 +75,7 @@ type Config struct {
 	Listeners []listen.Address // of Listen
 	Admin     listen.Address   // of AdminListen
 	Public    *url.URL         // of PublicURL; nil if there is none
+	Login     listen.Address   // of LoginListen, if there is a Public
 	// Inferred says that Grant was settled by what is given, not by its setting: a stored
 	// grant may settle it otherwise.
 	Inferred bool

@@ -186,3 +186,28 @@ func TestDurationsHaveBounds(t *testing.T) {
 		}
 	}
 }
+
+func TestMerchantsHaveAListenerOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	const public, login = "EVERGATE_PUBLIC_URL=https://login.example.com", "EVERGATE_LOGIN_LISTEN="
+	for _, tc := range []struct {
+		set  []string
+		want string // in the error; empty: it is right
+	}{
+		{nil, ""},
+		{[]string{public, login + "127.0.0.1:8090"}, ""},
+		{[]string{public, login + "0.0.0.0:8090"}, ""}, // an ingress comes from elsewhere, and nothing else is there
+		{[]string{public, login + "unix:/run/evergate/login.sock"}, ""},
+		{[]string{public}, "EVERGATE_LOGIN_LISTEN is not"},
+		{[]string{login + "127.0.0.1:8090"}, "EVERGATE_PUBLIC_URL is not"},
+		{[]string{public, login + "127.0.0.1:8090,127.0.0.1:8091"}, "give one address"},
+		{[]string{public, login + "tls:127.0.0.1:8090"}, "give one address"},
+		{[]string{public, login + "acme@127.0.0.1:8090"}, "give one address"},
+		{[]string{public, login + "8090"}, "EVERGATE_LOGIN_LISTEN"},
+	} {
+		_, err := Load(append([]string{"SHOPIFY_SHOP=acme", "SHOPIFY_CLIENT_ID=x", "SHOPIFY_CLIENT_SECRET=y"}, tc.set...))
+		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%v: %v, want %q", tc.set, err, tc.want)
+		}
+	}
+}

@@ -216,9 +216,31 @@ func (d *Door) unknownShop(name string) error {
 			"Name that one, or none.")
 }
 
+// CheckScrape judges the Host of a call for health or metrics, which needs no other: an address, a
+// name that tools may use, or one of a cluster's. Prometheus and a kubelet call by address as a
+// rule. No name of those can be a web page's that was made to resolve to this machine.
+func (d *Door) CheckScrape(r *request.Request) error {
+	if hostless(r) {
+		return nil
+	}
+	name, ok := hostname(r.Host)
+	if ok && (d.hosts.has(name) || isAddress(name) || isClusterName(name) || ascii.EqualFold(name, d.domain)) {
+		return nil
+	}
+	if _, local := localName(name); ok && local {
+		return nil
+	}
+	return misdirected(r.Host)
+}
+
 // CheckLocal judges a call to the admin listener: its Host, which is none of a shop's
-// names there, and the web page it may come from.
+// names there, the web page it may come from, and the way it has come.
 func (d *Door) CheckLocal(r *request.Request) error {
+	if name := relayed(r.Fields); name != "" {
+		return denial.New(http.StatusForbidden, denial.CodeNotLocal,
+			"This request has come through a proxy (it has "+denial.Quote(name)+"), so it may be anybody's. "+
+				"Call the admin listener from this machine, and let no proxy lead to it.")
+	}
 	if hostless(r) {
 		return CheckOrigin(r)
 	}

@@ -141,6 +141,45 @@ func FromLoopback(r *request.Request) bool {
 	return err == nil && remote.Addr().IsLoopback()
 }
 
+// isAddress reports whether a host is an IP address, as hostname returns it.
+func isAddress(name string) bool {
+	bare := strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+	ip, err := netip.ParseAddr(bare)
+	return err == nil && ip.Zone() == "" && (len(bare) == len(name) && ip.Is4() || len(bare) == len(name)-2 && ip.Is6())
+}
+
+// isClusterName reports whether a name is one of those that Kubernetes and Compose give: a single
+// label, a Service's, or one below cluster.local. No public name can be any of these.
+func isClusterName(name string) bool {
+	name = strings.TrimSuffix(name, ".")
+	return ascii.IsHostName(name) &&
+		(!strings.Contains(name, ".") || ascii.HasSuffixFold(name, ".svc") || ascii.HasSuffixFold(name, ".cluster.local"))
+}
+
+// relays are headers that a request has only when something passed it on: what stands behind a
+// proxy takes it for local by its address alone. Those that begin with X-Forwarded are beside.
+var relays = [...]string{
+	"Cdn-Loop", "Cf-Connecting-Ip", "Client-Ip", "Fastly-Client-Ip", "Fly-Client-Ip", "Forwarded", "Forwarded-For", "Proxy-Client-Ip", "True-Client-Ip",
+	"Via", "Wl-Proxy-Client-Ip", "X-Azure-Clientip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Envoy-External-Address", "X-Original-Forwarded-For", "X-Original-Host",
+	"X-Original-Url", "X-Proxyuser-Ip", "X-Real-Ip", "X-Remote-Addr", "X-Remote-Ip", "X-Rewrite-Url",
+}
+
+// relayed returns a header that says that a request has come through a proxy; empty: none does.
+func relayed(fields request.Fields) string {
+	for name := range fields.Names {
+		plain := strings.ReplaceAll(name, "_", "-")
+		if len(plain) >= len("X-Forwarded") && ascii.EqualFold(plain[:len("X-Forwarded")], "X-Forwarded") {
+			return name
+		}
+		for _, known := range relays {
+			if ascii.EqualFold(plain, known) {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
 func misdirected(host string) error {
 	message := "This request names no host. Send a Host header such as localhost."
 	if name, ok := hostname(host); ok && ascii.HasSuffixFold(name, shopSuffix) {

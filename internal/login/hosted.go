@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
+	"evergate/internal/denial"
 	"evergate/internal/grant"
 )
 
@@ -21,12 +23,19 @@ const (
 const cookieName = "__Host-evergate_login"
 
 // Hosted answers StartPath and CallbackPath for merchants' browsers, which reach them as
-// public. The browser that starts is bound to its login by a cookie: the link of somebody
+// public, and nothing else: it is what a listener of the internet's serves. A request comes from
+// there by its Host alone, so what passes it on must leave that as it is. There is no look at
+// where the browser comes from, because Shopify sends it from its own pages. The browser that starts is bound to its login by a cookie: the link of somebody
 // else's login, or its callback, is worth nothing in it.
 func (f *Flow) Hosted(public *url.URL, log *slog.Logger) http.Handler {
 	h := hosted{f, public, log}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
+		if !isHostOf(public, r.Host) {
+			denial.Of(denial.New(http.StatusMisdirectedRequest, denial.CodeMisdirectedHost,
+				"The login is at "+public.String()+" only, and whatever passes requests on must leave their Host as it is.")).Answer(w)
+			return
+		}
 		switch path := r.URL.EscapedPath(); {
 		case path != StartPath && path != CallbackPath:
 			http.NotFound(w, r)
@@ -87,4 +96,11 @@ func (h hosted) setCookie(w http.ResponseWriter, value string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{
 		Name: cookieName, Value: value, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
+}
+
+// isHostOf reports whether a Host header names u, with or without the port that goes
+// without saying.
+func isHostOf(u *url.URL, host string) bool {
+	usual := map[string]string{"https": ":443", "http": ":80"}[u.Scheme]
+	return strings.EqualFold(strings.TrimSuffix(host, usual), strings.TrimSuffix(u.Host, usual))
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/denial"
 	"evergate/internal/grant"
 	"evergate/internal/shopsim"
 )
@@ -153,6 +154,33 @@ func TestOnlyGETOfTheTwoPathsIsAnswered(t *testing.T) {
 	}
 	if w := h.callback(query, cookie); w.Code != http.StatusOK {
 		t.Errorf("the code was used up: %d", w.Code)
+	}
+}
+
+func TestHostedLoginIsAnsweredUnderThePublicHostOnly(t *testing.T) {
+	t.Parallel()
+	h := newHosted(t)
+	for name, want := range map[string]int{
+		"login.example.com": 302, "LOGIN.example.com": 302, "login.example.com:443": 302,
+		"login.example.com:8443": 421, "login.example.com.": 421, "example.com": 421, "x.login.example.com": 421, "localhost:9090": 421, "127.0.0.1:9090": 421, "acme.myshopify.com": 421, "": 421,
+	} {
+		r := httptest.NewRequest(http.MethodGet, StartPath, nil)
+		r.Host = name
+		w := httptest.NewRecorder()
+		h.handler.ServeHTTP(w, r)
+		if w.Code != want || want == 421 && (w.Header().Get(denial.Header) != denial.CodeMisdirectedHost || len(w.Result().Cookies()) != 0) {
+			t.Errorf("%q: %d %v %s", name, w.Code, w.Header(), w.Body)
+		}
+	}
+	for _, target := range []string{"GET /", "GET /status", "GET /metrics", "GET /livez", "GET /readyz", "GET /startupz", "GET /events", "POST /-/refresh", "POST /-/quit", "POST /-/token-exchange",
+		"GET //oauth/start", "GET /oauth", "GET /oauth/x", "GET /x/../status", "GET /admin/api/2026-10/shop.json"} {
+		method, path, _ := strings.Cut(target, " ")
+		r := httptest.NewRequest(method, "https://login.example.com"+path, nil)
+		w := httptest.NewRecorder()
+		h.handler.ServeHTTP(w, r)
+		if w.Code != http.StatusNotFound {
+			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+		}
 	}
 }
 

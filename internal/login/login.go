@@ -5,7 +5,8 @@
 // Invariants:
 //
 //   - A state is good for one callback, for ten minutes, and for whoever began with it: the
-//     command that printed the link, or the browser that was sent to it.
+//     command that printed the link, or the browser that was sent to it. It is signed and not
+//     kept, so strangers who begin logins take nothing of anybody's.
 //   - A callback that is refused changes nothing. The state it names, if any, goes on waiting,
 //     so a stranger cannot end a login.
 //   - What Shopify hands out is stored under the lease, and once a code is on its way to
@@ -18,8 +19,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
 	"time"
 
 	"evergate/internal/grant"
@@ -30,10 +29,6 @@ import (
 const (
 	// Life is how long a merchant may take from the link to the answer.
 	Life = 10 * time.Minute
-	// maxPending bounds the logins that wait at the same time. Anybody can begin one behind a
-	// public address; one waits as long as a merchant reads Shopify's page, so a thousand
-	// are plenty, and they take a few hundred kilobytes.
-	maxPending = 1000
 	// finishWithin bounds what follows a callback: the wait for a refresh under way, the
 	// POST with either secret, and the write. It is a stop for what cannot happen.
 	finishWithin = 3 * time.Minute
@@ -61,15 +56,7 @@ type Flow struct {
 	Options
 	exchanging chan struct{} // full while a grant is being obtained
 	closed     chan struct{}
-
-	mu      sync.Mutex
-	pending []attempt // oldest first
-}
-
-// attempt is a login that waits for its callback.
-type attempt struct {
-	state string
-	began time.Time
+	states     *states
 }
 
 // Granted is what a person may know of a new grant.
@@ -84,9 +71,9 @@ type Granted struct {
 	Expires, RefreshExpires time.Time
 }
 
-// New returns a flow in which no login waits.
+// New returns a flow. Logins that another one began are none of its.
 func New(o Options) *Flow {
-	return &Flow{Options: o, exchanging: make(chan struct{}, 1), closed: make(chan struct{})}
+	return &Flow{Options: o, exchanging: make(chan struct{}, 1), closed: make(chan struct{}), states: newStates(o.Grant.Endpoint.Shop.Domain())}
 }
 
 // Begin starts a login that will end at redirectURI. It returns where the merchant's
@@ -96,36 +83,8 @@ func (f *Flow) Begin(redirectURI string) (authorizeURL, state string, err error)
 	if err != nil {
 		return "", "", err
 	}
-	state = grant.NewState()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.forget()
-	if len(f.pending) == maxPending {
-		f.pending = slices.Delete(f.pending, 0, 1)
-	}
-	f.pending = append(f.pending, attempt{state, time.Now()})
+	state = f.states.issue(time.Now())
 	return grant.AuthorizeURL(f.Grant.Endpoint.Shop, client.ID, redirectURI, f.Scopes, state), state, nil
-}
-
-// forget drops the logins that nobody finished. Callers hold mu.
-func (f *Flow) forget() {
-	f.pending = slices.DeleteFunc(f.pending, func(a attempt) bool { return time.Since(a.began) >= Life })
-}
-
-func (f *Flow) waits(state string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.forget()
-	return slices.ContainsFunc(f.pending, func(a attempt) bool { return a.state == state })
-}
-
-// take ends the wait of a login; false if another callback has.
-func (f *Flow) take(state string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	before := len(f.pending)
-	f.pending = slices.DeleteFunc(f.pending, func(a attempt) bool { return a.state == state })
-	return len(f.pending) < before
 }
 
 // Finish takes the query of the callback to the login that began with state, exchanges its
@@ -135,14 +94,14 @@ func (f *Flow) Finish(ctx context.Context, state, rawQuery string) (Granted, err
 	if err != nil {
 		return Granted{}, err
 	}
-	if !f.waits(state) {
+	if !f.states.waits(state, time.Now()) {
 		state = "" // which no callback matches
 	}
 	code, err := grant.VerifyCallback(rawQuery, grant.Callback{Shop: f.Grant.Endpoint.Shop, State: state, Secrets: secrets, Now: time.Now()})
 	if err != nil && !errors.Is(err, grant.ErrDeclined) {
 		return Granted{}, err
 	}
-	if !f.take(state) {
+	if !f.states.use(state, time.Now()) {
 		return Granted{}, grant.ErrState
 	}
 	if err != nil {

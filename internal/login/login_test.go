@@ -191,21 +191,82 @@ func TestLoginWaitsTenMinutes(t *testing.T) {
 	}
 }
 
-func TestTheOldestOfTooManyLoginsGivesWay(t *testing.T) {
+func TestStrangersEndNobodysLogin(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	oldest, oldestState := r.begin(t)
-	second, secondState := r.begin(t)
-	for range maxPending - 1 {
+	authorize, state := r.begin(t)
+	for range 5000 {
 		r.begin(t)
 	}
-	if len(r.flow.pending) != maxPending {
-		t.Errorf("%d wait", len(r.flow.pending))
+	if n := len(r.flow.states.used); n != 0 {
+		t.Errorf("%d logins that wait are remembered", n)
 	}
-	if _, err := r.flow.Finish(t.Context(), oldestState, r.decide(t, oldest, "install")); !errors.Is(err, grant.ErrState) {
-		t.Errorf("the oldest: %v", err)
+	if _, err := r.flow.Finish(t.Context(), state, r.decide(t, authorize, "install")); err != nil {
+		t.Errorf("a merchant's login: %v", err)
 	}
-	if _, err := r.flow.Finish(t.Context(), secondState, r.decide(t, second, "install")); err != nil {
-		t.Errorf("the one after: %v", err)
+}
+
+func TestAStateIsGoodOnceAndForItsProcessAndShopAlone(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := newStates("acme.myshopify.com")
+	state := s.issue(now)
+	other := &states{key: s.key, shop: "evil.myshopify.com", used: map[string]time.Time{}}
+	for name, good := range map[string]bool{
+		"its own": s.waits(state, now), "a second before the end": s.waits(state, now.Add(Life-time.Second)),
+	} {
+		if !good {
+			t.Errorf("%s is refused", name)
+		}
 	}
+	for name, good := range map[string]bool{
+		"at the end": s.waits(state, now.Add(Life)), "of another process": newStates("acme.myshopify.com").waits(state, now), "of another shop": other.waits(state, now),
+		"empty": s.waits("", now), "cut": s.waits(state[1:], now), "longer": s.waits(state+"A", now), "other": s.waits(grant.NewState(), now),
+		"padded": s.waits(state+"=", now), "in lines": s.waits(state[:4]+"\n"+state[4:], now), "used at the end": s.use(state, now.Add(Life)),
+	} {
+		if good {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+	for i := range len(state) {
+		changed := []byte(state)
+		changed[i] ^= 1
+		if s.waits(string(changed), now) {
+			t.Errorf("byte %d can be changed", i)
+		}
+	}
+	if !s.use(state, now) || s.use(state, now) || s.waits(state, now) {
+		t.Error("it is not good for one callback")
+	}
+}
+
+func TestWhatWasUsedIsRememberedUntilItEndsAndNoLonger(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := newStates("acme.myshopify.com")
+	for i := range 2 * mostUsed {
+		if !s.use(s.issue(now), now.Add(time.Duration(i))) {
+			t.Fatal("refused")
+		}
+	}
+	if len(s.used) != mostUsed {
+		t.Errorf("%d are remembered", len(s.used))
+	}
+	if later := now.Add(Life); !s.use(s.issue(later), later) || len(s.used) != 1 {
+		t.Errorf("%d are remembered when all but one have ended", len(s.used))
+	}
+}
+
+func FuzzState(f *testing.F) {
+	now := time.Now()
+	s := newStates("acme.myshopify.com")
+	for _, seed := range []string{newStates("acme.myshopify.com").issue(now), grant.NewState(), "", "=", strings.Repeat("A", 75)} {
+		f.Add(seed)
+	}
+	good := s.issue(now)
+	f.Fuzz(func(t *testing.T, state string) {
+		if state != good && s.waits(state, now) {
+			t.Errorf("%q is accepted", state)
+		}
+	})
 }

@@ -27,18 +27,36 @@ func (s *Sidecar) ListenOn(ctx context.Context, tools []listen.Address, operator
 			return err
 		}
 	}
-	if len(s.adminOn) > 0 {
-		return nil
-	}
-	opened, _, err := listen.OpenEvery(ctx, []listen.Address{operators}, listen.OwnerMode)
-	if err != nil {
+	if err := s.listenForOthers(ctx, operators); err != nil {
 		s.closeListeners()
 		s.listeners = nil
-		return fmt.Errorf("EVERGATE_ADMIN_LISTEN: %w", err)
+		return err
 	}
-	s.adminOn = opened
+	return nil
+}
+
+// listenForOthers opens the listeners of those who call no tools.
+func (s *Sidecar) listenForOthers(ctx context.Context, operators listen.Address) error {
+	if len(s.adminOn) == 0 {
+		opened, _, err := listen.OpenEvery(ctx, []listen.Address{operators}, listen.OwnerMode)
+		if err != nil {
+			return fmt.Errorf("EVERGATE_ADMIN_LISTEN: %w", err)
+		}
+		s.adminOn = opened
+		for _, l := range opened {
+			s.log.Info("listening for operators", "address", l.Listener.Addr().String())
+		}
+	}
+	if s.merchants == nil {
+		return nil
+	}
+	opened, _, err := listen.OpenEvery(ctx, []listen.Address{s.cfg.Login}, listen.OwnerMode)
+	if err != nil {
+		return fmt.Errorf("EVERGATE_LOGIN_LISTEN: %w", err)
+	}
+	s.merchantsOn = opened
 	for _, l := range opened {
-		s.log.Info("listening for operators", "address", l.Listener.Addr().String())
+		s.log.Info("listening for merchants", "address", l.Listener.Addr().String())
 	}
 	return nil
 }

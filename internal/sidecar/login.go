@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"encoding/json"
+	"log"
 	"net/http"
 
 	"evergate/internal/admin"
@@ -10,10 +11,13 @@ import (
 	"evergate/internal/login"
 )
 
-// mountLogin puts on the admin listener what obtains an offline grant in a running sidecar:
-// the exchange of a session token, and the login behind the public address if there is one.
-// The source notices by itself what is stored.
-func (s *Sidecar) mountLogin(c *Connection, o *admin.Options) {
+// largestLoginHeader is plenty for a cookie and a callback.
+const largestLoginHeader = 32 << 10
+
+// mountLogin makes what obtains an offline grant in a running sidecar: the exchange of a session
+// token, on the admin listener, and the login behind the public address if there is one, on a
+// listener that serves nothing else. The source notices by itself what is stored.
+func (s *Sidecar) mountLogin(c *Connection, o *admin.Options, errorLog *log.Logger) {
 	if s.cfg.Grant != config.GrantOffline {
 		if s.cfg.Public != nil {
 			s.log.Warn("configuration", "warning", "EVERGATE_PUBLIC_URL has no effect, because a login obtains an offline grant: set EVERGATE_GRANT=offline")
@@ -24,7 +28,11 @@ func (s *Sidecar) mountLogin(c *Connection, o *admin.Options) {
 	s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: c.Endpoint}, Store: c.Store, Scopes: s.cfg.Scopes})
 	o.Exchange = s.login.ExchangeHandler(s.log.Logger)
 	if s.cfg.Public != nil {
-		o.Public, o.Login = s.cfg.Public, s.login.Hosted(s.cfg.Public, s.log.Logger)
+		s.merchants = &http.Server{
+			Handler:           s.login.Hosted(s.cfg.Public, s.log.Logger),
+			ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
+			IdleTimeout: clientIdle, MaxHeaderBytes: largestLoginHeader, ErrorLog: errorLog,
+		}
 		s.log.Info("a merchant can authorise the app", "address", s.cfg.Public.JoinPath(login.StartPath).String())
 	}
 }

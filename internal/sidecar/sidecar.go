@@ -74,6 +74,8 @@ type Sidecar struct {
 	proxy, admin *http.Server
 	listeners    []listen.Opened // for tools
 	adminOn      []listen.Opened // for operators
+	merchants    *http.Server    // nil: there is no login for a merchant elsewhere
+	merchantsOn  []listen.Opened
 	manager      manager
 	accepting    sync.WaitGroup // the loops that accept tools' connections
 	pending      pending
@@ -146,7 +148,7 @@ func New(c *Connection, who *access.Access, log Logger, getenv func(string) stri
 		Tokens: s.source, Door: door, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: c.Build.Version,
 		Notice: s.said, LogLevel: log.setLevel,
 	}
-	s.mountLogin(c, &operators)
+	s.mountLogin(c, &operators, errorLog)
 	s.admin = &http.Server{
 		Handler:           admin.New(operators),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
@@ -203,12 +205,15 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 		background.Go(func() { <-work.Done(); s.login.Close() })
 	}
 
-	failed := make(chan error, len(s.listeners)+len(s.adminOn))
+	failed := make(chan error, len(s.listeners)+len(s.adminOn)+len(s.merchantsOn))
 	for _, l := range s.listeners {
 		s.accepting.Go(func() { failed <- s.proxy.Serve(l.Listener) })
 	}
 	for _, l := range s.adminOn {
 		go func() { failed <- s.admin.Serve(l.Listener) }()
+	}
+	for _, l := range s.merchantsOn {
+		go func() { failed <- s.merchants.Serve(l.Listener) }()
 	}
 
 	var err error
@@ -273,8 +278,10 @@ func (s *Sidecar) close() {
 	_ = s.proxy.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), adminDrain)
 	defer cancel()
-	if s.admin.Shutdown(ctx) != nil {
-		_ = s.admin.Close()
+	for _, server := range []*http.Server{s.merchants, s.admin} {
+		if server != nil && server.Shutdown(ctx) != nil {
+			_ = server.Close()
+		}
 	}
 	s.transport.CloseIdleConnections()
 	if err := s.tracer.Close(); err != nil {

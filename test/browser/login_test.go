@@ -163,8 +163,8 @@ func TestHostedLoginOfAMerchantElsewhere(t *testing.T) {
 		ClientID: shopsim.DefaultClientID, ClientSecret: shopsim.DefaultClientSecret,
 		AppURL: "https://" + public, RedirectURLs: []string{"https://" + public + "/oauth/callback"},
 	}}})
-	p, tools, operators := serve(t, append(s.environ, "EVERGATE_GRANT=offline", "EVERGATE_PUBLIC_URL=https://"+public))
-	front := publish(t, public, operators)
+	p, tools, _ := serve(t, append(s.environ, "EVERGATE_GRANT=offline", "EVERGATE_PUBLIC_URL=https://"+public, "EVERGATE_LOGIN_LISTEN=127.0.0.1:0"))
+	front := publish(t, public, "http://"+p.address(t, "listening for merchants"))
 	v := visit{Resolve: s.resolve() + ", MAP " + public + " " + front, URL: "https://" + public + "/oauth/start", Press: "Cancel", End: "https://" + public + "/oauth/callback"}
 	v.Name = "-cancelled"
 	if page := v.make(t); page.Title != "The app was not connected" || !strings.Contains(page.Text, "Start again") || len(page.Cookies) != 0 {
@@ -185,9 +185,9 @@ func TestHostedLoginOfAMerchantElsewhere(t *testing.T) {
 	p.stop(t)
 }
 
-// publish stands in front of the admin listener under a public name, with TLS, as a tunnel
+// publish stands in front of the login's listener under a public name, with TLS, as a tunnel
 // or an ingress does: it passes everything on and leaves the Host as it is.
-func publish(t *testing.T, name, operators string) (address string) {
+func publish(t *testing.T, name, merchants string) (address string) {
 	t.Helper()
 	ca, err := shopsim.NewCA()
 	if err != nil {
@@ -201,12 +201,13 @@ func publish(t *testing.T, name, operators string) (address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target, err := url.Parse(operators)
+	target, err := url.Parse(merchants)
 	if err != nil {
 		t.Fatal(err)
 	}
 	proxy := &httputil.ReverseProxy{Transport: &http.Transport{}, Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
+		r.SetXForwarded()
 		r.Out.Host = r.In.Host
 	}}
 	server := &http.Server{Handler: proxy, TLSConfig: config, ReadHeaderTimeout: process.Patience, ErrorLog: log.New(io.Discard, "", 0)}
