@@ -100,12 +100,15 @@ func (c *checkup) checks() []check.Check {
 	if c.cfg.Shop.IsZero() || c.cfg.Base == nil {
 		return list
 	}
+	transport := sidecar.NewTransport(c.cfg)
 	s := &check.Shopify{
-		API:    &shopify.Client{Shop: c.cfg.Shop, Base: c.cfg.Base, Transport: sidecar.NewTransport(c.cfg), UserAgent: build().UserAgent()},
+		API:    &shopify.Client{Shop: c.cfg.Shop, Base: c.cfg.Base, Transport: transport, UserAgent: build().UserAgent()},
 		Wanted: c.cfg.Scopes, NewScopes: newScopes(c.cfg.Grant), Token: func() token.Secret { return c.token },
 	}
+	via, err := transport.Via()
+	way := check.Way{Base: c.cfg.Base, Roots: c.cfg.Roots, Via: via.Name(), Err: err, Connect: transport.Connect}
 	return append(list,
-		check.DNS(c.cfg.Base), check.Connection(c.cfg.Base, c.cfg.Roots), s.Shop(), s.Clock(),
+		check.DNS(way), check.Connection(way), s.Shop(), s.Clock(),
 		check.Check{Name: "grant", Needs: []string{"configuration", "store", "shop"}, Run: c.grant}, s.Scopes(), s.Version())
 }
 

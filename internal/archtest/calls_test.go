@@ -54,6 +54,7 @@ var revealers = map[string]string{
 	"internal/token/secret.go":       "defines it, and compares",
 	"internal/config/load.go":        "hands a file's content to the parser",
 	"internal/config/secret.go":      "the client id, which is kept like a secret but is none",
+	"internal/config/proxy.go":       "a proxy's address, which has its password in it, for the dialler",
 	"internal/config/check.go":       "recognises values that stand in the wrong place",
 	"internal/config/credentials.go": "recognises values that stand in the wrong place",
 	"internal/grant/endpoint.go":     "the body of the POST to the token endpoint",

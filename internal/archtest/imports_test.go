@@ -43,7 +43,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/systemd":  {},
 	"internal/token":    {},
 	"internal/tracing":  {others: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf", "github.com/go-logr/logr"}},
-	"internal/upstream": {ours: []string{"clock"}},
+	"internal/upstream": {ours: []string{"clock"}, others: []string{"golang.org/x/net/proxy"}},
 
 	"internal/grantadmin":        {ours: []string{"config", "grant", "shopify", "store", "token"}},
 	"internal/denial/denialtest": {ours: []string{"denial"}},

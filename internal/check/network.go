@@ -20,8 +20,27 @@ const (
 	nearEnd = 7 * 24 * time.Hour
 )
 
-// DNS looks the upstream's name up, as the sidecar does before it connects.
-func DNS(base *url.URL) Check { return lookUp(base.Hostname(), new(net.Resolver).LookupHost) }
+// Way is how the sidecar reaches the upstream.
+type Way struct {
+	Base  *url.URL
+	Roots *x509.CertPool
+	// Via names the forward proxy; empty for the direct way. Err is why that is not known.
+	Via string
+	Err error
+	// Connect opens a connection as far as the upstream, without TLS. Its error may be shown.
+	Connect func(ctx context.Context) (net.Conn, error)
+}
+
+// DNS looks the upstream's name up, as the sidecar does before it connects. A proxy does that
+// by itself.
+func DNS(w Way) Check {
+	if w.Err != nil || w.Via != "" {
+		return Check{Name: "dns", Run: func(context.Context) []Result {
+			return ok("%s is looked up by the proxy, not by this machine", w.Base.Hostname())
+		}}
+	}
+	return lookUp(w.Base.Hostname(), new(net.Resolver).LookupHost)
+}
 
 func lookUp(host string, resolve func(context.Context, string) ([]string, error)) Check {
 	return Check{Name: "dns", Limit: dnsLimit, Run: func(ctx context.Context) []Result {
@@ -52,29 +71,44 @@ func reason(ctx context.Context, err error) error {
 	return err
 }
 
-// Connection connects to the upstream and, over https, verifies its certificate.
-func Connection(base *url.URL, roots *x509.CertPool) Check {
+// Connection connects to the upstream and, over https, verifies its certificate. It says which
+// way was taken, because Shopify may let an app in from certain addresses only.
+func Connection(w Way) Check {
 	return Check{Name: "connection", Needs: []string{"dns"}, Limit: connectLimit, Run: func(ctx context.Context) []Result {
-		port := base.Port()
-		if port == "" {
-			port = base.Scheme
+		if w.Err != nil {
+			return FromError(Fail, w.Err)
 		}
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(base.Hostname(), port))
-		if err != nil {
-			return fail("see whether a firewall allows connections to it, and check EVERGATE_UPSTREAM_URL",
+		base := w.Base
+		conn, err := w.Connect(ctx)
+		switch {
+		case err != nil && w.Via != "":
+			return FromError(Fail, err)
+		case err != nil:
+			return fail("see whether a firewall allows connections to it, and check EVERGATE_UPSTREAM_URL; if the only way out is a proxy, name it in EVERGATE_UPSTREAM_PROXY",
 				"no connection to %s, %s", base.Host, reason(ctx, err))
 		}
 		defer conn.Close()
-		if base.Scheme != "https" {
-			return ok("connected to %s, without TLS", base.Host)
+		way := "directly, from " + hostOf(conn.LocalAddr()) + " as this machine sees it"
+		if w.Via != "" {
+			way = "through the proxy " + w.Via
 		}
-		secured := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: base.Hostname(), RootCAs: roots, NextProtos: []string{"http/1.1"}})
+		if base.Scheme != "https" {
+			return ok("connected to %s, without TLS, %s", base.Host, way)
+		}
+		secured := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: base.Hostname(), RootCAs: w.Roots, NextProtos: []string{"http/1.1"}})
 		if err := secured.HandshakeContext(ctx); err != nil {
 			return judgeHandshake(base, reason(ctx, err), time.Now())
 		}
-		return judgeCertificate(base.Hostname(), secured.ConnectionState(), time.Now())
+		return judgeCertificate(base.Hostname(), way, secured.ConnectionState(), time.Now())
 	}}
+}
+
+func hostOf(a net.Addr) string {
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return host
 }
 
 // judgeHandshake tells the ways apart in which TLS fails.
@@ -104,7 +138,7 @@ func judgeHandshake(base *url.URL, err error, now time.Time) []Result {
 	return fail("see whether something between here and Shopify intercepts or cuts TLS", "no TLS with %s, %s", base.Host, err)
 }
 
-func judgeCertificate(host string, state tls.ConnectionState, now time.Time) []Result {
+func judgeCertificate(host, way string, state tls.ConnectionState, now time.Time) []Result {
 	leaf := state.PeerCertificates[0]
 	end := leaf.NotAfter
 	for _, c := range state.VerifiedChains[0] {
@@ -112,7 +146,7 @@ func judgeCertificate(host string, state tls.ConnectionState, now time.Time) []R
 			end = c.NotAfter
 		}
 	}
-	said := fmt.Sprintf("%s with %s; the certificate is valid until %s", tls.VersionName(state.Version), host, stamp(end))
+	said := fmt.Sprintf("%s with %s, %s; the certificate is valid until %s", tls.VersionName(state.Version), host, way, stamp(end))
 	if end.Sub(now) < nearEnd {
 		return warn("it is to be renewed by whoever runs that server", "%s", said)
 	}

@@ -38,6 +38,31 @@ func TestDNSTellsAMissingNameFromABrokenResolver(t *testing.T) {
 	}
 }
 
+// direct is the way without a proxy.
+func direct(scheme, host string, roots *x509.CertPool) Way {
+	return Way{Base: &url.URL{Scheme: scheme, Host: host}, Roots: roots, Connect: func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", host)
+	}}
+}
+
+// Shopify may let an app in from certain addresses only.
+func TestConnectionSaysWhichWayItTook(t *testing.T) {
+	t.Parallel()
+	cert, pool := certificate(t, time.Now().Add(-time.Hour), time.Now().Add(999*time.Hour), "localhost")
+	w := direct("https", "localhost:"+accepting(t, &cert), pool)
+	expect(t, Run(t.Context(), []Check{Connection(w)}, quiet)[0], OK, "TLS 1.3 with localhost, directly, from 127.0.0.1 as this machine sees it")
+	w.Via = "http://proxy:3128"
+	all := Run(t.Context(), []Check{DNS(w), Connection(w)}, quiet)
+	expect(t, all[0], OK, "looked up by the proxy")
+	expect(t, all[1], OK, "through the proxy http://proxy:3128")
+	w.Connect = func(context.Context) (net.Conn, error) {
+		return nil, errors.New("the proxy http://proxy:3128 asks for user and password: put them into X")
+	}
+	expect(t, Run(t.Context(), []Check{Connection(w)}, quiet)[0], Fail, "the proxy http://proxy:3128 asks", "put them into X")
+	w.Via, w.Err = "", errors.New("EVERGATE_UPSTREAM_PROXY_FILE: it cannot be read")
+	expect(t, Run(t.Context(), []Check{Connection(w)}, quiet)[0], Fail, "EVERGATE_UPSTREAM_PROXY_FILE")
+}
+
 // certificate signs one for names, and returns it with a pool that trusts it.
 func certificate(t *testing.T, from, until time.Time, names ...string) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
@@ -109,7 +134,7 @@ func TestConnectionTellsTheWaysToFailApart(t *testing.T) {
 			if tc.distrusted {
 				pool = x509.NewCertPool()
 			}
-			c := Connection(&url.URL{Scheme: "https", Host: "localhost:" + accepting(t, &cert)}, pool)
+			c := Connection(direct("https", "localhost:"+accepting(t, &cert), pool))
 			expect(t, Run(t.Context(), []Check{c}, quiet)[0], tc.status, append(tc.parts, "localhost")...)
 		})
 	}
@@ -118,7 +143,7 @@ func TestConnectionTellsTheWaysToFailApart(t *testing.T) {
 func TestConnectionWithoutTLS(t *testing.T) {
 	t.Parallel()
 	look := func(scheme, port string) Result {
-		return Run(t.Context(), []Check{Connection(&url.URL{Scheme: scheme, Host: "127.0.0.1:" + port}, nil)}, quiet)[0]
+		return Run(t.Context(), []Check{Connection(direct(scheme, "127.0.0.1:"+port, nil))}, quiet)[0]
 	}
 	port := accepting(t, nil)
 	expect(t, look("https", port), Fail, "does not speak TLS", "scheme and port")
@@ -139,7 +164,7 @@ func TestConnectionThatHangsIsGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	c := Connection(&url.URL{Scheme: "https", Host: ln.Addr().String()}, nil)
+	c := Connection(direct("https", ln.Addr().String(), nil))
 	c.Limit = time.Millisecond
 	expect(t, Run(t.Context(), []Check{c}, quiet)[0], Fail, "no answer within 1ms")
 }

@@ -31,6 +31,7 @@ func (c *Config) check(vars map[string]string) error {
 	add(c.checkHosts())
 	errs = append(errs, c.checkAccess(vars)...)
 	add(c.checkUpstream())
+	add(c.checkProxy(vars))
 	add(c.checkRoots())
 	add(c.checkPublicURL())
 	add(c.checkLoginListen())

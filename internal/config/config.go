@@ -64,6 +64,7 @@ type Config struct {
 	LogFormat string     `env:"EVERGATE_LOG_FORMAT" help:"text or json; without it text on a terminal, else json."`
 
 	UpstreamURL     string        `env:"EVERGATE_UPSTREAM_URL" envDefault:"https://{shop}" help:"Where to connect, for tests and gateways; {shop} stands for the shop's domain. The Host sent is always the shop's domain."`
+	UpstreamProxy   token.Secret  `env:"EVERGATE_UPSTREAM_PROXY" help:"A forward proxy to reach Shopify through, API and token endpoint alike: http://, https:// or socks5://, with user:password@ if it asks for them. Without it HTTPS_PROXY and NO_PROXY of the environment count."`
 	UpstreamCAFile  string        `env:"EVERGATE_UPSTREAM_CA_FILE" help:"A PEM file with more certificate authorities to trust, beside the system's."`
 	UpstreamTimeout time.Duration `env:"EVERGATE_UPSTREAM_TIMEOUT" envDefault:"125s" help:"The longest wait for the header of Shopify's answer; then 504. Shopify's edge gives up after 120 s."`
 
@@ -81,6 +82,9 @@ type Config struct {
 	Inferred bool
 	// Warnings are what looks wrong but may be meant.
 	Warnings []string
+
+	environProxy *url.URL // of HTTPS_PROXY and NO_PROXY; nil: none
+	environName  string   // which of its two spellings it was
 
 	files map[string]string // setting → path, for what is given as NAME_FILE
 }

@@ -45,9 +45,7 @@ func Connect(cfg *config.Config, environ []string, build Build) (*Connection, er
 	own.Warnings = slices.Clone(cfg.Warnings)
 	cfg = &own
 	c := &Connection{Config: cfg, Build: build, environ: environ}
-	c.Transport = upstream.New(upstream.Options{
-		Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout, Warm: warmConnections,
-	})
+	c.Transport = newTransport(cfg, warmConnections)
 	c.Endpoint = &grant.Endpoint{
 		Shop: cfg.Shop, Base: cfg.Base, Transport: c.Transport, UserAgent: c.Build.UserAgent(),
 		Client: func() (grant.Client, error) {
@@ -209,8 +207,17 @@ func (c *Connection) API() *shopify.Client {
 }
 
 // NewTransport is for calls where there is no connection, because its store cannot be opened.
-func NewTransport(cfg *config.Config) *upstream.Transport {
-	return upstream.New(upstream.Options{Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout})
+func NewTransport(cfg *config.Config) *upstream.Transport { return newTransport(cfg, 0) }
+
+func newTransport(cfg *config.Config, warm int) *upstream.Transport {
+	o := upstream.Options{Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout, Warm: warm}
+	if cfg.HasProxy() {
+		o.Proxy = func() (upstream.Proxy, error) {
+			u, setting, err := cfg.Proxy()
+			return upstream.Proxy{URL: u, Setting: setting}, err
+		}
+	}
+	return upstream.New(o)
 }
 
 // TokenOnce comes by a token by the sidecar's own rules, for a command that ends then.

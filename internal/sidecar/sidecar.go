@@ -96,6 +96,9 @@ func Assemble(settings Settings, log Logger, environ []string, build Build) (*Si
 		return nil, err
 	}
 	logWarnings(c.Config, log.Logger)
+	if via, err := c.Transport.Via(); err == nil && via.URL != nil {
+		log.Info("the way to Shopify leads through a proxy", "proxy", via.Name(), "setting", via.Setting)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), StoreWait)
 	defer cancel()
 	if err := c.seed(ctx); err != nil {

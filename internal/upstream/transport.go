@@ -44,14 +44,17 @@ type Options struct {
 	HeaderTimeout time.Duration
 	// Warm is how many connections are dialled ahead and kept ready by KeepWarm.
 	Warm int
+	// Proxy says through which forward proxy the way leads; it is asked at each dial. Nil: none.
+	Proxy func() (Proxy, error)
 }
 
 // Transport carries requests to one upstream and to no other. It speaks HTTP/1.1: see
 // docs/adr/0004 for the measurement. It follows no redirects, which is RoundTrip's nature,
 // and adds nothing to a request. It is safe for concurrent use.
 type Transport struct {
-	base *http.Transport
-	warm *pool
+	base   *http.Transport
+	warm   *pool
+	dialer *dialer
 }
 
 // conn is a connection to the upstream. A write that makes no progress for as long as an
@@ -96,8 +99,7 @@ func (e *staleError) Unwrap() error { return e.err }
 // New returns a Transport. KeepWarm dials ahead; without it, connections are
 // dialled when needed.
 func New(o Options) *Transport {
-	d := &dialer{address: authority(o.Base)}
-	d.net.Timeout = dialTimeout
+	d := &dialer{net: &net.Dialer{Timeout: dialTimeout}, address: authority(o.Base), proxy: o.Proxy, roots: o.Roots}
 	if o.Base.Scheme == "https" {
 		d.tls = &tls.Config{
 			MinVersion:         tls.VersionTLS12,
@@ -107,7 +109,7 @@ func New(o Options) *Transport {
 			ClientSessionCache: tls.NewLRUClientSessionCache(0),
 		}
 	}
-	t := &Transport{warm: newPool(d.dial, o.Warm)}
+	t := &Transport{warm: newPool(d.dial, o.Warm), dialer: d}
 	connect := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		c, warm, err := t.warm.get(ctx)
 		if err != nil {
@@ -154,18 +156,32 @@ func (t *Transport) KeepWarm(ctx context.Context) { t.warm.run(ctx) }
 // CloseIdleConnections closes the connections that have been used and are not in use.
 func (t *Transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
 
+// Connect opens a connection as far as the upstream, without its TLS, for those who want to
+// look at the way.
+func (t *Transport) Connect(ctx context.Context) (net.Conn, error) { return t.dialer.tunnel(ctx) }
+
+// Via is the forward proxy that the way leads through now; the zero value is the direct way.
+func (t *Transport) Via() (Proxy, error) {
+	if t.dialer.proxy == nil {
+		return Proxy{}, nil
+	}
+	return t.dialer.proxy()
+}
+
 // dialer opens connections, handshake included, to one address whatever it is asked for.
 type dialer struct {
-	net     net.Dialer
+	net     *net.Dialer
 	address string
 	tls     *tls.Config // nil: plain HTTP
+	proxy   func() (Proxy, error)
+	roots   *x509.CertPool
 }
 
 // DialError says that no connection came about, so nothing was sent.
 type DialError struct{ err error }
 
 // Error implements error.
-func (e *DialError) Error() string { return e.err.Error() }
+func (e *DialError) Error() string { return kind(e.err) }
 
 // Unwrap returns what dialling or the TLS handshake ended with.
 func (e *DialError) Unwrap() error { return e.err }
@@ -173,7 +189,7 @@ func (e *DialError) Unwrap() error { return e.err }
 func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	conn, err := d.net.DialContext(ctx, "tcp", d.address)
+	conn, err := d.tunnel(ctx)
 	if err != nil {
 		return nil, &DialError{err}
 	}
@@ -192,6 +208,9 @@ func authority(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
 		port = u.Scheme // net knows "http" and "https" as ports
+	}
+	if port == "socks5" {
+		port = "1080"
 	}
 	return net.JoinHostPort(u.Hostname(), port)
 }

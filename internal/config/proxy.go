@@ -1,0 +1,136 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+const proxySetting = "EVERGATE_UPSTREAM_PROXY"
+
+// checkProxy reads the way out. What is set for Evergate alone is used whatever NO_PROXY
+// says, because whoever sets it means this upstream; what the environment sets for every program
+// follows the rules of Go's net/http, so that localhost is never reached through it.
+func (c *Config) checkProxy(vars map[string]string) error {
+	if !c.UpstreamProxy.Empty() {
+		_, err := parseProxy(proxySetting, c.UpstreamProxy.Reveal())
+		return err
+	}
+	if c.files[proxySetting] != "" || c.Base == nil || c.Base.Scheme != "https" {
+		return nil
+	}
+	name := "HTTPS_PROXY"
+	if vars[name] == "" {
+		name = "https_proxy"
+	}
+	exempt := vars["NO_PROXY"]
+	if exempt == "" {
+		exempt = vars["no_proxy"]
+	}
+	value := strings.TrimSpace(vars[name])
+	if value == "" || isExempt(exempt, c.Base) {
+		return nil
+	}
+	if !strings.Contains(value, "://") {
+		value = "http://" + value
+	}
+	u, err := parseProxy(name, value)
+	if err != nil {
+		return fmt.Errorf("%w; or set NO_PROXY=%s if there is a direct way", err, c.Base.Hostname())
+	}
+	c.environProxy, c.environName = u, name
+	return nil
+}
+
+// Proxy returns the forward proxy to reach the upstream through, as it is now, and the setting
+// that names it; nil if there is none.
+func (c *Config) Proxy() (u *url.URL, setting string, err error) {
+	if !c.HasProxy() {
+		return nil, "", nil
+	}
+	if c.environProxy != nil {
+		return c.environProxy, c.environName, nil
+	}
+	value, err := c.current(proxySetting, c.UpstreamProxy)
+	if err != nil {
+		return nil, "", err
+	}
+	u, err = parseProxy(proxySetting, value.Reveal())
+	return u, proxySetting, err
+}
+
+// HasProxy reports whether the way leads through a proxy.
+func (c *Config) HasProxy() bool {
+	return c.environProxy != nil || !c.UpstreamProxy.Empty() || c.files[proxySetting] != ""
+}
+
+// parseProxy reads a proxy's address. Its errors repeat nothing of it but the scheme.
+func parseProxy(name, value string) (*url.URL, error) {
+	const form = "write for example http://proxy.internal:3128, or http://user:password@proxy.internal:3128"
+	u, err := url.Parse(value)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be read as a URL: %s; special characters in user and password are written as %%XX", name, form)
+	}
+	u.Scheme = strings.TrimSuffix(strings.ToLower(u.Scheme), "h") // socks5h is what socks5 is here
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5" || u.Opaque != "":
+		return nil, fmt.Errorf("%s is not an http, https or socks5 URL: %s", name, form)
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("%s names no host: %s", name, form)
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("%s has a path: give scheme, user, host and port only; %s", name, form)
+	case u.User != nil && strings.ContainsAny(u.User.Username(), ":\r\n\x00") && u.Scheme != "socks5":
+		return nil, fmt.Errorf("%s: a user name cannot hold a colon or a line break", name)
+	}
+	if u.Scheme == "socks5" && u.User != nil {
+		password, _ := u.User.Password()
+		if n := len(u.User.Username()); n == 0 || n > 255 || len(password) == 0 || len(password) > 255 {
+			return nil, fmt.Errorf("%s: SOCKS5 takes a user and a password of 1 to 255 bytes each", name)
+		}
+	}
+	return &url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host}, nil
+}
+
+// isExempt reports whether NO_PROXY, or what is always so, exempts an address from the
+// environment's proxy. The rules are net/http's: "*" is everything; a name is also its
+// sub-domains, with a dot in front only these; addresses, networks and ports are possible.
+func isExempt(list string, to *url.URL) bool {
+	host, port := strings.ToLower(strings.TrimSuffix(to.Hostname(), ".")), to.Port()
+	if port == "" {
+		port = "443"
+	}
+	ip, err := netip.ParseAddr(host)
+	isIP := err == nil
+	ip = ip.Unmap()
+	if host == "localhost" || isIP && ip.IsLoopback() {
+		return true
+	}
+	return slices.ContainsFunc(strings.Split(list, ","), func(entry string) bool {
+		entry = strings.ToLower(strings.TrimSpace(entry))
+		if entry == "*" {
+			return true
+		}
+		if network, err := netip.ParsePrefix(entry); err == nil {
+			return isIP && network.Contains(ip)
+		}
+		if h, p, err := net.SplitHostPort(entry); err == nil {
+			if p != port {
+				return false
+			}
+			entry = h
+		}
+		if address, err := netip.ParseAddr(strings.Trim(entry, "[]")); err == nil {
+			return isIP && address.Unmap() == ip
+		}
+		entry = strings.TrimPrefix(entry, "*")
+		if domain := strings.TrimPrefix(entry, "."); domain == "" || isIP {
+			return false
+		} else if domain == host {
+			return entry == domain
+		}
+		return strings.HasSuffix(host, "."+strings.TrimPrefix(entry, "."))
+	})
+}

@@ -1,0 +1,193 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"golang.org/x/net/proxy"
+)
+
+// Proxy is a forward proxy on the way. The zero value is the direct way.
+type Proxy struct {
+	// URL is its address, with the credentials it asks for: http, https or socks5.
+	URL *url.URL
+	// Setting is where it is set, for those who have to mend it.
+	Setting string
+}
+
+// Name is what a proxy is called in messages. Its credentials are no part of it.
+func (p Proxy) Name() string {
+	if p.URL == nil {
+		return ""
+	}
+	return p.URL.Scheme + "://" + p.URL.Host
+}
+
+// maxConnectAnswer bounds what a proxy may say before a tunnel is open.
+const maxConnectAnswer = 64 << 10
+
+// tunnel opens a connection to the dialler's address, directly or through a proxy, without
+// the upstream's TLS. The proxy is asked for anew each time, because its password may rest in
+// a file that changes.
+func (d *dialer) tunnel(ctx context.Context) (net.Conn, error) {
+	if d.proxy == nil {
+		return d.net.DialContext(ctx, "tcp", d.address)
+	}
+	p, err := d.proxy()
+	if err != nil {
+		return nil, &settingError{err}
+	}
+	if p.URL == nil {
+		return d.net.DialContext(ctx, "tcp", d.address)
+	}
+	conn, err := d.through(ctx, p)
+	if err != nil {
+		return nil, &proxyError{p, ctx.Err() != nil, err}
+	}
+	return conn, nil
+}
+
+func (d *dialer) through(ctx context.Context, p Proxy) (net.Conn, error) {
+	address := authority(p.URL)
+	if p.URL.Scheme == "socks5" {
+		return d.socks(ctx, p, address)
+	}
+	conn, err := d.net.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if p.URL.Scheme == "https" {
+		secured := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: p.URL.Hostname(), RootCAs: d.roots, NextProtos: []string{"http/1.1"}})
+		if err := secured.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		conn = secured
+	}
+	if err := openTunnel(ctx, conn, d.address, p.URL.User); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// openTunnel asks for a tunnel until ctx ends.
+func openTunnel(ctx context.Context, conn net.Conn, address string, user *url.Userinfo) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	err := connect(conn, address, user)
+	if !stop() {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// socks leaves it to the proxy to look the upstream's name up.
+func (d *dialer) socks(ctx context.Context, p Proxy, address string) (net.Conn, error) {
+	var auth *proxy.Auth
+	if p.URL.User != nil {
+		password, _ := p.URL.User.Password()
+		auth = &proxy.Auth{User: p.URL.User.Username(), Password: password}
+	}
+	s, err := proxy.SOCKS5("tcp", address, auth, d.net)
+	if err != nil {
+		return nil, err
+	}
+	return s.(proxy.ContextDialer).DialContext(ctx, "tcp", d.address)
+}
+
+// connect asks for a tunnel, by RFC 9110, 9.3.6.
+func connect(conn net.Conn, address string, user *url.Userinfo) error {
+	request := "CONNECT " + address + " HTTP/1.1\r\nHost: " + address + "\r\n"
+	if user != nil {
+		password, _ := user.Password()
+		request += "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)) + "\r\n"
+	}
+	if _, err := io.WriteString(conn, request+"\r\n"); err != nil {
+		return err
+	}
+	r := bufio.NewReader(io.LimitReader(conn, maxConnectAnswer))
+	for {
+		resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect})
+		switch {
+		case err != nil:
+			return err
+		case resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols:
+			continue // an interim answer
+		case resp.StatusCode/100 != 2:
+			return refusedTunnel(resp.StatusCode)
+		case r.Buffered() > 0:
+			return errSpokeFirst // whose bytes these are nobody knows
+		}
+		return nil
+	}
+}
+
+// refusedTunnel is the status with which a proxy refused a tunnel.
+type refusedTunnel int
+
+func (s refusedTunnel) Error() string { return fmt.Sprintf("status %d", int(s)) }
+
+var errSpokeFirst = errors.New("the proxy sent something into the tunnel of its own accord")
+
+// settingError is a mistake in our own settings, whose text may be shown.
+type settingError struct{ err error }
+
+func (e *settingError) Error() string { return e.err.Error() }
+func (e *settingError) Unwrap() error { return e.err }
+
+// proxyError says what went wrong at the proxy, and what to do. Nothing that the proxy wrote
+// is repeated.
+type proxyError struct {
+	proxy Proxy
+	late  bool // our time was over
+	err   error
+}
+
+func (e *proxyError) Unwrap() error { return e.err }
+
+// Error implements error.
+func (e *proxyError) Error() string {
+	const allow = "see that the proxy lets this machine connect to Shopify, or exempt the shop with NO_PROXY if there is a direct way"
+	name, set := e.proxy.Name(), e.proxy.Setting
+	status, refused := errors.AsType[refusedTunnel](e.err)
+	timeout, isNet := errors.AsType[net.Error](e.err)
+	switch {
+	case refused && status == http.StatusProxyAuthRequired && e.proxy.URL.User == nil:
+		return fmt.Sprintf("the proxy %s asks for user and password (status 407): put them into %s, as in http://user:password@host:port", name, set)
+	case refused && status == http.StatusProxyAuthRequired:
+		return fmt.Sprintf("the proxy %s does not accept the user and password of %s (status 407): correct them there; special characters are written as %%XX", name, set)
+	case refused:
+		return fmt.Sprintf("the proxy %s refused the tunnel (status %d): %s", name, int(status), allow)
+	case e.late || isNet && timeout.Timeout():
+		return fmt.Sprintf("the proxy %s did not open a tunnel in time: see whether %s names a proxy that works and can be reached from here", name, set)
+	case isTLS(e.err):
+		return fmt.Sprintf("no TLS with the proxy %s (%s): see whether it speaks https, else write http:// in %s; an authority of your own goes into EVERGATE_UPSTREAM_CA_FILE", name, kind(e.err), set)
+	case notDialled(e.err):
+		return fmt.Sprintf("the proxy %s cannot be reached (%s): see whether %s names it rightly and whether it runs", name, kind(e.err), set)
+	case e.proxy.URL.Scheme == "socks5":
+		return fmt.Sprintf("the proxy %s did not open a tunnel: see whether it speaks SOCKS5, takes the user and password of %s, and lets this machine connect to Shopify", name, set)
+	case errors.Is(e.err, errSpokeFirst):
+		return fmt.Sprintf("the proxy %s does not keep to the protocol: it sent something before it was asked: see whether %s names an HTTP proxy", name, set)
+	}
+	return fmt.Sprintf("the proxy %s gave no answer that can be understood (%s): see whether %s names an HTTP proxy, and its scheme", name, kind(e.err), set)
+}
+
+// notDialled reports that there was no connection to the proxy. The SOCKS client wraps that in an
+// OpError of its own.
+func notDialled(err error) bool {
+	for op, ok := errors.AsType[*net.OpError](err); ok; op, ok = errors.AsType[*net.OpError](op.Err) {
+		if op.Op == "dial" {
+			return true
+		}
+	}
+	return false
+}
