@@ -20,7 +20,14 @@ const probeEvery = 100 * time.Millisecond
 // newAdminClient needs one setting only, so that a probe works in a container that has no
 // other.
 func newAdminClient(environ []string) (*admin.Client, error) {
-	cfg, err := config.Parse(withoutFiles(environ))
+	return newClientReading(withoutFiles(environ, ""))
+}
+
+// adminKeyFile is the one file that an order reads.
+const adminKeyFile = "EVERGATE_ADMIN_KEY_FILE"
+
+func newClientReading(environ []string) (*admin.Client, error) {
+	cfg, err := config.Parse(environ)
 	if err != nil {
 		return nil, configError(err)
 	}
@@ -28,15 +35,15 @@ func newAdminClient(environ []string) (*admin.Client, error) {
 	if err != nil || len(addresses) != 1 {
 		return nil, configError(fmt.Errorf("EVERGATE_ADMIN_LISTEN=%q: give one address with a port, for example 127.0.0.1:9090", cfg.AdminListen))
 	}
-	return admin.NewClient(addresses[0].Network, addresses[0].Address), nil
+	return admin.NewClient(addresses[0].Network, addresses[0].Address).WithKey(cfg.AdminKey), nil
 }
 
-// withoutFiles drops the settings that name files. A probe opens no secret: while one cannot
+// withoutFiles drops the settings that name files, but one. A probe opens no secret: while one cannot
 // be read, a sidecar whose token lives is alive, and must not be restarted.
-func withoutFiles(environ []string) []string {
+func withoutFiles(environ []string, but string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(set string) bool {
 		name, _, _ := strings.Cut(set, "=")
-		return strings.HasSuffix(name, "_FILE")
+		return strings.HasSuffix(name, "_FILE") && name != but
 	})
 }
 
@@ -90,7 +97,7 @@ func wait() action {
 func quit() action {
 	return action{
 		run: func(w env) error {
-			c, err := newAdminClient(w.environ)
+			c, err := newClientReading(withoutFiles(w.environ, adminKeyFile))
 			if err != nil {
 				return err
 			}

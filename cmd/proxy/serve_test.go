@@ -6,12 +6,14 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"evergate/internal/caller"
 	"evergate/internal/shopsim"
 	"evergate/test/process"
 )
@@ -191,6 +193,39 @@ func TestServeEndsCleanlyAtASignal(t *testing.T) {
 }
 
 // The delay is for callers who do not know yet; whoever says quit knows that there are none.
+func TestQuitNeedsAKeyWhereCallersDo(t *testing.T) {
+	t.Parallel()
+	_, environ := simulated(t)
+	key, line, err := caller.NewKey("operator", "none", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{"keys": line, "key": key.Reveal() + "\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := start(append(environ, "EVERGATE_CLIENT_KEYS_FILE="+filepath.Join(dir, "keys")))
+	_, operators := serving(t, s)
+	for _, order := range []string{"refresh", "quit", "log-level?level=debug", "token-exchange"} {
+		if resp, body := as(t, "localhost", http.MethodPost, "http://"+operators+"/-/"+order, nil); resp.StatusCode != http.StatusForbidden || !strings.Contains(body, "EVERGATE_ADMIN_KEY") {
+			t.Errorf("%s: %d %s", order, resp.StatusCode, body)
+		}
+	}
+	for _, path := range []string{"/livez", "/metrics", "/status"} {
+		if status, body := get(t, "http://"+operators+path); status != http.StatusOK {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	admin := "EVERGATE_ADMIN_LISTEN=" + operators
+	without := start([]string{admin}, "quit")
+	without.mustEnd(t, exitFailure)
+	with := start([]string{admin, "EVERGATE_ADMIN_KEY_FILE=" + filepath.Join(dir, "key")}, "quit")
+	with.mustEnd(t, exitOK)
+	s.mustEnd(t, exitOK)
+}
+
 func TestQuitEndsTheShutdownDelay(t *testing.T) {
 	t.Parallel()
 	for _, signalled := range []bool{true, false} {

@@ -89,6 +89,10 @@ func (a *Access) Adopt(l net.Listener, address listen.Address, wrap func(net.Lis
 	return caller.Listener(l, !address.Loopback() && !a.unsafe)
 }
 
+// ForOperators makes a listener for operators one of ours: its connections are looked at, and
+// nobody has to be known before an order is judged.
+func ForOperators(l net.Listener) net.Listener { return caller.Listener(l, false) }
+
 // BaseContext is for http.Server; see caller.Registry.
 func (a *Access) BaseContext(l net.Listener) context.Context { return a.callers.BaseContext(l) }
 
@@ -109,6 +113,23 @@ func (a *Access) Identify(r *request.Request) (caller.Caller, *policy.Policy, er
 		return c, nil, caller.Stranger() // it helps more than to say that nobody may do anything
 	}
 	return c, rules, nil
+}
+
+// MayCommand judges who gives an order to Evergate itself, on the admin listener. Where callers
+// have to be known, so has this one: by a key, or as a peer. At a Unix socket the user that
+// Evergate runs as needs none; whoever can be that user can end the process anyway.
+func (a *Access) MayCommand(r *request.Request) error {
+	if !a.callers.HasKeys() && !a.policies.Of(caller.Anonymous, "").Nothing() {
+		return nil
+	}
+	if caller.IsOwner(r) {
+		return nil
+	}
+	c, err := a.callers.Identify(r)
+	if err == nil && !c.Known {
+		err = caller.StrangerCommands()
+	}
+	return err
 }
 
 // Reload reads the files now if they have changed. It must not run beside Watch.

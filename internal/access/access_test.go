@@ -1,12 +1,21 @@
 package access
 
 import (
-	"evergate/internal/caller"
+	"context"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"evergate/internal/caller"
+	"evergate/internal/denial"
+	"evergate/internal/request"
 )
 
 func TestASummaryIsShortHoweverManyCallersThereAre(t *testing.T) {
@@ -71,4 +80,73 @@ func writeFile(t testing.TB, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+func TestOrdersNeedSomebodyKnownWhereCallersDo(t *testing.T) {
+	t.Parallel()
+	key, line, err := caller.NewKey("agent", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := func() Options { return Options{KeysFile: writeFile(t, line)} }
+	for name, c := range map[string]struct {
+		options Options
+		key     string
+		open    bool
+	}{
+		"nobody has to be known":     {Options{}, "", true},
+		"read-only for everybody":    {Options{Policy: "read-only"}, "", true},
+		"keys, and none shown":       {keys(), "", false},
+		"keys, and one shown":        {keys(), key.Reveal(), true},
+		"keys, and another":          {keys(), key.Reveal()[:len(key.Reveal())-1] + "_", false},
+		"an empty file of keys":      {Options{KeysFile: writeFile(t, "")}, "", false},
+		"by default nothing":         {Options{Policy: "none"}, "", false},
+		"a file, by default nothing": {Options{PolicyFile: writeFile(t, `{"default":"none"}`)}, "", false},
+		"a file, by default reading": {Options{PolicyFile: writeFile(t, `{"default":"read-only"}`)}, "", true},
+	} {
+		a, err := New(c.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodPost, "/-/quit", nil)
+		if c.key != "" {
+			r.Header.Set("Authorization", "Bearer "+c.key)
+		}
+		view := request.Of(r)
+		if err := a.MayCommand(&view); (err == nil) != c.open || err != nil && denial.Of(err).Code != denial.CodeUnauthenticated {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// At a Unix socket the kernel says who commands: the user that Evergate runs as needs no key.
+func TestTheOwnerCommandsAtAUnixSocketWithoutAKey(t *testing.T) {
+	t.Parallel()
+	a, err := New(Options{Policy: "none"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(t.TempDir(), "s")
+	for network, address := range map[string]string{"unix": socket, "tcp": "127.0.0.1:0"} {
+		l, err := net.Listen(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := make(chan error, 1)
+		server := &http.Server{BaseContext: a.BaseContext, ConnContext: a.ConnContext, ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			view := request.Of(r)
+			said <- a.MayCommand(&view)
+		})}
+		go func() { _ = server.Serve(l) }()
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial(network, l.Addr().String()) }}}
+		resp, err := client.Get("http://localhost/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if err := <-said; (err == nil) != (network == "unix" && runtime.GOOS != "windows") {
+			t.Errorf("%s: %v", network, err)
+		}
+		_ = server.Close()
+	}
 }

@@ -43,6 +43,9 @@ type Options struct {
 	Notice func() string
 	// LogLevel changes the log level by its name; nil: it cannot be changed.
 	LogLevel func(name string) error
+	// MayCommand judges who gives an order, when it is known to come from this machine; nil:
+	// everybody may. Its error is a denial.
+	MayCommand func(*request.Request) error
 	// Version is shown to people.
 	Version string
 	// Exchange, if set, answers POST /-/token-exchange.
@@ -105,13 +108,21 @@ func (h *handler) local(next http.HandlerFunc) http.Handler {
 	})
 }
 
-// order keeps out callers from other machines, where the listener can be reached from one.
+// order keeps out callers from other machines, where the listener can be reached from one, and
+// those who are nobody where callers have to be known.
 func (h *handler) order(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if view := request.Of(r); !guard.FromLoopback(&view) {
+		view := request.Of(r)
+		if !guard.FromLoopback(&view) {
 			(&denial.Error{Status: http.StatusForbidden, Code: denial.CodeNotLocal,
 				Message: r.URL.Path + " can be called from this machine only."}).Answer(w)
 			return
+		}
+		if h.MayCommand != nil {
+			if refused := denial.Of(h.MayCommand(&view)); refused != nil {
+				refused.Answer(w)
+				return
+			}
 		}
 		next(w, r)
 	}

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"evergate/internal/token"
 )
 
 const clientTimeout = 5 * time.Second
@@ -18,6 +20,7 @@ type Client struct {
 	http    http.Client
 	base    string
 	address string // for people
+	key     token.Secret
 }
 
 // NewClient returns a client of the admin listener that listens on an address.
@@ -55,11 +58,20 @@ func reachable(network, address string) []string {
 	return []string{address}
 }
 
+// WithKey has the client say who it is, with a key that the sidecar knows; empty: it does not.
+func (c *Client) WithKey(key token.Secret) *Client {
+	c.key = key
+	return c
+}
+
 // Call returns an error, the first line of the answer, unless the status is 2xx.
 func (c *Client) Call(ctx context.Context, method, path string) error {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
 	if err != nil {
 		return err
+	}
+	if !c.key.Empty() {
+		req.Header.Set("Authorization", "Bearer "+c.key.Reveal())
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 var mayImport = map[string]struct{ ours, others []string }{
 	"cmd/proxy":         {ours: []string{"access", "admin", "caller", "check", "clock", "config", "grant", "grantadmin", "guard", "listen", "login", "shopify", "shopsim", "sidecar", "store", "systemd", "token"}},
 	"internal/access":   {ours: []string{"caller", "listen", "policy", "reload", "request"}},
-	"internal/admin":    {ours: []string{"denial", "guard", "markup", "refresh", "request"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
+	"internal/admin":    {ours: []string{"denial", "guard", "markup", "refresh", "request", "token"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/archtest": {},
 	"internal/ascii":    {},
 	"internal/caller":   {ours: []string{"ascii", "denial", "reload", "request", "token"}, others: []string{"golang.org/x/sys"}},

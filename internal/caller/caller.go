@@ -73,3 +73,10 @@ func Stranger() error {
 		"Evergate has to know who calls here. Send a key of yours, evg_..., as Authorization: Bearer or as X-Shopify-Access-Token, "+
 			"or connect with a client certificate. evergate key makes keys.")
 }
+
+// StrangerCommands is the answer to an order from somebody of whom nobody knows who it is.
+func StrangerCommands() error {
+	return denial.New(http.StatusForbidden, denial.CodeUnauthenticated,
+		"Evergate has to know who gives it orders, because it has to know who calls. Send a key, evg_..., as Authorization: Bearer; "+
+			"evergate quit sends EVERGATE_ADMIN_KEY. Or have EVERGATE_ADMIN_LISTEN be a Unix socket. evergate key makes keys.")
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"sync/atomic"
 
@@ -19,6 +20,8 @@ type connection struct {
 	caller       Caller
 	// denied is the answer to a peer that is on no list; nil: it may go on.
 	denied error
+	// owner says that the peer is the user that this process runs as, or root.
+	owner bool
 
 	certificate atomic.Pointer[certified]
 }
@@ -57,6 +60,16 @@ func (g *Registry) ConnContext(ctx context.Context, c net.Conn) context.Context 
 	return request.WithConnection(ctx, conn)
 }
 
+// IsOwner reports whether a request came through a Unix socket from the user that this process
+// runs as, or from root.
+func IsOwner(r *request.Request) bool {
+	conn, _ := r.Connection.(*connection)
+	if conn == nil {
+		return false
+	}
+	return conn.owner
+}
+
 // innermost is the connection itself, whatever it has been wrapped into.
 func innermost(c net.Conn) net.Conn {
 	for {
@@ -79,6 +92,7 @@ func (g *Registry) lookUpPeer(c net.Conn, conn *connection) {
 	}
 	if err == nil {
 		conn.caller.Key = process{p.uid, p.pid}
+		conn.owner = p.uid == 0 || p.uid == uint32(os.Geteuid()) //nolint:gosec // G115: there is no uid above that
 	}
 	if len(g.peers) == 0 {
 		return

@@ -31,10 +31,11 @@ type Config struct {
 
 	Grant string `env:"EVERGATE_GRANT" envDefault:"auto" help:"How a token is obtained: client_credentials, offline (a stored grant, made by a login), static, or auto, which infers it from the credentials that are given and from what is stored."`
 
-	Listen       string   `env:"EVERGATE_LISTEN" envDefault:"127.0.0.1:8080" help:"Where tools call: one or more addresses, comma separated; localhost:port for both loopback addresses; unix:/path for a socket; tls:host:port for https; shop@address for a listener of one shop. With port 0 a free port is taken and the log says which."`
-	UnsafeListen bool     `env:"EVERGATE_UNSAFE_LISTEN" envDefault:"false" help:"Allow a listener that other hosts can reach without a key or a client certificate: whoever reaches it acts as the app."`
-	AdminListen  string   `env:"EVERGATE_ADMIN_LISTEN" envDefault:"127.0.0.1:9090" help:"Health, metrics and the status page."`
-	AllowedHosts []string `env:"EVERGATE_ALLOWED_HOSTS" help:"More Host names to accept, comma separated, beside localhost, 127.0.0.1, [::1], SHOP.localhost and the shop's own domain."`
+	Listen       string       `env:"EVERGATE_LISTEN" envDefault:"127.0.0.1:8080" help:"Where tools call: one or more addresses, comma separated; localhost:port for both loopback addresses; unix:/path for a socket; tls:host:port for https; shop@address for a listener of one shop. With port 0 a free port is taken and the log says which."`
+	UnsafeListen bool         `env:"EVERGATE_UNSAFE_LISTEN" envDefault:"false" help:"Allow a listener that other hosts can reach without a key or a client certificate: whoever reaches it acts as the app."`
+	AdminListen  string       `env:"EVERGATE_ADMIN_LISTEN" envDefault:"127.0.0.1:9090" help:"Health, metrics and the status page."`
+	AdminKey     token.Secret `env:"EVERGATE_ADMIN_KEY" help:"A client's key that evergate quit shows to the admin listener, which asks for one where callers have to be known (EVERGATE_CLIENT_KEYS_FILE, or the policy none). A sidecar does not read it."`
+	AllowedHosts []string     `env:"EVERGATE_ALLOWED_HOSTS" help:"More Host names to accept, comma separated, beside localhost, 127.0.0.1, [::1], SHOP.localhost and the shop's own domain."`
 
 	Policy         string `env:"EVERGATE_POLICY" envDefault:"full" help:"What callers may do: full, read-only (GET, and GraphQL queries), or none, which only a key's own policy lifts."`
 	PolicyFile     string `env:"EVERGATE_POLICY_FILE" help:"A JSON file that says which caller may do what, in place of EVERGATE_POLICY; read again when it changes. See docs/operating/policy.md."`

@@ -571,3 +571,56 @@ func (c *changing) Grant(context.Context) (token.Token, error) {
 	defer c.mu.Unlock()
 	return token.Token{Access: token.NewSecret(c.value), Issued: time.Now()}, nil
 }
+
+// Ten requests in ten seconds rotate a chain once; without a chain nothing is retired.
+func TestAPersonDoesNotRotateAChainAgainAndAgain(t *testing.T) {
+	for life, pause := range map[time.Duration]time.Duration{time.Hour: 30 * time.Second, 10 * time.Minute: 30 * time.Second, time.Minute: 3 * time.Second, 8 * time.Second: time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			shelf := newShelf()
+			shelf.put(token.Record{Current: pair(0, time.Now().Round(0), life)})
+			c := &chain{t: t, shelf: shelf, life: life}
+			s := sourceOn(shelf, c)
+			if err := s.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(pause - 1)
+			if err := s.Refresh(t.Context()); !errors.Is(err, ErrTooSoon) || len(c.calls()) != 1 {
+				t.Errorf("life %s, just before %s: %v, %d rotations", life, pause, err, len(c.calls()))
+			}
+			time.Sleep(time.Second + 1)
+			if err := s.Refresh(t.Context()); err != nil || len(c.calls()) != 2 {
+				t.Errorf("life %s, after %s: %v, %d rotations", life, pause, err, len(c.calls()))
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s, _, c := offlineSource(t, 0)
+		for range 10 {
+			_ = s.Refresh(t.Context())
+			time.Sleep(time.Second)
+		}
+		if n := len(c.calls()); n != 1 {
+			t.Errorf("%d rotations in ten seconds", n)
+		}
+	})
+}
+
+// An attempt that failed has rotated nothing, so the next may follow at once.
+func TestAPersonMayAskAgainAfterAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, c := offlineSource(t, 0)
+		c.answer = func(n int, _ string) error {
+			if n == 1 {
+				return fmt.Errorf("502: %w", token.ErrTransient)
+			}
+			return nil
+		}
+		if err := s.Refresh(t.Context()); err == nil {
+			t.Fatal("it did not fail")
+		}
+		time.Sleep(time.Second)
+		if err := s.Refresh(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -86,6 +87,7 @@ type health struct {
 	nextPoll   instant // when the store or the file is looked at again
 	heldUntil  instant // no forced refresh before this
 	askedAt    instant // when a person last asked
+	rotatedAt  instant // when a chain was last rotated because a person asked
 	obtained   bool    // a token has been obtained since the start
 	closed     bool
 	publishing chan struct{} // closed at the next success
@@ -98,6 +100,11 @@ const (
 	rejectionHold = 30 * time.Second
 	// askHold is the least time between two refreshes that a person asked for.
 	askHold = time.Second
+	// rotateHold is the same after one that rotated a chain: each retires the refresh token
+	// before, for whoever shares the grant, and Shopify remembers all of them.
+	rotateHold = 30 * time.Second
+	// rotateShare makes that pause shorter where tokens live short: this share of their life.
+	rotateShare = 20
 	// lookAgain bounds the background loop's sleep, because a timer stands still while
 	// the machine sleeps.
 	lookAgain = time.Minute
@@ -254,23 +261,55 @@ func (s *Source) look() health {
 // ErrTooSoon says that a person asked for a refresh less than a second ago.
 var ErrTooSoon = errors.New("a refresh was asked for less than a second ago: wait a moment")
 
+// ErrRotatedJustNow is an ErrTooSoon of a chain that was rotated moments ago.
+var ErrRotatedJustNow = fmt.Errorf("%w: the chain of refresh tokens was rotated on request less than half a minute ago, and its token is fresh", ErrTooSoon)
+
 // Refresh obtains a token now because a person asked: a waiting back-off is skipped, at
-// most once a second. It returns the attempt's error, or ErrTooSoon.
+// most once a second, and a chain is not rotated again for a while. It returns the attempt's
+// error, or ErrTooSoon.
 func (s *Source) Refresh(ctx context.Context) error {
+	if err := s.mayAsk(); err != nil {
+		return err
+	}
+	err, ended := s.do(ctx, byRequest, func() error {
+		if s.rotatedJustNow() { // while this one waited for its turn
+			return ErrRotatedJustNow
+		}
+		req := s.requestNow()
+		req.force = true
+		err := s.grant(req)
+		if err == nil {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.health.rotatedAt = s.now()
+		}
+		return err
+	})
+	return cmp.Or(ended, err)
+}
+
+func (s *Source) mayAsk() error {
+	if s.rotatedJustNow() {
+		return ErrRotatedJustNow
+	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	now := s.now()
 	if s.health.askedAt != (instant{}) && now.since(s.health.askedAt) < askHold {
-		s.mu.Unlock()
 		return ErrTooSoon
 	}
 	s.health.askedAt = now
-	s.mu.Unlock()
-	err, ended := s.do(ctx, byRequest, func() error {
-		req := s.requestNow()
-		req.force = true
-		return s.grant(req)
-	})
-	return cmp.Or(ended, err)
+	return nil
+}
+
+// rotatedJustNow reports whether a person had the chain rotated moments ago.
+func (s *Source) rotatedJustNow() bool {
+	e := s.current.Load()
+	if _, rotates := s.obtainer.(rotating); !rotates || e == nil || !e.token.Expires() {
+		return false
+	}
+	at := s.look().rotatedAt
+	return at != (instant{}) && s.now().since(at) < max(askHold, min(rotateHold, e.token.Life/rotateShare))
 }
 
 // Once comes by a token with one attempt at most, by the rules that hold for a Source that

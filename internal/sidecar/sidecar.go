@@ -149,13 +149,14 @@ func New(c *Connection, who *access.Access, log Logger, getenv func(string) stri
 	s.history = admin.NewHistory(registry)
 	operators := admin.Options{
 		Tokens: s.source, Door: door, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: c.Build.Version,
-		Notice: s.said, LogLevel: log.setLevel,
+		Notice: s.said, LogLevel: log.setLevel, MayCommand: who.MayCommand,
 	}
 	s.mountLogin(c, &operators, errorLog)
 	s.admin = &http.Server{
 		Handler:           admin.New(operators),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
 		IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
+		BaseContext: who.BaseContext, ConnContext: who.ConnContext,
 	}
 	return s, nil
 }
@@ -213,7 +214,7 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 		s.accepting.Go(func() { failed <- s.proxy.Serve(l.Listener) })
 	}
 	for _, l := range s.adminOn {
-		go func() { failed <- s.admin.Serve(l.Listener) }()
+		go func() { failed <- s.admin.Serve(access.ForOperators(l.Listener)) }()
 	}
 	for _, l := range s.merchantsOn {
 		go func() { failed <- s.merchants.Serve(l.Listener) }()
