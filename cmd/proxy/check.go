@@ -15,6 +15,7 @@ import (
 	"evergate/internal/check"
 	"evergate/internal/config"
 	"evergate/internal/listen"
+	"evergate/internal/remedy"
 	"evergate/internal/shopify"
 	"evergate/internal/sidecar"
 	"evergate/internal/token"
@@ -25,7 +26,7 @@ type checkup struct {
 	environ   []string
 	cfg       *config.Config
 	access    *access.Access
-	mistakes  []string
+	mistakes  []error
 	conn      *sidecar.Connection // nil if there are mistakes or the store cannot be opened
 	storeErr  error
 	noRefresh bool
@@ -80,7 +81,7 @@ func (c *checkup) prepare() {
 		_, err = sidecar.StoreKeys(cfg)
 	}
 	if err != nil {
-		c.mistakes = strings.Split(err.Error(), "\n")
+		c.mistakes = remedy.All(err)
 		return
 	}
 	if c.conn, c.storeErr = sidecar.Connect(cfg, c.environ, build()); c.storeErr == nil {

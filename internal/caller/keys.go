@@ -14,6 +14,7 @@ import (
 
 	"evergate/internal/ascii"
 	"evergate/internal/denial"
+	"evergate/internal/remedy"
 	"evergate/internal/request"
 	"evergate/internal/token"
 )
@@ -97,10 +98,10 @@ func wrongKey() error {
 func NewKey(name, policy string, shops []token.Shop) (key token.Secret, line string, err error) {
 	var errs []error
 	if !fitForKey(name) {
-		errs = append(errs, fmt.Errorf("%q is no name for a caller: use letters, digits and . _ : / @ + -, at most 128", name))
+		errs = append(errs, remedy.New("use letters, digits and . _ : / @ + -, at most 128", "%q is no name for a caller", name))
 	}
 	if policy != "" && !isPolicyName(policy) {
-		errs = append(errs, fmt.Errorf("%q is no name of a policy: write full, read-only, none or one of the policy file", policy))
+		errs = append(errs, remedy.New("write full, read-only, none or one of the policy file", "%q is no name of a policy", policy))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return token.Secret{}, "", err
@@ -138,7 +139,7 @@ func parseKeys(text []byte) (*keyring, error) {
 		}
 		k, err := parseKey(strings.Fields(line))
 		if err == nil && known[k.digest] > 0 {
-			err = fmt.Errorf("has the key of line %d: make one for each caller", known[k.digest])
+			err = remedy.New("make one for each caller", "has the key of line %d", known[k.digest])
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("line %d %w", n, err))
@@ -148,7 +149,7 @@ func parseKeys(text []byte) (*keyring, error) {
 		ring.keys, ring.byDigest[k.digest], ring.names[k.name] = append(ring.keys, k), k, true
 	}
 	if len(ring.keys) > mostKeys {
-		errs = append(errs, fmt.Errorf("there are %d keys, more than %d: let callers with the same rights share one", len(ring.keys), mostKeys))
+		errs = append(errs, remedy.New("let callers with the same rights share one", "there are %d keys, more than %d", len(ring.keys), mostKeys))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -159,10 +160,10 @@ func parseKeys(text []byte) (*keyring, error) {
 func parseKey(fields []string) (*clientKey, error) {
 	k := &clientKey{name: fields[0], shares: fields[0]}
 	if !fitForKey(k.name) {
-		return nil, errors.New("begins with no name for a caller: write NAME sha256:HEX, as evergate key prints it")
+		return nil, remedy.New("write NAME sha256:HEX, as evergate key prints it", "begins with no name for a caller")
 	}
 	if len(fields) < 2 || !strings.HasPrefix(fields[1], digestPrefix) {
-		return nil, fmt.Errorf("has no sha256:HEX after the name %s: make a key with evergate key %s", k.name, k.name)
+		return nil, remedy.New(fmt.Sprintf("make a key with evergate key %s", k.name), "has no sha256:HEX after the name %s", k.name)
 	}
 	digest, err := hex.DecodeString(strings.TrimPrefix(fields[1], digestPrefix))
 	if err != nil || len(digest) != sha256.Size {
@@ -176,7 +177,7 @@ func parseKey(fields []string) (*clientKey, error) {
 			k.policy = value
 		case name == "shops" && k.shops == nil:
 			if k.shops, err = parseShops(value); err != nil {
-				return nil, errors.New("has shops that are none: write the names before .myshopify.com, as in shops=acme,other")
+				return nil, remedy.New("write the names before .myshopify.com, as in shops=acme,other", "has shops that are none")
 			}
 		default:
 			return nil, errors.New("has something after the digest that is neither shops=a,b nor policy=NAME, or is there twice")

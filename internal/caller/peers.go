@@ -3,6 +3,7 @@ package caller
 import (
 	"errors"
 	"evergate/internal/denial"
+	"evergate/internal/remedy"
 	"fmt"
 	"os/user"
 	"strconv"
@@ -68,7 +69,7 @@ func parsePeer(entry string) (r peerRule, err error) {
 	who := entry
 	if name, rest, ok := strings.Cut(entry, "="); ok {
 		if r.name, who = name, rest; !isOwnName(name) {
-			return r, errors.New("has no usable name before the =: use letters, digits and . _ : / @ + -")
+			return r, remedy.New("use letters, digits and . _ : / @ + -", "has no usable name before the =")
 		}
 	}
 	kind, value, _ := strings.Cut(who, ":")
@@ -79,13 +80,13 @@ func parsePeer(entry string) (r peerRule, err error) {
 	case "user":
 		u, failed := user.Lookup(value)
 		if failed != nil {
-			return r, errors.New("is a user that this machine does not know: write uid: and the number")
+			return r, remedy.New("write uid: and the number", "is a user that this machine does not know")
 		}
 		id = u.Uid
 	case "group":
 		g, failed := user.LookupGroup(value)
 		if failed != nil {
-			return r, errors.New("is a group that this machine does not know: write gid: and the number")
+			return r, remedy.New("write gid: and the number", "is a group that this machine does not know")
 		}
 		id = g.Gid
 	default:
@@ -94,9 +95,9 @@ func parsePeer(entry string) (r peerRule, err error) {
 	n, err := strconv.ParseUint(id, 10, 32)
 	switch {
 	case err != nil || strconv.FormatUint(n, 10) != id:
-		return r, errors.New("has no usable number: write for example uid:1000")
+		return r, remedy.New("write for example uid:1000", "has no usable number")
 	case n == overflowID:
-		return r, errors.New("is what the kernel calls everyone of other user namespaces, so it names nobody: give the user or group an id of its own")
+		return r, remedy.New("give the user or group an id of its own", "is what the kernel calls everyone of other user namespaces, so it names nobody")
 	}
 	r.group, r.id = kind == "gid" || kind == "group", uint32(n)
 	return r, nil

@@ -2,11 +2,10 @@ package caller
 
 import (
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"sync/atomic"
 
 	"evergate/internal/reload"
+	"evergate/internal/remedy"
 	"evergate/internal/request"
 )
 
@@ -38,9 +37,9 @@ func New(o Options) (*Registry, error) {
 	var err error
 	switch g.peers, err = parsePeers(o.Peers); {
 	case err != nil:
-		err = fmt.Errorf("EVERGATE_SOCKET_PEERS: %w", err)
+		err = remedy.Prefix("EVERGATE_SOCKET_PEERS", err)
 	case len(g.peers) > 0 && !knowsPeers:
-		err = errors.New("EVERGATE_SOCKET_PEERS: this system does not tell who is at the other end of a socket: remove it, or use EVERGATE_CLIENT_KEYS_FILE")
+		err = remedy.New("remove it, or use EVERGATE_CLIENT_KEYS_FILE", "EVERGATE_SOCKET_PEERS: this system does not tell who is at the other end of a socket")
 	}
 	if o.KeysFile != "" {
 		g.files = reload.Values{reload.New("EVERGATE_CLIENT_KEYS_FILE", []string{o.KeysFile}, g.takeKeys)}

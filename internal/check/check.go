@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"evergate/internal/remedy"
 )
 
 // Status is the outcome of a check.
@@ -111,12 +113,8 @@ func fail(remedy, format string, args ...any) []Result {
 	return []Result{{Status: Fail, Message: fmt.Sprintf(format, args...), Remedy: remedy}}
 }
 
-// FromError makes a result of an error of ours, which is a sentence that ends in what to
-// do, after a colon.
+// FromError makes a result of an error, with the remedy that the error has.
 func FromError(status Status, err error) []Result {
-	r := Result{Status: status, Message: err.Error()}
-	if i := strings.LastIndex(r.Message, ": "); i >= 0 {
-		r.Message, r.Remedy = r.Message[:i], r.Message[i+2:]
-	}
-	return []Result{r}
+	message, do := remedy.Split(err)
+	return []Result{{Status: status, Message: message, Remedy: do}}
 }

@@ -4,11 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/remedy"
 )
 
 func fixed(name string, needs []string, results ...Result) Check {
@@ -91,15 +96,18 @@ func TestResultIsOneLineAndItsJSONHasEveryMember(t *testing.T) {
 
 func TestErrorIsSplitIntoMessageAndRemedy(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]Result{
-		"broken":                    {Status: Fail, Message: "broken"},
-		"broken: mend it":           {Status: Fail, Message: "broken", Remedy: "mend it"},
-		"a: broken: mend it":        {Status: Fail, Message: "a: broken", Remedy: "mend it"},
-		"at 127.0.0.1:1: broken":    {Status: Fail, Message: "at 127.0.0.1:1", Remedy: "broken"},
-		"nothing on 127.0.0.1:8080": {Status: Fail, Message: "nothing on 127.0.0.1:8080"},
+	broken := remedy.New("mend it", "broken")
+	for _, c := range []struct {
+		err  error
+		want Result
+	}{
+		{errors.New("broken"), Result{Status: Fail, Message: "broken"}},
+		{broken, Result{Status: Fail, Message: "broken", Remedy: "mend it"}},
+		{fmt.Errorf("a: %w", broken), Result{Status: Fail, Message: "a: broken", Remedy: "mend it"}},
+		{&fs.PathError{Op: "open", Path: "/keys", Err: syscall.ENOENT}, Result{Status: Fail, Message: "open /keys: no such file or directory"}},
 	} {
-		if got := FromError(Fail, errors.New(text)); len(got) != 1 || got[0] != want {
-			t.Errorf("%q: %+v, want %+v", text, got, want)
+		if got := FromError(Fail, c.err); len(got) != 1 || got[0] != c.want {
+			t.Errorf("%v: %+v, want %+v", c.err, got, c.want)
 		}
 	}
 }

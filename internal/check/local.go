@@ -3,7 +3,6 @@ package check
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -13,19 +12,20 @@ import (
 	"time"
 
 	"evergate/internal/listen"
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
-// Configuration is what reading the settings brought: mistakes, which are sentences that
-// end in what to do, and warnings. summary says what is configured.
-func Configuration(mistakes, warnings []string, summary string) Check {
+// Configuration is what reading the settings brought: mistakes and warnings. summary says
+// what is configured.
+func Configuration(mistakes, warnings []error, summary string) Check {
 	return Check{Name: "configuration", Run: func(context.Context) []Result {
 		var list []Result
 		for _, m := range mistakes {
-			list = append(list, FromError(Fail, errors.New(m))...)
+			list = append(list, FromError(Fail, m)...)
 		}
 		for _, w := range warnings {
-			list = append(list, FromError(Warn, errors.New(w))...)
+			list = append(list, FromError(Warn, w)...)
 		}
 		if list == nil {
 			return ok("%s", summary)
@@ -186,7 +186,7 @@ func tryAddress(ctx context.Context, a listen.Address) error {
 		}
 		dir := a.Address[:strings.LastIndexByte(a.Address, '/')+1]
 		if _, err := os.Stat(dir); err != nil {
-			return fmt.Errorf("the directory of the socket %s is missing: make it", a.Address)
+			return remedy.New("make it", "the directory of the socket %s is missing", a.Address)
 		}
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"evergate/internal/listen"
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -29,7 +30,7 @@ func expect(t *testing.T, r Result, status Status, parts ...string) {
 
 func TestEveryMistakeOfTheConfigurationHasALine(t *testing.T) {
 	t.Parallel()
-	all := Run(t.Context(), []Check{Configuration([]string{"a is wrong: set a", "b is wrong: set b"}, []string{"c is odd: see c"}, "fine")}, quiet)
+	all := Run(t.Context(), []Check{Configuration([]error{remedy.New("set a", "a is wrong"), remedy.New("set b", "b is wrong")}, []error{remedy.New("see c", "c is odd")}, "fine")}, quiet)
 	if len(all) != 3 {
 		t.Fatalf("%+v", all)
 	}
@@ -80,7 +81,7 @@ func TestStoreIsTriedAndLeftAsItWas(t *testing.T) {
 	gone.Dir += "/gone"
 	expect(t, look(gone), Fail, "cannot be written to", "has space")
 	broken := s
-	broken.Load = func(context.Context) error { return errors.New("it is damaged: restore it") }
+	broken.Load = func(context.Context) error { return remedy.New("restore it", "it is damaged") }
 	expect(t, look(broken), Fail, "it is damaged: restore it")
 }
 
@@ -97,7 +98,7 @@ func TestStoreWithoutADirectoryIsTriedByItsLease(t *testing.T) {
 	expect(t, look(s), Fail, "no lease can be had, read-only")
 	expect(t, look(Store{}), OK, "nothing is kept")
 	expect(t, look(Store{Where: "memory:", Volatile: true}), Warn, "lost when the sidecar ends", "EVERGATE_STORE")
-	expect(t, look(Store{Err: errors.New("it is open to others: run chmod")}), Fail, "it is open to others: run chmod")
+	expect(t, look(Store{Err: remedy.New("run chmod", "it is open to others")}), Fail, "it is open to others: run chmod")
 }
 
 func TestListenersAreFreeOrASidecars(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"testing"
 	"time"
+
+	"evergate/internal/remedy"
 )
 
 func TestDNSTellsAMissingNameFromABrokenResolver(t *testing.T) {
@@ -56,10 +58,10 @@ func TestConnectionSaysWhichWayItTook(t *testing.T) {
 	expect(t, all[0], OK, "looked up by the proxy")
 	expect(t, all[1], OK, "through the proxy http://proxy:3128")
 	w.Connect = func(context.Context) (net.Conn, error) {
-		return nil, errors.New("the proxy http://proxy:3128 asks for user and password: put them into X")
+		return nil, remedy.New("put them into X", "the proxy http://proxy:3128 asks for user and password")
 	}
 	expect(t, Run(t.Context(), []Check{Connection(w)}, quiet)[0], Fail, "the proxy http://proxy:3128 asks", "put them into X")
-	w.Via, w.Err = "", errors.New("EVERGATE_UPSTREAM_PROXY_FILE: it cannot be read")
+	w.Via, w.Err = "", remedy.New("make it readable", "EVERGATE_UPSTREAM_PROXY_FILE: it cannot be read")
 	expect(t, Run(t.Context(), []Check{Connection(w)}, quiet)[0], Fail, "EVERGATE_UPSTREAM_PROXY_FILE")
 }
 

@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +41,7 @@ func (s *Shopify) Shop() Check {
 		s.ahead = g.ClockAhead
 		switch {
 		case err != nil:
-			return judgeRefusal(err)
+			return judgeCall(err)
 		case g.Status == 401:
 			return ok("%s exists", s.API.Shop)
 		case g.Status == 429 || g.Status >= 500:
@@ -87,7 +86,7 @@ func (s *Shopify) Scopes() Check {
 		granted, err := s.API.Scopes(ctx, s.Token())
 		if err != nil {
 			s.refused = true
-			return judgeRefusal(err)
+			return judgeCall(err)
 		}
 		if missing := token.MissingScopes(s.Wanted, granted); len(missing) > 0 {
 			return fail(s.NewScopes, "the token lacks %s, which SHOPIFY_SCOPES names; it has %s", strings.Join(missing, ", "), listed(granted))
@@ -121,7 +120,7 @@ func (s *Shopify) Version() Check {
 		}
 		v, err := s.API.Versions(ctx, s.Token())
 		if err != nil {
-			return judgeRefusal(err)
+			return judgeCall(err)
 		}
 		return judgeVersions(v, time.Now())
 	}}
@@ -155,11 +154,11 @@ func judgeVersions(v shopify.Versions, now time.Time) []Result {
 	return ok("Shopify serves %s; %s until %s at least", strings.Join(v.Supported, ", "), oldest, end.Format(time.DateOnly))
 }
 
-// judgeRefusal makes a failure of what a call brought.
-func judgeRefusal(err error) []Result {
-	var r *shopify.Refusal
-	if errors.As(err, &r) {
-		return fail(r.Remedy, "%s", r.What)
+// judgeCall makes a failure of what a call brought.
+func judgeCall(err error) []Result {
+	r := FromError(Fail, err)
+	if r[0].Remedy == "" {
+		r[0].Remedy = "try again in a moment"
 	}
-	return fail("try again in a moment", "%s", err)
+	return r
 }

@@ -1,10 +1,8 @@
 package config
 
 import (
-	"errors"
-	"fmt"
-
 	"evergate/internal/listen"
+	"evergate/internal/remedy"
 )
 
 // HasTLSPair reports whether there are both a certificate and a key for tls: listeners.
@@ -14,13 +12,13 @@ func (c *Config) HasTLSPair() bool { return c.TLSCertFile != "" && c.TLSKeyFile 
 // whoever puts it to use.
 func (c *Config) checkAccess(vars map[string]string) (errs []error) {
 	if c.PolicyFile != "" && vars["EVERGATE_POLICY"] != "" {
-		errs = append(errs, errors.New("EVERGATE_POLICY and EVERGATE_POLICY_FILE are both set: keep one; \"default\" in the file is what EVERGATE_POLICY would be"))
+		errs = append(errs, remedy.New(`keep one; "default" in the file is what EVERGATE_POLICY would be`, "EVERGATE_POLICY and EVERGATE_POLICY_FILE are both set"))
 	}
 	if !c.HasTLSPair() && c.TLSCertFile+c.TLSKeyFile != "" {
-		errs = append(errs, errors.New("EVERGATE_TLS_CERT_FILE and EVERGATE_TLS_KEY_FILE belong together: set both"))
+		errs = append(errs, remedy.New("set both", "EVERGATE_TLS_CERT_FILE and EVERGATE_TLS_KEY_FILE belong together"))
 	}
 	if c.TLSClientCA != "" && c.TLSCertFile == "" {
-		errs = append(errs, errors.New("EVERGATE_TLS_CLIENT_CA_FILE needs a certificate of our own beside it: set EVERGATE_TLS_CERT_FILE and EVERGATE_TLS_KEY_FILE"))
+		errs = append(errs, remedy.New("set EVERGATE_TLS_CERT_FILE and EVERGATE_TLS_KEY_FILE", "EVERGATE_TLS_CLIENT_CA_FILE needs a certificate of our own beside it"))
 	}
 	if vars["LISTEN_FDS"] == "" { // systemd's sockets take the place of EVERGATE_LISTEN
 		errs = append(errs, c.checkIdle()...)
@@ -38,13 +36,13 @@ func (c *Config) checkIdle() (errs []error) {
 		return nil // reported by checkListeners
 	}
 	if c.TLSCertFile != "" && !tls {
-		errs = append(errs, errors.New("EVERGATE_TLS_CERT_FILE is set, but EVERGATE_LISTEN has no tls: address: write for example tls:0.0.0.0:8443 there, or remove it"))
+		errs = append(errs, remedy.New("write for example tls:0.0.0.0:8443 there, or remove it", "EVERGATE_TLS_CERT_FILE is set, but EVERGATE_LISTEN has no tls: address"))
 	}
 	if c.TLSCertFile == "" && tls {
-		errs = append(errs, errors.New("EVERGATE_LISTEN has a tls: address, which needs a certificate: set EVERGATE_TLS_CERT_FILE and EVERGATE_TLS_KEY_FILE"))
+		errs = append(errs, remedy.New("set EVERGATE_TLS_CERT_FILE and EVERGATE_TLS_KEY_FILE", "EVERGATE_LISTEN has a tls: address, which needs a certificate"))
 	}
 	if c.SocketPeers != "" && !unix {
-		errs = append(errs, errors.New("EVERGATE_SOCKET_PEERS is set, but EVERGATE_LISTEN has no unix: address: write for example unix:/run/evergate/evergate.sock there, or remove it"))
+		errs = append(errs, remedy.New("write for example unix:/run/evergate/evergate.sock there, or remove it", "EVERGATE_SOCKET_PEERS is set, but EVERGATE_LISTEN has no unix: address"))
 	}
 	return errs
 }
@@ -57,11 +55,9 @@ func (c *Config) checkReach(a listen.Address) error {
 	case a.Loopback():
 		return nil
 	case c.ClientKeysFile == "" && !certificates && !c.UnsafeListen:
-		return fmt.Errorf("EVERGATE_LISTEN=%q is not loopback: whoever can reach it acts as your app; "+
-			"listen on 127.0.0.1 or a Unix socket, have clients show keys (EVERGATE_CLIENT_KEYS_FILE) or, on a tls: address, "+
-			"certificates (EVERGATE_TLS_CLIENT_CA_FILE), or set EVERGATE_UNSAFE_LISTEN=true to accept that", a)
+		return remedy.New("whoever can reach it acts as your app; listen on 127.0.0.1 or a Unix socket, have clients show keys (EVERGATE_CLIENT_KEYS_FILE) or, on a tls: address, certificates (EVERGATE_TLS_CLIENT_CA_FILE), or set EVERGATE_UNSAFE_LISTEN=true to accept that", "EVERGATE_LISTEN=%q is not loopback", a)
 	case c.ClientKeysFile != "" && !a.TLS:
-		c.Warnings = append(c.Warnings, fmt.Sprintf("EVERGATE_LISTEN=%q is neither loopback nor tls: clients' keys travel to it unencrypted", a))
+		c.Warnings = append(c.Warnings, remedy.New("clients' keys travel to it unencrypted", "EVERGATE_LISTEN=%q is neither loopback nor tls", a))
 	}
 	return nil
 }

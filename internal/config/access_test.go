@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fmt"
 )
 
 // pair makes a certificate and its key as files.
@@ -62,7 +64,7 @@ func TestAListenerBeyondLoopbackWantsClientsWhoSayWhoTheyAre(t *testing.T) {
 			t.Errorf("%+v: %v", c, err)
 		case !c.refused && err != nil:
 			t.Errorf("%+v: %v", c, err)
-		case !c.refused && strings.Contains(strings.Join(cfg.Warnings, "\n"), "unencrypted") != (c.warning != ""):
+		case !c.refused && strings.Contains(fmt.Sprint(cfg.Warnings), "unencrypted") != (c.warning != ""):
 			t.Errorf("%+v: warnings %q", c, cfg.Warnings)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"evergate/internal/guard"
 	"evergate/internal/listen"
+	"evergate/internal/remedy"
 	"evergate/internal/store"
 	"evergate/internal/token"
 )
@@ -38,17 +39,17 @@ func (c *Config) check(vars map[string]string) error {
 	errs = append(errs, c.checkStore()...)
 	errs = append(errs, c.checkDurations(vars)...)
 	if c.LogFormat != "" && c.LogFormat != "text" && c.LogFormat != "json" {
-		add(fmt.Errorf("EVERGATE_LOG_FORMAT=%q: write text or json", c.LogFormat))
+		add(remedy.New("write text or json", "EVERGATE_LOG_FORMAT=%q", c.LogFormat))
 	}
 	if c.Pace != PaceOn && c.Pace != PaceOff {
-		add(fmt.Errorf("EVERGATE_PACE=%q: write on or off", c.Pace))
+		add(remedy.New("write on or off", "EVERGATE_PACE=%q", c.Pace))
 	}
 	return errors.Join(errs...)
 }
 
 func (c *Config) checkShop() (err error) {
 	if c.ShopName == "" {
-		return errors.New("SHOPIFY_SHOP is not set: give the name of the store before .myshopify.com, for example acme")
+		return remedy.New("give the name of the store before .myshopify.com, for example acme", "SHOPIFY_SHOP is not set")
 	}
 	if c.Shop, err = token.ParseShop(c.ShopName); err != nil {
 		return fmt.Errorf("SHOPIFY_SHOP: %w", err)
@@ -60,11 +61,11 @@ func (c *Config) checkShop() (err error) {
 func (c *Config) checkListeners() (errs []error) {
 	var err error
 	if c.Listeners, err = listen.Parse(c.Listen); err != nil {
-		errs = append(errs, fmt.Errorf("EVERGATE_LISTEN: %w", err))
+		errs = append(errs, remedy.Prefix("EVERGATE_LISTEN", err))
 	}
 	if !c.Shop.IsZero() {
 		if err := listen.CheckPins(c.Listeners, c.Shop); err != nil {
-			errs = append(errs, fmt.Errorf("EVERGATE_LISTEN: %w", err))
+			errs = append(errs, remedy.Prefix("EVERGATE_LISTEN", err))
 		}
 	}
 	for _, a := range c.Listeners {
@@ -75,9 +76,9 @@ func (c *Config) checkListeners() (errs []error) {
 	admin, err := listen.Parse(c.AdminListen)
 	switch {
 	case err != nil:
-		errs = append(errs, fmt.Errorf("EVERGATE_ADMIN_LISTEN: %w", err))
+		errs = append(errs, remedy.Prefix("EVERGATE_ADMIN_LISTEN", err))
 	case len(admin) != 1 || !admin[0].Shop.IsZero() || admin[0].TLS:
-		errs = append(errs, fmt.Errorf("EVERGATE_ADMIN_LISTEN=%q: give one address, for example 127.0.0.1:9090", c.AdminListen))
+		errs = append(errs, remedy.New("give one address, for example 127.0.0.1:9090", "EVERGATE_ADMIN_LISTEN=%q", c.AdminListen))
 	default:
 		c.Admin = admin[0]
 	}
@@ -88,22 +89,19 @@ func (c *Config) checkHosts() error {
 	if c.Shop.IsZero() {
 		return nil // reported by the parser
 	}
-	if err := guard.CheckHosts(c.AllowedHosts); err != nil {
-		return fmt.Errorf("EVERGATE_ALLOWED_HOSTS: %w", err)
-	}
-	return nil
+	return remedy.Prefix("EVERGATE_ALLOWED_HOSTS", guard.CheckHosts(c.AllowedHosts))
 }
 
 func (c *Config) checkUpstream() error {
 	u, err := url.Parse(strings.ReplaceAll(c.UpstreamURL, "{shop}", c.Shop.Domain()))
 	switch {
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
-		return fmt.Errorf("EVERGATE_UPSTREAM_URL=%q is not an http or https URL: write for example https://{shop}", c.UpstreamURL)
+		return remedy.New("write for example https://{shop}", "EVERGATE_UPSTREAM_URL=%q is not an http or https URL", c.UpstreamURL)
 	case strings.TrimSuffix(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return fmt.Errorf("EVERGATE_UPSTREAM_URL=%q: give scheme, host and port only", c.UpstreamURL)
+		return remedy.New("give scheme, host and port only", "EVERGATE_UPSTREAM_URL=%q", c.UpstreamURL)
 	}
 	if u.Scheme == "http" && !isLoopbackHost(u.Hostname()) {
-		c.Warnings = append(c.Warnings, "EVERGATE_UPSTREAM_URL is http and not loopback: the access token and the client secret travel unencrypted")
+		c.Warnings = append(c.Warnings, remedy.New("the access token and the client secret travel unencrypted", "EVERGATE_UPSTREAM_URL is http and not loopback"))
 	}
 	c.Base = &url.URL{Scheme: u.Scheme, Host: u.Host}
 	return nil
@@ -160,9 +158,9 @@ func (c *Config) checkPublicURL() error {
 	u, err := url.Parse(c.PublicURL)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Scheme != "https" && !(u.Scheme == "http" && isLoopbackHost(u.Hostname())):
-		return fmt.Errorf("EVERGATE_PUBLIC_URL=%q: write an https address, for example https://login.example.com", c.PublicURL)
+		return remedy.New("write an https address, for example https://login.example.com", "EVERGATE_PUBLIC_URL=%q", c.PublicURL)
 	case strings.TrimSuffix(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return fmt.Errorf("EVERGATE_PUBLIC_URL=%q: give scheme, host and port only", c.PublicURL)
+		return remedy.New("give scheme, host and port only", "EVERGATE_PUBLIC_URL=%q", c.PublicURL)
 	}
 	c.Public = &url.URL{Scheme: u.Scheme, Host: u.Host}
 	return nil
@@ -174,17 +172,16 @@ func (c *Config) checkLoginListen() error {
 	case c.PublicURL == "" && c.LoginListen == "":
 		return nil
 	case c.LoginListen == "":
-		return errors.New("EVERGATE_PUBLIC_URL is set and EVERGATE_LOGIN_LISTEN is not: set it to the address that the public one leads to, " +
-			"for example 127.0.0.1:8090; the admin listener serves no login, because it must not be reached from elsewhere")
+		return remedy.New("set it to the address that the public one leads to, for example 127.0.0.1:8090; the admin listener serves no login, because it must not be reached from elsewhere", "EVERGATE_PUBLIC_URL is set and EVERGATE_LOGIN_LISTEN is not")
 	case c.PublicURL == "":
-		return errors.New("EVERGATE_LOGIN_LISTEN is set and EVERGATE_PUBLIC_URL is not: set it to the https address that leads here, for example https://login.example.com")
+		return remedy.New("set it to the https address that leads here, for example https://login.example.com", "EVERGATE_LOGIN_LISTEN is set and EVERGATE_PUBLIC_URL is not")
 	}
 	addresses, err := listen.Parse(c.LoginListen)
 	switch {
 	case err != nil:
 		return fmt.Errorf("EVERGATE_LOGIN_LISTEN: %w", err)
 	case len(addresses) != 1 || !addresses[0].Shop.IsZero() || addresses[0].TLS:
-		return fmt.Errorf("EVERGATE_LOGIN_LISTEN=%q: give one address, for example 127.0.0.1:8090", c.LoginListen)
+		return remedy.New("give one address, for example 127.0.0.1:8090", "EVERGATE_LOGIN_LISTEN=%q", c.LoginListen)
 	}
 	c.Login = addresses[0]
 	return nil
@@ -204,7 +201,7 @@ func (c *Config) checkDurations(vars map[string]string) (errs []error) {
 		{"EVERGATE_PACE_MAX_WAIT", c.PaceMaxWait},
 	} {
 		if d.value <= 0 && !unread(d.name) {
-			errs = append(errs, fmt.Errorf("%s=%q: it must be longer than nothing, for example 5s", d.name, d.value))
+			errs = append(errs, remedy.New("it must be longer than nothing, for example 5s", "%s=%q", d.name, d.value))
 		}
 	}
 	if c.ShutdownDelay < 0 {

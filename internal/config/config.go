@@ -82,7 +82,7 @@ type Config struct {
 	// grant may settle it otherwise.
 	Inferred bool
 	// Warnings are what looks wrong but may be meant.
-	Warnings []string
+	Warnings []error
 
 	environProxy *url.URL // of HTTPS_PROXY and NO_PROXY; nil: none
 	environName  string   // which of its two spellings it was

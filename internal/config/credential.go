@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"evergate/internal/remedy"
 )
 
 // credentialPrefix is what systemd puts before the names of files when a unit loads a whole
@@ -33,9 +35,9 @@ func credentialFile(vars map[string]string, name string) (path string, err error
 	case len(found) == 0:
 		return "", nil
 	case len(found) == 2:
-		return "", fmt.Errorf("the credentials %s and %s%s are both there: keep one", name, credentialPrefix, name)
+		return "", remedy.New("keep one", "the credentials %s and %s%s are both there", name, credentialPrefix, name)
 	case vars[name] != "":
-		return "", fmt.Errorf("%s is set, and there is a credential of that name: keep one", name)
+		return "", remedy.New("keep one", "%s is set, and there is a credential of that name", name)
 	}
 	return found[0], nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -23,7 +24,7 @@ func (c *Config) checkCredentials(vars map[string]string) (errs []error) {
 		}
 	}
 	if hex32().MatchString(c.AccessToken.Reveal()) && len(errs) == 0 {
-		c.Warnings = append(c.Warnings, "SHOPIFY_ACCESS_TOKEN has the shape of a client id, or of a token from before 2020: if Shopify refuses it, it is the former")
+		c.Warnings = append(c.Warnings, remedy.New("if Shopify refuses it, it is the former", "SHOPIFY_ACCESS_TOKEN has the shape of a client id, or of a token from before 2020"))
 	}
 	if err := c.settleGrant(vars); err != nil {
 		errs = append(errs, err)
@@ -40,13 +41,12 @@ func (c *Config) settleGrant(vars map[string]string) error {
 	switch c.Grant {
 	case GrantAuto:
 		if g.static && (g.id || g.secret || g.refresh) {
-			return errors.New("SHOPIFY_ACCESS_TOKEN and credentials of another grant are both set: say which to use with " +
-				"EVERGATE_GRANT=static or EVERGATE_GRANT=client_credentials, or with EVERGATE_GRANT=offline")
+			return remedy.New("say which to use with EVERGATE_GRANT=static or EVERGATE_GRANT=client_credentials, or with EVERGATE_GRANT=offline", "SHOPIFY_ACCESS_TOKEN and credentials of another grant are both set")
 		}
 		c.Grant, c.Inferred = g.grant(), true
 	case GrantClientCredentials, GrantOffline, GrantStatic:
 	default:
-		return fmt.Errorf("EVERGATE_GRANT=%q: write client_credentials, offline, static or auto", c.Grant)
+		return remedy.New("write client_credentials, offline, static or auto", "EVERGATE_GRANT=%q", c.Grant)
 	}
 	if c.Grant == GrantStatic {
 		if !g.static {
@@ -123,7 +123,7 @@ func kindOf(s token.Secret) string {
 
 func mistakenID(id string) error {
 	if kind := kindOf(token.NewSecret(id)); kind != "" {
-		return fmt.Errorf("SHOPIFY_CLIENT_ID holds %s: the client id is the other value, 32 characters without a prefix", kind)
+		return remedy.New("the client id is the other value, 32 characters without a prefix", "SHOPIFY_CLIENT_ID holds %s", kind)
 	}
 	return nil
 }
@@ -131,16 +131,16 @@ func mistakenID(id string) error {
 func mistakenSecret(name string, s token.Secret, id string) error {
 	switch kind := kindOf(s); {
 	case !s.Empty() && s.Reveal() == id:
-		return fmt.Errorf("%s holds the client id: the secret stands beside it in the Dev Dashboard and starts with shpss_", name)
+		return remedy.New("the secret stands beside it in the Dev Dashboard and starts with shpss_", "%s holds the client id", name)
 	case kind != "" && !s.HasPrefix("shpss_"):
-		return fmt.Errorf("%s holds %s: the client secret starts with shpss_", name, kind)
+		return remedy.New("the client secret starts with shpss_", "%s holds %s", name, kind)
 	}
 	return nil
 }
 
 func mistakenRefresh(s token.Secret) error {
 	if kind := kindOf(s); kind != "" && !s.HasPrefix("shprt_") {
-		return fmt.Errorf("SHOPIFY_REFRESH_TOKEN holds %s: a refresh token starts with shprt_", kind)
+		return remedy.New("a refresh token starts with shprt_", "SHOPIFY_REFRESH_TOKEN holds %s", kind)
 	}
 	return nil
 }
@@ -150,9 +150,9 @@ func mistakenToken(t token.Secret, id string, secret token.Secret) error {
 	case t.Empty():
 		return nil
 	case t.HasPrefix("shpss_") || t.Equal(secret):
-		return errors.New("SHOPIFY_ACCESS_TOKEN holds a client secret, which no API accepts: put it into SHOPIFY_CLIENT_SECRET, with SHOPIFY_CLIENT_ID, and Evergate obtains the token")
+		return remedy.New("put it into SHOPIFY_CLIENT_SECRET, with SHOPIFY_CLIENT_ID, and Evergate obtains the token", "SHOPIFY_ACCESS_TOKEN holds a client secret, which no API accepts")
 	case t.Reveal() == id:
-		return errors.New("SHOPIFY_ACCESS_TOKEN holds the client id: remove it and set SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET; Evergate obtains the token")
+		return remedy.New("remove it and set SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET; Evergate obtains the token", "SHOPIFY_ACCESS_TOKEN holds the client id")
 	case kind != "" && !t.HasPrefix("shpat_") && !t.HasPrefix("shpca_") && !t.HasPrefix("shpua_") && !t.HasPrefix("shppa_"):
 		return fmt.Errorf("SHOPIFY_ACCESS_TOKEN holds %s, which the Admin API does not accept", kind)
 	}

@@ -111,7 +111,7 @@ func TestUnusualCredentialsPass(t *testing.T) {
 func TestTokenInTheShapeOfAnIDIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	c := mustLoad(t, []string{"SHOPIFY_SHOP=acme", "SHOPIFY_ACCESS_TOKEN=" + aClientID})
-	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "SHOPIFY_ACCESS_TOKEN has the shape of a client id") || strings.Contains(c.Warnings[0], aClientID) {
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0].Error(), "SHOPIFY_ACCESS_TOKEN has the shape of a client id") || strings.Contains(c.Warnings[0].Error(), aClientID) {
 		t.Errorf("warnings %q", c.Warnings)
 	}
 }

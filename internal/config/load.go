@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"reflect"
 	"regexp"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -105,7 +105,7 @@ func (c *Config) takeFiles(vars map[string]string) (errs []error) {
 			continue
 		}
 		if vars[s.name] != "" {
-			errs = append(errs, fmt.Errorf("%s and %s_FILE are both set: keep one", s.name, s.name))
+			errs = append(errs, remedy.New("keep one", "%s and %s_FILE are both set", s.name, s.name))
 			continue
 		}
 		c.files[s.name] = path
@@ -136,26 +136,27 @@ func explain(err error, vars map[string]string) []error {
 		}
 		f, _ := reflect.TypeFor[Config]().FieldByName(p.Name)
 		name := f.Tag.Get("env")
-		errs = append(errs, fmt.Errorf("%s=%q: %s", name, vars[name], shapeOf(f.Type)))
+		wrong, do := shapeOf(f.Type)
+		errs = append(errs, remedy.New(do, "%s=%q: %s", name, vars[name], wrong))
 	}
 	return errs
 }
 
-// shapeOf says how a value of a type is written.
-func shapeOf(t reflect.Type) string {
+// shapeOf says that a value is not of a type, and how one is written.
+func shapeOf(t reflect.Type) (wrong, do string) {
 	switch t.String() {
 	case "time.Duration":
-		return "not a duration: write a number with a unit, for example 5s, 500ms or 2m"
+		return "not a duration", "write a number with a unit, for example 5s, 500ms or 2m"
 	case "bool":
-		return "not a boolean: write true or false"
+		return "not a boolean", "write true or false"
 	case "slog.Level":
-		return "not a log level: write debug, info, warn or error"
+		return "not a log level", "write debug, info, warn or error"
 	case "config.Share":
-		return "not a share: write off, all, or a number from 0 to 1 such as 0.01"
+		return "not a share", "write off, all, or a number from 0 to 1 such as 0.01"
 	case "config.Size":
-		return "not a size: write a number of bytes, or one with KiB or MiB, for example 1MiB"
+		return "not a size", "write a number of bytes, or one with KiB or MiB, for example 1MiB"
 	}
-	return "cannot be read as " + t.String()
+	return "not of the right form", "see its line in `evergate config`"
 }
 
 // unknownNames refuses EVERGATE_… names that are no settings, because a misspelt one
@@ -165,23 +166,21 @@ func unknownNames(vars map[string]string) (errs []error) {
 		if !strings.HasPrefix(name, "EVERGATE_") || known(name) || fromKubernetes(name) {
 			continue
 		}
-		message := fmt.Sprintf("%s is not a setting", name)
+		do := "`evergate config` lists them all; remove it"
 		if near := nearest(name); near != "" {
-			message += ": did you mean " + near + "?"
-		} else {
-			message += ": `evergate config` lists them all; remove it"
+			do = "did you mean " + near + "?"
 		}
-		errs = append(errs, errors.New(message))
+		errs = append(errs, remedy.New(do, "%s is not a setting", name))
 	}
 	return errs
 }
 
 // misspelt warns of SHOPIFY_… names that are within two letters of a setting. Other
 // programs have names of their own there, so it is no mistake.
-func misspelt(vars map[string]string) (warnings []string) {
+func misspelt(vars map[string]string) (warnings []error) {
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		if near := nearest(name); strings.HasPrefix(name, "SHOPIFY_") && !known(name) && near != "" && distance(name, near) <= 2 {
-			warnings = append(warnings, name+" is not a setting: did you mean "+near+"?")
+			warnings = append(warnings, remedy.New("did you mean "+near+"?", "%s is not a setting", name))
 		}
 	}
 	return warnings

@@ -136,7 +136,7 @@ func TestUpstreamURL(t *testing.T) {
 func TestUnencryptedUpstreamIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	c := mustLoad(t, minimal("EVERGATE_UPSTREAM_URL=http://gateway.internal:80"))
-	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "EVERGATE_UPSTREAM_URL is http and not loopback") || !strings.Contains(c.Warnings[0], "unencrypted") {
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0].Error(), "EVERGATE_UPSTREAM_URL is http and not loopback") || !strings.Contains(c.Warnings[0].Error(), "unencrypted") {
 		t.Errorf("warnings %q", c.Warnings)
 	}
 }

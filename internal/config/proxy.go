@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"evergate/internal/remedy"
 )
 
 const proxySetting = "EVERGATE_UPSTREAM_PROXY"
@@ -39,7 +41,8 @@ func (c *Config) checkProxy(vars map[string]string) error {
 	}
 	u, err := parseProxy(name, value)
 	if err != nil {
-		return fmt.Errorf("%w; or set NO_PROXY=%s if there is a direct way", err, c.Base.Hostname())
+		wrong, do := remedy.Split(err)
+		return remedy.New(fmt.Sprintf("%s; or set NO_PROXY=%s if there is a direct way", do, c.Base.Hostname()), "%s", wrong)
 	}
 	c.environProxy, c.environName = u, name
 	return nil
@@ -72,23 +75,23 @@ func parseProxy(name, value string) (*url.URL, error) {
 	const form = "write for example http://proxy.internal:3128, or http://user:password@proxy.internal:3128"
 	u, err := url.Parse(value)
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot be read as a URL: %s; special characters in user and password are written as %%XX", name, form)
+		return nil, remedy.New(fmt.Sprintf("%s; special characters in user and password are written as %%XX", form), "%s cannot be read as a URL", name)
 	}
 	u.Scheme = strings.TrimSuffix(strings.ToLower(u.Scheme), "h") // socks5h is what socks5 is here
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5" || u.Opaque != "":
-		return nil, fmt.Errorf("%s is not an http, https or socks5 URL: %s", name, form)
+		return nil, remedy.New(form, "%s is not an http, https or socks5 URL", name)
 	case u.Hostname() == "":
-		return nil, fmt.Errorf("%s names no host: %s", name, form)
+		return nil, remedy.New(form, "%s names no host", name)
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("%s has a path: give scheme, user, host and port only; %s", name, form)
+		return nil, remedy.New(fmt.Sprintf("give scheme, user, host and port only; %s", form), "%s has a path", name)
 	case u.User != nil && strings.ContainsAny(u.User.Username(), ":\r\n\x00") && u.Scheme != "socks5":
-		return nil, fmt.Errorf("%s: a user name cannot hold a colon or a line break", name)
+		return nil, remedy.New("a user name cannot hold a colon or a line break", "%s", name)
 	}
 	if u.Scheme == "socks5" && u.User != nil {
 		password, _ := u.User.Password()
 		if n := len(u.User.Username()); n == 0 || n > 255 || len(password) == 0 || len(password) > 255 {
-			return nil, fmt.Errorf("%s: SOCKS5 takes a user and a password of 1 to 255 bytes each", name)
+			return nil, remedy.New("SOCKS5 takes a user and a password of 1 to 255 bytes each", "%s", name)
 		}
 	}
 	return &url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host}, nil

@@ -1,8 +1,11 @@
 package config
 
 import (
+	"errors"
 	"regexp"
 	"sync"
+
+	"evergate/internal/remedy"
 )
 
 // credential finds what is certainly a credential, wherever someone has put it by mistake:
@@ -27,9 +30,11 @@ type hushed struct{ err error }
 func (h hushed) Error() string { return scrub(h.err.Error()) }
 func (h hushed) Unwrap() error { return h.err }
 
+// hush hushes each of the errors that err joins.
 func hush(err error) error {
-	if err == nil {
-		return nil
+	var all []error
+	for _, e := range remedy.All(err) {
+		all = append(all, hushed{e})
 	}
-	return hushed{err}
+	return errors.Join(all...)
 }

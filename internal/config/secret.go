@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -31,12 +32,12 @@ func readFile(setting, path string) (token.Secret, error) {
 func readText(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("the file cannot be read: %w", err)
+		return "", remedy.New("correct the path, or make it readable for the user that runs Evergate", "the file cannot be read: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	b, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
 	if err != nil {
-		return "", fmt.Errorf("the file cannot be read: %w", err)
+		return "", remedy.New("correct the path, or make it readable for the user that runs Evergate", "the file cannot be read: %w", err)
 	}
 	if len(b) > maxSecretFile {
 		return "", fmt.Errorf("%s is larger than %d bytes: it is not a secret's file", path, maxSecretFile)

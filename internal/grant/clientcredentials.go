@@ -33,12 +33,11 @@ func (g ClientCredentials) Grant(ctx context.Context) (token.Token, error) {
 func readClientCredentials(shop token.Shop, r refusal) (verdict, bool) {
 	switch r.code {
 	case "shop_not_permitted":
-		return config("the app and %s are in different organisations (or the app is not installed there), and client "+
-			"credentials work only within one: use the offline grant", shop), true
+		return config("use the offline grant", "the app and %s are in different organisations (or the app is not installed there), and client credentials work only within one", shop), true
 	case "app_not_installed":
-		return config("the app is not installed on %s: install it from the Dev Dashboard; this recovers by itself", shop), true
+		return config("install it from the Dev Dashboard; this recovers by itself", "the app is not installed on %s", shop), true
 	case "unauthorized_client", "unsupported_grant_type":
-		return config("this app may not use client credentials: use the offline grant"), true
+		return config("use the offline grant", "this app may not use client credentials"), true
 	case "invalid_request":
 		// As a page with status 400 this is what Shopify says of a wrong secret, to this grant only.
 		v, ok := readCommon(shop, r)

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/remedy"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
@@ -75,8 +76,7 @@ func (e *Endpoint) send(ctx context.Context, params url.Values, own reading) (an
 	resp, err := e.Transport.RoundTrip(req)
 	var untrusted *tls.CertificateVerificationError
 	if errors.As(err, &untrusted) {
-		return answer{}, token.Decide(token.ErrConfig, fmt.Errorf("the certificate of %s is not trusted (%w): name its authority's certificate in EVERGATE_UPSTREAM_CA_FILE, or mend EVERGATE_UPSTREAM_URL",
-			e.Base.Host, err))
+		return answer{}, token.Decide(token.ErrConfig, remedy.New("name its authority's certificate in EVERGATE_UPSTREAM_CA_FILE, or mend EVERGATE_UPSTREAM_URL", "the certificate of %s is not trusted (%w)", e.Base.Host, err))
 	}
 	if err != nil {
 		return answer{}, token.Decide(token.ErrTransient, fmt.Errorf("token endpoint: %w", cause(ctx, err)))
@@ -142,10 +142,6 @@ func (e *Endpoint) failure(resp *http.Response, body []byte, own ...reading) err
 	contentType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	_, isJSON := parseJSONFailure(body)
 	r := refusal{said: parseFailure(contentType, body), status: resp.StatusCode, json: isJSON}
-	return &EndpointError{
-		Status:     resp.StatusCode,
-		Code:       r.code,
-		RetryAfter: shopify.ParseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
-		verdict:    judge(e.Shop, r, resp.Header.Get("Location"), own...),
-	}
+	wait := shopify.ParseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
+	return newEndpointError(resp.StatusCode, r.code, wait, judge(e.Shop, r, resp.Header.Get("Location"), own...))
 }

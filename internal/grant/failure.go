@@ -2,12 +2,15 @@ package grant
 
 import (
 	"encoding/json"
+	"errors"
 	"html"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"evergate/internal/remedy"
 )
 
 // EndpointError is a refusal by the token endpoint. It matches the decision it asks for
@@ -20,27 +23,36 @@ type EndpointError struct {
 	Code string
 	// RetryAfter is how long Shopify asked us to wait, or zero.
 	RetryAfter time.Duration
+	// Err says what Shopify answered and what a person must do. It holds nothing of the body.
+	Err *remedy.Error
 
-	verdict
+	verdict verdict
 }
 
-// Error says what Shopify answered and what a person must do. It holds nothing of the body.
-func (e *EndpointError) Error() string {
-	var b strings.Builder
-	b.WriteString("token endpoint answered ")
-	b.WriteString(strconv.Itoa(e.Status))
-	if e.Code != "" {
-		b.WriteString(" " + e.Code)
+// newEndpointError makes the error of an answer that was judged.
+func newEndpointError(status int, code string, wait time.Duration, v verdict) *EndpointError {
+	answer := "token endpoint answered " + strconv.Itoa(status)
+	if code != "" {
+		answer += " " + code
 	}
-	if e.remedy != "" {
-		b.WriteString(": " + e.remedy)
+	if v.what != "" {
+		answer += ": " + v.what
 	}
-	return b.String()
+	return &EndpointError{
+		Status: status, Code: code, RetryAfter: wait, verdict: v,
+		Err: &remedy.Error{Err: errors.New(answer), Remedy: v.remedy},
+	}
 }
+
+// Error implements error.
+func (e *EndpointError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what was answered with the remedy beside it.
+func (e *EndpointError) Unwrap() error { return e.Err }
 
 // Is reports whether target is the decision this failure asks for, or what was refused.
 func (e *EndpointError) Is(target error) bool {
-	return target == e.decision || target == e.subject
+	return target == e.verdict.decision || target == e.verdict.subject
 }
 
 // Wait is how long Shopify asked us to wait before the next attempt, or zero.

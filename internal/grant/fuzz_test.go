@@ -69,7 +69,7 @@ func FuzzParseFailure(f *testing.F) {
 			}
 		}
 		message := err.Error()
-		if decisions != 1 || e.remedy == "" || len(message) > 1500 || strings.ContainsFunc(message, unicode.IsControl) {
+		if decisions != 1 || e.Err.Remedy == "" || len(message) > 1500 || strings.ContainsFunc(message, unicode.IsControl) {
 			t.Fatalf("%d decisions, %d bytes: %q", decisions, len(message), message)
 		}
 		if strings.Contains(message, leaked) && !strings.Contains(moved, leaked) {

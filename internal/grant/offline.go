@@ -54,7 +54,7 @@ func (g Offline) ExchangeCode(ctx context.Context, code token.Secret, expiring b
 // admin for a pair. An error may wrap ErrSubjectToken.
 func (g Offline) ExchangeSession(ctx context.Context, sessionToken token.Secret) (token.Pair, error) {
 	a, err := g.exchange(ctx, sessionToken, idToken,
-		"the session token is over a minute old, or of another app or shop: open the app in the shop's admin again")
+		"the session token is over a minute old, or of another app or shop", "open the app in the shop's admin again")
 	return paired(a, err, answer.pairOrPermanent)
 }
 
@@ -63,11 +63,11 @@ func (g Offline) ExchangeSession(ctx context.Context, sessionToken token.Secret)
 // pair is refreshed: it is the way back from a lost answer. An error may wrap ErrSubjectToken.
 func (g Offline) Migrate(ctx context.Context, permanent token.Secret) (token.Pair, error) {
 	a, err := g.exchange(ctx, permanent, offlineToken,
-		"this access token cannot be migrated (it was already, it expires, or it is not an app's permanent token): authorise the app anew with `evergate login`")
+		"this access token cannot be migrated (it was already, it expires, or it is not an app's permanent token)", "authorise the app anew with `evergate login`")
 	return paired(a, err, answer.pair)
 }
 
-func (g Offline) exchange(ctx context.Context, subject token.Secret, kind, remedy string) (answer, error) {
+func (g Offline) exchange(ctx context.Context, subject token.Secret, kind, wrong, remedy string) (answer, error) {
 	return g.Endpoint.post(ctx, url.Values{
 		"grant_type":           {tokenExchange},
 		"subject_token":        {subject.Reveal()},
@@ -75,7 +75,7 @@ func (g Offline) exchange(ctx context.Context, subject token.Secret, kind, remed
 		"requested_token_type": {offlineToken},
 		"expiring":             {"1"},
 	}, func(_ token.Shop, r refusal) (verdict, bool) {
-		v := config("%s", remedy)
+		v := config(remedy, "%s", wrong)
 		v.subject = ErrSubjectToken
 		return v, r.code == "invalid_subject_token" || r.code == "invalid_grant"
 	})
@@ -102,8 +102,8 @@ func readRefresh(shop token.Shop, r refusal) (verdict, bool) {
 	dead := r.code == "invalid_grant" && isClientError(r.status) ||
 		(r.code == "invalid_request" || r.code == "") && r.status == http.StatusUnauthorized && namesDeadRefreshToken(r.description)
 	return verdict{
-		remedy: fmt.Sprintf("the refresh token is no longer active (90 days unused, replaced by another login, or the app "+
-			"was uninstalled): authorise the app on %s anew with `evergate login`", shop),
+		what:     "the refresh token is no longer active (90 days unused, replaced by another login, or the app was uninstalled)",
+		remedy:   fmt.Sprintf("authorise the app on %s anew with `evergate login`", shop),
 		decision: token.ErrReauthorize,
 	}, dead && r.json
 }
@@ -129,9 +129,9 @@ func readCode(_ token.Shop, r refusal) (verdict, bool) {
 	isPage := !r.json && !strings.Contains(r.description, "authorization code")
 	switch {
 	case r.code == "invalid_request" && isPage:
-		return config("the authorization code was used already, or the client secret is wrong: check SHOPIFY_CLIENT_SECRET, then start the login again"), true
+		return config("check SHOPIFY_CLIENT_SECRET, then start the login again", "the authorization code was used already, or the client secret is wrong"), true
 	case r.code == "invalid_request", r.code == "invalid_grant":
-		v := config("the authorization code is unknown, too old or was used already: start the login again")
+		v := config("start the login again", "the authorization code is unknown, too old or was used already")
 		v.subject = ErrCode
 		return v, true
 	}

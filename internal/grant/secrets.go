@@ -89,5 +89,5 @@ func (e *Endpoint) remember(current, taken token.Secret, afterRefusal bool) {
 
 func refusesClient(err error) bool {
 	var refused *EndpointError
-	return errors.As(err, &refused) && refused.client
+	return errors.As(err, &refused) && refused.verdict.client
 }

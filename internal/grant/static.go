@@ -2,9 +2,9 @@ package grant
 
 import (
 	"context"
-	"errors"
 	"time"
 
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -25,7 +25,7 @@ func (g Static) Grant(context.Context) (token.Token, error) {
 		return token.Token{}, token.Decide(token.ErrConfig, err)
 	}
 	if !isHeaderSafe(access.Reveal()) {
-		return token.Token{}, token.Decide(token.ErrConfig, errors.New("SHOPIFY_ACCESS_TOKEN is empty or holds characters that no token has: copy it again"))
+		return token.Token{}, token.Decide(token.ErrConfig, remedy.New("copy it again", "SHOPIFY_ACCESS_TOKEN is empty or holds characters that no token has"))
 	}
 	return token.Token{Access: access, Issued: time.Now()}, nil
 }

@@ -29,7 +29,8 @@ type refusal struct {
 
 // verdict is what a refusal asks for.
 type verdict struct {
-	remedy   string // one sentence for a person
+	what     string // what is wrong, where that is known
+	remedy   string // what a person is to do
 	decision error  // token.ErrTransient, token.ErrConfig or token.ErrReauthorize
 	subject  error  // ErrCode, ErrSubjectToken or nil
 	client   bool   // the client itself was refused: another secret of its may do
@@ -44,9 +45,9 @@ type reading func(token.Shop, refusal) (verdict, bool)
 func judge(shop token.Shop, r refusal, location string, own ...reading) verdict {
 	switch {
 	case isTransient(r.status):
-		return verdict{remedy: "Shopify is busy or erring; this passes by itself", decision: token.ErrTransient}
+		return verdict{what: "Shopify is busy or erring", remedy: "this passes by itself", decision: token.ErrTransient}
 	case r.status >= 300 && r.status < 400:
-		return config("%s", redirectRemedy(shop, location))
+		return config("set SHOPIFY_SHOP to the shop's permanent myshopify.com name", "%s", redirected(shop, location))
 	}
 	if strings.Contains(r.description, "Could not find Shopify API application") {
 		r.code = "application_cannot_be_found" // older wording of the same refusal
@@ -59,9 +60,10 @@ func judge(shop token.Shop, r refusal, location string, own ...reading) verdict 
 	return readStatus(shop, r.status)
 }
 
-// config is the verdict that asks for a change of the configuration.
-func config(format string, args ...any) verdict {
-	return verdict{remedy: fmt.Sprintf(format, args...), decision: token.ErrConfig}
+// config is the verdict that asks for a change of the configuration. format and args say
+// what is wrong, if that is known.
+func config(remedy, format string, args ...any) verdict {
+	return verdict{what: fmt.Sprintf(format, args...), remedy: remedy, decision: token.ErrConfig}
 }
 
 // isTransient reports the statuses that mean "the same again, later": 520 to 530 are the
@@ -78,17 +80,17 @@ func isTransient(status int) bool {
 func readCommon(shop token.Shop, r refusal) (verdict, bool) {
 	switch r.code {
 	case "application_cannot_be_found":
-		return config("no app has this client id: check SHOPIFY_CLIENT_ID (an app made a moment ago takes a little to be known)"), true
+		return config("check SHOPIFY_CLIENT_ID (an app made a moment ago takes a little to be known)", "no app has this client id"), true
 	case "invalid_client":
-		v := config("the client id and the client secret do not belong together: check SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET")
+		v := config("check SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET", "the client id and the client secret do not belong together")
 		v.client = isClientError(r.status)
 		return v, true
 	case "invalid_request":
-		return config("the client secret is wrong, or the app is not installed on %s: check SHOPIFY_CLIENT_SECRET, then the installation", shop), true
+		return config("check SHOPIFY_CLIENT_SECRET, then the installation", "the client secret is wrong, or the app is not installed on %s", shop), true
 	case "app_not_installed":
-		return config("the app is not installed on %s: install it, then authorise it there with `evergate login`", shop), true
+		return config("install it, then authorise it there with `evergate login`", "the app is not installed on %s", shop), true
 	case "unauthorized_client", "unsupported_grant_type":
-		return config("this app may not obtain tokens in this way: check SHOPIFY_CLIENT_ID and EVERGATE_GRANT"), true
+		return config("check SHOPIFY_CLIENT_ID and EVERGATE_GRANT", "this app may not obtain tokens in this way"), true
 	}
 	return verdict{}, false
 }
@@ -102,18 +104,18 @@ func isClientError(status int) bool {
 func readStatus(shop token.Shop, status int) verdict {
 	switch status {
 	case http.StatusPaymentRequired, http.StatusForbidden, http.StatusLocked:
-		return config("%s is frozen, locked or closed: someone with access to its admin must look; this recovers by itself", shop)
+		return config("someone with access to its admin must look; this recovers by itself", "%s is frozen, locked or closed", shop)
 	case http.StatusNotFound:
-		return config("there is no shop %s: check SHOPIFY_SHOP", shop)
+		return config("check SHOPIFY_SHOP", "there is no shop %s", shop)
 	case http.StatusUnauthorized:
-		return config("Shopify does not accept this client: check SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET")
+		return config("check SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET", "Shopify does not accept this client")
 	}
-	return config("check SHOPIFY_CLIENT_ID, SHOPIFY_CLIENT_SECRET and that the app is installed on %s", shop)
+	return config("check SHOPIFY_CLIENT_ID, SHOPIFY_CLIENT_SECRET and that the app is installed on "+shop.Domain(), "")
 }
 
-func redirectRemedy(shop token.Shop, location string) string {
+func redirected(shop token.Shop, location string) string {
 	if u, err := url.Parse(location); err == nil && u.Host != "" && u.Host != shop.Domain() {
-		return fmt.Sprintf("%s has moved to %.100q: set SHOPIFY_SHOP to the shop's permanent myshopify.com name", shop, u.Host)
+		return fmt.Sprintf("%s has moved to %.100q", shop, u.Host)
 	}
-	return fmt.Sprintf("%s redirects: set SHOPIFY_SHOP to the shop's permanent myshopify.com name", shop)
+	return fmt.Sprintf("%s redirects", shop)
 }

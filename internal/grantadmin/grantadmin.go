@@ -14,11 +14,11 @@ package grantadmin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"evergate/internal/config"
 	"evergate/internal/grant"
+	"evergate/internal/remedy"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
@@ -61,7 +61,7 @@ func (a *Admin) loadOwn() (token.Record, error) {
 
 // OtherApp says that a record is of another app than the one that is configured.
 func OtherApp(shop token.Shop, record token.Record) error {
-	return fmt.Errorf("what is stored for %s belongs to another app, with client id %s: check SHOPIFY_CLIENT_ID, or use another EVERGATE_STORE for this one", shop, record.ClientID)
+	return remedy.New("check SHOPIFY_CLIENT_ID, or use another EVERGATE_STORE for this one", "what is stored for %s belongs to another app, with client id %s", shop, record.ClientID)
 }
 
 // IsBlank reports a record without a grant in it.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"evergate/internal/config"
+	"evergate/internal/remedy"
 	"evergate/internal/shopify"
 	"evergate/internal/store"
 	"evergate/internal/token"
@@ -29,11 +30,11 @@ func Mistaken(s token.Secret, isRefresh bool) error {
 	}
 	switch isShprt := s.HasPrefix("shprt_"); {
 	case isShprt && !isRefresh:
-		return config.Wrong(errors.New("this is a refresh token: drop --access"))
+		return config.Wrong(remedy.New("drop --access", "this is a refresh token"))
 	case !isShprt && isRefresh && (s.HasPrefix("shpat_") || s.HasPrefix("shpca_")):
-		return config.Wrong(errors.New("this is an access token: drop --refresh"))
+		return config.Wrong(remedy.New("drop --refresh", "this is an access token"))
 	case !isOneWord(s.Reveal()):
-		return config.Wrong(errors.New("this is no token: it holds spaces, quotation marks or other characters that no token has; copy it again"))
+		return config.Wrong(remedy.New("it holds spaces, quotation marks or other characters that no token has; copy it again", "this is no token"))
 	}
 	return nil
 }
@@ -86,7 +87,7 @@ func IsWorthKeeping(r token.Record) bool {
 }
 
 // errChanged is for a grant that appeared between the question and the answer.
-var errChanged = errors.New("another grant was stored just now: look at it with `evergate token show`, then run the command again")
+var errChanged = remedy.New("look at it with `evergate token show`, then run the command again", "another grant was stored just now")
 
 // Import stores next instead of old, which is what was asked about.
 func (a *Admin) Import(old, next token.Record, evenOver bool) error {

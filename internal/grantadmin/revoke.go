@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"evergate/internal/config"
+	"evergate/internal/remedy"
 	"evergate/internal/shopify"
 	"evergate/internal/store"
 	"evergate/internal/token"
@@ -23,11 +24,11 @@ func (a *Admin) Uninstall(obtain func(context.Context) (token.Token, error)) err
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), uninstallLimit, fmt.Errorf("no answer within %s", uninstallLimit))
 	defer cancel()
-	var refusal *shopify.Refusal
+	var answered *shopify.CallError
 	switch err := a.API.Uninstall(ctx, t.Access); {
 	case errors.Is(err, shopify.ErrToken):
-		return fmt.Errorf("nothing was changed: %s does not accept the token, so the app may be uninstalled already: look in the shop's admin, under Settings > Apps", a.Shop)
-	case errors.As(err, &refusal):
+		return remedy.New("look in the shop's admin, under Settings > Apps", "nothing was changed: %s does not accept the token, so the app may be uninstalled already", a.Shop)
+	case errors.As(err, &answered):
 		return fmt.Errorf("nothing was changed: %w", err)
 	case err != nil:
 		return fmt.Errorf("whether the app is uninstalled is not known: %w; look in the shop's admin, under Settings > Apps", err)

@@ -11,6 +11,7 @@ import (
 	"evergate/internal/caller"
 	"evergate/internal/denial"
 	"evergate/internal/policy"
+	"evergate/internal/remedy"
 	"evergate/internal/request"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
@@ -90,7 +91,7 @@ func CheckHosts(names []string) error {
 func NewDoor(o Options) (*Door, error) {
 	hosts, err := parseHosts(o.AllowedHosts)
 	if o.Shop.IsZero() {
-		err = errors.Join(errors.New("no shop is given: set SHOPIFY_SHOP, for example acme"), err)
+		err = errors.Join(remedy.New("set SHOPIFY_SHOP, for example acme", "no shop is given"), err)
 	}
 	if err != nil {
 		return nil, err

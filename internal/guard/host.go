@@ -11,6 +11,7 @@ import (
 
 	"evergate/internal/ascii"
 	"evergate/internal/denial"
+	"evergate/internal/remedy"
 	"evergate/internal/request"
 )
 
@@ -48,17 +49,17 @@ func parseHosts(names []string) (hosts, error) {
 
 func checkHostSetting(name string) error {
 	if strings.Contains(name, "://") || strings.ContainsAny(name, "/@") {
-		return errors.New("is more than a host: give the name alone, for example evergate.internal")
+		return remedy.New("give the name alone, for example evergate.internal", "is more than a host")
 	}
 	if strings.HasSuffix(name, shopSuffix) {
-		return errors.New("is a shop's own name: the one that is served is accepted anyway, and a call that means another shop must not reach it")
+		return remedy.New("the one that is served is accepted anyway, and a call that means another shop must not reach it", "is a shop's own name")
 	}
 	if strings.Contains(name, "*") {
-		return errors.New("is a pattern: list each name, for example evergate.internal")
+		return remedy.New("list each name, for example evergate.internal", "is a pattern")
 	}
 	bare, ok := hostname(name)
 	if ok && bare != name {
-		return errors.New("has a port: drop it, every port is accepted")
+		return remedy.New("drop it, every port is accepted", "has a port")
 	}
 	if inner, bracketed := strings.CutPrefix(bare, "["); bracketed {
 		ip, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))

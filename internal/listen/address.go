@@ -18,6 +18,7 @@ import (
 	"syscall"
 
 	"evergate/internal/ascii"
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -44,7 +45,7 @@ func Parse(spec string) ([]Address, error) {
 		a, err := parseAddress(entry)
 		key := a.Network + " " + a.Address
 		if err == nil && seen[key] && !strings.HasSuffix(a.Address, ":0") {
-			err = errors.New("is listed twice: remove one")
+			err = remedy.New("remove one", "is listed twice")
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("the listen address %q %w", entry, err))
@@ -64,8 +65,7 @@ func CheckPins(addresses []Address, shop token.Shop) error {
 	var errs []error
 	for _, a := range addresses {
 		if !a.Shop.IsZero() && a.Shop != shop {
-			errs = append(errs, fmt.Errorf("the listen address %q is for the shop %s, but %s is the one that is served: write %s",
-				a, a.Shop, shop, Address{Network: a.Network, Address: a.Address, TLS: a.TLS, Shop: shop}))
+			errs = append(errs, remedy.New(fmt.Sprintf("write %s", Address{Network: a.Network, Address: a.Address, TLS: a.TLS, Shop: shop}), "the listen address %q is for the shop %s, but %s is the one that is served", a, a.Shop, shop))
 		}
 	}
 	return errors.Join(errs...)
@@ -73,10 +73,10 @@ func CheckPins(addresses []Address, shop token.Shop) error {
 
 func parseAddress(entry string) (Address, error) {
 	if entry == "" {
-		return Address{}, errors.New("is empty: give host:port, for example 127.0.0.1:8080, and no comma too many")
+		return Address{}, remedy.New("give host:port, for example 127.0.0.1:8080, and no comma too many", "is empty")
 	}
 	if scheme, rest, ok := strings.Cut(entry, "://"); ok {
-		return Address{}, fmt.Errorf("is a URL: drop %.40q and any path, for example %s", scheme+"://", exampleOf(rest))
+		return Address{}, remedy.New(fmt.Sprintf("drop %.40q and any path, for example %s", scheme+"://", exampleOf(rest)), "is a URL")
 	}
 	var shop token.Shop
 	if name, rest, ok := strings.Cut(entry, "@"); ok && !strings.HasPrefix(entry, "unix:") {
@@ -103,23 +103,23 @@ const tlsPrefix = "tls:"
 
 func parseHostPort(s string) (string, error) {
 	if _, err := strconv.Atoi(s); err == nil {
-		return "", fmt.Errorf("has no host: write 127.0.0.1:%s", s)
+		return "", remedy.New(fmt.Sprintf("write 127.0.0.1:%s", s), "has no host")
 	}
 	if ip, err := netip.ParseAddr(s); err == nil {
-		return "", fmt.Errorf("has no port: write %s", net.JoinHostPort(ip.String(), "8080"))
+		return "", remedy.New(fmt.Sprintf("write %s", net.JoinHostPort(ip.String(), "8080")), "has no port")
 	}
 	host, port, err := net.SplitHostPort(s)
 	switch {
 	case err != nil && strings.Count(s, ":") > 1:
-		return "", errors.New("is not host:port: write an IPv6 address in brackets, for example [::1]:8080")
+		return "", remedy.New("write an IPv6 address in brackets, for example [::1]:8080", "is not host:port")
 	case err != nil:
-		return "", errors.New("is not host:port: write, for example, 127.0.0.1:8080")
+		return "", remedy.New("write, for example, 127.0.0.1:8080", "is not host:port")
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
-		return "", errors.New("has no usable port: give a number from 0 to 65535, where 0 takes a free one")
+		return "", remedy.New("give a number from 0 to 65535, where 0 takes a free one", "has no usable port")
 	}
 	if _, err := netip.ParseAddr(host); err != nil && host != "" && !ascii.IsHostName(host) {
-		return "", errors.New("has no usable host: give an IP address or a host name, for example 127.0.0.1:8080")
+		return "", remedy.New("give an IP address or a host name, for example 127.0.0.1:8080", "has no usable host")
 	}
 	return net.JoinHostPort(host, port), nil
 }
@@ -176,11 +176,11 @@ func Open(ctx context.Context, a Address, mode fs.FileMode) (net.Listener, error
 	ln, err := config.Listen(ctx, a.Network, a.Address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("another process listens on %s: stop it, or choose another port (0 takes a free one): %w", a.Address, err)
+		return nil, remedy.New("stop it, or choose another port (0 takes a free one)", "another process listens on %s: %w", a.Address, err)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("this user may not listen on %s: choose a port from 1024 on: %w", a.Address, err)
+		return nil, remedy.New("choose a port from 1024 on", "this user may not listen on %s: %w", a.Address, err)
 	case err != nil:
-		return nil, fmt.Errorf("cannot listen on %s: give an address of this machine, for example 127.0.0.1:8080: %w", a.Address, err)
+		return nil, remedy.New("give an address of this machine, for example 127.0.0.1:8080", "cannot listen on %s: %w", a.Address, err)
 	}
 	return ln, nil
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"evergate/internal/remedy"
 )
 
 const (
@@ -38,13 +40,13 @@ func listenUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listene
 	}
 	dir, err := os.MkdirTemp(filepath.Dir(path), ".e") // mode 0700
 	if err != nil {
-		return nil, fmt.Errorf("cannot create the socket %s: its directory must exist and be writable: %w", path, err)
+		return nil, remedy.New("its directory must exist and be writable", "cannot create the socket %s: %w", path, err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // empty by then, unless something failed
 
 	private := filepath.Join(dir, "s")
 	if longest := max(len(private), len(path)); longest > longestSocketPath {
-		return nil, fmt.Errorf("the path of the socket %s is too long for the system: shorten it by %d bytes", path, longest-longestSocketPath)
+		return nil, remedy.New(fmt.Sprintf("shorten it by %d bytes", longest-longestSocketPath), "the path of the socket %s is too long for the system", path)
 	}
 	var config net.ListenConfig
 	ln, err := config.Listen(ctx, "unix", private)
@@ -71,7 +73,7 @@ func publish(private, path string, mode fs.FileMode) (own fs.FileInfo, err error
 	// Someone else may have started since we looked. This does not close the gap, which
 	// only a lock could, but a rename would take the name from a live socket.
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("another process created it just now: stop one of the two")
+		return nil, remedy.New("stop one of the two", "another process created it just now")
 	}
 	return own, os.Rename(private, path)
 }
@@ -84,22 +86,22 @@ func removeStale(ctx context.Context, path string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("cannot create the socket %s: its directory must be readable: %w", path, err)
+		return remedy.New("its directory must be readable", "cannot create the socket %s: %w", path, err)
 	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s exists and is not a socket: move it away, or choose another path", path)
+		return remedy.New("move it away, or choose another path", "%s exists and is not a socket", path)
 	}
 	dialer := net.Dialer{Timeout: time.Second}
 	conn, err := dialer.DialContext(ctx, "unix", path)
 	switch {
 	case err == nil:
-		return errors.Join(fmt.Errorf("another process listens on %s: stop it, or choose another path", path), conn.Close())
+		return errors.Join(remedy.New("stop it, or choose another path", "another process listens on %s", path), conn.Close())
 	case errors.Is(err, fs.ErrNotExist):
 		return nil // its owner has just removed it
 	case !errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("cannot tell whether another process listens on %s: remove the file if none does: %w", path, err)
+		return remedy.New("remove the file if none does", "cannot tell whether another process listens on %s: %w", path, err)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot remove the stale socket %s: remove it by hand: %w", path, err)
+		return remedy.New("remove it by hand", "cannot remove the stale socket %s: %w", path, err)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"evergate/internal/reload"
+	"evergate/internal/remedy"
 )
 
 // Options says which policies there are. The zero value lets everybody do everything.
@@ -45,7 +46,7 @@ func New(o Options) (*Policies, error) {
 	case o.Policy == "":
 		b.byDefault = b.byName[Full]
 	case b.byName[o.Policy] == nil:
-		return p, fmt.Errorf("EVERGATE_POLICY=%q: write full, read-only or none, or write policies of your own into EVERGATE_POLICY_FILE", o.Policy)
+		return p, remedy.New("write full, read-only or none, or write policies of your own into EVERGATE_POLICY_FILE", "EVERGATE_POLICY=%q", o.Policy)
 	default:
 		b.byDefault = b.byName[o.Policy]
 	}
@@ -114,7 +115,7 @@ func (p *Policies) StrayKeys(each func(yield func(caller, policy string))) error
 	var errs []error
 	each(func(caller, policy string) {
 		if !p.Has(policy) {
-			errs = append(errs, fmt.Errorf("EVERGATE_CLIENT_KEYS_FILE: the key of %s names the policy %s, which is not there: write it into EVERGATE_POLICY_FILE", caller, policy))
+			errs = append(errs, remedy.New("write it into EVERGATE_POLICY_FILE", "EVERGATE_CLIENT_KEYS_FILE: the key of %s names the policy %s, which is not there", caller, policy))
 		}
 	})
 	return errors.Join(errs...)

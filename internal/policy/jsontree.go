@@ -6,6 +6,7 @@ import (
 	"errors"
 	"evergate/internal/ascii"
 	"evergate/internal/denial"
+	"evergate/internal/remedy"
 	"fmt"
 	"io"
 	"strconv"
@@ -43,7 +44,7 @@ func parseJSON(text []byte) (*jsonNode, error) {
 	n, err := r.value("", deepestFile)
 	if err == nil {
 		if _, more := r.d.Token(); !errors.Is(more, io.EOF) {
-			err = fmt.Errorf("line %d: there is text after the end: remove it", r.line())
+			err = remedy.New("remove it", "line %d: there is text after the end", r.line())
 		}
 	}
 	if err != nil {
@@ -67,7 +68,7 @@ func (r *jsonReader) token() (json.Token, error) {
 		line := 1 + bytes.Count(r.text[:min(int(syntax.Offset), len(r.text))], []byte("\n"))
 		return nil, fmt.Errorf("line %d: this is not JSON: %w", line, err)
 	}
-	return nil, fmt.Errorf("line %d: the file ends too early: close what is open", r.line())
+	return nil, remedy.New("close what is open", "line %d: the file ends too early", r.line())
 }
 
 func (r *jsonReader) value(place string, depth int) (*jsonNode, error) {
@@ -102,7 +103,7 @@ func (r *jsonReader) object(n *jsonNode, place string, depth int) error {
 		name, _ := t.(string) // the decoder takes nothing else for a key
 		inner := join(place, name)
 		if seen[name] {
-			r.errs = append(r.errs, fmt.Errorf("line %d: %s is there twice: keep one", r.line(), inner))
+			r.errs = append(r.errs, remedy.New("keep one", "line %d: %s is there twice", r.line(), inner))
 		}
 		seen[name] = true
 		v, err := r.value(inner, depth)

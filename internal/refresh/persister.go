@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -64,8 +65,7 @@ func (p *persister) load(ctx context.Context) error {
 		return fmt.Errorf("the stored grant cannot be read: %w", err)
 	}
 	if p.clientID != "" && record.ClientID != "" && record.ClientID != p.clientID {
-		return token.Decide(token.ErrConfig, fmt.Errorf("what is stored for %s belongs to another app, with client id %s: use another EVERGATE_STORE for this one, or log in again",
-			p.shop, record.ClientID))
+		return token.Decide(token.ErrConfig, remedy.New("use another EVERGATE_STORE for this one, or log in again", "what is stored for %s belongs to another app, with client id %s", p.shop, record.ClientID))
 	}
 	p.record, p.handle, p.base = record, handle, record.Current.Refresh
 	p.show()

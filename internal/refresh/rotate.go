@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -55,7 +56,7 @@ func (g rotating) obtain(ctx context.Context, req request) (token.Token, error) 
 func (g rotating) loadError(err error) error {
 	switch {
 	case errors.Is(err, token.ErrNotFound):
-		return token.Decide(token.ErrReauthorize, fmt.Errorf("no grant is stored for %s: run `evergate login`, or `evergate token import`", g.shop))
+		return token.Decide(token.ErrReauthorize, remedy.New("run `evergate login`, or `evergate token import`", "no grant is stored for %s", g.shop))
 	case errors.Is(err, token.ErrConfig):
 		return err
 	}
@@ -66,7 +67,7 @@ func (g rotating) loadError(err error) error {
 func (g rotating) permanent() (token.Token, error) {
 	t := g.record.Current.Token
 	if t.Access.Empty() || t.Expires() {
-		return token.Token{}, token.Decide(token.ErrReauthorize, fmt.Errorf("the stored grant of %s has no refresh token: run `evergate login`", g.shop))
+		return token.Token{}, token.Decide(token.ErrReauthorize, remedy.New("run `evergate login`", "the stored grant of %s has no refresh token", g.shop))
 	}
 	return t, nil
 }

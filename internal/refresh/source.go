@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"evergate/internal/clock"
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -259,7 +260,7 @@ func (s *Source) look() health {
 }
 
 // ErrTooSoon says that a person asked for a refresh less than a second ago.
-var ErrTooSoon = errors.New("a refresh was asked for less than a second ago: wait a moment")
+var ErrTooSoon = remedy.New("wait a moment", "a refresh was asked for less than a second ago")
 
 // ErrRotatedJustNow is an ErrTooSoon of a chain that was rotated moments ago.
 var ErrRotatedJustNow = fmt.Errorf("%w: the chain of refresh tokens was rotated on request less than half a minute ago, and its token is fresh", ErrTooSoon)

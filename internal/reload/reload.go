@@ -24,6 +24,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"evergate/internal/remedy"
 )
 
 const (
@@ -71,7 +73,7 @@ func (v *Value) read() (changed bool, _ error) {
 	for _, path := range v.paths {
 		b, info, err := readOwned(path)
 		if err != nil {
-			return v.seen != nil, each(v.setting, err)
+			return v.seen != nil, remedy.Prefix(v.setting, err)
 		}
 		contents, seen = append(contents, b), append(seen, info)
 	}
@@ -80,23 +82,10 @@ func (v *Value) read() (changed bool, _ error) {
 		return false, nil
 	}
 	if err := v.take(contents); err != nil {
-		return true, each(v.setting, err)
+		return true, remedy.Prefix(v.setting, err)
 	}
 	v.contents = contents
 	return true, nil
-}
-
-// each puts the setting in front of every mistake, because they are shown apart.
-func each(setting string, err error) error {
-	all := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		all = joined.Unwrap()
-	}
-	var errs []error
-	for _, e := range all {
-		errs = append(errs, fmt.Errorf("%s: %w", setting, e))
-	}
-	return errors.Join(errs...)
 }
 
 // stale reports whether the files look different from when they were read, or were so
@@ -187,7 +176,7 @@ func (all Values) Broken() string {
 // readOwned reads a file that decides who may do what.
 func readOwned(path string) ([]byte, fs.FileInfo, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // to open a pipe would wait for a writer
-		return nil, nil, fmt.Errorf("%s is no file: give the path of one", path)
+		return nil, nil, remedy.New("give the path of one", "%s is no file", path)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -199,7 +188,7 @@ func readOwned(path string) ([]byte, fs.FileInfo, error) {
 	case err != nil:
 		return nil, nil, fmt.Errorf("the file cannot be read: %w", err)
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0: // the mode says nothing there
-		return nil, nil, fmt.Errorf("%s can be written by others than its owner (mode %#o), who could let themselves in: chmod go-w %s", path, info.Mode().Perm(), path)
+		return nil, nil, remedy.New(fmt.Sprintf("chmod go-w %s", path), "%s can be written by others than its owner (mode %#o), who could let themselves in", path, info.Mode().Perm())
 	}
 	b, err := io.ReadAll(io.LimitReader(f, largest+1))
 	switch {
@@ -208,7 +197,7 @@ func readOwned(path string) ([]byte, fs.FileInfo, error) {
 	case len(b) > largest:
 		return nil, nil, fmt.Errorf("%s is larger than 1 MiB: it is not what it should be", path)
 	case bytes.HasPrefix(b, []byte("\xff\xfe")), bytes.HasPrefix(b, []byte("\xfe\xff")):
-		return nil, nil, fmt.Errorf("%s is UTF-16 text: save it as UTF-8", path)
+		return nil, nil, remedy.New("save it as UTF-8", "%s is UTF-16 text", path)
 	}
 	return bytes.TrimPrefix(b, []byte("\uFEFF")), info, nil // a byte order mark, which some editors write
 }

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"time"
 
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -51,7 +51,7 @@ type Greeting struct {
 }
 
 // Greet calls the shop without a token. Of a shop that exists the status is 401. The error
-// is a *Refusal when the shop is not to be found here.
+// is a *CallError when the shop is not to be found here.
 func (c *Client) Greet(ctx context.Context) (Greeting, error) {
 	a, err := c.call(ctx, http.MethodGet, shopPath, token.Secret{}, nil)
 	if err != nil {
@@ -62,13 +62,13 @@ func (c *Client) Greet(ctx context.Context) (Greeting, error) {
 		g.ClockAhead = &ahead
 	}
 	if a.status == http.StatusNotFound || a.status >= 300 && a.status < 400 {
-		return g, c.refusal(a)
+		return g, c.callError(a)
 	}
 	return g, nil
 }
 
 // Scopes returns the scopes that the token has, as Shopify writes them. The error is a
-// *Refusal when Shopify did not want to say.
+// *CallError when Shopify did not want to say.
 func (c *Client) Scopes(ctx context.Context, access token.Secret) ([]string, error) {
 	var v struct {
 		Scopes []struct {
@@ -125,7 +125,7 @@ func (c *Client) Uninstall(ctx context.Context, access token.Secret) error {
 		return err
 	}
 	if a.status/100 != 2 {
-		return c.refusal(a)
+		return c.callError(a)
 	}
 	return nil
 }
@@ -141,11 +141,11 @@ func (c *Client) ask(ctx context.Context, path string, access token.Secret, body
 		return nil, err
 	}
 	if a.status != http.StatusOK {
-		return nil, c.refusal(a)
+		return nil, c.callError(a)
 	}
 	// The decoder's own error is dropped: it may quote the body.
 	if json.Unmarshal(a.body, into) != nil {
-		return nil, errors.New("the answer is not JSON: something between here and Shopify answers in its place; see EVERGATE_UPSTREAM_URL")
+		return nil, remedy.New("something between here and Shopify answers in its place; see EVERGATE_UPSTREAM_URL", "the answer is not JSON")
 	}
 	return a, nil
 }

@@ -112,8 +112,8 @@ func TestRefusalsSayWhatToDoAndRepeatNothing(t *testing.T) {
 			_, scopesErr := c.Scopes(t.Context(), token.NewSecret(aToken))
 			_, versionsErr := c.Versions(t.Context(), token.NewSecret(aToken))
 			for _, err := range []error{scopesErr, versionsErr, c.Uninstall(t.Context(), token.NewSecret(aToken))} {
-				var r *Refusal
-				if !errors.As(err, &r) || r.Status != tc.answer.status || !strings.Contains(r.What, tc.what) || !strings.Contains(r.Remedy, tc.remedy) {
+				var r *CallError
+				if !errors.As(err, &r) || r.Status != tc.answer.status || !strings.Contains(r.Err.Err.Error(), tc.what) || !strings.Contains(r.Err.Remedy, tc.remedy) {
 					t.Errorf("%v", err)
 				}
 				for _, kind := range []error{ErrToken, ErrNonExpiring} {
@@ -132,7 +132,7 @@ func TestRefusalsSayWhatToDoAndRepeatNothing(t *testing.T) {
 	}
 }
 
-func TestGreetingOfAShopThatIsNotHereIsARefusal(t *testing.T) {
+func TestGreetingOfAShopThatIsNotHereIsACallError(t *testing.T) {
 	t.Parallel()
 	for status, refused := range map[int]bool{200: false, 301: true, 401: false, 402: false, 404: true, 503: false} {
 		g, err := client(t, &canned{status: status}).Greet(t.Context())

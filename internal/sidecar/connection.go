@@ -102,7 +102,7 @@ func (c *Connection) openStore(keys store.Keys, getenv func(string) string) erro
 	s, err := store.Open(spec, c.Config.Shop, keys, getenv)
 	if err != nil {
 		if c.Config.Store == "" && c.Config.Grant != config.GrantOffline {
-			c.Config.Warnings = append(c.Config.Warnings, "the default store is left alone: "+err.Error())
+			c.Config.Warnings = append(c.Config.Warnings, fmt.Errorf("the default store is left alone: %w", err))
 			return nil
 		}
 		return err

@@ -1,12 +1,12 @@
 package sidecar
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 
 	"evergate/internal/config"
+	"evergate/internal/remedy"
 )
 
 // Logger is the one logger and its level, which can be changed while it is used.
@@ -31,7 +31,7 @@ func NewLogger(c *config.Config, w io.Writer) Logger {
 func (l Logger) setLevel(name string) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(name)); err != nil {
-		return fmt.Errorf("%q is no log level: debug, info, warn or error", name)
+		return remedy.New("debug, info, warn or error", "%q is no log level", name)
 	}
 	before := l.level.Level()
 	l.level.Set(min(before, slog.LevelInfo))

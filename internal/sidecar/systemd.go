@@ -13,6 +13,7 @@ import (
 	"evergate/internal/admin"
 	"evergate/internal/config"
 	"evergate/internal/listen"
+	"evergate/internal/remedy"
 	"evergate/internal/systemd"
 )
 
@@ -63,26 +64,22 @@ func (s *Sidecar) adoptOne(socket systemd.Socket) error {
 	l := socket.Listener
 	if socket.Name == socketForAdmin {
 		if len(s.adminOn) > 0 {
-			return fmt.Errorf("two sockets were passed for operators: keep one ListenStream= in the socket unit with FileDescriptorName=%s", socketForAdmin)
+			return remedy.New(fmt.Sprintf("keep one ListenStream= in the socket unit with FileDescriptorName=%s", socketForAdmin), "two sockets were passed for operators")
 		}
 		s.adminOn = []listen.Opened{{Listener: l, Address: addressOf(l)}}
 		s.log.Info("listening for operators", "address", l.Addr().String(), "opened_by", "systemd")
 		return nil
 	}
 	if !isForTools(socket.Name) {
-		return fmt.Errorf("a socket was passed under the name %q: write FileDescriptorName=%s (for tools) or FileDescriptorName=%s (for operators) in its socket unit",
-			socket.Name, socketForTools, socketForAdmin)
+		return remedy.New(fmt.Sprintf("write FileDescriptorName=%s (for tools) or FileDescriptorName=%s (for operators) in its socket unit", socketForTools, socketForAdmin), "a socket was passed under the name %q", socket.Name)
 	}
 	// ListenStream=8080 means every address of the machine, which few expect.
 	a := addressOf(l)
 	if !a.Loopback() && !s.cfg.UnsafeListen && s.cfg.ClientKeysFile == "" {
-		return fmt.Errorf("the socket %s that systemd passed is not loopback: whoever can reach it acts as your app; "+
-			"write ListenStream=127.0.0.1:8080 in the socket unit, have clients show keys (EVERGATE_CLIENT_KEYS_FILE), "+
-			"or set EVERGATE_UNSAFE_LISTEN=true to accept that", a)
+		return remedy.New("whoever can reach it acts as your app; write ListenStream=127.0.0.1:8080 in the socket unit, have clients show keys (EVERGATE_CLIENT_KEYS_FILE), or set EVERGATE_UNSAFE_LISTEN=true to accept that", "the socket %s that systemd passed is not loopback", a)
 	}
 	if a.Network == "tcp" && s.cfg.TLSCertFile != "" {
-		return fmt.Errorf("the socket %s that systemd passed would be served without TLS, and EVERGATE_TLS_CERT_FILE is set: "+
-			"remove that, or the socket unit, and have Evergate listen on a tls: address itself", a)
+		return remedy.New("remove that, or the socket unit, and have Evergate listen on a tls: address itself", "the socket %s that systemd passed would be served without TLS, and EVERGATE_TLS_CERT_FILE is set", a)
 	}
 	s.listeners = append(s.listeners, listen.Opened{Listener: s.access.Adopt(l, a, idleWrapper), Address: a})
 	s.log.Info("listening for tools", "address", l.Addr().String(), "opened_by", "systemd", "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -23,11 +24,11 @@ const (
 // All that decode can say. None of these is made from what is decoded, so none can give
 // it away; errors of encoding/json do quote their input.
 var (
-	errDamaged = fmt.Errorf("%w: it is damaged or cut short: restore it from a backup, or move it away and log in again", ErrUnreadable)
-	errNewer   = fmt.Errorf("%w: a newer Evergate wrote it: upgrade this one, or move it away and log in again", ErrUnreadable)
-	errKey     = fmt.Errorf("%w: it is encrypted, and neither EVERGATE_STORE_KEY nor EVERGATE_STORE_KEY_PREVIOUS is the key it was written with: set one of them to that key", ErrUnreadable)
-	errSeal    = fmt.Errorf("%w: it is encrypted, and was altered, damaged or taken from another shop: restore it from a backup, or move it away and log in again", ErrUnreadable)
-	errShop    = fmt.Errorf("%w: it belongs to another shop: restore the right one from a backup, or move it away and log in again", ErrUnreadable)
+	errDamaged = remedy.New("restore it from a backup, or move it away and log in again", "%w: it is damaged or cut short", ErrUnreadable)
+	errNewer   = remedy.New("upgrade this one, or move it away and log in again", "%w: a newer Evergate wrote it", ErrUnreadable)
+	errKey     = remedy.New("set one of them to that key", "%w: it is encrypted, and neither EVERGATE_STORE_KEY nor EVERGATE_STORE_KEY_PREVIOUS is the key it was written with", ErrUnreadable)
+	errSeal    = remedy.New("restore it from a backup, or move it away and log in again", "%w: it is encrypted, and was altered, damaged or taken from another shop", ErrUnreadable)
+	errShop    = remedy.New("restore the right one from a backup, or move it away and log in again", "%w: it belongs to another shop", ErrUnreadable)
 )
 
 // codec turns one shop's record into bytes and back.

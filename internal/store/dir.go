@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"evergate/internal/remedy"
 )
 
 const (
@@ -42,15 +44,13 @@ func checkDir(dir string) error {
 		return fmt.Errorf("the store's directory: %w", err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("the store's directory %s is not a directory: move the file away, or name another place in EVERGATE_STORE=file:DIR", dir)
+		return remedy.New("move the file away, or name another place in EVERGATE_STORE=file:DIR", "the store's directory %s is not a directory", dir)
 	}
 	if user, ok := foreignOwner(info); ok {
-		return fmt.Errorf("the store's directory %s belongs to another user, with id %d, who could replace what is stored: run chown %d %s, or name another one in EVERGATE_STORE=file:DIR",
-			dir, user, os.Geteuid(), dir)
+		return remedy.New(fmt.Sprintf("run chown %d %s, or name another one in EVERGATE_STORE=file:DIR", os.Geteuid(), dir), "the store's directory %s belongs to another user, with id %d, who could replace what is stored", dir, user)
 	}
 	if groupAccessible(info) {
-		return fmt.Errorf("the store's directory %s is open to other users (mode %#o): run chmod 700 %s, in a systemd unit set StateDirectoryMode=0700; or give a directory inside it, which is made with the right mode",
-			dir, info.Mode().Perm(), dir)
+		return remedy.New(fmt.Sprintf("run chmod 700 %s, in a systemd unit set StateDirectoryMode=0700; or give a directory inside it, which is made with the right mode", dir), "the store's directory %s is open to other users (mode %#o)", dir, info.Mode().Perm())
 	}
 	return nil
 }
@@ -60,7 +60,7 @@ func checkDir(dir string) error {
 func (s *FileStore) sweep() error {
 	f, err := openRegular(s.path(".lock"), os.O_RDWR|os.O_CREATE)
 	if err != nil {
-		return fmt.Errorf("the store's directory cannot be written to: %w: see that %s is writable and has space", err, s.dir)
+		return remedy.New(fmt.Sprintf("see that %s is writable and has space", s.dir), "the store's directory cannot be written to: %w", err)
 	}
 	unlock, ok, err := tryLock(f)
 	if err != nil {
@@ -116,7 +116,7 @@ func (s *FileStore) writeTemp(content []byte) (path string, err error) {
 func openRegular(path string, flag int) (*os.File, error) {
 	info, err := os.Lstat(path)
 	if err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: %s is a %s, not a regular file: move it away", ErrUnreadable, path, kind(info.Mode()))
+		return nil, remedy.New("move it away", "%w: %s is a %s, not a regular file", ErrUnreadable, path, kind(info.Mode()))
 	}
 	return os.OpenFile(path, flag|noFollow, fileMode)
 }

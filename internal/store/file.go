@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -56,7 +57,7 @@ func OpenDir(dir string, shop token.Shop, keys Keys) (*FileStore, error) {
 		return nil, fmt.Errorf("the store's directory: %w", err)
 	}
 	if err := makeDir(dir); err != nil {
-		return nil, fmt.Errorf("the store's directory cannot be made: %w: make it, or name another one in EVERGATE_STORE=file:DIR", err)
+		return nil, remedy.New("make it, or name another one in EVERGATE_STORE=file:DIR", "the store's directory cannot be made: %w", err)
 	}
 	if err := checkDir(dir); err != nil {
 		return nil, err
@@ -123,7 +124,7 @@ func (s *FileStore) Swap(ctx context.Context, old token.Handle, next token.Recor
 		return "", token.ErrConflict
 	}
 	if err := s.replace(old, content); err != nil {
-		return "", fmt.Errorf("the record cannot be written: %w: see that %s is writable and has space", err, s.dir)
+		return "", remedy.New(fmt.Sprintf("see that %s is writable and has space", s.dir), "the record cannot be written: %w", err)
 	}
 	return handleOf(content), nil
 }
@@ -199,7 +200,7 @@ func (s *FileStore) read() ([]byte, error) {
 	f, err := openRegular(path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(s.dir); err != nil { // no directory is not the same as no record
-			return nil, fmt.Errorf("the store's directory is gone: %w: restore it and start again", err)
+			return nil, remedy.New("restore it and start again", "the store's directory is gone: %w", err)
 		}
 		return nil, nil
 	}
@@ -228,7 +229,7 @@ func (s *FileStore) read() ([]byte, error) {
 }
 
 func readError(err error) error {
-	return fmt.Errorf("the stored record cannot be read: %w: make it readable for the user that runs Evergate", err)
+	return remedy.New("make it readable for the user that runs Evergate", "the stored record cannot be read: %w", err)
 }
 
 func (s *FileStore) remember(info fs.FileInfo, handle token.Handle) {

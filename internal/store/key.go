@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strings"
 
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -24,7 +25,7 @@ type Keys struct {
 	Previous token.Secret
 }
 
-var errKeyFormat = fmt.Errorf("not a key: it takes %d bytes in base64 or hex; make one with: openssl rand -base64 %d", keySize, keySize)
+var errKeyFormat = remedy.New(fmt.Sprintf("it takes %d bytes in base64 or hex; make one with: openssl rand -base64 %d", keySize, keySize), "not a key")
 
 // ParseKey reads a key as EVERGATE_STORE_KEY holds it: 32 bytes in base64, standard or
 // URL-safe, padded or not, or in hex. The error does not repeat the value.

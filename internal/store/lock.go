@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"evergate/internal/clock"
+	"evergate/internal/remedy"
 )
 
 // Pauses between attempts at a lock: short at first, because a write takes a millisecond
@@ -73,5 +74,5 @@ func (s *FileStore) lockForReading(ctx context.Context) (unlock func(), err erro
 // lockError closes f and explains.
 func lockError(f *os.File, err error) error {
 	_ = f.Close() // it has no lock and no content
-	return fmt.Errorf("%s cannot be locked: %w: keep the store on a file system with locks", f.Name(), err)
+	return remedy.New("keep the store on a file system with locks", "%s cannot be locked: %w", f.Name(), err)
 }

@@ -18,11 +18,11 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"path/filepath"
 	"runtime"
 	"strings"
 
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -36,15 +36,15 @@ func Valid(spec string) error {
 	scheme, rest, ok := strings.Cut(spec, ":")
 	switch {
 	case !ok:
-		return errors.New("EVERGATE_STORE has no scheme: give memory: or file:DIR, for example file:/var/lib/evergate")
+		return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate", "EVERGATE_STORE has no scheme")
 	case scheme == "memory" && rest == "", scheme == "file":
 		return nil
 	case scheme == "memory":
 		return errors.New("EVERGATE_STORE: memory: takes nothing after the colon")
 	case scheme == "redis" || scheme == "rediss" || scheme == "kubernetes":
-		return fmt.Errorf("EVERGATE_STORE: %s: is not supported by this version: give memory: or file:DIR", scheme)
+		return remedy.New("give memory: or file:DIR", "EVERGATE_STORE: %s: is not supported by this version", scheme)
 	}
-	return errors.New("EVERGATE_STORE has an unknown scheme: give memory: or file:DIR, for example file:/var/lib/evergate")
+	return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate", "EVERGATE_STORE has an unknown scheme")
 }
 
 // Open opens what a value of EVERGATE_STORE names: "memory:", "file:DIR", or "file:" for
@@ -84,7 +84,7 @@ func fileDir(rest string, getenv func(string) string) (string, error) {
 		rest = path
 	}
 	if rest == "~" || strings.HasPrefix(rest, "~/") {
-		return "", errors.New("EVERGATE_STORE: a ~ after file: is not expanded: write the directory in full")
+		return "", remedy.New("write the directory in full", "EVERGATE_STORE: a ~ after file: is not expanded")
 	}
 	return rest, nil
 }
@@ -100,7 +100,7 @@ func defaultDir(goos string, getenv func(string) string) (string, error) {
 		if dir := getenv("LocalAppData"); dir != "" {
 			return filepath.Join(dir, "evergate"), nil
 		}
-		return "", errors.New("there is no directory to keep the grant in, because %LocalAppData% is not set: set EVERGATE_STORE=file:DIR")
+		return "", remedy.New("set EVERGATE_STORE=file:DIR", "there is no directory to keep the grant in, because %%LocalAppData%% is not set")
 	}
 	// systemd gives one path for each name in StateDirectory=, joined by colons.
 	if dir, _, _ := strings.Cut(getenv("STATE_DIRECTORY"), ":"); dir != "" {
@@ -113,5 +113,5 @@ func defaultDir(goos string, getenv func(string) string) (string, error) {
 	if dir := getenv("HOME"); strings.HasPrefix(dir, "/") {
 		return filepath.Join(dir, ".local", "state", "evergate"), nil
 	}
-	return "", errors.New("there is no directory to keep the grant in, because none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set: set EVERGATE_STORE=file:DIR")
+	return "", remedy.New("set EVERGATE_STORE=file:DIR", "there is no directory to keep the grant in, because none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set")
 }

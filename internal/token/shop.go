@@ -3,6 +3,8 @@ package token
 import (
 	"fmt"
 	"strings"
+
+	"evergate/internal/remedy"
 )
 
 const shopSuffix = ".myshopify.com"
@@ -16,7 +18,7 @@ type Shop struct{ handle string }
 func ParseShop(s string) (Shop, error) {
 	in := strings.TrimSpace(s)
 	if in == "" {
-		return Shop{}, fmt.Errorf("the shop is empty: give the name before .myshopify.com, for example acme")
+		return Shop{}, remedy.New("give the name before .myshopify.com, for example acme", "the shop is empty")
 	}
 	name := lowerASCII(in)
 	if scheme, rest, ok := strings.Cut(name, "://"); ok {
@@ -32,8 +34,7 @@ func ParseShop(s string) (Shop, error) {
 		name += shopSuffix
 	}
 	if !strings.HasSuffix(name, shopSuffix) {
-		return Shop{}, fmt.Errorf("%q is not a myshopify.com domain, and the API does not answer on a storefront or custom "+
-			"domain: use the permanent name that the admin shows under Settings > Domains, for example acme.myshopify.com", in)
+		return Shop{}, remedy.New("use the permanent name that the admin shows under Settings > Domains, for example acme.myshopify.com", "%q is not a myshopify.com domain, and the API does not answer on a storefront or custom domain", in)
 	}
 	handle := strings.TrimSuffix(name, shopSuffix)
 	if !isHandle(handle) {
@@ -70,7 +71,7 @@ func shopMistake(in, what, rest string) error {
 	guess, _, _ = strings.Cut(guess, "/")
 	if shop, err := ParseShop(guess); err == nil {
 		what, _, _ = strings.Cut(what, ":")
-		return fmt.Errorf("%q %s; the shop is %s: write %s", in, what, shop, shop.Handle())
+		return remedy.New(fmt.Sprintf("write %s", shop.Handle()), "%q %s; the shop is %s", in, what, shop)
 	}
 	return fmt.Errorf("%q %s; give the name before %s, for example acme", in, what, shopSuffix)
 }

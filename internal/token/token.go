@@ -1,5 +1,5 @@
 // Package token is the vocabulary of the house: what a token, a secret and a shop are,
-// and the decisions an error can ask for. It imports no other package of Evergate.
+// and the decisions an error can ask for. Of Evergate it imports only remedy.
 //
 // Invariants: a Secret cannot be printed; a Shop has passed validation; a Token is
 // immutable once made.

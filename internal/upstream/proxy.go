@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/net/proxy"
+
+	"evergate/internal/remedy"
 )
 
 // Proxy is a forward proxy on the way. The zero value is the direct way.
@@ -152,33 +154,36 @@ type proxyError struct {
 	err   error
 }
 
-func (e *proxyError) Unwrap() error { return e.err }
-
 // Error implements error.
-func (e *proxyError) Error() string {
+func (e *proxyError) Error() string { return e.explain().Error() }
+
+// Unwrap returns the explanation and the error that is explained.
+func (e *proxyError) Unwrap() []error { return []error{e.explain(), e.err} }
+
+func (e *proxyError) explain() error {
 	const allow = "see that the proxy lets this machine connect to Shopify, or exempt the shop with NO_PROXY if there is a direct way"
 	name, set := e.proxy.Name(), e.proxy.Setting
 	status, refused := errors.AsType[refusedTunnel](e.err)
 	timeout, isNet := errors.AsType[net.Error](e.err)
 	switch {
 	case refused && status == http.StatusProxyAuthRequired && e.proxy.URL.User == nil:
-		return fmt.Sprintf("the proxy %s asks for user and password (status 407): put them into %s, as in http://user:password@host:port", name, set)
+		return remedy.New(fmt.Sprintf("put them into %s, as in http://user:password@host:port", set), "the proxy %s asks for user and password (status 407)", name)
 	case refused && status == http.StatusProxyAuthRequired:
-		return fmt.Sprintf("the proxy %s does not accept the user and password of %s (status 407): correct them there; special characters are written as %%XX", name, set)
+		return remedy.New("correct them there; special characters are written as %XX", "the proxy %s does not accept the user and password of %s (status 407)", name, set)
 	case refused:
-		return fmt.Sprintf("the proxy %s refused the tunnel (status %d): %s", name, int(status), allow)
+		return remedy.New(allow, "the proxy %s refused the tunnel (status %d)", name, int(status))
 	case e.late || isNet && timeout.Timeout():
-		return fmt.Sprintf("the proxy %s did not open a tunnel in time: see whether %s names a proxy that works and can be reached from here", name, set)
+		return remedy.New(fmt.Sprintf("see whether %s names a proxy that works and can be reached from here", set), "the proxy %s did not open a tunnel in time", name)
 	case isTLS(e.err):
-		return fmt.Sprintf("no TLS with the proxy %s (%s): see whether it speaks https, else write http:// in %s; an authority of your own goes into EVERGATE_UPSTREAM_CA_FILE", name, kind(e.err), set)
+		return remedy.New(fmt.Sprintf("see whether it speaks https, else write http:// in %s; an authority of your own goes into EVERGATE_UPSTREAM_CA_FILE", set), "no TLS with the proxy %s (%s)", name, kind(e.err))
 	case notDialled(e.err):
-		return fmt.Sprintf("the proxy %s cannot be reached (%s): see whether %s names it rightly and whether it runs", name, kind(e.err), set)
+		return remedy.New(fmt.Sprintf("see whether %s names it rightly and whether it runs", set), "the proxy %s cannot be reached (%s)", name, kind(e.err))
 	case e.proxy.URL.Scheme == "socks5":
-		return fmt.Sprintf("the proxy %s did not open a tunnel: see whether it speaks SOCKS5, takes the user and password of %s, and lets this machine connect to Shopify", name, set)
+		return remedy.New(fmt.Sprintf("see whether it speaks SOCKS5, takes the user and password of %s, and lets this machine connect to Shopify", set), "the proxy %s did not open a tunnel", name)
 	case errors.Is(e.err, errSpokeFirst):
-		return fmt.Sprintf("the proxy %s does not keep to the protocol: it sent something before it was asked: see whether %s names an HTTP proxy", name, set)
+		return remedy.New(fmt.Sprintf("see whether %s names an HTTP proxy", set), "the proxy %s does not keep to the protocol: it sent something before it was asked", name)
 	}
-	return fmt.Sprintf("the proxy %s gave no answer that can be understood (%s): see whether %s names an HTTP proxy, and its scheme", name, kind(e.err), set)
+	return remedy.New(fmt.Sprintf("see whether %s names an HTTP proxy, and its scheme", set), "the proxy %s gave no answer that can be understood (%s)", name, kind(e.err))
 }
 
 // notDialled reports that there was no connection to the proxy. The SOCKS client wraps that in an
