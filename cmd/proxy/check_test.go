@@ -128,13 +128,22 @@ func here() map[string]wrong {
 			s.environ = append(s.environ, "EVERGATE_GRANT=offline")
 			s.put(t, token.Record{Current: s.pair(), ClientID: "another"})
 		}, exitFailure, "grant", check.Fail, []string{"belongs to another app", "SHOPIFY_CLIENT_ID"}},
+		"dead_auto": {stored(func(s *grantShop) token.Record {
+			return token.Record{Current: aged(s.pair(), 2*time.Hour), Reauthorize: &token.Reauthorize{Since: time.Now(), Reason: "it was ended"}}
+		}), exitOK, "grant", check.Warn, []string{"it was ended", "client credentials are used in its place", "evergate login"}},
+		"dies_now_auto": {func(t *testing.T, s *grantShop) {
+			s.put(t, token.Record{Current: aged(s.pair(), 2*time.Hour)})
+			s.EndChain("", "")
+		}, exitOK, "grant", check.Warn, []string{"no longer active", "client credentials are used in its place", "evergate login"}},
 		"half_dead": {stored(func(s *grantShop) token.Record {
 			return token.Record{Current: s.pair(), Reauthorize: &token.Reauthorize{Since: time.Now(), Reason: "it was ended"}}
 		}), exitOK, "grant", check.Warn, []string{"dead since", "it was ended", "evergate login"}},
 		"dead": {stored(func(s *grantShop) token.Record {
+			s.environ = append(s.environ, "EVERGATE_GRANT=offline")
 			return token.Record{Current: aged(s.pair(), 2*time.Hour), Reauthorize: &token.Reauthorize{Since: time.Now(), Reason: "it was ended"}}
 		}), exitFailure, "grant", check.Fail, []string{"and so is its access token", "evergate login"}},
 		"dies_now": {func(t *testing.T, s *grantShop) {
+			s.environ = append(s.environ, "EVERGATE_GRANT=offline")
 			s.put(t, token.Record{Current: aged(s.pair(), 2*time.Hour)})
 			s.EndChain("", "")
 		}, exitFailure, "grant", check.Fail, []string{"no longer active", "evergate login"}},

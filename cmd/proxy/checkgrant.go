@@ -40,6 +40,8 @@ func (c *checkup) offlineGrant(ctx context.Context) []check.Result {
 	}
 	st := grantadmin.StateOf(record, time.Now())
 	switch {
+	case st.Reauthorize != nil && c.conn.HasFallback():
+		return c.instead(ctx, *record.Reauthorize)
 	case st.Reauthorize != nil && !st.Usable:
 		return one(check.Fail, "run `evergate login`", "the stored grant is dead since %s (%s), and so is its access token",
 			grantadmin.Stamp(st.Reauthorize.Since), st.Reauthorize.Reason)
@@ -49,7 +51,20 @@ func (c *checkup) offlineGrant(ctx context.Context) []check.Result {
 	case c.noRefresh:
 		return one(check.Warn, "run the check without --no-refresh, or start the sidecar", "%s; it was not renewed, because of --no-refresh", st.Ended())
 	}
-	return c.obtained(ctx, st.Ended()+"; it was renewed as the sidecar would have done, and the new grant is stored")
+	results := c.obtained(ctx, st.Ended()+"; it was renewed as the sidecar would have done, and the new grant is stored")
+	if after, _, err := c.conn.Store.Load(ctx); err == nil && after.Reauthorize != nil && c.conn.HasFallback() {
+		return c.instead(ctx, *after.Reauthorize)
+	}
+	return results
+}
+
+// instead comes by a token where the stored grant is dead and client credentials are at hand.
+func (c *checkup) instead(ctx context.Context, dead token.Reauthorize) []check.Result {
+	results := c.obtained(ctx, fmt.Sprintf("the stored grant is dead since %s (%s); client credentials are used in its place", grantadmin.Stamp(dead.Since), dead.Reason))
+	if results[0].Status == check.OK {
+		results[0].Status, results[0].Remedy = check.Warn, "run `evergate login`, or set EVERGATE_GRANT=client_credentials"
+	}
+	return results
 }
 
 // stored describes a stored access token that lives.

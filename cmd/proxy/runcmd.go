@@ -86,7 +86,13 @@ func runReady(w env, s *sidecar.Sidecar, path string, argv []string) error {
 	ctx, stop := context.WithTimeoutCause(context.Background(), readyWithin, fmt.Errorf("no token within %s", readyWithin))
 	defer stop()
 	ready := make(chan error, 1)
-	go func() { ready <- s.WaitForToken(ctx) }()
+	go func() {
+		err := s.WaitForToken(ctx)
+		if err == nil {
+			err = s.ProveToken(ctx)
+		}
+		ready <- err
+	}()
 	select {
 	case err := <-ready:
 		if err != nil {

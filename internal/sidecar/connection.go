@@ -35,6 +35,7 @@ type Connection struct {
 	Endpoint  *grant.Endpoint
 	Store     token.Store // nil: nothing is kept
 	where     string      // as in EVERGATE_STORE
+	found     bool        // the grant is the offline one because it was found in the store
 	environ   []string
 }
 
@@ -109,7 +110,7 @@ func (c *Connection) openStore(keys store.Keys, getenv func(string) string) erro
 	}
 	c.where = spec
 	if c.Config.Inferred && c.Config.Grant == config.GrantClientCredentials && c.holdsOffline(s) {
-		c.Config.Grant = config.GrantOffline
+		c.Config.Grant, c.found = config.GrantOffline, true
 	}
 	if c.Config.Store != "" || c.Config.Grant == config.GrantOffline {
 		c.Store = s
@@ -154,6 +155,9 @@ func (c *Connection) newSource(log *slog.Logger, observer refresh.Observer) *ref
 // obtainer is how tokens of the grant are come by.
 func (c *Connection) obtainer() refresh.Obtainer {
 	switch {
+	case c.found:
+		return refresh.RotatingOr(grant.Offline{Endpoint: c.Endpoint}, c.Store, c.ClientID(),
+			refresh.Fallback{Granter: grant.ClientCredentials{Endpoint: c.Endpoint}, Alive: c.alive})
 	case c.Config.Grant == config.GrantOffline:
 		return refresh.Rotating(grant.Offline{Endpoint: c.Endpoint}, c.Store, c.ClientID())
 	case c.Config.Grant == config.GrantStatic:
@@ -205,6 +209,24 @@ func (c *Connection) seed(ctx context.Context) error {
 func (c *Connection) API() *shopify.Client {
 	return &shopify.Client{Shop: c.Config.Shop, Base: c.Config.Base, Transport: c.Transport, UserAgent: c.Build.UserAgent()}
 }
+
+// aliveLimit bounds the question whether a token is alive.
+const aliveLimit = 10 * time.Second
+
+// alive asks Shopify whether it takes a token, by a call that counts in no rate limit and that every
+// token may make. The error says that this is not known.
+func (c *Connection) alive(ctx context.Context, access token.Secret) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, aliveLimit)
+	defer cancel()
+	_, err := c.API().Scopes(ctx, access)
+	if errors.Is(err, shopify.ErrToken) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// HasFallback reports whether client credentials are used should the stored grant be dead.
+func (c *Connection) HasFallback() bool { return c.found }
 
 // NewTransport is for calls where there is no connection, because its store cannot be opened.
 func NewTransport(cfg *config.Config) *upstream.Transport { return newTransport(cfg, 0) }

@@ -64,6 +64,8 @@ type Sidecar struct {
 	log       Logger
 	source    *refresh.Source
 	transport *upstream.Transport
+	alive     func(context.Context, token.Secret) (bool, error)
+	made      time.Time
 	history   *admin.History
 	pace      *pace.Pacer     // nil when it is off
 	tracer    *tracing.Tracer // nil when it is off
@@ -116,7 +118,7 @@ func Assemble(settings Settings, log Logger, environ []string, build Build) (*Si
 // standardised.
 func New(c *Connection, who *access.Access, log Logger, getenv func(string) string) (*Sidecar, error) {
 	cfg := c.Config
-	s := &Sidecar{cfg: cfg, access: who, log: log, transport: c.Transport, quit: make(chan struct{})}
+	s := &Sidecar{cfg: cfg, access: who, log: log, transport: c.Transport, alive: c.alive, made: time.Now(), quit: make(chan struct{})}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	met := metrics.New(registry, c.Build.Version, c.Build.Commit, runtime.Version())
@@ -303,6 +305,26 @@ func waitFor(group *sync.WaitGroup, force <-chan struct{}) bool {
 	case <-force:
 		return false
 	}
+}
+
+// ProveToken asks Shopify whether it takes the token, unless it has just handed it out. If not,
+// another one is obtained; the error says that there is none. It is for `run`: its
+// command would otherwise meet a 401 with every call.
+func (s *Sidecar) ProveToken(ctx context.Context) error {
+	t, err := s.source.Token(ctx)
+	if err != nil || t.Expires() && t.Issued.After(s.made) {
+		return err
+	}
+	if alive, err := s.alive(ctx, t.Access); alive || err != nil {
+		return nil // what is not known is no reason to stop
+	}
+	if _, err := s.source.Replace(ctx, t); err == nil || !errors.Is(err, refresh.ErrRefused) {
+		return err
+	}
+	if err := s.source.Status().Err; err != nil {
+		return err
+	}
+	return fmt.Errorf("%s does not accept the token: it was revoked, or the app was uninstalled: obtain another one, for example with `evergate login`", s.cfg.Shop)
 }
 
 // WaitForToken waits for the first token; it is for `run`, which starts its command after
