@@ -18,6 +18,7 @@ import (
 	"sync"
 
 	"evergate/internal/denial"
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
 
@@ -70,7 +71,7 @@ func isOwnName(name string) bool { return IsName(name) && name != Anonymous && n
 // Stranger is the answer to somebody of whom nobody knows who it is, where that matters.
 func Stranger() error {
 	return denial.New(http.StatusForbidden, denial.CodeUnauthenticated,
-		"Evergate has to know who calls here. Send a key of yours, evg_..., as Authorization: Bearer or as X-Shopify-Access-Token, "+
+		"Evergate has to know who calls here. Send a key of yours, evg_..., as Authorization: Bearer or as "+shopify.HeaderAccessToken+", "+
 			"or connect with a client certificate. evergate key makes keys.")
 }
 

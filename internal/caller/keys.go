@@ -16,6 +16,7 @@ import (
 	"evergate/internal/denial"
 	"evergate/internal/remedy"
 	"evergate/internal/request"
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
 
@@ -74,7 +75,7 @@ func presentedKey(h request.Fields) (key string, _ error) {
 			key = rest
 		}
 	}
-	for _, value := range h.Values("X-Shopify-Access-Token") {
+	for _, value := range h.Values(shopify.HeaderAccessToken) {
 		if value = strings.TrimSpace(value); strings.HasPrefix(value, keyPrefix) {
 			if key != "" && key != value {
 				return "", twoKeys()
@@ -86,7 +87,7 @@ func presentedKey(h request.Fields) (key string, _ error) {
 }
 
 func twoKeys() error {
-	return denial.New(http.StatusForbidden, denial.CodeUnauthenticated, "This request carries two keys. Send one, as Authorization or as X-Shopify-Access-Token.")
+	return denial.New(http.StatusForbidden, denial.CodeUnauthenticated, "This request carries two keys. Send one, as Authorization or as "+shopify.HeaderAccessToken+".")
 }
 
 func wrongKey() error {

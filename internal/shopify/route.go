@@ -1,6 +1,10 @@
 package shopify
 
-import "strings"
+import (
+	"strings"
+
+	"evergate/internal/ascii"
+)
 
 const (
 	jsonSuffix = ".json"
@@ -100,10 +104,10 @@ func decodeOnce(dst []byte, segment string) []byte {
 	for i := 0; i < len(segment); i++ {
 		c := segment[i]
 		if c == '%' {
-			if len(segment)-i < 3 || !isHex(segment[i+1]) || !isHex(segment[i+2]) {
+			if len(segment)-i < 3 || !ascii.IsHex(segment[i+1]) || !ascii.IsHex(segment[i+2]) {
 				return nil
 			}
-			c = unhex(segment[i+1])<<4 | unhex(segment[i+2])
+			c = ascii.Unhex(segment[i+1])<<4 | ascii.Unhex(segment[i+2])
 			i += 2
 		}
 		if len(dst) == cap(dst) {

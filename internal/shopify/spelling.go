@@ -1,5 +1,7 @@
 package shopify
 
+import "evergate/internal/ascii"
+
 // isPlain reports whether a path has one reading, byte by byte, and nothing to decode.
 func isPlain(raw string) bool {
 	for i := range len(raw) {
@@ -24,7 +26,7 @@ func isPlain(raw string) bool {
 func decodeFully(dst []byte, raw string) (plain []byte, why AmbiguousPathError) {
 	for i := range len(raw) {
 		switch c := raw[i]; {
-		case c == '%' && (len(raw)-i < 3 || !isHex(raw[i+1]) || !isHex(raw[i+2])):
+		case c == '%' && (len(raw)-i < 3 || !ascii.IsHex(raw[i+1]) || !ascii.IsHex(raw[i+2])):
 			return nil, "a percent sign that begins no escape"
 		case c == '#':
 			return nil, "a raw #"
@@ -37,8 +39,8 @@ func decodeFully(dst []byte, raw string) (plain []byte, why AmbiguousPathError) 
 		default:
 			dst = append(dst, c)
 		}
-		for n := len(dst); n >= 3 && dst[n-3] == '%' && isHex(dst[n-2]) && isHex(dst[n-1]); n = len(dst) {
-			c := unhex(dst[n-2])<<4 | unhex(dst[n-1])
+		for n := len(dst); n >= 3 && dst[n-3] == '%' && ascii.IsHex(dst[n-2]) && ascii.IsHex(dst[n-1]); n = len(dst) {
+			c := ascii.Unhex(dst[n-2])<<4 | ascii.Unhex(dst[n-1])
 			switch c {
 			case '/':
 				return nil, "an encoded slash"
@@ -125,41 +127,19 @@ func named[P string | []byte](segment P, name string) bool {
 		return false
 	}
 	for i := range len(name) {
-		if lower(segment[i]) != name[i] {
+		if ascii.Lower(segment[i]) != name[i] {
 			return false
 		}
 	}
-	return len(segment) == len(name) || !isWordByte(segment[len(name)])
+	return len(segment) == len(name) || !ascii.IsWord(segment[len(name)])
 }
 
 // isWord reports whether s has only letters, digits, - and _, and at least one.
 func isWord(s string) bool {
 	for i := range len(s) {
-		if !isWordByte(s[i]) {
+		if !ascii.IsWord(s[i]) {
 			return false
 		}
 	}
 	return s != ""
-}
-
-func isWordByte(c byte) bool {
-	return 'a' <= lower(c) && lower(c) <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-'
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		return c + 'a' - 'A'
-	}
-	return c
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= lower(c) && lower(c) <= 'f'
-}
-
-func unhex(c byte) byte {
-	if c <= '9' {
-		return c - '0'
-	}
-	return lower(c) - 'a' + 10
 }

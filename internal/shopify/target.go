@@ -83,8 +83,9 @@ func ParseTarget(raw string) (Target, error) {
 	if err != nil {
 		return Target{}, err
 	}
+	version, asked := versionOf(raw)
 	t := Target{
-		Path: raw, Route: routeOf(raw), Version: versionOf(raw), Asked: versionIn(raw),
+		Path: raw, Route: routeOf(raw), Version: version, Asked: asked,
 		API: REST, IsGraphQL: isGraphQL(raw), MaybeGraphQL: seen.graphQL,
 	}
 	switch {

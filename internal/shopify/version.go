@@ -3,6 +3,7 @@ package shopify
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -26,7 +27,8 @@ const firstYear, lastYear = 2019, 2049
 // VersionCount is how many versions the list has. Every Version is less.
 const VersionCount = int(firstDated) + 4*(lastYear-firstYear+1)
 
-var versionNames = func() []string {
+// versionNames are made when the first is asked for.
+var versionNames = sync.OnceValue(func() []string {
 	names := []string{"other", "none", "unstable"}
 	for year := firstYear; year <= lastYear; year++ {
 		for _, month := range []int{1, 4, 7, 10} {
@@ -34,10 +36,10 @@ var versionNames = func() []string {
 		}
 	}
 	return names
-}()
+})
 
 // String returns the name, which is also the value of the metrics' label.
-func (v Version) String() string { return versionNames[v] }
+func (v Version) String() string { return versionNames()[v] }
 
 // ParseVersion reads YYYY-MM with the first month of a quarter, or unstable. It allocates
 // nothing.
@@ -69,37 +71,25 @@ func digit(c byte) int {
 	return int(c - '0')
 }
 
-// versionOf reads the version that a raw path without its query names:
-// /admin/api/{version}/… names one, /admin/… does not. It allocates nothing.
-func versionOf(path string) Version {
-	if rest, ok := strings.CutPrefix(path, "/admin/api/"); ok {
-		if rest == graphQLName {
-			return VersionNone
-		}
-		name, _, _ := strings.Cut(rest, "/")
-		if name == "" {
-			return VersionOther
-		}
-		return ParseVersion(name)
-	}
-	if strings.HasPrefix(path, "/admin/") {
-		return VersionNone
-	}
-	return VersionOther
-}
-
-// versionIn returns the version in /admin/api/{version}/…; empty when there is none that
-// looks like one, because what a client wrote there goes into a log.
-func versionIn(path string) string {
+// versionOf reads the version that a raw path names: /admin/api/{version}/… names one,
+// /admin/… does not. asked is the version as it stands there; empty unless it has the form of
+// one, because what a client wrote there goes into a log. It allocates nothing.
+func versionOf(path string) (v Version, asked string) {
 	rest, ok := strings.CutPrefix(path, apiPrefix)
-	if !ok {
-		return ""
+	switch {
+	case !ok && strings.HasPrefix(path, adminPrefix), ok && rest == graphQLName:
+		return VersionNone, ""
+	case !ok:
+		return VersionOther, ""
 	}
-	version, _, ok := strings.Cut(rest, "/")
-	if !ok || version != "unstable" && !isQuarter(version) {
-		return ""
+	name, _, more := strings.Cut(rest, "/")
+	if name == "" {
+		return VersionOther, ""
 	}
-	return version
+	if more && (name == "unstable" || isQuarter(name)) {
+		asked = name
+	}
+	return ParseVersion(name), asked
 }
 
 // isQuarter reports whether s has the form of 2026-10.
