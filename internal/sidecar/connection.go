@@ -109,6 +109,10 @@ func (c *Connection) openStore(keys store.Keys, getenv func(string) string) erro
 		return err
 	}
 	c.where = spec
+	if kept, ok := s.(interface{ WasPlain() bool }); ok && kept.WasPlain() {
+		c.Config.Warnings = append(c.Config.Warnings, errors.New("the stored grant was in plain text although EVERGATE_STORE_KEY is set, and has been encrypted; "+
+			"if the key is not new, somebody who does not have it has written there: log in again"))
+	}
 	if c.Config.Inferred && c.Config.Grant == config.GrantClientCredentials && c.holdsOffline(s) {
 		c.Config.Grant, c.found = config.GrantOffline, true
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -62,6 +63,10 @@ func (s *Sidecar) adopt() error {
 
 func (s *Sidecar) adoptOne(socket systemd.Socket) error {
 	l := socket.Listener
+	if a := addressOf(l); a.Network == "unix" && !filepath.IsAbs(a.Address) {
+		return fmt.Errorf("the socket %s that systemd passed is abstract: it has no file mode, so every user of the machine can call it; "+
+			"write a path such as ListenStream=/run/evergate/evergate.sock in the socket unit", a)
+	}
 	if socket.Name == socketForAdmin {
 		if len(s.adminOn) > 0 {
 			return remedy.New(fmt.Sprintf("keep one ListenStream= in the socket unit with FileDescriptorName=%s", socketForAdmin), "two sockets were passed for operators")

@@ -28,6 +28,7 @@ var (
 	errNewer   = remedy.New("upgrade this one, or move it away and log in again", "%w: a newer Evergate wrote it", ErrUnreadable)
 	errKey     = remedy.New("set one of them to that key", "%w: it is encrypted, and neither EVERGATE_STORE_KEY nor EVERGATE_STORE_KEY_PREVIOUS is the key it was written with", ErrUnreadable)
 	errSeal    = remedy.New("restore it from a backup, or move it away and log in again", "%w: it is encrypted, and was altered, damaged or taken from another shop", ErrUnreadable)
+	errPlain   = fmt.Errorf("%w: it is in plain text although EVERGATE_STORE_KEY is set, so it was written without the key while this process ran: start again to have it encrypted if you put it there, or move it away and log in again", ErrUnreadable)
 	errShop    = remedy.New("restore the right one from a backup, or move it away and log in again", "%w: it belongs to another shop", ErrUnreadable)
 )
 
@@ -105,8 +106,8 @@ func (c codec) decode(b []byte) (token.Record, error) {
 	if err := json.Unmarshal(b, &e); err != nil || (len(e.Record) > 0) == (len(e.Sealed) > 0) {
 		return token.Record{}, errDamaged
 	}
-	// A record that is not encrypted is accepted although there is a key: it is from before
-	// there was one, and the next write encrypts it.
+	// A record that is not encrypted is accepted although there is a key: whether it may be is a
+	// matter of the store's.
 	record := []byte(e.Record)
 	if len(e.Sealed) > 0 {
 		var err error
@@ -122,6 +123,12 @@ func (c codec) decode(b []byte) (token.Record, error) {
 		return token.Record{}, errShop
 	}
 	return w.record(), nil
+}
+
+// isPlain reports whether stored bytes are a record that is not encrypted.
+func isPlain(b []byte) bool {
+	var e envelope
+	return json.Unmarshal(b, &e) == nil && len(e.Record) > 0
 }
 
 func (c codec) open(e envelope) ([]byte, error) {

@@ -36,6 +36,10 @@ type FileStore struct {
 	codec   codec
 	syncDir func(dir string) error // replaced in tests
 
+	// sealed says that a record in plain text is no longer taken: there is a key, and whatever was
+	// there before it has been encrypted. wasPlain says that there was something.
+	sealed, wasPlain bool
+
 	mu sync.Mutex
 	// seen is the file that was read last, once it had settled.
 	seen struct {
@@ -66,8 +70,49 @@ func OpenDir(dir string, shop token.Shop, keys Keys) (*FileStore, error) {
 	if err := s.sweep(); err != nil {
 		return nil, err
 	}
+	if !keys.Current.Empty() {
+		if err := s.sealOld(); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
+
+// sealWait bounds the wait for somebody who is writing while a store is opened.
+const sealWait = 10 * time.Second
+
+// sealOld encrypts a record that is from before there was a key. From then on one in plain text
+// is not taken: somebody has put it there who does not have the key.
+func (s *FileStore) sealOld() error {
+	ctx, cancel := context.WithTimeout(context.Background(), sealWait)
+	defer cancel()
+	unlock, err := s.lock(ctx, ".lock")
+	if err != nil {
+		return fmt.Errorf("the store cannot be locked for writing: %w", err)
+	}
+	defer unlock()
+	content, err := s.read()
+	if err != nil || !isPlain(content) {
+		s.sealed = true
+		return nil // whoever loads it hears what is wrong
+	}
+	record, err := s.decode(content)
+	if err != nil {
+		return nil //nolint:nilerr // as above
+	}
+	if content, err = s.codec.encode(record); err != nil {
+		return err
+	}
+	if err := s.replace("", content); err != nil {
+		return fmt.Errorf("the stored record is in plain text and cannot be encrypted: %w: see that %s is writable and has space", err, s.dir)
+	}
+	s.sealed, s.wasPlain = true, true
+	return nil
+}
+
+// WasPlain reports whether a record in plain text was found and encrypted when the store was
+// opened: so it was if the key is new, and somebody else has written it if the key is not.
+func (s *FileStore) WasPlain() bool { return s.wasPlain }
 
 // path returns the file of the shop with the given extension.
 func (s *FileStore) path(ext string) string {
@@ -186,6 +231,9 @@ func (s *FileStore) Changed(ctx context.Context, old token.Handle) (bool, error)
 }
 
 func (s *FileStore) decode(content []byte) (token.Record, error) {
+	if s.sealed && isPlain(content) {
+		return token.Record{}, fmt.Errorf("%s: %w", s.path(".json"), errPlain)
+	}
 	record, err := s.codec.decode(content)
 	if err != nil {
 		return token.Record{}, fmt.Errorf("%s: %w", s.path(".json"), err)

@@ -334,3 +334,47 @@ func TestChangedTrustsAStatOnlyOfASettledFile(t *testing.T) {
 	is(handle, true)
 	is("", false)
 }
+
+func TestAPlainRecordIsEncryptedWhenThereIsAKeyAndThenRefused(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "store")
+	open := func(keys Keys) *FileStore {
+		t.Helper()
+		s, err := OpenDir(dir, storetest.Shop(), keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	want := storetest.Named("in-the-open")
+	if _, err := open(Keys{}).Swap(t.Context(), "", want); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, storetest.Shop().Domain()+".json")
+	plain, err := os.ReadFile(path)
+	if err != nil || !isPlain(plain) {
+		t.Fatalf("%s %v", plain, err)
+	}
+	keys := Keys{Current: token.NewSecret(strings.Repeat("k", keySize))}
+	s := open(keys)
+	if content, err := os.ReadFile(path); err != nil || isPlain(content) || strings.Contains(string(content), "in-the-open") || !s.WasPlain() {
+		t.Errorf("it rests in plain text: %s %v", content, err)
+	}
+	got, handle, err := s.Load(t.Context())
+	if err != nil || storetest.NameOf(got) != "in-the-open" {
+		t.Errorf("%+v %v", got, err)
+	}
+	if again := open(keys); again.WasPlain() {
+		t.Error("the warning comes again")
+	}
+	// Whoever puts one there later does not have the key.
+	if err := os.WriteFile(path, plain, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Load(t.Context()); !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), "plain text") {
+		t.Errorf("a planted record: %v", err)
+	}
+	if _, err := s.Swap(t.Context(), handle, want); !errors.Is(err, ErrUnreadable) {
+		t.Errorf("it is overwritten: %v", err)
+	}
+}

@@ -77,7 +77,8 @@ type Tracer struct {
 const stopWithin = 3 * time.Second
 
 // Open returns a Tracer that sends spans by OTLP over HTTP. Sampler, batching and resource
-// attributes come from the process' OTEL_… variables, which the SDK reads itself.
+// attributes come from the process' OTEL_… variables, which the SDK reads itself but for samplers
+// that a client could tell to look away.
 func Open(ctx context.Context, getenv func(string) string, version string) (*Tracer, error) {
 	s, err := readSettings(getenv)
 	if err != nil {
@@ -86,7 +87,11 @@ func Open(ctx context.Context, getenv func(string) string, version string) (*Tra
 	if err := s.readFiles(getenv); err != nil {
 		return nil, err
 	}
-	return New(ctx, version, sdktrace.WithBatcher(newExporter(s, version)))
+	options := []sdktrace.TracerProviderOption{sdktrace.WithBatcher(newExporter(s, version))}
+	if sampler := samplerOf(getenv("OTEL_TRACES_SAMPLER"), getenv("OTEL_TRACES_SAMPLER_ARG")); sampler != nil {
+		options = append(options, sdktrace.WithSampler(sampler))
+	}
+	return New(ctx, version, options...)
 }
 
 // New returns a Tracer with the given processor. Open is New with OTLP.
