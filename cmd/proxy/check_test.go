@@ -159,9 +159,14 @@ func there() map[string]wrong {
 		"moved": {func(_ *testing.T, s *grantShop) {
 			s.Inject(shopsim.Fault{Kind: shopsim.FaultRedirect, Location: "https://new-name.myshopify.com/", Endpoint: shopsim.REST})
 		}, exitFailure, "shop", check.Fail, []string{"has moved to", "new-name.myshopify.com", "SHOPIFY_SHOP"}},
-		"clock_off":     {func(_ *testing.T, s *grantShop) { s.Change(func(c *shopsim.Settings) { c.ClockSkew = time.Minute }) }, exitOK, "clock", check.Warn, []string{"behind Shopify's", "NTP"}},
-		"clock_wrong":   {func(_ *testing.T, s *grantShop) { s.Change(func(c *shopsim.Settings) { c.ClockSkew = -time.Hour }) }, exitFailure, "clock", check.Fail, []string{"ahead of Shopify's", "NTP"}},
-		"secret_wrong":  {setting("SHOPIFY_CLIENT_SECRET=shpss_ffffffffffffffffffffffffffffffff"), exitFailure, "grant", check.Fail, []string{"400 invalid_request", "SHOPIFY_CLIENT_SECRET"}},
+		"clock_off":    {func(_ *testing.T, s *grantShop) { s.Change(func(c *shopsim.Settings) { c.ClockSkew = time.Minute }) }, exitOK, "clock", check.Warn, []string{"behind Shopify's", "NTP"}},
+		"clock_wrong":  {func(_ *testing.T, s *grantShop) { s.Change(func(c *shopsim.Settings) { c.ClockSkew = -time.Hour }) }, exitFailure, "clock", check.Fail, []string{"ahead of Shopify's", "NTP"}},
+		"secret_wrong": {setting("SHOPIFY_CLIENT_SECRET=shpss_ffffffffffffffffffffffffffffffff"), exitFailure, "grant", check.Fail, []string{"400 invalid_request", "SHOPIFY_CLIENT_SECRET"}},
+		"secret_wrong_now": {func(t *testing.T, s *grantShop) {
+			s.environ = append(s.environ, "EVERGATE_STORE=file:"+filepath.Dir(s.file), "EVERGATE_GRANT=client_credentials")
+			s.results(t, exitOK) // which stores a token
+			s.environ = append(s.environ, "SHOPIFY_CLIENT_SECRET=shpss_ffffffffffffffffffffffffffffffff")
+		}, exitFailure, "grant", check.Fail, []string{"400 invalid_request", "SHOPIFY_CLIENT_SECRET"}},
 		"not_installed": {func(_ *testing.T, s *grantShop) { s.Uninstall("", "") }, exitFailure, "grant", check.Fail, []string{"app_not_installed", "install it"}},
 		"other_organisation": {func(_ *testing.T, s *grantShop) { s.SetOtherOrganization("", true) }, exitFailure, "grant", check.Fail,
 			[]string{"shop_not_permitted", "use the offline grant"}},

@@ -12,8 +12,10 @@ import (
 	"evergate/internal/token"
 )
 
-// grant comes by a token in the way in which the sidecar does. A stored access token that
-// lives is used as it is, so that no refresh token is spent for a question.
+// grant comes by a token in the way in which the sidecar does. A stored access token of an
+// offline grant is used as it is while it lives, so that no refresh token is spent for a
+// question. With client credentials one is obtained in any case: one that was stored says
+// nothing about whether the client's secret is right now.
 func (c *checkup) grant(ctx context.Context) []check.Result {
 	switch c.cfg.Grant {
 	case config.GrantOffline:
@@ -21,7 +23,8 @@ func (c *checkup) grant(ctx context.Context) []check.Result {
 	case config.GrantStatic:
 		return c.obtained(ctx, "the permanent token of SHOPIFY_ACCESS_TOKEN is at hand; "+aboutPermanent)
 	}
-	return c.obtained(ctx, "a token was obtained with client credentials")
+	t, err := c.conn.TokenAnew(ctx)
+	return c.report(t, err, "a token was obtained with client credentials")
 }
 
 const aboutPermanent = "from 2027 on Shopify refuses such tokens of public apps, see docs/using/permanent-tokens.md"
@@ -90,6 +93,10 @@ func (c *checkup) nothingStored() []check.Result {
 // obtained makes one attempt to come by a token and says so.
 func (c *checkup) obtained(ctx context.Context, said string) []check.Result {
 	t, err := c.conn.TokenOnce(ctx)
+	return c.report(t, err, said)
+}
+
+func (c *checkup) report(t token.Token, err error, said string) []check.Result {
 	switch {
 	case errors.Is(err, token.ErrTransient):
 		return one(check.Fail, "this passes by itself: run the check again in a moment", "%s", err)

@@ -251,6 +251,17 @@ func (c *Connection) TokenOnce(ctx context.Context) (token.Token, error) {
 	return c.newSource(slog.New(slog.DiscardHandler), nil).Once(ctx)
 }
 
+// TokenAnew is TokenOnce for a command that is to find out whether a token can be had: one that
+// is stored will not do.
+func (c *Connection) TokenAnew(ctx context.Context) (token.Token, error) {
+	s := c.newSource(slog.New(slog.DiscardHandler), nil)
+	defer s.Stop()
+	if err := s.Refresh(ctx); err != nil {
+		return token.Token{}, err
+	}
+	return s.Token(ctx)
+}
+
 // RecordPlace says where the record is. What a database's address holds of a password is left out.
 func (c *Connection) RecordPlace() string {
 	if dir := c.StoreDir(); dir != "" {
