@@ -26,7 +26,7 @@ const (
 // account and nothing of the environment but where to listen, how to log, and who may do what.
 func demo() action {
 	return action{
-		run: func(w env) error {
+		run: steadily(func(w env) error {
 			sim := shopsim.New(shopsim.Options{
 				Shops:    []shopsim.Shop{{Domain: shopsim.DefaultShop, Products: demoProducts}},
 				Settings: shopsim.Settings{TokenLife: demoTokenLife},
@@ -59,13 +59,13 @@ func demo() action {
 			}
 			narrateTokens(w.out, sim)
 			introduce(w.out, s)
-			begin, force := stopSignals(w.signals, log.Logger)
+			begin, force := w.stopSignals(log.Logger, s.Reread)
 			if err := s.Serve(begin, force); err != nil {
 				return err
 			}
 			fmt.Fprintln(w.out, "\nThe demo has ended. The README says how to use your own shop.")
 			return nil
-		},
+		}),
 	}
 }
 

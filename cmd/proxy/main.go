@@ -26,9 +26,12 @@ type env struct {
 	stdin   io.Reader
 	out     io.Writer
 	err     io.Writer
-	// signals delivers SIGINT and SIGTERM. Every command but `run` only asks whether and
-	// how often they come.
+	// inherited are out and err as they were before steadily; a child writes to them itself.
+	inherited streams
+	// signals delivers SIGINT and SIGTERM. Most commands only ask whether and how often they come.
 	signals <-chan os.Signal
+	// hear has signals deliver more of them; nil: it delivers what a test likes.
+	hear func(...os.Signal)
 	// browse opens an address in the person's browser; nil: there is none.
 	browse func(url string) error
 }
@@ -36,7 +39,8 @@ type env struct {
 func processEnv() env {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	return env{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, out: os.Stdout, err: os.Stderr, signals: signals, browse: browse}
+	hear := func(more ...os.Signal) { signal.Notify(signals, more...) }
+	return env{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, out: os.Stdout, err: os.Stderr, signals: signals, hear: hear, browse: browse}
 }
 
 // The exit codes. They are API: scripts and units rely on them.
@@ -107,7 +111,11 @@ func generators() []command {
 
 // run executes one command and returns the exit code.
 func run(w env) int {
-	err := dispatch(w)
+	return w.explain(dispatch(w))
+}
+
+// explain prints why a command has failed, if that has not been said, and returns its exit code.
+func (w env) explain(err error) (code int) {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return exitOK
 	}

@@ -133,3 +133,42 @@ func TestRunWithoutACommandThatCanRun(t *testing.T) {
 		}
 	}
 }
+
+// Behind a company's proxy the command's calls to localhost would go to the proxy.
+func TestCommandCallsTheSidecarWithoutAProxy(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, address string
+		environ       []string
+		want          string // of NO_PROXY, in both spellings; empty: not set
+	}{
+		{"no_proxy_no_change", "http://127.0.0.1:1", []string{"A=b"}, ""},
+		{"lower_case", "http://127.0.0.1:1", []string{"http_proxy=http://proxy:3128"}, "localhost,127.0.0.1,::1"},
+		{"upper_case", "http://127.0.0.1:1", []string{"HTTP_PROXY=http://proxy:3128"}, "localhost,127.0.0.1,::1"},
+		{"all", "http://127.0.0.1:1", []string{"ALL_PROXY=socks5://proxy:1080"}, "localhost,127.0.0.1,::1"},
+		{"inherited", "http://127.0.0.1:1", []string{"https_proxy=http://p", "no_proxy=.corp, 10.0.0.0/8"}, ".corp,10.0.0.0/8,localhost,127.0.0.1,::1"},
+		{"both_inherited", "http://127.0.0.1:1", []string{"https_proxy=http://p", "NO_PROXY=a,localhost", "no_proxy=b,a"}, "a,localhost,b,127.0.0.1,::1"},
+		{"everything", "http://127.0.0.1:1", []string{"https_proxy=http://p", "NO_PROXY=*"}, "*"},
+		{"elsewhere", "http://10.1.2.3:8080", []string{"https_proxy=http://p"}, "localhost,127.0.0.1,::1,10.1.2.3"},
+		{"socket", "unix:/run/s", []string{"https_proxy=http://p"}, "localhost,127.0.0.1,::1"},
+		{"empty", "http://127.0.0.1:1", []string{"http_proxy="}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got := map[string][]string{}
+			for _, e := range commandEnviron(c.environ, c.address) {
+				name, value, _ := strings.Cut(e, "=")
+				got[name] = append(got[name], value)
+			}
+			for _, name := range []string{"NO_PROXY", "no_proxy"} {
+				var want []string
+				if c.want != "" {
+					want = []string{c.want}
+				}
+				if !slices.Equal(got[name], want) {
+					t.Errorf("%s: %q, want %q", name, got[name], want)
+				}
+			}
+		})
+	}
+}

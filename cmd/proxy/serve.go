@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"syscall"
 
 	"evergate/internal/sidecar"
 )
@@ -11,7 +12,7 @@ import (
 // serve runs the sidecar until a signal or POST /-/quit.
 func serve() action {
 	return action{
-		run: func(w env) error {
+		run: steadily(func(w env) error {
 			cfg, err := sidecar.Load(w.environ)
 			if err != nil {
 				return reportConfig(cfg.Config, err, w.err)
@@ -23,7 +24,7 @@ func serve() action {
 			}
 			log.Info("ended")
 			return nil
-		},
+		}),
 	}
 }
 
@@ -35,19 +36,30 @@ func serveUntilSignal(cfg sidecar.Settings, log sidecar.Logger, w env) error {
 	if err := s.Listen(context.Background()); err != nil {
 		return err
 	}
-	begin, force := stopSignals(w.signals, log.Logger)
+	begin, force := w.stopSignals(log.Logger, s.Reread)
 	return s.Serve(begin, force)
 }
 
-// stopSignals turns the first signal into begin and the second into force.
-func stopSignals(signals <-chan os.Signal, log *slog.Logger) (begin, force <-chan struct{}) {
+// stopSignals turns the first signal into begin and the second into force. SIGHUP is neither: it has the
+// files read again, as of every daemon.
+func (w env) stopSignals(log *slog.Logger, reread func()) (begin, force <-chan struct{}) {
+	if w.hear != nil {
+		w.hear(syscall.SIGHUP)
+	}
 	first, second := make(chan struct{}), make(chan struct{})
+	next := func() os.Signal {
+		for sig := range w.signals {
+			if sig != syscall.SIGHUP {
+				return sig
+			}
+			reread()
+		}
+		return nil
+	}
 	go func() {
-		sig := <-signals
-		log.Info("signal", "signal", sig.String())
+		log.Info("signal", "signal", next().String())
 		close(first)
-		sig = <-signals
-		log.Warn("second signal: ending at once", "signal", sig.String())
+		log.Warn("second signal: ending at once", "signal", next().String())
 		close(second)
 	}()
 	return first, second

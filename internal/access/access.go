@@ -135,9 +135,10 @@ func (a *Access) MayCommand(r *request.Request) error {
 // Reload reads the files now if they have changed. It must not run beside Watch.
 func (a *Access) Reload() error { return a.files.Load() }
 
-// Watch looks after the files until ctx ends. Nothing is looked at where there are none.
-func (a *Access) Watch(ctx context.Context, log *slog.Logger) {
-	a.files.Watch(ctx, log, func() { a.lookForStrays(log) })
+// Watch looks after the files until ctx ends, and reads them at once when something is received from again, which may be
+// nil. Nothing is looked at where there are none.
+func (a *Access) Watch(ctx context.Context, log *slog.Logger, again <-chan struct{}) {
+	a.files.Watch(ctx, log, again, func() { a.lookForStrays(log) })
 }
 
 // lookForStrays says once what only two files together can have wrong.

@@ -11,7 +11,7 @@ import (
 // mayImport is the matrix: for each package, the other packages of the module that it may
 // import, and the modules that it may. What is not here is forbidden, a new package too.
 var mayImport = map[string]struct{ ours, others []string }{
-	"cmd/proxy":         {ours: []string{"access", "admin", "caller", "check", "clock", "config", "grant", "grantadmin", "guard", "listen", "login", "remedy", "shopify", "shopsim", "sidecar", "store", "systemd", "token"}},
+	"cmd/proxy":         {ours: []string{"access", "admin", "caller", "check", "clock", "config", "grant", "grantadmin", "guard", "listen", "login", "logsink", "remedy", "shopify", "shopsim", "sidecar", "store", "systemd", "token"}},
 	"internal/access":   {ours: []string{"caller", "listen", "policy", "reload", "remedy", "request"}},
 	"internal/admin":    {ours: []string{"denial", "guard", "markup", "refresh", "request", "token"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/archtest": {},
@@ -27,6 +27,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/inject":   {ours: []string{"caller", "denial", "guard", "metrics", "pace", "policy", "prefixed", "request", "shopify", "token", "tracing", "upstream"}},
 	"internal/listen":   {ours: []string{"ascii", "reload", "remedy", "token"}},
 	"internal/login":    {ours: []string{"denial", "grant", "markup", "store", "token"}},
+	"internal/logsink":  {},
 	"internal/markup":   {},
 	"internal/metrics":  {ours: []string{"shopify"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/pace":     {ours: []string{"clock", "prefixed", "shopify"}, others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/andybalholm/brotli"}},
@@ -38,7 +39,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/request":  {},
 	"internal/shopify":  {ours: []string{"ascii", "remedy", "token"}},
 	"internal/shopsim":  {others: []string{"github.com/vektah/gqlparser/v2"}},
-	"internal/sidecar": {ours: []string{"access", "admin", "clock", "config", "grant", "guard", "idle", "inject", "listen", "login", "metrics", "pace", "refresh", "remedy", "shopify", "store", "systemd", "token", "tracing", "upstream"},
+	"internal/sidecar": {ours: []string{"access", "admin", "clock", "config", "grant", "guard", "idle", "inject", "listen", "login", "logsink", "metrics", "pace", "refresh", "remedy", "shopify", "store", "systemd", "token", "tracing", "upstream"},
 		others: []string{"github.com/prometheus/client_golang"}},
 	"internal/store":    {ours: []string{"clock", "remedy", "token"}},
 	"internal/systemd":  {},

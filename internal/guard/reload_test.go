@@ -65,7 +65,7 @@ func watched(t *testing.T, o access.Options, f func(a *access.Access, log *tape)
 	a := accessWith(t, o)
 	var log tape
 	done := make(chan struct{})
-	go func() { defer close(done); a.Watch(ctx, slog.New(slog.NewTextHandler(&log, nil))) }()
+	go func() { defer close(done); a.Watch(ctx, slog.New(slog.NewTextHandler(&log, nil)), nil) }()
 	f(a, &log)
 	cancel()
 	<-done

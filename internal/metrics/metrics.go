@@ -106,6 +106,13 @@ func New(reg prometheus.Registerer, version, commit, goVersion string) *Metrics 
 	return m
 }
 
+// RegisterLog publishes how many lines of the log could not be written, asked for at each scrape.
+func (m *Metrics) RegisterLog(reg prometheus.Registerer, dropped func() uint64) {
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "evergate_log_lines_dropped_total", Help: "Lines of the log that could not be written, because nobody read it, it was gone, or its disk was full.",
+	}, func() float64 { return float64(dropped()) }))
+}
+
 func (m *Metrics) registerRoutes(f promauto.Factory) {
 	m.duration = f.NewHistogramVec(histogram("evergate_request_duration_seconds", "From a request's header to the last byte of its answer, by route.", latencyBuckets),
 		[]string{"route"})

@@ -35,6 +35,7 @@ func used(t *testing.T) *prometheus.Registry {
 	m.RegisterBuckets(reg, func() []BucketState {
 		return []BucketState{{Shop: "acme.myshopify.com", API: "rest", Capacity: 40, Available: 12.5}}
 	})
+	m.RegisterLog(reg, func() uint64 { return 3 })
 	m.Waited(time.Second)
 	m.Throttled("acme.myshopify.com", "graphql")
 	m.RequestStarted()

@@ -139,8 +139,9 @@ func (all Values) Load() error {
 }
 
 // Watch looks after the files until ctx ends, and calls after each look what may only be judged
-// of several values together; nil: nothing. Nothing is looked at where there are no files.
-func (all Values) Watch(ctx context.Context, log *slog.Logger, after func()) {
+// of several values together; nil: nothing. What is received from again has them read at once, changed or
+// not; nil: nothing does. Nothing is looked at where there are no files.
+func (all Values) Watch(ctx context.Context, log *slog.Logger, again <-chan struct{}, after func()) {
 	if len(all) == 0 {
 		return
 	}
@@ -149,6 +150,10 @@ func (all Values) Watch(ctx context.Context, log *slog.Logger, after func()) {
 	for {
 		select {
 		case <-ticker.C:
+		case <-again:
+			for _, v := range all {
+				v.seen = nil
+			}
 		case <-ctx.Done():
 			return
 		}

@@ -82,7 +82,7 @@ func watched(t *testing.T, path string, f func(s *setting, all Values, log *tape
 	}
 	var log tape
 	done := make(chan struct{})
-	go func() { defer close(done); all.Watch(ctx, slog.New(slog.NewTextHandler(&log, nil)), nil) }()
+	go func() { defer close(done); all.Watch(ctx, slog.New(slog.NewTextHandler(&log, nil)), nil, nil) }()
 	f(&s, all, &log)
 	cancel()
 	<-done

@@ -6,13 +6,15 @@ import (
 	"os"
 
 	"evergate/internal/config"
+	"evergate/internal/logsink"
 	"evergate/internal/remedy"
 )
 
 // Logger is the one logger and its level, which can be changed while it is used.
 type Logger struct {
 	*slog.Logger
-	level *slog.LevelVar
+	level   *slog.LevelVar
+	dropped func() uint64 // lines that could not be written
 }
 
 // NewLogger makes the logger. Without a choice it writes for people on a terminal and
@@ -21,10 +23,14 @@ func NewLogger(c *config.Config, w io.Writer) Logger {
 	level := &slog.LevelVar{}
 	level.Set(c.LogLevel)
 	options := &slog.HandlerOptions{Level: level}
-	if LogFormat(c, w) == "text" {
-		return Logger{slog.New(slog.NewTextHandler(w, options)), level}
+	dropped := func() uint64 { return 0 }
+	if sink, ok := w.(*logsink.Sink); ok {
+		dropped = sink.Dropped
 	}
-	return Logger{slog.New(slog.NewJSONHandler(w, options)), level}
+	if LogFormat(c, w) == "text" {
+		return Logger{slog.New(slog.NewTextHandler(w, options)), level, dropped}
+	}
+	return Logger{slog.New(slog.NewJSONHandler(w, options)), level, dropped}
 }
 
 // setLevel changes the level by its name and says so at a level that is never silent.
@@ -61,6 +67,9 @@ func logWarnings(c *config.Config, log *slog.Logger) {
 // IsTerminal reports whether v is a character device other than the one that cron,
 // systemd and CI give to what they start.
 func IsTerminal(v any) bool {
+	if sink, ok := v.(*logsink.Sink); ok {
+		v = sink.Unwrap()
+	}
 	f, ok := v.(*os.File)
 	if !ok {
 		return false

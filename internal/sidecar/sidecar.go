@@ -85,6 +85,7 @@ type Sidecar struct {
 	quit     chan struct{} // closed by POST /-/quit
 	quitOnce sync.Once
 	stopping atomic.Bool
+	reread   chan struct{} // see Reread
 }
 
 // Assemble makes a sidecar for `serve` and `run`.
@@ -118,7 +119,7 @@ func Assemble(settings Settings, log Logger, environ []string, build Build) (*Si
 // standardised.
 func New(c *Connection, who *access.Access, log Logger, getenv func(string) string) (*Sidecar, error) {
 	cfg := c.Config
-	s := &Sidecar{cfg: cfg, access: who, log: log, transport: c.Transport, alive: c.alive, made: time.Now(), quit: make(chan struct{})}
+	s := &Sidecar{cfg: cfg, access: who, log: log, transport: c.Transport, alive: c.alive, made: time.Now(), quit: make(chan struct{}), reread: make(chan struct{}, 1)}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	met := metrics.New(registry, c.Build.Version, c.Build.Commit, runtime.Version())
@@ -132,6 +133,7 @@ func New(c *Connection, who *access.Access, log Logger, getenv func(string) stri
 	}
 	c.Endpoint.ClockSkew = met.ClockSkew
 	s.source = c.newSource(log.Logger, met)
+	met.RegisterLog(registry, log.dropped)
 	met.RegisterTokens(registry, s.tokenStates)
 	s.pace = newPacer(cfg, met)
 	met.RegisterBuckets(registry, s.bucketStates)
@@ -191,6 +193,18 @@ func (s *Sidecar) tokenStates() []metrics.TokenState {
 	}}
 }
 
+// Reread has the files read now that are otherwise looked at every few seconds, or when they are needed:
+// policy, keys, certificates, and the secrets if Shopify has to be asked again. A mistake in one of
+// them changes nothing and is logged.
+func (s *Sidecar) Reread() {
+	s.log.Info("reading the files again")
+	s.source.Reread()
+	select {
+	case s.reread <- struct{}{}:
+	default: // it will be done
+	}
+}
+
 func (s *Sidecar) beginQuit() { s.quitOnce.Do(func() { close(s.quit) }) }
 
 // errForced says that the end did not wait for the requests under way.
@@ -205,7 +219,7 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 	background.Go(func() { s.source.Run(work) })
 	background.Go(func() { s.transport.KeepWarm(work) })
 	background.Go(func() { s.history.Run(work) })
-	background.Go(func() { s.access.Watch(work, s.log.Logger) })
+	background.Go(func() { s.access.Watch(work, s.log.Logger, s.reread) })
 	background.Go(func() { s.tellManager(work) })
 	if s.login != nil {
 		background.Go(func() { <-work.Done(); s.login.Close() })

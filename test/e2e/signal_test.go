@@ -1,0 +1,96 @@
+package e2e
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"evergate/test/process"
+)
+
+func TestSIGHUPReadsTheFilesAgainAndEndsNothing(t *testing.T) {
+	t.Parallel()
+	shop := newShopify(t, shopOptions{Settings: wide(time.Hour)})
+	policy := filepath.Join(t.TempDir(), "policy.json")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(policy, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`{"default":"full"}`)
+	s := shop.readySidecar(t, "EVERGATE_POLICY_FILE="+policy)
+	write(`{"default":"read-only"}`)
+	s.Signal(t, syscall.SIGHUP)
+	s.AwaitLog(t, "reading the files again")
+	s.AwaitLog(t, "a changed file is in force")
+	write(`{"default":"no such thing"}`)
+	s.Signal(t, syscall.SIGHUP)
+	s.AwaitLog(t, "a changed file is not used; what it held before stays in force")
+	for range 20 {
+		s.Signal(t, syscall.SIGHUP)
+	}
+	mustStatus(t, s.get(t, "/shop.json"), http.StatusOK)
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Exit(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// stubborn is a command that ends for no signal but says which it got. After SIGTERM, which
+// comes last, it calls the sidecar once more.
+const stubborn = `
+for s in HUP INT QUIT USR1 USR2 WINCH CONT TSTP; do trap "echo got $s" $s; done
+trap 'echo got TERM; curl -s -o /dev/null -w "answer %{http_code}\n" "$EVERGATE_URL` + api + `/shop.json"; exit 5' TERM
+echo started
+while :; do sleep 1 & wait $!; done`
+
+func TestRunPassesSignalsOnAndStaysForItsCommand(t *testing.T) {
+	t.Parallel()
+	process.RequireProgram(t, "bash", "apt-get install bash")
+	process.RequireProgram(t, "curl", "apt-get install curl")
+	shop := newShopify(t, shopOptions{Settings: wide(time.Hour)})
+	p := start(t, shop.runEnviron(), "run", "--", "bash", "-c", stubborn)
+	p.AwaitText(t, &p.Out, "started", has("started"))
+	for _, s := range []struct {
+		signal syscall.Signal
+		name   string
+	}{
+		{syscall.SIGHUP, "HUP"}, {syscall.SIGINT, "INT"}, {syscall.SIGQUIT, "QUIT"}, {syscall.SIGUSR1, "USR1"}, {syscall.SIGUSR2, "USR2"},
+		{syscall.SIGWINCH, "WINCH"}, {syscall.SIGTSTP, "TSTP"}, {syscall.SIGCONT, "CONT"}, {syscall.SIGTERM, "TERM"},
+	} {
+		p.Signal(t, s.signal)
+		p.AwaitText(t, &p.Out, s.name, has("got "+s.name+"\n"))
+	}
+	if code := p.Exit(t); code != 5 {
+		t.Errorf("exit code %d", code)
+	}
+	if said := p.Out.String(); !strings.Contains(said, "answer 200") {
+		t.Errorf("the sidecar was gone before its command:\n%s%s", said, p.Err.String())
+	}
+}
+
+// A command whose sidecar is gone would only fail.
+func TestRunEndsItsCommandWhenTheSidecarIsToldToQuit(t *testing.T) {
+	t.Parallel()
+	process.RequireProgram(t, "bash", "apt-get install bash")
+	shop := newShopify(t, shopOptions{Settings: wide(time.Hour)})
+	socket := filepath.Join(publicDir(t), "a")
+	p := start(t, shop.runEnviron("EVERGATE_ADMIN_LISTEN=unix:"+socket), "run", "--", "bash", "-c",
+		`trap 'echo ended; exit 6' TERM; echo started; while :; do sleep 1 & wait $!; done`)
+	p.AwaitText(t, &p.Out, "started", has("started"))
+	if code, out, complaints := finish(t, []string{"EVERGATE_ADMIN_LISTEN=unix:" + socket}, "quit"); code != 0 {
+		t.Fatalf("%d %s%s", code, out, complaints)
+	}
+	if code := p.Exit(t); code != 6 {
+		t.Errorf("exit code %d: %s%s", code, p.Out.String(), p.Err.String())
+	}
+}
+
+func has(part string) func(string) bool {
+	return func(all string) bool { return strings.Contains(all, part) }
+}
