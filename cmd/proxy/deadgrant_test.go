@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,4 +111,30 @@ func TestCheckSaysThatAnotherGrantIsUsed(t *testing.T) {
 	if r := byName["grant"]; r.Status != "warn" || !strings.Contains(r.String(), "client credentials are used in its place") || !strings.Contains(r.Remedy, "EVERGATE_GRANT=client_credentials") {
 		t.Errorf("%s", r)
 	}
+}
+
+// One path that always answers 401 is no reason to take a sidecar out of its Service.
+func TestOnePathThatAnswers401LeavesTheSidecarReady(t *testing.T) {
+	t.Parallel()
+	sim, environ := simulated(t)
+	r := start(environ, "serve")
+	tools, operators := serving(t, r)
+	sim.Inject(shopsim.Fault{Kind: shopsim.FaultStatus, Status: 401, Endpoint: shopsim.GraphQL})
+	for range 5 {
+		resp, err := http.Post("http://"+tools+"/admin/api/2026-10/graphql.json", "application/json", strings.NewReader(`{"query":"{shop{name}}"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != 401 {
+			t.Errorf("%s", resp.Status)
+		}
+	}
+	r.err.next(t, has("though Shopify accepts the token"))
+	_, numbers := get(t, "http://"+operators+"/metrics")
+	if status, body := get(t, "http://"+operators+"/readyz"); status != 200 || !strings.Contains(numbers, `evergate_token_usable{shop="`+shopsim.DefaultShop+`"} 1`) {
+		t.Errorf("%d %s", status, body)
+	}
+	r.signals <- os.Interrupt
+	r.mustEnd(t, exitOK)
 }

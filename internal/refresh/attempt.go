@@ -127,6 +127,8 @@ func (s *Source) publish(t token.Token) error {
 		// A permanent token again: asking for it does not make it any better.
 		same = !t.Expires()
 		e.refusals.Store(old.refusals.Load())
+		e.suspect.Store(old.suspect.Load())
+		e.dead.Store(old.dead.Load())
 	}
 	s.published++
 	e.number = s.published

@@ -61,18 +61,15 @@ func (s *Source) Replace(caller context.Context, refused token.Token) (token.Tok
 
 // noteRefusal counts a 401 that stands.
 func (s *Source) noteRefusal(refused token.Token) {
-	e := s.current.Load()
-	if e == nil || !e.token.Access.Equal(refused.Access) || e.refusals.Add(1) != deadAfter {
-		return
+	if e := s.current.Load(); e != nil && e.token.Access.Equal(refused.Access) {
+		s.suspect(e)
 	}
-	s.opt.Log.Error("Shopify refuses the token, and there is no other: it was revoked, or the app was uninstalled",
-		"shop", s.opt.Shop.Domain(), "grant", s.name)
 }
 
 // Accepted is told that Shopify took a token. It costs an atomic load.
 func (s *Source) Accepted(t token.Token) {
 	e := s.current.Load()
 	if e != nil && e.refusals.Load() != 0 && e.token.Access.Equal(t.Access) {
-		e.refusals.Store(0)
+		e.clear()
 	}
 }

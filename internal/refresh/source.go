@@ -42,6 +42,9 @@ type Options struct {
 	Observer Observer
 	// Wait is the longest a caller waits for a token that is being obtained. Zero: 5 seconds.
 	Wait time.Duration
+	// Alive asks Shopify whether it accepts a token, at no cost to the rate limits; the error
+	// says that it is not known. Without it several 401s in a row decide.
+	Alive func(ctx context.Context, access token.Secret) (bool, error)
 	// Scopes are those the operator expects; a token that lacks some is used all the
 	// same, and the missing ones are logged.
 	Scopes []string
@@ -77,6 +80,9 @@ type entry struct {
 	plan     plan
 	woke     atomic.Bool  // Run has been told that this token is stale
 	refusals atomic.Int32 // 401s in a row that stood
+	suspect  atomic.Bool  // they were several, and Shopify is to be asked
+	dead     atomic.Bool  // and it does not accept the token
+	cleared  atomic.Bool  // it has been said that 401s are not the token's fault
 }
 
 // health is what is known of the attempts, and what a waiter needs to know.
@@ -86,6 +92,7 @@ type health struct {
 	failedAt   instant // when err happened
 	notBefore  instant // no attempt before this, unless a person asks
 	nextPoll   instant // when the store or the file is looked at again
+	proofAt    instant // Shopify is not asked about a token before this
 	heldUntil  instant // no forced refresh before this
 	askedAt    instant // when a person last asked
 	rotatedAt  instant // when a chain was last rotated because a person asked
@@ -111,9 +118,6 @@ const (
 	lookAgain = time.Minute
 	// pollEvery is how often a store or a file is looked at for what others put there.
 	pollEvery = 2 * time.Second
-	// deadAfter is how many refusals in a row make a token unusable in the eyes of the
-	// metrics. One can be an accident of Shopify's.
-	deadAfter = 2
 )
 
 // New returns a Source without a token. Run keeps it fresh in the background; without
@@ -306,11 +310,22 @@ func (s *Source) mayAsk() error {
 // rotatedJustNow reports whether a person had the chain rotated moments ago.
 func (s *Source) rotatedJustNow() bool {
 	e := s.current.Load()
-	if _, rotates := s.obtainer.(rotating); !rotates || e == nil || !e.token.Expires() {
+	if !s.rotates() || e == nil || !e.token.Expires() {
 		return false
 	}
 	at := s.look().rotatedAt
 	return at != (instant{}) && s.now().since(at) < max(askHold, min(rotateHold, e.token.Life/rotateShare))
+}
+
+// rotates reports whether the token at hand is one of a rotating chain.
+func (s *Source) rotates() bool {
+	switch o := s.obtainer.(type) {
+	case rotating:
+		return true
+	case *fallback:
+		return !o.using.Load()
+	}
+	return false
 }
 
 // Once comes by a token with one attempt at most, by the rules that hold for a Source that
@@ -346,7 +361,7 @@ func (s *Source) Run(ctx context.Context) {
 // wakes Run. It is never more than a minute, because a timer stands still while the
 // machine sleeps.
 func (s *Source) Due() time.Duration {
-	due := min(s.untilAttempt(), lookAgain)
+	due := min(s.untilAttempt(), s.untilProof(), lookAgain)
 	if s.obtainer.polls() {
 		due = min(due, s.now().until(s.look().nextPoll))
 	}
@@ -359,6 +374,8 @@ func (s *Source) Step(ctx context.Context) {
 	switch {
 	case s.untilAttempt() <= 0:
 		_, _ = s.do(ctx, renewal, s.grantIfDue) // a failure is logged, and seen in Status
+	case s.untilProof() <= 0:
+		s.prove(ctx)
 	case s.obtainer.polls() && s.now().until(s.look().nextPoll) <= 0:
 		_, _ = s.do(ctx, polling, s.poll)
 	}

@@ -12,7 +12,7 @@ type Status struct {
 	Shop  string
 	Grant string
 	// State is "none" before the first token, then "fresh", "stale" or "expired", or
-	// "refused" once Shopify has refused a living token several times in a row.
+	// "refused" once Shopify, asked about it, has refused a living token.
 	State string
 	// Obtained says that a token was obtained since the start, whatever became of it.
 	Obtained bool
@@ -29,7 +29,7 @@ type Status struct {
 	Scopes []string
 	// MissingScopes are those of Options.Scopes that it did not grant.
 	MissingScopes []string
-	// Refused says that Shopify has refused the token several times in a row.
+	// Refused says that Shopify, asked about the token, has refused it.
 	Refused bool
 	// RefreshExpires is when the stored refresh token ends if it is not used; zero if there
 	// is none or its end is not known.
@@ -68,7 +68,7 @@ func (s *Source) Status() Status {
 		return st
 	}
 	state := e.plan.state(now)
-	st.Refused = e.refusals.Load() >= deadAfter
+	st.Refused = e.dead.Load()
 	st.State, st.Usable = state.String(), state != expired && !st.Refused
 	if st.Refused && state != expired {
 		st.State = "refused"

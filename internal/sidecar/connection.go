@@ -152,7 +152,7 @@ func (c *Connection) holdsOffline(s token.Store) bool {
 func (c *Connection) newSource(log *slog.Logger, observer refresh.Observer) *refresh.Source {
 	return refresh.New(refresh.Options{
 		Shop: c.Config.Shop, Log: log, Obtainer: c.obtainer(), Observer: observer,
-		Wait: c.Config.TokenWait, Scopes: c.Config.Scopes,
+		Wait: c.Config.TokenWait, Scopes: c.Config.Scopes, Alive: c.alive,
 	})
 }
 
