@@ -15,11 +15,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,34 +26,21 @@ import (
 	"evergate/internal/token"
 )
 
-const (
-	// endpointPath is the one token endpoint of every grant; it has no API version.
-	endpointPath = "/admin/oauth/access_token"
-	// postTimeout bounds one POST. Shopify's edge waits up to 120 s for its origin, but
-	// a token that takes that long is better asked for again.
-	postTimeout = 30 * time.Second
-	// maxAnswer bounds what is read of an answer. A token is under 1 KiB, an error page
-	// under 100 KiB.
-	maxAnswer = 1 << 20
-)
+// postTimeout bounds one POST. Shopify's edge waits up to 120 s for its origin, but a token
+// that takes that long is better asked for again.
+const postTimeout = 30 * time.Second
 
 // Endpoint is one shop's token endpoint. Its fields are set once; its methods are safe
 // for concurrent use.
 type Endpoint struct {
-	// Shop is the store whose tokens are asked for; its domain is the Host sent.
-	Shop token.Shop
-	// Base is where to connect: scheme and authority, no path.
-	Base *url.URL
-	// Transport carries the POST. It must not follow redirects or retry by itself.
-	Transport http.RoundTripper
+	// API makes the POST, to the shop whose tokens are asked for.
+	API *shopify.Client
 	// Client names the app for the next POST. It is called for every POST, so that a
 	// secret that was rotated on disk is picked up without a restart.
 	Client func() (Client, error)
 	// Previous, if set, names the app's other secret while its secrets are being rotated, or
 	// an empty one. It is called for every POST and is needed only where the first is refused.
 	Previous func() (token.Secret, error)
-	// UserAgent is sent with every POST.
-	UserAgent string
 	// ClockSkew, if set, is told Shopify's clock minus ours after each answer that has a
 	// Date header. The header counts whole seconds, so the figure is good to a second or so.
 	ClockSkew func(time.Duration)
@@ -68,33 +53,27 @@ type Endpoint struct {
 func (e *Endpoint) send(ctx context.Context, params url.Values, own reading) (answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, postTimeout, errNoAnswer)
 	defer cancel()
-	req, err := e.request(ctx, params)
-	if err != nil {
-		return answer{}, token.Decide(token.ErrConfig, err)
-	}
-	sent := time.Now()
-	resp, err := e.Transport.RoundTrip(req)
+	posted, err := e.API.PostToken(ctx, params)
 	var untrusted *tls.CertificateVerificationError
-	if errors.As(err, &untrusted) {
-		return answer{}, token.Decide(token.ErrConfig, remedy.New("name its authority's certificate in EVERGATE_UPSTREAM_CA_FILE, or mend EVERGATE_UPSTREAM_URL", "the certificate of %s is not trusted (%w)", e.Base.Host, err))
-	}
-	if err != nil {
+	switch {
+	case errors.As(err, &untrusted):
+		return answer{}, token.Decide(token.ErrConfig, remedy.New("name its authority's certificate in EVERGATE_UPSTREAM_CA_FILE, or mend EVERGATE_UPSTREAM_URL",
+			"the certificate of %s is not trusted (%w)", e.API.Base.Host, err))
+	case posted == nil:
 		return answer{}, token.Decide(token.ErrTransient, fmt.Errorf("token endpoint: %w", cause(ctx, err)))
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	e.noteClock(sent, time.Now(), resp.Header)
-	if resp.StatusCode != http.StatusOK {
-		return answer{}, e.failure(resp, body, own)
+	e.noteClock(posted)
+	if posted.Status != http.StatusOK {
+		return answer{}, e.failure(posted, own)
 	}
 	if err != nil {
 		return answer{}, token.Decide(token.ErrTransient, fmt.Errorf("token endpoint: the answer broke off: %w", cause(ctx, err)))
 	}
-	a, err := parseAnswer(body)
+	a, err := parseAnswer(posted.Body)
 	if err != nil {
 		return answer{}, token.Decide(token.ErrTransient, fmt.Errorf("token endpoint: %w", err))
 	}
-	a.sent = sent
+	a.sent = posted.Sent
 	return a, nil
 }
 
@@ -108,40 +87,22 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-func (e *Endpoint) request(ctx context.Context, params url.Values) (*http.Request, error) {
-	target := *e.Base
-	target.Path = endpointPath
-	// A form body, not JSON: the endpoint takes both for every grant, and the form is the
-	// encoding that RFC 6749 requires of it.
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(params.Encode()))
-	if err != nil {
-		return nil, err
-	}
-	req.Host = e.Shop.Domain()
-	// Without GetBody no transport can send the body twice: a second POST is ours to decide.
-	req.GetBody = nil
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", e.UserAgent)
-	return req, nil
-}
-
 // noteClock tells how Shopify's clock stands, where an answer says so.
-func (e *Endpoint) noteClock(sent, received time.Time, h http.Header) {
+func (e *Endpoint) noteClock(a *shopify.Answer) {
 	if e.ClockSkew == nil {
 		return
 	}
-	if ahead, ok := shopify.ClockAhead(sent, received, h); ok {
+	if ahead, ok := shopify.ClockAhead(a.Sent, a.Received, a.Header); ok {
 		e.ClockSkew(ahead)
 	}
 }
 
 // failure turns an answer other than 200 into an EndpointError. The grants' own readings
 // come before what a refusal means to all of them.
-func (e *Endpoint) failure(resp *http.Response, body []byte, own ...reading) error {
-	contentType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	_, isJSON := parseJSONFailure(body)
-	r := refusal{said: parseFailure(contentType, body), status: resp.StatusCode, json: isJSON}
-	wait := shopify.ParseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
-	return newEndpointError(resp.StatusCode, r.code, wait, judge(e.Shop, r, resp.Header.Get("Location"), own...))
+func (e *Endpoint) failure(a *shopify.Answer, own ...reading) error {
+	contentType, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	_, isJSON := parseJSONFailure(a.Body)
+	r := refusal{said: parseFailure(contentType, a.Body), status: a.Status, json: isJSON}
+	wait := shopify.ParseRetryAfter(a.Header.Get("Retry-After"), time.Now())
+	return newEndpointError(a.Status, r.code, wait, judge(e.API.Shop, r, a.Header.Get("Location"), own...))
 }

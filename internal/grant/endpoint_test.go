@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"evergate/internal/shopify"
 	"evergate/internal/shopsim"
 	"evergate/internal/token"
 )
@@ -79,7 +80,7 @@ func endpoint(t testing.TB, rt http.RoundTripper) *Endpoint {
 	t.Helper()
 	shop := parseShop(t, "acme")
 	return &Endpoint{
-		Shop: shop, Base: &url.URL{Scheme: "https", Host: shop.Domain()}, Transport: rt, UserAgent: "Evergate/test",
+		API:    &shopify.Client{Shop: shop, Base: &url.URL{Scheme: "https", Host: shop.Domain()}, Transport: rt, UserAgent: "Evergate/test"},
 		Client: func() (Client, error) { return Client{clientID, token.NewSecret(clientSecret)}, nil },
 	}
 }
@@ -104,7 +105,7 @@ func TestRequestIsOnePlainFormPOST(t *testing.T) {
 	t.Parallel()
 	c := &canned{status: 200, body: `{"access_token":"x"}`}
 	e := endpoint(t, c)
-	e.Base = &url.URL{Scheme: "http", Host: "gateway.internal:8443"}
+	e.API.Base = &url.URL{Scheme: "http", Host: "gateway.internal:8443"}
 	e.Client = func() (Client, error) { return Client{"id&=+ é", token.NewSecret("s&e=c+r %et")}, nil }
 	if _, err := (ClientCredentials{e}).Grant(t.Context()); err != nil {
 		t.Fatal(err)
@@ -132,8 +133,8 @@ func TestRequestIsOnePlainFormPOST(t *testing.T) {
 	if err != nil || len(values) != 3 || values.Get("grant_type") != "client_credentials" || values.Get("client_id") != "id&=+ é" || values.Get("client_secret") != "s&e=c+r %et" {
 		t.Errorf("form %q: %v", form, err)
 	}
-	if e.Base.Path != "" || e.Base.String() != "http://gateway.internal:8443" {
-		t.Errorf("the Endpoint's own URL has become %s", e.Base)
+	if e.API.Base.Path != "" || e.API.Base.String() != "http://gateway.internal:8443" {
+		t.Errorf("the Endpoint's own URL has become %s", e.API.Base)
 	}
 }
 
@@ -218,7 +219,7 @@ func overTheWire(t *testing.T, server *httptest.Server) ClientCredentials {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Base = base
+	e.API.Base = base
 	return ClientCredentials{e}
 }
 
@@ -252,8 +253,8 @@ func TestPOSTIsNotSentTwiceOnAClosedConnection(t *testing.T) {
 func simulated(t testing.TB, sim *shopsim.Sim) ClientCredentials {
 	t.Helper()
 	e := endpoint(t, sim.RoundTripper())
-	e.Shop = parseShop(t, shopsim.DefaultShop)
-	e.Base = &url.URL{Scheme: "https", Host: e.Shop.Domain()}
+	e.API.Shop = parseShop(t, shopsim.DefaultShop)
+	e.API.Base = &url.URL{Scheme: "https", Host: e.API.Shop.Domain()}
 	e.Client = func() (Client, error) {
 		return Client{shopsim.DefaultClientID, token.NewSecret(shopsim.DefaultClientSecret)}, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode"
 
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
 
@@ -56,8 +57,10 @@ func FuzzParseFailure(f *testing.F) {
 		f.Add(seed.status, seed.contentType, seed.before, seed.after, seed.moved)
 	}
 	f.Fuzz(func(t *testing.T, status int, contentType, before, after, moved string) {
-		resp := &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {contentType}, "Location": {moved}}}
-		err := endpoint(t, nil).failure(resp, []byte(before+leaked+after))
+		err := endpoint(t, nil).failure(&shopify.Answer{
+			Status: status, Body: []byte(before + leaked + after),
+			Header: http.Header{"Content-Type": {contentType}, "Location": {moved}},
+		})
 		var e *EndpointError
 		if !errors.As(err, &e) || e.Status != status {
 			t.Fatalf("%v", err)

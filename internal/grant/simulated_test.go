@@ -57,10 +57,10 @@ func TestSimulatedLogin(t *testing.T) {
 	} {
 		sim := shopsim.New(shopsim.Options{Settings: settings})
 		g, state := offline(t, sim), NewState()
-		link := AuthorizeURL(g.Endpoint.Shop, shopsim.DefaultClientID, "http://127.0.0.1:3456/callback?from=a b%26c", []string{"read_products"}, state)
+		link := AuthorizeURL(g.Endpoint.API.Shop, shopsim.DefaultClientID, "http://127.0.0.1:3456/callback?from=a b%26c", []string{"read_products"}, state)
 		// The callback is signed with the oldest secret, whatever is the newest.
 		newest := sim.RotateSecret("", "", false)
-		want := Callback{Shop: g.Endpoint.Shop, State: state, Secrets: secretsOf(newest, shopsim.DefaultClientSecret), Now: time.Now()}
+		want := Callback{Shop: g.Endpoint.API.Shop, State: state, Secrets: secretsOf(newest, shopsim.DefaultClientSecret), Now: time.Now()}
 
 		if _, err := VerifyCallback(decide(t, sim, link, "cancel"), want); !errors.Is(err, ErrDeclined) {
 			t.Errorf("%+v: cancelled: %v", settings, err)
@@ -225,7 +225,7 @@ func TestSimulatedSessionToken(t *testing.T) {
 		verifyNow := func(raw token.Secret) (token.Shop, error) {
 			return VerifySessionToken(raw, shopsim.DefaultClientID, secretsOf(newest, shopsim.DefaultClientSecret), time.Now())
 		}
-		if shop, err := verifyNow(raw); err != nil || shop != g.Endpoint.Shop {
+		if shop, err := verifyNow(raw); err != nil || shop != g.Endpoint.API.Shop {
 			t.Errorf("%v, %v", shop, err)
 		}
 		p, err := g.ExchangeSession(t.Context(), raw)

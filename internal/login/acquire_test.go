@@ -41,7 +41,7 @@ func TestExchangeOutlivesTheBrowser(t *testing.T) {
 	r := newRig(t)
 	authorize, state := r.begin(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	r.flow.Grant.Endpoint.Transport = roundTrip(func(req *http.Request) (*http.Response, error) {
+	r.flow.Grant.Endpoint.API.Transport = roundTrip(func(req *http.Request) (*http.Response, error) {
 		cancel()
 		if err := req.Context().Err(); err != nil {
 			return nil, err
@@ -63,7 +63,7 @@ func TestExchangeHoldsTheLease(t *testing.T) {
 	r := newRig(t)
 	authorize, state := r.begin(t)
 	held := false
-	r.flow.Grant.Endpoint.Transport = roundTrip(func(req *http.Request) (*http.Response, error) {
+	r.flow.Grant.Endpoint.API.Transport = roundTrip(func(req *http.Request) (*http.Response, error) {
 		ctx, cancel := context.WithCancel(req.Context())
 		cancel()
 		_, err := r.store.Lease(ctx)

@@ -60,7 +60,7 @@ func (h hosted) start(w http.ResponseWriter, r *http.Request) {
 	redirect := url.URL{Scheme: h.public.Scheme, Host: h.public.Host, Path: CallbackPath}
 	authorize, state, err := h.Begin(redirect.String())
 	if err != nil {
-		h.log.Error("a login cannot begin", "shop", h.Grant.Endpoint.Shop.Domain(), "err", err)
+		h.log.Error("a login cannot begin", "shop", h.Grant.Endpoint.API.Shop.Domain(), "err", err)
 		writePage(w, http.StatusServiceUnavailable, failurePage(err, hostedHint))
 		return
 	}
@@ -76,7 +76,7 @@ func (h hosted) callback(w http.ResponseWriter, r *http.Request) {
 		state = c.Value
 	}
 	g, err := h.Finish(r.Context(), state, r.URL.RawQuery)
-	shop := h.Grant.Endpoint.Shop.Domain()
+	shop := h.Grant.Endpoint.API.Shop.Domain()
 	switch {
 	case errors.Is(err, grant.ErrMalformed), errors.Is(err, grant.ErrState):
 		h.log.Debug("a callback was refused", "shop", shop, "err", err) // anybody can send these

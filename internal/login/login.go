@@ -73,7 +73,7 @@ type Granted struct {
 
 // New returns a flow. Logins that another one began are none of its.
 func New(o Options) *Flow {
-	return &Flow{Options: o, exchanging: make(chan struct{}, 1), closed: make(chan struct{}), states: newStates(o.Grant.Endpoint.Shop.Domain())}
+	return &Flow{Options: o, exchanging: make(chan struct{}, 1), closed: make(chan struct{}), states: newStates(o.Grant.Endpoint.API.Shop.Domain())}
 }
 
 // Begin starts a login that will end at redirectURI. It returns where the merchant's
@@ -84,7 +84,7 @@ func (f *Flow) Begin(redirectURI string) (authorizeURL, state string, err error)
 		return "", "", err
 	}
 	state = f.states.issue(time.Now())
-	return grant.AuthorizeURL(f.Grant.Endpoint.Shop, client.ID, redirectURI, f.Scopes, state), state, nil
+	return grant.AuthorizeURL(f.Grant.Endpoint.API.Shop, client.ID, redirectURI, f.Scopes, state), state, nil
 }
 
 // Finish takes the query of the callback to the login that began with state, exchanges its
@@ -97,7 +97,7 @@ func (f *Flow) Finish(ctx context.Context, state, rawQuery string) (Granted, err
 	if !f.states.waits(state, time.Now()) {
 		state = "" // which no callback matches
 	}
-	code, err := grant.VerifyCallback(rawQuery, grant.Callback{Shop: f.Grant.Endpoint.Shop, State: state, Secrets: secrets, Now: time.Now()})
+	code, err := grant.VerifyCallback(rawQuery, grant.Callback{Shop: f.Grant.Endpoint.API.Shop, State: state, Secrets: secrets, Now: time.Now()})
 	if err != nil && !errors.Is(err, grant.ErrDeclined) {
 		return Granted{}, err
 	}
@@ -161,7 +161,7 @@ func (f *Flow) acquire(ctx context.Context, clientID string, obtain func(context
 			}
 			inHand = true
 		}
-		return token.Record{Shop: f.Grant.Endpoint.Shop.Domain(), ClientID: clientID, Grant: f.Grant.Name(), Current: pair}, nil
+		return token.Record{Shop: f.Grant.Endpoint.API.Shop.Domain(), ClientID: clientID, Grant: f.Grant.Name(), Current: pair}, nil
 	}
 	err := store.Replace(ctx, f.Store, edit)
 	for n := 1; n < storeTries && inHand && errors.Is(err, token.ErrConflict); n++ {
@@ -177,7 +177,7 @@ func (f *Flow) acquire(ctx context.Context, clientID string, obtain func(context
 }
 
 func (f *Flow) granted(p token.Pair) Granted {
-	g := Granted{Shop: f.Grant.Endpoint.Shop, Scopes: p.Token.Scopes, RefreshExpires: p.RefreshExpires}
+	g := Granted{Shop: f.Grant.Endpoint.API.Shop, Scopes: p.Token.Scopes, RefreshExpires: p.RefreshExpires}
 	if p.Token.Scopes != nil {
 		g.MissingScopes = token.MissingScopes(f.Scopes, p.Token.Scopes)
 	}

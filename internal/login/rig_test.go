@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"evergate/internal/grant"
+	"evergate/internal/shopify"
 	"evergate/internal/shopsim"
 	"evergate/internal/store"
 	"evergate/internal/token"
@@ -44,7 +45,7 @@ func newRig(t testing.TB, edit ...func(*Options)) *rig {
 	}
 	r := &rig{sim: sim, store: store.Memory(shop), shop: shop}
 	o := Options{Store: r.store, Scopes: []string{"read_products"}, Grant: grant.Offline{Endpoint: &grant.Endpoint{
-		Shop: shop, Base: &url.URL{Scheme: "https", Host: shop.Domain()}, Transport: sim.RoundTripper(),
+		API: &shopify.Client{Shop: shop, Base: &url.URL{Scheme: "https", Host: shop.Domain()}, Transport: sim.RoundTripper()},
 		Client: func() (grant.Client, error) {
 			return grant.Client{ID: shopsim.DefaultClientID, Secret: token.NewSecret(shopsim.DefaultClientSecret)}, nil
 		},

@@ -34,7 +34,7 @@ func (f *Flow) Exchange(ctx context.Context, sessionToken token.Secret) (Granted
 	if err != nil {
 		return Granted{}, err
 	}
-	if shop != f.Grant.Endpoint.Shop {
+	if shop != f.Grant.Endpoint.API.Shop {
 		return Granted{}, errOtherShop
 	}
 	return f.acquire(ctx, client.ID, func(ctx context.Context) (token.Pair, error) {
@@ -60,7 +60,7 @@ func (f *Flow) ExchangeHandler(log *slog.Logger) http.Handler {
 			g, err = f.Exchange(r.Context(), sessionToken)
 		}
 		if err != nil {
-			log.Warn("a session token was not exchanged", "shop", f.Grant.Endpoint.Shop.Domain(), "err", err)
+			log.Warn("a session token was not exchanged", "shop", f.Grant.Endpoint.API.Shop.Domain(), "err", err)
 			answerJSON(w, exchangeStatus(err), map[string]string{"errors": err.Error()})
 			return
 		}

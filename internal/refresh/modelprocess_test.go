@@ -17,6 +17,7 @@ import (
 
 	"evergate/internal/clock"
 	"evergate/internal/grant"
+	"evergate/internal/shopify"
 	"evergate/internal/shopsim"
 	"evergate/internal/store"
 	"evergate/internal/token"
@@ -74,7 +75,7 @@ func (w *world) startProcess(name string) *process {
 	p := &process{w: w, name: name, ended: make(chan struct{})}
 	p.life, p.end = context.WithCancel(context.Background())
 	endpoint := &grant.Endpoint{
-		Shop: w.shop, Base: &url.URL{Scheme: "https", Host: w.shop.Domain()}, Transport: wire{p}, UserAgent: "model",
+		API: &shopify.Client{Shop: w.shop, Base: &url.URL{Scheme: "https", Host: w.shop.Domain()}, Transport: wire{p}, UserAgent: "model"},
 		Client: func() (grant.Client, error) {
 			return grant.Client{ID: shopsim.DefaultClientID, Secret: token.NewSecret(w.secret())}, nil
 		},
@@ -293,7 +294,7 @@ func (p *process) remember(sent string, status int, answer []byte) {
 // login is a person who authorises the app anew, as the command does it.
 func (w *world) login(ctx context.Context) error {
 	endpoint := &grant.Endpoint{
-		Shop: w.shop, Base: &url.URL{Scheme: "https", Host: w.shop.Domain()}, Transport: w.sim.RoundTripper(), UserAgent: "model",
+		API: &shopify.Client{Shop: w.shop, Base: &url.URL{Scheme: "https", Host: w.shop.Domain()}, Transport: w.sim.RoundTripper(), UserAgent: "model"},
 		Client: func() (grant.Client, error) {
 			return grant.Client{ID: shopsim.DefaultClientID, Secret: token.NewSecret(w.newest)}, nil
 		},

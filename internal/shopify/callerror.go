@@ -37,29 +37,29 @@ func (e *CallError) Unwrap() error { return e.Err }
 func (e *CallError) Is(target error) bool { return e.kind != nil && target == e.kind }
 
 // callError explains an answer.
-func (c *Client) callError(a *answer) error {
-	e := &CallError{Status: a.status}
+func (c *Client) callError(a *Answer) error {
+	e := &CallError{Status: a.Status}
 	var what, do string
 	switch {
-	case a.status >= 300 && a.status < 400:
-		what, do = c.redirected(a.header.Get("Location")), "set SHOPIFY_SHOP to the shop's permanent name, which the admin shows under Settings > Domains"
-	case a.status == http.StatusUnauthorized:
+	case a.Status >= 300 && a.Status < 400:
+		what, do = c.redirected(a.Header.Get("Location")), "set SHOPIFY_SHOP to the shop's permanent name, which the admin shows under Settings > Domains"
+	case a.Status == http.StatusUnauthorized:
 		e.kind = ErrToken
 		what = fmt.Sprintf("%s does not accept the token: it has expired or was revoked, is of another shop, or the app was uninstalled", c.Shop)
 		do = "obtain another one"
-	case RefusesNonExpiring(a.status, a.body):
+	case RefusesNonExpiring(a.Status, a.Body):
 		e.kind = ErrNonExpiring
 		what, do = "Shopify no longer accepts tokens that do not expire from this app", "run `evergate token migrate`, or `evergate login`"
-	case a.status == http.StatusPaymentRequired, a.status == http.StatusLocked:
-		what, do = fmt.Sprintf("%s is frozen or locked (status %d)", c.Shop, a.status), "someone with access to its admin must look"
-	case a.status == http.StatusForbidden:
+	case a.Status == http.StatusPaymentRequired, a.Status == http.StatusLocked:
+		what, do = fmt.Sprintf("%s is frozen or locked (status %d)", c.Shop, a.Status), "someone with access to its admin must look"
+	case a.Status == http.StatusForbidden:
 		what, do = fmt.Sprintf("%s refuses the call (status 403)", c.Shop), "see in its admin whether the shop is open and what the app may do"
-	case a.status == http.StatusNotFound:
+	case a.Status == http.StatusNotFound:
 		what, do = fmt.Sprintf("there is no shop %s", c.Shop), "check SHOPIFY_SHOP"
-	case a.status == http.StatusTooManyRequests, a.status >= 500:
-		what, do = fmt.Sprintf("Shopify is busy or erring (status %d)", a.status), "try again in a moment"
+	case a.Status == http.StatusTooManyRequests, a.Status >= 500:
+		what, do = fmt.Sprintf("Shopify is busy or erring (status %d)", a.Status), "try again in a moment"
 	default:
-		what, do = fmt.Sprintf("Shopify answered with status %d", a.status), "see whether EVERGATE_UPSTREAM_URL leads to Shopify"
+		what, do = fmt.Sprintf("Shopify answered with status %d", a.Status), "see whether EVERGATE_UPSTREAM_URL leads to Shopify"
 	}
 	e.Err = &remedy.Error{Err: errors.New(what), Remedy: do}
 	return e

@@ -19,16 +19,19 @@ import (
 const ClientVersion = "2026-10"
 
 const (
+	// tokenPath is the one token endpoint of every grant; it has no API version.
+	tokenPath     = "/admin/oauth/access_token"
 	uninstallPath = "/admin/api_permissions/current.json"
 	shopPath      = apiPrefix + ClientVersion + "/shop.json"
 	graphQLPath   = apiPrefix + ClientVersion + "/graphql.json"
 
-	// maxAnswer bounds what is read of an answer. A list of scopes has a few KiB.
+	// maxAnswer bounds what is read of an answer. A list of scopes has a few KiB, an error page
+	// under 100 KiB.
 	maxAnswer = 1 << 20
 )
 
-// Client makes the few calls to the Admin API that Evergate makes on its own account: to
-// check a token, and to end an app's access. A token travels in one header, to the shop and
+// Client makes the few calls that Evergate makes on its own account: to obtain a token, to
+// check one, and to end an app's access. A token travels in one header, to the shop and
 // to nobody else; no redirect is followed and nothing is sent twice; no error holds a token
 // or a piece of an answer. Its fields are set once; its methods are safe for concurrent use
 // and wait no longer than their ctx.
@@ -57,11 +60,11 @@ func (c *Client) Greet(ctx context.Context) (Greeting, error) {
 	if err != nil {
 		return Greeting{}, err
 	}
-	g := Greeting{Status: a.status}
-	if ahead, ok := ClockAhead(a.sent, a.received, a.header); ok {
+	g := Greeting{Status: a.Status}
+	if ahead, ok := ClockAhead(a.Sent, a.Received, a.Header); ok {
 		g.ClockAhead = &ahead
 	}
-	if a.status == http.StatusNotFound || a.status >= 300 && a.status < 400 {
+	if a.Status == http.StatusNotFound || a.Status >= 300 && a.Status < 400 {
 		return g, c.callError(a)
 	}
 	return g, nil
@@ -108,7 +111,7 @@ func (c *Client) Versions(ctx context.Context, access token.Secret) (Versions, e
 	if err != nil {
 		return Versions{}, err
 	}
-	out := Versions{Served: a.header.Get(HeaderAPIVersion)}
+	out := Versions{Served: a.Header.Get(HeaderAPIVersion)}
 	for _, version := range v.Data.Versions {
 		if version.Supported {
 			out.Supported = append(out.Supported, version.Handle)
@@ -124,14 +127,14 @@ func (c *Client) Uninstall(ctx context.Context, access token.Secret) error {
 	if err != nil {
 		return err
 	}
-	if a.status/100 != 2 {
+	if a.Status/100 != 2 {
 		return c.callError(a)
 	}
 	return nil
 }
 
 // ask makes a call whose answer is to be JSON with status 200: a POST if there is a body.
-func (c *Client) ask(ctx context.Context, path string, access token.Secret, body []byte, into any) (*answer, error) {
+func (c *Client) ask(ctx context.Context, path string, access token.Secret, body []byte, into any) (*Answer, error) {
 	method := http.MethodGet
 	if body != nil {
 		method = http.MethodPost
@@ -140,25 +143,47 @@ func (c *Client) ask(ctx context.Context, path string, access token.Secret, body
 	if err != nil {
 		return nil, err
 	}
-	if a.status != http.StatusOK {
+	if a.Status != http.StatusOK {
 		return nil, c.callError(a)
 	}
 	// The decoder's own error is dropped: it may quote the body.
-	if json.Unmarshal(a.body, into) != nil {
+	if json.Unmarshal(a.Body, into) != nil {
 		return nil, remedy.New("something between here and Shopify answers in its place; see EVERGATE_UPSTREAM_URL", "the answer is not JSON")
 	}
 	return a, nil
 }
 
-// answer is what came back.
-type answer struct {
-	status         int
-	header         http.Header
-	body           []byte
-	sent, received time.Time
+// PostToken posts a form to the token endpoint, where the answer counts whatever its status. The
+// error is the transport's own. Where the answer broke off, there is an Answer beside it.
+//
+// The body is a form, not JSON: the endpoint takes both for every grant, and the form is the
+// encoding that RFC 6749 requires of it.
+func (c *Client) PostToken(ctx context.Context, form url.Values) (*Answer, error) {
+	return c.roundTrip(ctx, http.MethodPost, tokenPath, token.Secret{}, "application/x-www-form-urlencoded", []byte(form.Encode()))
 }
 
-func (c *Client) call(ctx context.Context, method, path string, access token.Secret, body []byte) (*answer, error) {
+// Answer is what came back.
+type Answer struct {
+	Status         int
+	Header         http.Header
+	Body           []byte // the first MiB
+	Sent, Received time.Time
+}
+
+// call makes a call whose body, if there is one, is JSON.
+func (c *Client) call(ctx context.Context, method, path string, access token.Secret, body []byte) (*Answer, error) {
+	a, err := c.roundTrip(ctx, method, path, access, "application/json", body)
+	switch {
+	case a == nil:
+		return nil, fmt.Errorf("no answer of %s: %w", c.Shop, cause(ctx, err))
+	case err != nil && a.Status == http.StatusOK:
+		return nil, fmt.Errorf("the answer of %s broke off: %w", c.Shop, cause(ctx, err))
+	}
+	return a, nil
+}
+
+// roundTrip is every call there is. Without an answer the Answer is nil.
+func (c *Client) roundTrip(ctx context.Context, method, path string, access token.Secret, contentType string, body []byte) (*Answer, error) {
 	target := *c.Base
 	target.Path = path
 	req, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
@@ -166,26 +191,25 @@ func (c *Client) call(ctx context.Context, method, path string, access token.Sec
 		return nil, err
 	}
 	req.Host = c.Shop.Domain()
-	req.GetBody = nil // without it no transport can send a body twice
+	req.GetBody = nil // without it no transport can send a body twice: a second POST is the caller's to decide
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.UserAgent)
 	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", contentType)
 	}
 	if !access.Empty() {
 		req.Header.Set(HeaderAccessToken, access.Reveal())
 	}
-	a := &answer{sent: time.Now()}
+	a := &Answer{Sent: time.Now()}
 	resp, err := c.Transport.RoundTrip(req)
 	if err != nil {
-		return nil, fmt.Errorf("no answer of %s: %w", c.Shop, cause(ctx, err))
+		return nil, err
 	}
 	defer resp.Body.Close()
-	a.status, a.header, a.received = resp.StatusCode, resp.Header, time.Now()
-	if a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)); err != nil && a.status == http.StatusOK {
-		return nil, fmt.Errorf("the answer of %s broke off: %w", c.Shop, cause(ctx, err))
-	}
-	return a, nil
+	a.Status, a.Header = resp.StatusCode, resp.Header
+	a.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	a.Received = time.Now()
+	return a, err
 }
 
 // cause prefers the reason of a context's end over "context deadline exceeded".

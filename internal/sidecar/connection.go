@@ -48,7 +48,7 @@ func Connect(cfg *config.Config, environ []string, build Build) (*Connection, er
 	c := &Connection{Config: cfg, Build: build, environ: environ}
 	c.Transport = newTransport(cfg, warmConnections)
 	c.Endpoint = &grant.Endpoint{
-		Shop: cfg.Shop, Base: cfg.Base, Transport: c.Transport, UserAgent: c.Build.UserAgent(),
+		API: c.API(),
 		Client: func() (grant.Client, error) {
 			id, secret, err := cfg.Client()
 			return grant.Client{ID: id, Secret: secret}, err
