@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -30,6 +31,7 @@ func (c *Config) check(vars map[string]string) error {
 	errs = append(errs, c.checkCredentials(vars)...)
 	errs = append(errs, c.checkListeners()...)
 	add(c.checkHosts())
+	errs = append(errs, c.checkProxies()...)
 	errs = append(errs, c.checkAccess(vars)...)
 	add(c.checkUpstream())
 	add(c.checkProxy(vars))
@@ -90,6 +92,31 @@ func (c *Config) checkHosts() error {
 		return nil // reported by the parser
 	}
 	return remedy.Prefix("EVERGATE_ALLOWED_HOSTS", guard.CheckHosts(c.AllowedHosts))
+}
+
+// checkProxies parses the addresses of proxies that are believed.
+func (c *Config) checkProxies() (errs []error) {
+	for _, text := range c.TrustedProxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			var ip netip.Addr
+			if ip, err = netip.ParseAddr(strings.Trim(text, "[]")); err == nil && ip.Zone() == "" {
+				p = netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen())
+			}
+		}
+		switch {
+		case !p.IsValid():
+			errs = append(errs, remedy.New("write for example 10.0.0.7 or 10.0.0.0/8, without name and port", "EVERGATE_TRUSTED_PROXIES: %q is neither an address nor a range of them", text))
+		case p.Addr().Is4In6():
+			errs = append(errs, remedy.New("write it as IPv4", "EVERGATE_TRUSTED_PROXIES: %q is a range of IPv4 addresses written as IPv6", text))
+		default:
+			if p.Bits() == 0 {
+				c.Warnings = append(c.Warnings, remedy.New("list the proxies", "EVERGATE_TRUSTED_PROXIES: %q is everybody, who can then say where links lead", text))
+			}
+			c.Proxies = append(c.Proxies, p.Masked())
+		}
+	}
+	return errs
 }
 
 func (c *Config) checkUpstream() error {

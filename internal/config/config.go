@@ -9,6 +9,7 @@ package config
 import (
 	"crypto/x509"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -36,6 +37,8 @@ type Config struct {
 	AdminListen  string       `env:"EVERGATE_ADMIN_LISTEN" envDefault:"127.0.0.1:9090" help:"Health, metrics and the status page."`
 	AdminKey     token.Secret `env:"EVERGATE_ADMIN_KEY" help:"A client's key that evergate quit shows to the admin listener, which asks for one where callers have to be known (EVERGATE_CLIENT_KEYS_FILE, or the policy none). A sidecar does not read it."`
 	AllowedHosts []string     `env:"EVERGATE_ALLOWED_HOSTS" help:"More Host names to accept, comma separated, beside localhost, 127.0.0.1, [::1], SHOP.localhost and the shop's own domain."`
+	// A client could otherwise say where links are to lead others.
+	TrustedProxies []string `env:"EVERGATE_TRUSTED_PROXIES" help:"Addresses of proxies in front of Evergate, comma separated, single or as ranges such as 10.0.0.0/8: what their X-Forwarded-Proto and X-Forwarded-Host say is where links in answers point. From anybody else these fields are ignored."`
 
 	Policy         string `env:"EVERGATE_POLICY" envDefault:"full" help:"What callers may do: full, read-only (GET, and GraphQL queries), or none, which only a key's own policy lifts."`
 	PolicyFile     string `env:"EVERGATE_POLICY_FILE" help:"A JSON file that says which caller may do what, in place of EVERGATE_POLICY; read again when it changes. See docs/operating/policy.md."`
@@ -75,6 +78,7 @@ type Config struct {
 	Base      *url.URL         // of UpstreamURL
 	Roots     *x509.CertPool   // nil: the system's
 	Listeners []listen.Address // of Listen
+	Proxies   []netip.Prefix   // of TrustedProxies
 	Admin     listen.Address   // of AdminListen
 	Public    *url.URL         // of PublicURL; nil if there is none
 	Login     listen.Address   // of LoginListen, if there is a Public

@@ -47,7 +47,7 @@ func parse(environ []string) (*Config, map[string]string, error) {
 	if err := env.ParseWithOptions(c, env.Options{Environment: vars}); err != nil {
 		errs = append(errs, explain(err, vars)...)
 	}
-	c.Scopes, c.AllowedHosts = trimmed(c.Scopes), trimmed(c.AllowedHosts)
+	c.Scopes, c.AllowedHosts, c.TrustedProxies = trimmed(c.Scopes), trimmed(c.AllowedHosts), trimmed(c.TrustedProxies)
 	return c, vars, errors.Join(errs...)
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -209,5 +210,19 @@ func TestMerchantsHaveAListenerOfTheirOwn(t *testing.T) {
 		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%v: %v, want %q", tc.set, err, tc.want)
 		}
+	}
+}
+
+func TestTrustedProxiesAreAddressesAndRanges(t *testing.T) {
+	t.Parallel()
+	c := mustLoad(t, minimal("EVERGATE_TRUSTED_PROXIES=10.0.0.7, 127.0.0.1/8,[::1],2001:db8::/32,::ffff:10.0.0.8, "))
+	if got, want := fmt.Sprint(c.Proxies), "[10.0.0.7/32 127.0.0.0/8 ::1/128 2001:db8::/32 10.0.0.8/32]"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	for _, bad := range []string{"proxy.internal", "10.0.0.7:443", "10.0.0", "10.0.0.0/33", "fe80::1%eth0", "*", "::ffff:10.0.0.0/104", "unix:/run/s"} {
+		mustSay(t, mistakes(t, minimal("EVERGATE_TRUSTED_PROXIES=10.0.0.1,"+bad)...), "EVERGATE_TRUSTED_PROXIES", bad)
+	}
+	if c := mustLoad(t, minimal("EVERGATE_TRUSTED_PROXIES=0.0.0.0/0")); len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0].Error(), "everybody") {
+		t.Errorf("%v", c.Warnings)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"evergate/internal/access"
@@ -23,6 +24,8 @@ type Options struct {
 	Shop token.Shop
 	// AllowedHosts are names to accept beside the built-in ones, without port.
 	AllowedHosts []string
+	// TrustedProxies are where proxies are whose X-Forwarded-Proto and X-Forwarded-Host say what the client used.
+	TrustedProxies []netip.Prefix
 	// Access says who may do what; nil: everybody everything.
 	Access *access.Access
 }
@@ -34,7 +37,9 @@ type Door struct {
 	shop   token.Shop
 	handle string
 	domain string
-	access *access.Access
+	// proxies are believed where links have to point.
+	proxies []netip.Prefix
+	access  *access.Access
 }
 
 // Passage is what a request that may pass asks for, in the client's own bytes.
@@ -45,12 +50,12 @@ type Passage struct {
 	// Prefix is what the client wrote before that path to name the shop, for example
 	// /acme.myshopify.com; empty when it did not. Links towards the client need it.
 	Prefix string
-	// Host is the address the client used: its Host, with the port. For a client that
-	// sent none it is the address it connected to.
+	// Host is the address the client used: its Host, with the port, or what a proxy that is believed says of
+	// it. For a client that sent none it is the address it connected to.
 	Host string
-	// OwnName says that Host is the shop's own domain, so links need no change.
+	// OwnName says that Host is the shop's own domain. Without a port links need no change then.
 	OwnName bool
-	// TLS says that the client has come by https.
+	// TLS says that the client has come by https, to us or to a proxy that is believed.
 	TLS bool
 	// Caller is who sends it. It is known of a request that is refused, too.
 	Caller caller.Caller
@@ -102,7 +107,7 @@ func NewDoor(o Options) (*Door, error) {
 			return nil, err
 		}
 	}
-	return &Door{hosts: hosts, shop: o.Shop, handle: o.Shop.Handle(), domain: o.Shop.Domain(), access: everybody}, nil
+	return &Door{hosts: hosts, shop: o.Shop, handle: o.Shop.Handle(), domain: o.Shop.Domain(), proxies: o.TrustedProxies, access: everybody}, nil
 }
 
 // Admit judges everything there is to judge before a request's body: who sends it, the
@@ -125,6 +130,7 @@ func (d *Door) Admit(r *request.Request) (Passage, error) {
 	if needsBody {
 		p.judge = rules
 	}
+	d.takeForwarded(r, &p)
 	return p, nil
 }
 

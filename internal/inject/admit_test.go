@@ -229,6 +229,11 @@ func TestLinksLeadToTheAddressAndSchemeOfTheClient(t *testing.T) {
 		{guard.Passage{Host: "localhost:8080"}, "<http://localhost:8080/admin/x>; rel=next"},
 		{guard.Passage{Host: "evergate.internal", TLS: true}, "<https://evergate.internal/admin/x>; rel=next"},
 		{guard.Passage{Host: "h:1", Prefix: "/" + shopDomain, TLS: true}, "<https://h:1/" + shopDomain + "/admin/x>; rel=next"},
+		{guard.Passage{Host: shopDomain, OwnName: true}, "<https://" + shopDomain + "/admin/x>; rel=next"},
+		{guard.Passage{Host: shopDomain + ":443", OwnName: true, TLS: true}, "<https://" + shopDomain + "/admin/x>; rel=next"},
+		{guard.Passage{Host: shopDomain + ":8080", OwnName: true}, "<http://" + shopDomain + ":8080/admin/x>; rel=next"},
+		{guard.Passage{Host: shopDomain + ":80", OwnName: true}, "<http://" + shopDomain + ":80/admin/x>; rel=next"},
+		{guard.Passage{Host: shopDomain + ":8443", OwnName: true, TLS: true}, "<https://" + shopDomain + ":8443/admin/x>; rel=next"},
 	} {
 		h := &Handler{domain: shopDomain}
 		out := http.Header{}

@@ -15,9 +15,10 @@ type links struct {
 	prefix string // what it wrote before the path to name the shop
 }
 
-// linksFor returns how to rewrite links for a client; one that uses the shop's own name needs no change.
+// linksFor returns how to rewrite links for a client; one that uses the shop's own name, on the port that Shopify's links
+// mean, needs no change.
 func (h *Handler) linksFor(p *guard.Passage) links {
-	if p.OwnName {
+	if _, port, hasPort := strings.Cut(p.Host, ":"); p.OwnName && (!hasPort || p.TLS && port == "443") {
 		return links{}
 	}
 	return links{h.domain, p.TLS, p.Host, p.Prefix}

@@ -124,7 +124,7 @@ func New(c *Connection, who *access.Access, log Logger, getenv func(string) stri
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	met := metrics.New(registry, c.Build.Version, c.Build.Commit, runtime.Version())
 
-	door, err := guard.NewDoor(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts, Access: who})
+	door, err := guard.NewDoor(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts, TrustedProxies: cfg.Proxies, Access: who})
 	if err != nil {
 		return nil, err // config.Load has tried it
 	}
