@@ -46,6 +46,7 @@ func demo() action {
 				return reportConfig(cfg.Config, err, w.err)
 			}
 			log := sidecar.NewLogger(cfg.Config, w.err)
+			hide(log.Logger)
 			c, err := sidecar.Connect(cfg.Config, nil, build())
 			if err != nil {
 				return err

@@ -47,6 +47,7 @@ func runWithSidecar(w env) error {
 		return reportConfig(cfg.Config, err, w.err)
 	}
 	log := sidecar.NewLogger(cfg.Config, w.err)
+	hide(log.Logger)
 	s, err := sidecar.Assemble(cfg, log, w.environ, build())
 	if err != nil {
 		return err

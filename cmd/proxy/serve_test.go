@@ -39,6 +39,8 @@ func playCommand(what string) {
 		fmt.Println(resp.StatusCode)
 		fmt.Println(strings.Join(os.Environ(), "\n"))
 		os.Exit(5)
+	case "proxy":
+		playProxy(arg)
 	case "wait": // for a signal, which ends it
 		fmt.Println("started")
 		select {}
