@@ -3,8 +3,8 @@
 //
 // Invariants:
 //
-//   - What is taken was read from files that nobody but their owner can write, as sshd does with
-//     its keys: whoever else could write them could let himself in.
+//   - What is taken was read from files that nobody but root and the user of this process owns, can
+//     write or can replace, as sshd does with its keys: whoever else could would let himself in.
 //   - A mistake in a changed file leaves what held before in force, and is said once.
 //   - One goroutine reads; what it hands on is swapped in by a pointer, so a request sees one
 //     state or the other and takes no lock.
@@ -194,6 +194,9 @@ func readOwned(path string) ([]byte, fs.FileInfo, error) {
 		return nil, nil, fmt.Errorf("the file cannot be read: %w", err)
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0: // the mode says nothing there
 		return nil, nil, remedy.New(fmt.Sprintf("chmod go-w %s", path), "%s can be written by others than its owner (mode %#o), who could let themselves in", path, info.Mode().Perm())
+	}
+	if err := checkWay(path); err != nil {
+		return nil, nil, err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, largest+1))
 	switch {

@@ -1,0 +1,4 @@
+package reload
+
+// checkWay does nothing: there modes and owners say little.
+func checkWay(string) error { return nil }
