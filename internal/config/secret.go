@@ -21,7 +21,8 @@ func readFile(setting, path string) (token.Secret, error) {
 	value, err := cleanSecret(text)
 	switch {
 	case err != nil:
-		return token.Secret{}, fmt.Errorf("%s %w (it is read from %s)", setting, err, path)
+		wrong, todo := remedy.Split(err)
+		return token.Secret{}, remedy.New(todo, "%s %s (in the file %s)", setting, wrong, path)
 	case value == "":
 		return token.Secret{}, fmt.Errorf("%s_FILE: %s is empty", setting, path)
 	}

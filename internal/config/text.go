@@ -2,29 +2,25 @@ package config
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"evergate/internal/remedy"
 )
 
 // bom is what some editors and PowerShell put before a text in UTF-8.
 const bom = "\uFEFF"
 
-// illegible says why a value cannot be what somebody meant to set. It goes behind the name of
-// the setting and repeats nothing of the value.
-type illegible string
-
-func (e illegible) Error() string { return string(e) }
-
 // clean returns the value of a setting as it was meant: without a byte order mark and the white space
 // around it, which files, here-documents and editors add. What nobody can see and no setting
-// has is refused, because it would reach Shopify, or become part of a file's name, as it is.
+// has is refused, because it would reach Shopify, or become part of a file's name, as it is. The error
+// goes behind the name of the setting and repeats nothing of the value.
 func clean(value string) (string, error) {
 	if isUTF16(value) {
-		return "", illegible("is UTF-16 text: save it as UTF-8, without a byte order mark")
+		return "", remedy.New("save it as UTF-8, without a byte order mark", "is UTF-16 text")
 	}
 	value = strings.TrimSpace(value)
 	for strings.HasPrefix(value, bom) {
@@ -33,15 +29,15 @@ func clean(value string) (string, error) {
 	for i, r := range value {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(value[i:], "\uFFFD"):
-			return "", illegible("holds bytes that are not UTF-8: save it as UTF-8")
+			return "", remedy.New("save it as UTF-8", "holds bytes that are not UTF-8")
 		case r == '\n' || r == '\r':
-			return "", illegible("holds more than one line: keep the value alone")
+			return "", remedy.New("keep the value alone", "holds more than one line")
 		case !isVisible(r):
-			return "", illegible(fmt.Sprintf("holds a character that cannot be seen (%U%s): type it anew", r, nameOf(r)))
+			return "", remedy.New("type it anew", "holds a character that cannot be seen (%U%s)", r, nameOf(r))
 		}
 	}
 	if isQuoted(value) {
-		return "", illegible("has quotation marks around it, which are taken as part of the value: remove them")
+		return "", remedy.New("remove them", "has quotation marks around it, which are taken as part of the value")
 	}
 	return value, nil
 }
@@ -51,21 +47,21 @@ func clean(value string) (string, error) {
 func cleanSecret(value string) (string, error) {
 	trimmed := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(value), bom))
 	if isJSON(trimmed) {
-		return "", illegible("holds JSON: keep the value alone, without braces and names")
+		return "", remedy.New("keep the value alone, without braces and names", "holds JSON")
 	}
 	value, err := clean(value)
 	if err != nil {
 		return "", err
 	}
 	if isAssignment(value) {
-		return "", illegible("holds NAME=value: keep the value alone, without the name")
+		return "", remedy.New("keep the value alone, without the name", "holds NAME=value")
 	}
 	for _, r := range value {
 		switch {
 		case r == ' ':
-			return "", illegible("holds a space, which no credential has: keep the value alone")
+			return "", remedy.New("keep the value alone", "holds a space, which no credential has")
 		case r > unicode.MaxASCII:
-			return "", illegible(fmt.Sprintf("holds a character that no credential has (%U): copy it again from where it is shown", r))
+			return "", remedy.New("copy it again from where it is shown", "holds a character that no credential has (%U)", r)
 		}
 	}
 	return value, nil
@@ -191,7 +187,8 @@ func hiddenNames(vars map[string]string) (errs []error) {
 			return r
 		}, name)
 		if plain != name && known(plain) {
-			errs = append(errs, errors.New("a variable looks like "+plain+" and has a character in its name that cannot be seen, such as the byte order mark of an env file: type the name anew, or save the file without the mark"))
+			errs = append(errs, remedy.New("type the name anew, or save the file without the mark",
+				"a variable looks like %s and has a character in its name that cannot be seen, such as the byte order mark of an env file", plain))
 		}
 	}
 	return errs
