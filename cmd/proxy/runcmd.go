@@ -121,11 +121,17 @@ func runReady(w env, s *sidecar.Sidecar, served <-chan struct{}, path string, ar
 		Path: path, Args: argv, Env: commandEnviron(w.environ, s.URL()),
 		Stdin: w.stdin, Stdout: w.inherited.out, Stderr: w.inherited.err,
 	}
-	if err := cmd.Start(); err != nil {
+	started, done := make(chan error), make(chan error, 1)
+	go func() {
+		bindToLife(cmd)
+		err := cmd.Start()
+		if started <- err; err == nil {
+			done <- cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		return &exitError{exitNotExecutable, err}
 	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
 	for {
 		select {
 		case err := <-done:

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -93,4 +94,21 @@ func TestRunEndsItsCommandWhenTheSidecarIsToldToQuit(t *testing.T) {
 
 func has(part string) func(string) bool {
 	return func(all string) bool { return strings.Contains(all, part) }
+}
+
+func TestACommandDoesNotOutliveASidecarThatIsKilled(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux ends a process with its parent")
+	}
+	process.RequireProgram(t, "bash", "apt-get install bash")
+	shop := newShopify(t, shopOptions{Settings: wide(time.Hour)})
+	file := filepath.Join(t.TempDir(), "ended")
+	p := start(t, shop.runEnviron(), "run", "--", "bash", "-c", `trap 'echo yes >"$0"; exit' TERM; echo started; while :; do sleep 1 & wait $!; done`, file)
+	p.AwaitText(t, &p.Out, "started", has("started"))
+	p.Signal(t, syscall.SIGKILL)
+	process.Eventually(t, func() error {
+		_, err := os.Stat(file)
+		return err
+	})
 }
