@@ -64,7 +64,7 @@ func (r *jsonReader) token() (json.Token, error) {
 	switch {
 	case err == nil:
 		return t, nil
-	case errors.As(err, &syntax):
+	case errors.As(err, &syntax) && syntax.Error() != "unexpected end of JSON input": // from Go 1.27 on that is a SyntaxError, too
 		line := 1 + bytes.Count(r.text[:min(int(syntax.Offset), len(r.text))], []byte("\n"))
 		return nil, fmt.Errorf("line %d: this is not JSON: %w", line, err)
 	}
