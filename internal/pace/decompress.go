@@ -26,6 +26,8 @@ type decompressor struct {
 	coding     *coding // nil: the body is not compressed
 	copied     []byte
 	unreadable bool
+	made       int // bytes of plain text made of this body in all looks at it
+	nextLook   int // length of the copy that an incomplete body is looked at again for
 
 	src   bytes.Reader
 	plain [4 << 10]byte
@@ -73,7 +75,7 @@ func (c *coding) reader(src io.Reader) (resetter, error) {
 
 // reset makes d ready for a body with this Content-Encoding.
 func (d *decompressor) reset(encoding string) {
-	d.coding, d.copied, d.unreadable = nil, d.copied[:0], false
+	d.coding, d.copied, d.unreadable, d.made, d.nextLook = nil, d.copied[:0], false, 0, 0
 	switch encoding {
 	case "", "identity":
 	case "gzip", "x-gzip":
@@ -105,11 +107,13 @@ func (d *decompressor) shrink() {
 }
 
 // scanInto decompresses what is there and shows it to s, which starts anew. Of an incomplete
-// body it shows the beginning.
+// body it shows the beginning, and only when the copy is twice as long as at the last look:
+// a body that comes in a thousand pieces is not decompressed a thousand times.
 func (d *decompressor) scanInto(s *scanner, complete bool) {
-	if d.unreadable {
+	if d.unreadable || !complete && len(d.copied) < d.nextLook {
 		return
 	}
+	d.nextLook = 2 * len(d.copied)
 	s.reset()
 	d.src.Reset(d.copied)
 	r, err := d.coding.reader(&d.src)
@@ -118,13 +122,36 @@ func (d *decompressor) scanInto(s *scanner, complete bool) {
 		return
 	}
 	defer d.coding.pool.Put(r)
-	for total := 0; total < largestPlain; {
+	for d.made < largestPlain {
 		n, err := r.Read(d.plain[:])
 		s.write(d.plain[:n])
-		total += n
+		d.made += n
 		if err != nil || n == 0 || !complete && s.data {
 			return
 		}
 	}
 	d.unreadable = true
+}
+
+// plainBeginning is the beginning of a short text that may be compressed; nothing if it cannot
+// be read. Only refusals are read this way.
+func plainBeginning(text []byte, encoding string) []byte {
+	w := costWorks.Get().(*costWork)
+	defer w.release()
+	d := &w.compressed
+	if d.reset(encoding); !d.active() {
+		return text
+	}
+	if d.unreadable {
+		return nil
+	}
+	d.src.Reset(text)
+	r, err := d.coding.reader(&d.src)
+	if err != nil {
+		return nil
+	}
+	defer d.coding.pool.Put(r)
+	plain := make([]byte, len(d.plain))
+	n, _ := io.ReadFull(r, plain) // a short text ends early
+	return plain[:n]
 }

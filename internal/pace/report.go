@@ -13,7 +13,8 @@ import (
 )
 
 // callLimit reads X-Shopify-Shop-Api-Call-Limit: "32/40" says that 32 of 40 calls are in
-// the bucket, this one included. It is absent on 429.
+// the bucket, this one included. On a 429 it is
+// usually absent.
 func callLimit(h Header) (used, size float64, ok bool) {
 	v := h.Values(shopify.HeaderCallLimit)
 	if len(v) != 1 {
@@ -47,19 +48,13 @@ var exceeded = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`Exceeded ([0-9]{1,6}(?:\.[0-9]{1,3})?) calls per second`)
 })
 
-// longestRetryAfter is beyond what a bucket that refills in seconds could ask for.
-const longestRetryAfter = time.Hour
-
-// retryAfter reads Retry-After. Zero: none that can be meant for a rate limit.
+// retryAfter reads Retry-After. Zero: none that can be read.
 func retryAfter(h Header) time.Duration {
 	values := h.Values("Retry-After")
 	if len(values) == 0 {
 		return 0
 	}
-	if d := shopify.ParseRetryAfter(values[0], time.Now()); d <= longestRetryAfter {
-		return d
-	}
-	return 0
+	return shopify.ParseRetryAfter(values[0], time.Now())
 }
 
 // saysThrottled reads the value of errors. An error with a path is one of a field, in a

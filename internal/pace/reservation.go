@@ -11,16 +11,17 @@ import (
 // Reservation is one request's way through the rate limit: Wait, then either Observe or
 // Cancel, and again from Wait on if it was throttled. It belongs to one goroutine.
 type Reservation struct {
-	pacer    *Pacer // nil: nothing is waited for
-	limiter  *limiter
-	api      API
-	caller   any
-	doc      document
-	cost     int64
-	place    place
-	deadline int64
-	attempts int
-	backOff  time.Duration // how long the next Wait sleeps first
+	pacer      *Pacer // nil: nothing is waited for
+	limiter    *limiter
+	api        API
+	caller     any
+	doc        document
+	cost       int64
+	place      place
+	deadline   int64
+	attempts   int
+	backOff    time.Duration // how long the next Wait sleeps first
+	unforeseen int           // refusals after which it backed off
 	// unexplained says that the last refusal is none that the model can foresee.
 	unexplained bool
 
@@ -102,7 +103,8 @@ type Header interface {
 }
 
 // Observe learns from Shopify's answer and reports whether it is a refusal for the rate
-// limit after which the request may Wait again. The body that it returns takes the place of
+// limit after which the request may Wait again: one that asks for more patience than is left
+// is the answer. The body that it returns takes the place of
 // the answer's and has the same bytes; of a GraphQL answer the rest is learnt when it has been
 // read to its end.
 func (r *Reservation) Observe(a Answer) (body io.ReadCloser, again bool) {
@@ -118,7 +120,7 @@ func (r *Reservation) Observe(a Answer) (body io.ReadCloser, again bool) {
 	if throttled && r.pacer.opt.Observer != nil {
 		r.pacer.opt.Observer.Throttled(r.api.String())
 	}
-	return body, throttled && r.pacer.now() < r.deadline
+	return body, throttled && r.pacer.now()+int64(r.backOff) < r.deadline
 }
 
 // settle ends the attempt: what was charged beyond used is given back, and then what
@@ -144,8 +146,15 @@ func (r *Reservation) settle(used float64, o *observation) {
 
 // maxModelRefusals is how many refusals in a row a request puts up with before it does as
 // Retry-After says, which asks for several times what it takes for one call to fit.
-const maxModelRefusals = 10
+const maxModelRefusals = 5
 
-// backOffFor has the next Wait sleep for as long as Shopify asks, or a second, after a refusal
-// that the model cannot explain.
-func (r *Reservation) backOffFor(h Header) { r.backOff = max(retryAfter(h), time.Second) }
+// longestBackOff bounds how long a request waits because it has been refused often.
+const longestBackOff = time.Minute
+
+// backOffFor has the next Wait sleep for as long as Shopify asks, after a refusal that the
+// model cannot explain: for a second at least, and for twice as long each time, because what
+// is refused for another reason than the bucket may be refused for ever.
+func (r *Reservation) backOffFor(h Header) {
+	r.backOff = max(retryAfter(h), min(time.Second<<min(r.unforeseen, 10), longestBackOff))
+	r.unforeseen++
+}

@@ -15,42 +15,60 @@ import (
 const usedRESTRate = 0.99
 
 func (r *Reservation) observeREST(a Answer) (body io.ReadCloser, throttled bool) {
-	p, b := r.pacer, r.limiter.bucket
+	if a.Status == http.StatusTooManyRequests {
+		return r.refusedREST(a), true
+	}
 	if used, size, ok := callLimit(a.Header); ok {
-		rate := size / restSeconds
-		if named := p.named.Load(); named != nil && named.size == size {
-			rate = named.rate
-		}
-		b.learnLimit(p.now(), size, rate*usedRESTRate)
+		r.learnRESTSize(size)
 		r.settle(1, &observation{least: used - 1, most: used})
 		return a.Body, false
 	}
-	switch a.Status {
-	case http.StatusTooManyRequests:
-		return r.refusedREST(a), true
-	case http.StatusUnauthorized:
+	if a.Status == http.StatusUnauthorized {
 		r.settle(0, nil) // it never got as far as the bucket
-	default:
+	} else {
 		r.settle(1, nil)
 	}
 	return a.Body, false
 }
 
-// refusedREST learns from a 429: the bucket has no room for one call, and Shopify names its rate.
+// learnRESTSize is told the size of the bucket, from which its rate follows.
+func (r *Reservation) learnRESTSize(size float64) {
+	rate := size / restSeconds
+	if named := r.pacer.named.Load(); named != nil && named.size == size {
+		rate = named.rate
+	}
+	r.limiter.bucket.learnLimit(r.pacer.now(), size, rate*usedRESTRate)
+}
+
+// refusedREST learns from a 429. It is the bucket's if it says so, by naming the bucket's rate
+// or by saying that the bucket is full, or if the model has no room either: then Shopify had no
+// room for one call. Any other is of something else, such as a daily limit or the edge in front
+// of Shopify, and tells nothing that other requests should wait for.
 func (r *Reservation) refusedREST(a Answer) (body io.ReadCloser) {
 	p, b := r.pacer, r.limiter.bucket
 	text := prefixed.Read(a.Body, largestRefusal)
-	if rate, ok := refusedRate(text.Prefix); ok {
-		size := b.limit.Load().size
+	rate, explained := refusedRate(plainBeginning(text.Prefix, contentEncoding(a.Header)))
+	used, size, said := callLimit(a.Header)
+	if said {
+		r.learnRESTSize(size)
+		explained = explained || used >= size-1
+	}
+	size = b.limit.Load().size
+	if rate > 0 {
 		p.named.Store(&limit{size, rate})
 		b.learnLimit(p.now(), size, rate*usedRESTRate)
 	}
-	known, size := r.limiter.observed.Load(), b.limit.Load().size
+	known := r.limiter.observed.Load()
+	if !explained && (said || !known || b.available(p.now()) > 1) {
+		r.settle(0, nil)
+		r.backOffFor(a.Header)
+		return text
+	}
 	// The call did not fit, so less than one was free; how much less is not said. A random
 	// part of it keeps two processes from refusing each other for ever in step.
 	jitter := rand.Float64() / 2 //nolint:gosec // nobody gains by guessing it
 	r.settle(0, &observation{least: size - 0.5 - jitter, most: size})
-	if !known || r.attempts > maxModelRefusals {
+	if !known && !said || r.attempts > maxModelRefusals {
 		r.backOffFor(a.Header)
 	}
 	return text
