@@ -36,7 +36,7 @@ type Caller struct {
 	// Name is from the configuration, or Anonymous or Other.
 	Name string
 	// Key is equal for the requests that should share one fair share: of an authenticated
-	// caller, else of a process at a Unix socket, else of a connection. It can be compared
+	// caller, else of a user at a Unix socket, else of a connection. It can be compared
 	// and be a map's key; nil when http.Server did not make the request with ConnContext.
 	Key any
 	// Known says that the caller has said who it is.

@@ -91,7 +91,7 @@ func (g *Registry) lookUpPeer(c net.Conn, conn *connection) {
 		p, err = peerOf(unix)
 	}
 	if err == nil {
-		conn.caller.Key = process{p.uid, p.pid}
+		conn.caller.Key = userID(p.uid)
 		conn.owner = p.uid == 0 || p.uid == uint32(os.Geteuid()) //nolint:gosec // G115: there is no uid above that
 	}
 	if len(g.peers) == 0 {

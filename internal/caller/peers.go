@@ -14,15 +14,12 @@ import (
 // of connecting.
 type peer struct {
 	uid    uint32
-	pid    int32 // 0 when the process is not visible from here
 	groups []uint32
 }
 
-// process is the Key of a caller at a Unix socket that has no name.
-type process struct {
-	uid uint32
-	pid int32
-}
+// userID is the Key of a caller at a Unix socket that has no name: not the process, or whoever
+// starts many has many shares.
+type userID uint32
 
 // peerRule lets a user or a group in, by a name if it has one.
 type peerRule struct {

@@ -24,9 +24,6 @@ func peerOf(c *net.UnixConn) (p peer, _ error) {
 		p.uid = cred.Uid
 		count := min(max(int(cred.Ngroups), 0), len(cred.Groups))
 		p.groups = append(p.groups, cred.Groups[:count]...)
-		if pid, err := unix.GetsockoptInt(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERPID); err == nil {
-			p.pid = int32(pid)
-		}
 	})
 	return p, errors.Join(err, failed)
 }

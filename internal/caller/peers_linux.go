@@ -24,7 +24,7 @@ func peerOf(c *net.UnixConn) (p peer, _ error) {
 		if cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); failed != nil {
 			return
 		}
-		p = peer{uid: cred.Uid, pid: cred.Pid, groups: []uint32{cred.Gid}}
+		p = peer{uid: cred.Uid, groups: []uint32{cred.Gid}}
 		var more []uint32
 		if more, failed = peerGroups(fd); failed == nil {
 			p.groups = append(p.groups, more...)

@@ -39,6 +39,7 @@ const (
 const (
 	CodeBadBody             = "bad_request_body"
 	CodeNoToken             = "no_token"
+	CodeRateLimitQueueFull  = "rate_limit_queue_full"
 	CodeUpstreamUnreachable = "upstream_unreachable"
 	CodeUpstreamTimeout     = "upstream_timeout"
 )

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"evergate/internal/denial"
+	"evergate/internal/pace"
 	"evergate/internal/token"
 	"evergate/internal/upstream"
 )
 
 // failures are the codes that the metrics announce.
-var failures = []string{denial.CodeBadBody, denial.CodeNoToken, denial.CodeUpstreamUnreachable, denial.CodeUpstreamTimeout}
+var failures = []string{denial.CodeBadBody, denial.CodeNoToken, denial.CodeRateLimitQueueFull, denial.CodeUpstreamUnreachable, denial.CodeUpstreamTimeout}
 
 // statusClientGone is what a request counts as whose client went away; nothing is sent.
 const statusClientGone = 499
@@ -32,18 +33,26 @@ func (h *Handler) fail(w http.ResponseWriter, rec *record, err error) {
 	d := h.classify(err)
 	rec.status, rec.code = d.Status, d.Code
 	h.opt.Metrics.Failed(d.Code)
+	if d.Code == denial.CodeRateLimitQueueFull && !h.denials.allow(rec.passage.Caller.Name, d.Code, rec.route) {
+		d.Answer(w) // a flood is logged once
+		return
+	}
 	h.opt.Log.WarnContext(ctx, "request failed", "code", d.Code, "status", d.Status, "err", err)
 	d.Answer(w)
 }
 
 func (h *Handler) classify(err error) *denial.Error {
 	var unavailable *token.UnavailableError
+	var full *pace.QueueFullError
 	var dial *upstream.DialError
 	var network net.Error
 	switch {
 	case errors.As(err, &unavailable):
 		return &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeNoToken,
 			Message: "Evergate has no usable access token for " + h.domain + " now: " + unavailable.Err.Error(), RetryAfter: max(unavailable.RetryAfter, time.Second)}
+	case errors.As(err, &full):
+		return &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeRateLimitQueueFull, RetryAfter: full.RetryAfter,
+			Message: "Nothing was sent to Shopify: " + full.Error() + ". Send fewer requests at a time, or come again after Retry-After."}
 	case errors.Is(err, errClientBody):
 		return &denial.Error{Status: http.StatusBadRequest, Code: denial.CodeBadBody,
 			Message: "The request's body broke off or is not well-formed HTTP; nothing is wrong with Shopify. Send it again, whole."}

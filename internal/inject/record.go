@@ -29,11 +29,11 @@ type record struct {
 }
 
 // caller tells callers apart for the sake of fairness.
-func (r *record) caller() any {
+func (r *record) caller() pace.Caller {
 	if r.passage.Caller.Key != nil {
-		return r.passage.Caller.Key
+		return pace.Caller{Key: r.passage.Caller.Key, Known: r.passage.Caller.Known}
 	}
-	return r.in.RemoteAddr // the server has been told nothing of connections
+	return pace.Caller{Key: r.in.RemoteAddr} // the server has been told nothing of connections
 }
 
 // observe tells everybody who keeps account of a request that has been answered.

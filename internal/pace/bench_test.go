@@ -23,7 +23,7 @@ func BenchmarkReserve(b *testing.B) {
 	for name, api := range map[string]API{"rest": REST, "graphql_2KiB": GraphQL} {
 		b.Run(name, func(b *testing.B) {
 			p, ctx := New(Options{MaxWait: time.Minute}), context.Background()
-			var caller any = "me"
+			caller := Caller{Key: "me"}
 			b.ReportAllocs()
 			for b.Loop() {
 				r := p.Reserve(api, caller, document)
@@ -51,7 +51,7 @@ func BenchmarkObserve(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			p, ctx := New(Options{MaxWait: time.Minute}), context.Background()
-			var caller any = "me"
+			caller := Caller{Key: "me"}
 			h := http.Header{callLimitHeader: {"1/40"}}
 			if c.coding != "" {
 				h.Set("Content-Encoding", c.coding)

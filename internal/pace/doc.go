@@ -13,9 +13,10 @@
 //     atomic integer. Who has to wait queues behind a mutex, which is held for no I/O. The
 //     memory of GraphQL costs has locks of its own, each held for one look-up.
 //   - What a caller gets of a bucket does not depend on how many requests it has waiting:
-//     the queue is fair between callers, by cost.
+//     the queue is fair between callers, by cost. All that are not known have one share together.
 //   - The model never invents a refusal. Who has waited for the longest time allowed is
-//     sent, and gets Shopify's own answer.
+//     sent, and gets Shopify's own answer, unless its caller has had its turns and others wait
+//     for theirs: that is a [QueueFullError].
 //   - Bodies pass byte for byte. What is read of an answer is read from a copy, and of a
 //     bounded part of it.
 package pace

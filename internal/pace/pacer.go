@@ -17,6 +17,26 @@ const (
 	GraphQL   = shopify.GraphQL
 )
 
+// Caller is who a request is fair to.
+type Caller struct {
+	// Key is equal for the requests of one caller. It can be compared.
+	Key any
+	// Known callers have said who they are, and each has a share of its own. All others have one
+	// together, of which each Key gets its part.
+	Known bool
+}
+
+// strangers is the group of the callers that are not known.
+type strangers struct{}
+
+// group is who shares the caller's share.
+func (c Caller) group() any {
+	if c.Known {
+		return c.Key
+	}
+	return strangers{}
+}
+
 // What is assumed of a shop until its first answer: the smallest limits that Shopify is
 // known to have given.
 var (

@@ -3,48 +3,62 @@ package pace
 import (
 	"container/heap"
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // queue lets requests through one at a time as a bucket has room for them. It is fair
-// between callers by fair queuing: each request gets a virtual time at which it would start
-// if every caller were served at the same speed, and the earliest goes first (start-time
-// fair queuing, Goyal, Vin and Cheng 1996). A caller with a hundred requests waiting and one
-// with a single one advance alike.
+// between groups of callers, and within each between its callers, by fair queuing: each
+// request gets a virtual time at which it would start if every caller were served at the same
+// speed, and the earliest goes first (start-time fair queuing, Goyal, Vin and Cheng 1996). A
+// caller with a hundred requests waiting and one with a single one advance alike.
 //
-// Virtual time advances by what is served, divided by the callers that wait (as in Demers,
-// Keshav and Shenker 1989). Taking the served request's start alone would let a stream of
-// callers with one request each, such as scripts that open a connection for every call,
-// hold it still and starve everybody else.
+// A caller that has said who it is, is a group of its own. All others are one together, or
+// whoever opens three hundred connections would have three hundred shares.
+//
+// Virtual time advances by what is served, divided by those who wait (as in Demers, Keshav and
+// Shenker 1989). Taking the served request's start alone would let a stream of callers with
+// one request each, such as scripts that open a connection for every call, hold it still and
+// starve everybody else.
 //
 // Its lock is taken only by requests that have to wait.
 type queue struct {
 	bucket *bucket
 	now    func() int64
 
-	waiting atomic.Int32 // len(line), for those who ask without the lock
+	waiting atomic.Int32 // requests in all lines, for those who ask without the lock
 
 	mu      sync.Mutex
+	groups  map[any]*group
+	active  int     // groups with a request in their line
+	virtual float64 // the time that groups are served in
+	arrived uint64
+	timer   *time.Timer // see schedule
+}
+
+// group is those who share one share.
+type group struct {
+	next    float64 // virtual time of the queue's at which it is served next
 	line    waiters
 	callers map[any]*callerState
 	active  int     // callers with a request in the line
-	virtual float64 // the time that requests start in
-	arrived uint64
-	timer   *time.Timer // see schedule
+	virtual float64 // the time that its requests start in
 }
 
 // callerState is what the queue knows of a caller.
 type callerState struct {
 	end     float64 // virtual time at which its last request ends
 	waiting int     // its requests in the line
+	load    int64   // their cost
 }
 
 // waiter is one request in the line.
 type waiter struct {
 	place
-	caller  any
+	group   *group
+	caller  *callerState
 	cost    int64
 	index   int // place in the heap; -1 once it is out
 	filled  int64
@@ -52,27 +66,53 @@ type waiter struct {
 }
 
 func newQueue(b *bucket, now func() int64) *queue {
-	return &queue{bucket: b, now: now, callers: map[any]*callerState{}}
+	return &queue{bucket: b, now: now, groups: map[any]*group{}}
 }
 
 // place is where a request belongs in the line. It keeps its place when it comes back.
 type place struct {
-	start  float64
+	start  float64 // in its group's virtual time
 	share  float64 // of virtual time: what it was thought to cost when it came
+	served float64 // when its group was served with it, in the queue's virtual time
 	number uint64  // breaks ties: who came first
 	taken  bool
 }
 
+const (
+	// fewWaiting requests of one caller may always wait, and manyWaiting if nobody else does,
+	// even if there is little hope that all of them are served in time.
+	fewWaiting  = 16
+	manyWaiting = 1024
+	// longestRetry bounds when a caller is told to come again.
+	longestRetry = time.Minute
+)
+
+// QueueFullError is the end of a request for which its caller has no turn left within the
+// longest wait, because of its other requests, while others wait for theirs.
+type QueueFullError struct {
+	RetryAfter time.Duration
+}
+
+// Error implements error.
+func (e *QueueFullError) Error() string {
+	return fmt.Sprintf("the caller has more requests waiting for the rate limit than its share serves in time; room is expected in %s",
+		e.RetryAfter.Round(time.Second))
+}
+
 // wait returns when there is room for cost and nobody is due before, and what it has filled
-// into the bucket. At the deadline it does so all the same. The error is ctx's cause, in
-// which case nothing is filled in. It reports whether it had to wait.
-func (q *queue) wait(ctx context.Context, caller any, cost int64, p *place, deadline int64) (filled int64, waited bool, err error) {
+// into the bucket. At the deadline it does so all the same, unless that would take the turn of
+// others. The error is ctx's cause or a *QueueFullError, in which case nothing is filled in. It
+// reports whether it had to wait.
+func (q *queue) wait(ctx context.Context, caller Caller, cost int64, p *place, deadline int64) (filled int64, waited bool, err error) {
 	if q.waiting.Load() == 0 {
 		if filled, _, ok := q.bucket.take(q.now(), cost); ok {
 			return filled, false, nil
 		}
 	}
-	w := q.enter(caller, cost, p)
+	w, err := q.enter(caller, cost, *p, deadline)
+	if err != nil {
+		return 0, false, err
+	}
 	timer := time.NewTimer(time.Duration(deadline - q.now()))
 	defer timer.Stop()
 	select {
@@ -85,36 +125,88 @@ func (q *queue) wait(ctx context.Context, caller any, cost int64, p *place, dead
 		}
 		return 0, true, context.Cause(ctx)
 	case <-timer.C:
-		if q.leave(w) {
-			w.filled = q.bucket.force(q.now(), cost)
+		if err := q.expire(w); err != nil {
+			return 0, true, err
 		}
 	}
+	*p = w.place
 	return w.filled, true, nil
 }
 
-func (q *queue) enter(caller any, cost int64, p *place) *waiter {
+func (q *queue) enter(caller Caller, cost int64, p place, deadline int64) (*waiter, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	c := q.callers[caller]
+	g := q.groups[caller.group()]
+	if g == nil {
+		g = &group{callers: map[any]*callerState{}}
+		q.groups[caller.group()] = g
+	}
+	c := g.callers[caller.Key]
 	if c == nil {
 		c = &callerState{}
-		q.callers[caller] = c
+		g.callers[caller.Key] = c
 	}
-	if !p.taken {
+	if p.taken { // the group has been charged for it already
+		g.next = max(g.next-p.share, p.served)
+	} else {
+		if err := q.admit(g, c, cost, deadline); err != nil {
+			return nil, err
+		}
 		q.arrived++
-		*p = place{start: max(q.virtual, c.end), share: float64(cost), number: q.arrived, taken: true}
+		p = place{start: max(g.virtual, c.end), share: float64(cost), number: q.arrived, taken: true}
 		c.end = p.start + p.share
+		if len(g.line) == 0 {
+			g.next = max(g.next, q.virtual)
+		}
 	}
-	if c.waiting++; c.waiting == 1 {
+	w := &waiter{place: p, group: g, caller: c, cost: cost, granted: make(chan struct{})}
+	q.push(w)
+	q.dispatch()
+	return w, nil
+}
+
+// admit refuses a request that its caller's share does not serve before the deadline, because
+// many others of the same caller wait.
+func (q *queue) admit(g *group, c *callerState, cost, deadline int64) error {
+	if c.waiting < fewWaiting || c.waiting < manyWaiting && q.active == 1 && g.active == 1 {
+		return nil
+	}
+	wait := q.bucket.limit.Load().span(float64(c.load+cost) * float64(q.active*g.active))
+	if wait <= deadline-q.now() {
+		return nil
+	}
+	return queueFull(wait)
+}
+
+func queueFull(wait int64) error {
+	return &QueueFullError{RetryAfter: min(max(time.Duration(wait), time.Second), longestRetry)}
+}
+
+func (q *queue) push(w *waiter) {
+	g, c := w.group, w.caller
+	if len(g.line) == 0 {
 		q.active++
 	}
-	w := &waiter{place: *p, caller: caller, cost: cost, granted: make(chan struct{})}
-	heap.Push(&q.line, w)
-	if len(q.callers) > maxIdleCallers+2*len(q.line) {
-		q.forget()
+	if c.waiting == 0 {
+		g.active++
 	}
-	q.dispatch()
-	return w
+	c.waiting++
+	c.load += w.cost
+	heap.Push(&g.line, w)
+	q.waiting.Add(1)
+}
+
+func (q *queue) remove(w *waiter) {
+	g, c := w.group, w.caller
+	heap.Remove(&g.line, w.index)
+	if c.waiting--; c.waiting == 0 {
+		g.active--
+	}
+	c.load -= w.cost
+	if len(g.line) == 0 {
+		q.active--
+	}
+	q.waiting.Add(-1)
 }
 
 // leave takes w out of the line; false means that it is out already.
@@ -124,17 +216,44 @@ func (q *queue) leave(w *waiter) bool {
 	if w.index < 0 {
 		return false
 	}
-	heap.Remove(&q.line, w.index)
-	q.left(w.caller)
+	q.remove(w)
 	q.dispatch()
 	return true
 }
 
-// left is told that a request of the caller's is no more in the line.
-func (q *queue) left(caller any) {
-	c := q.callers[caller]
-	if c.waiting--; c.waiting == 0 {
-		q.active--
+// expire sends w whose time is over, unless it has been granted already. What it takes counts
+// as its group's turn. While others wait, a group or a caller that is ahead of them gets no
+// turn that way: their requests would find the bucket empty whenever it is theirs.
+func (q *queue) expire(w *waiter) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if w.index < 0 {
+		return nil
+	}
+	g := w.group
+	ahead := q.active > 1 && g.next > q.virtual+w.share || g.active > 1 && w.start > g.virtual+w.share
+	var err error
+	if ahead {
+		err = queueFull(q.bucket.limit.Load().span(float64(w.caller.load) * float64(q.active*g.active)))
+	}
+	q.remove(w)
+	if ahead {
+		w.caller.end -= w.share // it has not been served
+	} else {
+		w.filled = q.bucket.force(q.now(), w.cost)
+		w.served = g.next
+		g.next += w.share
+	}
+	q.dispatch()
+	return err
+}
+
+// giveBack is told that Shopify has refused a request for good: its group has not had its turn.
+func (q *queue) giveBack(caller Caller, p place) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if g := q.groups[caller.group()]; g != nil {
+		g.next = max(g.next-p.share, p.served)
 	}
 }
 
@@ -148,30 +267,45 @@ func (q *queue) wake() {
 	q.dispatch()
 }
 
+// first is the request that is due, or nil.
+func (q *queue) first() *waiter {
+	var due *waiter
+	for _, g := range q.groups {
+		if len(g.line) == 0 {
+			continue
+		}
+		w := g.line[0]
+		if due == nil || g.next < due.group.next || g.next == due.group.next && w.number < due.number {
+			due = w
+		}
+	}
+	return due
+}
+
 // dispatch grants what can be granted and sets the timer for the next one. The caller holds mu.
 func (q *queue) dispatch() {
-	defer func() { q.waiting.Store(int32(len(q.line))) }()
-	for len(q.line) > 0 {
-		// Whoever comes now must see that somebody waits, or it would go first.
-		q.waiting.Store(int32(len(q.line)))
-		first := q.line[0]
+	for first := q.first(); first != nil; first = q.first() {
 		filled, rest, ok := q.bucket.take(q.now(), first.cost)
 		if !ok {
 			q.schedule(rest)
+			q.forget()
 			return
 		}
-		heap.Pop(&q.line)
+		g := first.group
 		// By its share and not by its cost, which may have been learnt since: virtual time would
 		// run ahead of those who came with the same mistake, and of nobody else.
-		q.virtual = max(q.virtual+first.share/float64(q.active), first.start)
-		q.left(first.caller)
+		q.virtual = max(q.virtual+first.share/float64(q.active), g.next)
+		g.virtual = max(g.virtual+first.share/float64(g.active), first.start)
+		first.served = g.next
+		g.next += first.share
+		q.remove(first)
 		first.filled = filled
 		close(first.granted)
 	}
 	if q.timer != nil {
 		q.timer.Stop()
 	}
-	q.forget()
+	clear(q.groups) // nobody is owed anything when nobody waits
 }
 
 // schedule has dispatch called again when the first one in the line may go.
@@ -183,16 +317,19 @@ func (q *queue) schedule(in time.Duration) {
 	q.timer.Reset(in)
 }
 
-// forget drops the callers that are owed nothing: their next request starts at the virtual
-// time in any case. When nobody waits any more, nobody is owed anything.
+// forget drops the callers that are owed nothing, once there are many of them: their next
+// request starts at the virtual time in any case.
 func (q *queue) forget() {
-	if len(q.line) == 0 {
-		clear(q.callers)
-		return
-	}
-	for caller, c := range q.callers {
-		if c.waiting == 0 && c.end <= q.virtual {
-			delete(q.callers, caller)
+	for key, g := range q.groups {
+		if len(g.callers) > maxIdleCallers+2*len(g.line) {
+			for caller, c := range g.callers {
+				if c.waiting == 0 && c.end <= g.virtual {
+					delete(g.callers, caller)
+				}
+			}
+		}
+		if len(g.line) == 0 && g.next <= q.virtual {
+			delete(q.groups, key)
 		}
 	}
 }

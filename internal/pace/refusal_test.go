@@ -18,7 +18,7 @@ func TestA429ThatCarriesTheCallLimitIsTheBucketsRefusal(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := New(Options{MaxWait: time.Minute})
 			do(t, p, REST, "", response(200, "{}", callLimitHeader, "1/40"))
-			r := p.Reserve(REST, "me", nil)
+			r := p.Reserve(REST, Caller{Key: "me"}, nil)
 			if _, err := r.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -61,7 +61,7 @@ func TestA429ThatContradictsTheBucketDelaysNobodyElse(t *testing.T) {
 				do(t, p, REST, "", refusal)
 				began := time.Now()
 				for range 30 {
-					r := p.Reserve(REST, "another", nil)
+					r := p.Reserve(REST, Caller{Key: "another"}, nil)
 					if _, err := r.Wait(t.Context()); err != nil {
 						t.Fatal(err)
 					}
@@ -115,7 +115,7 @@ func TestRetryAfterIsObeyedWithinTheLongestWait(t *testing.T) {
 					if value == "date" {
 						value = time.Now().Add(4 * time.Second).UTC().Format(http.TimeFormat)
 					}
-					r := p.Reserve(api, "me", nil)
+					r := p.Reserve(api, Caller{Key: "me"}, nil)
 					if _, err := r.Wait(t.Context()); err != nil {
 						t.Fatal(err)
 					}

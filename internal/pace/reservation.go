@@ -14,7 +14,7 @@ type Reservation struct {
 	pacer      *Pacer // nil: nothing is waited for
 	limiter    *limiter
 	api        API
-	caller     any
+	caller     Caller
 	doc        document
 	cost       int64
 	place      place
@@ -32,9 +32,9 @@ type Reservation struct {
 	charged  int64 // the sum of all charges then
 }
 
-// Reserve takes up a request. caller is who it is fair to: any comparable value. body is the
+// Reserve takes up a request. body is the
 // request's body if it is known, which only GraphQL needs.
-func (p *Pacer) Reserve(api API, caller any, body []byte) Reservation {
+func (p *Pacer) Reserve(api API, caller Caller, body []byte) Reservation {
 	if p == nil || api == Uncounted {
 		return Reservation{}
 	}
@@ -47,7 +47,7 @@ func (p *Pacer) Reserve(api API, caller any, body []byte) Reservation {
 }
 
 // Wait returns when the request is to be sent, and how long that took if it had to wait. The
-// error is ctx's cause.
+// error is ctx's cause or a *QueueFullError.
 func (r *Reservation) Wait(ctx context.Context) (took time.Duration, err error) {
 	if r.pacer == nil {
 		return 0, nil
@@ -120,7 +120,11 @@ func (r *Reservation) Observe(a Answer) (body io.ReadCloser, again bool) {
 	if throttled && r.pacer.opt.Observer != nil {
 		r.pacer.opt.Observer.Throttled(r.api.String())
 	}
-	return body, throttled && r.pacer.now()+int64(r.backOff) < r.deadline
+	again = throttled && r.pacer.now()+int64(r.backOff) < r.deadline
+	if throttled && !again && r.place.taken {
+		r.limiter.queue.giveBack(r.caller, r.place)
+	}
+	return body, again
 }
 
 // settle ends the attempt: what was charged beyond used is given back, and then what

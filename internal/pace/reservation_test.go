@@ -43,7 +43,7 @@ func observe(r *Reservation, resp *http.Response) (again bool) {
 // do sends one request and reads its answer, as the request path does.
 func do(t *testing.T, p *Pacer, api API, body string, resp *http.Response) (read string, again bool) {
 	t.Helper()
-	r := p.Reserve(api, "me", []byte(body))
+	r := p.Reserve(api, Caller{Key: "me"}, []byte(body))
 	if _, err := r.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestAThrottledQueryComesBackWhenItFits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := &counter{}
 		p := New(Options{MaxWait: time.Minute, Observer: seen})
-		r := p.Reserve(GraphQL, "me", []byte(`{"query":"{ a }"}`))
+		r := p.Reserve(GraphQL, Caller{Key: "me"}, []byte(`{"query":"{ a }"}`))
 		if _, err := r.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +197,7 @@ func TestASlowAnswerIsNotHeldBack(t *testing.T) {
 			body := &stalled{first, make(chan struct{})}
 			resp.Body = body
 			p := New(Options{MaxWait: time.Minute})
-			r := p.Reserve(GraphQL, "me", nil)
+			r := p.Reserve(GraphQL, Caller{Key: "me"}, nil)
 			if _, err := r.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -218,7 +218,7 @@ func TestAnAnswerThatBreaksOffBreaksOffForTheClientToo(t *testing.T) {
 		resp := response(200, "")
 		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(read), iotest.ErrReader(broken)))
 		p := New(Options{MaxWait: time.Minute})
-		r := p.Reserve(GraphQL, "me", nil)
+		r := p.Reserve(GraphQL, Caller{Key: "me"}, nil)
 		_, _ = r.Wait(t.Context())
 		if observe(&r, resp) {
 			t.Errorf("%q and then nothing is taken for a refusal", read)
@@ -253,7 +253,7 @@ func TestA429IsSentAgainAndNamesItsRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{MaxWait: time.Minute})
 		do(t, p, REST, "", response(200, "{}", callLimitHeader, "1/40"))
-		r := p.Reserve(REST, "me", nil)
+		r := p.Reserve(REST, Caller{Key: "me"}, nil)
 		if _, err := r.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -279,7 +279,7 @@ func TestA429FromABucketThatNobodyKnowsWaitsAsLongAsShopifyAsks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{MaxWait: time.Minute})
-		r := p.Reserve(REST, "me", nil)
+		r := p.Reserve(REST, Caller{Key: "me"}, nil)
 		_, _ = r.Wait(t.Context())
 		if !observe(&r, response(429, "slow down", "Retry-After", "7.5")) {
 			t.Fatal("not seen as a refusal")
@@ -312,7 +312,7 @@ func TestWhatWasNotSentIsNotCharged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{MaxWait: time.Minute})
 		for range 100 {
-			r := p.Reserve(REST, "me", nil)
+			r := p.Reserve(REST, Caller{Key: "me"}, nil)
 			if _, err := r.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -322,7 +322,7 @@ func TestWhatWasNotSentIsNotCharged(t *testing.T) {
 			t.Errorf("room for %v", a)
 		}
 		do(t, p, REST, "", response(200, "{}", callLimitHeader, "0/40"))
-		r := p.Reserve(REST, "me", nil)
+		r := p.Reserve(REST, Caller{Key: "me"}, nil)
 		_, _ = r.Wait(t.Context())
 		r.Cancel(true)
 		if a := p.rest.bucket.available(p.now()); a < 38.9 || a > 39.1 {
@@ -341,7 +341,7 @@ func TestACancelledWaitChargesNothing(t *testing.T) {
 		results := make(chan error)
 		for range 5 {
 			go func() {
-				r := p.Reserve(REST, "me", nil)
+				r := p.Reserve(REST, Caller{Key: "me"}, nil)
 				_, err := r.Wait(ctx)
 				results <- err
 			}()
@@ -357,8 +357,8 @@ func TestACancelledWaitChargesNothing(t *testing.T) {
 			}
 		}
 		q := p.rest.queue
-		if q.waiting.Load() != 0 || q.active != 0 || len(q.callers) != 0 || p.rest.bucket.inFlight.Load() != 40 {
-			t.Errorf("left behind: %d waiting, %d active, %d callers, %d in flight", q.waiting.Load(), q.active, len(q.callers), p.rest.bucket.inFlight.Load())
+		if q.waiting.Load() != 0 || q.active != 0 || len(q.groups) != 0 || p.rest.bucket.inFlight.Load() != 40 {
+			t.Errorf("left behind: %d waiting, %d active, %d groups, %d in flight", q.waiting.Load(), q.active, len(q.groups), p.rest.bucket.inFlight.Load())
 		}
 	})
 }
@@ -376,7 +376,7 @@ func TestACallThatDoesNotWaitAllocatesNothing(t *testing.T) {
 	p := New(Options{MaxWait: time.Minute})
 	resp := response(200, "{}", callLimitHeader, "1/40")
 	ctx := context.Background()
-	var caller any = "me"
+	caller := Caller{Key: "me"}
 	n := testing.AllocsPerRun(100, func() {
 		r := p.Reserve(REST, caller, nil)
 		_, _ = r.Wait(ctx)
@@ -390,7 +390,7 @@ func TestACallThatDoesNotWaitAllocatesNothing(t *testing.T) {
 // sentUntilServed sends one request until it is not refused or its time is over, and counts.
 func sentUntilServed(t *testing.T, p *Pacer, api API, answer func() *http.Response) (sent int) {
 	t.Helper()
-	r := p.Reserve(api, "me", []byte("{ a }"))
+	r := p.Reserve(api, Caller{Key: "me"}, []byte("{ a }"))
 	for {
 		if _, err := r.Wait(t.Context()); err != nil {
 			t.Fatal(err)
@@ -473,7 +473,7 @@ func TestNoMoreIsGivenBackThanWasTaken(t *testing.T) {
 		do(t, p, REST, "", response(200, "{}", callLimitHeader, "40/40"))
 		var all []Reservation
 		for range 30 { // all are sent although nothing fits, and none gets there
-			r := p.Reserve(REST, "me", nil)
+			r := p.Reserve(REST, Caller{Key: "me"}, nil)
 			if _, err := r.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
