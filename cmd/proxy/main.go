@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"slices"
@@ -17,7 +18,12 @@ import (
 	"evergate/internal/config"
 )
 
-func main() { os.Exit(run(processEnv())) }
+func main() {
+	// net/http's client logs there what an upstream sends unasked, up to 4 KiB of it. Nothing of
+	// ours does.
+	log.SetOutput(io.Discard)
+	os.Exit(run(processEnv()))
+}
 
 // env is everything a command may touch outside itself, so that a test can hand it one.
 type env struct {

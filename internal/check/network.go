@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"evergate/internal/netfail"
 )
 
 const (
@@ -97,7 +99,7 @@ func Connection(w Way) Check {
 		}
 		secured := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: base.Hostname(), RootCAs: w.Roots, NextProtos: []string{"http/1.1"}})
 		if err := secured.HandshakeContext(ctx); err != nil {
-			return judgeHandshake(base, reason(ctx, err), time.Now())
+			return judgeHandshake(base, reason(ctx, netfail.Plain(err)), time.Now())
 		}
 		return judgeCertificate(base.Hostname(), way, secured.ConnectionState(), time.Now())
 	}}

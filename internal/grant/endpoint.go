@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/netfail"
 	"evergate/internal/remedy"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
@@ -67,7 +68,7 @@ func (e *Endpoint) send(ctx context.Context, params url.Values, own reading) (an
 		return answer{}, e.failure(posted, own)
 	}
 	if err != nil {
-		return answer{}, token.Decide(token.ErrTransient, fmt.Errorf("token endpoint: the answer broke off: %w", cause(ctx, err)))
+		return answer{}, token.Decide(token.ErrTransient, fmt.Errorf("token endpoint: the answer broke off: %w", cause(ctx, netfail.Plain(err))))
 	}
 	a, err := parseAnswer(posted.Body)
 	if err != nil {

@@ -90,12 +90,22 @@ func (h *Handler) attempt(rec *record, tok token.Token) (*http.Response, error) 
 	span.Answered(resp.StatusCode)
 	if resp.StatusCode < 200 || resp.StatusCode > 999 {
 		_ = resp.Body.Close() // a switch of protocols nobody asked for, or no status at all
-		return nil, fmt.Errorf("the answer has the status %d, which is none", resp.StatusCode)
+		return nil, statusError(resp.StatusCode)
 	}
 	h.opt.Metrics.UpstreamAnsweredInTrace(rec.span.TraceID(), rec.route, time.Since(began))
 	h.opt.Metrics.APIAnswered(rec.passage.Target.Version, first(resp.Header[shopify.HeaderAPIVersion]))
 	h.deprecations.look(resp.Header, rec.passage.Target)
 	return resp, nil
+}
+
+// statusError is an answer whose status is none.
+type statusError int
+
+func (s statusError) Error() string { return s.Plain() }
+
+// Plain says that the text quotes nothing.
+func (s statusError) Plain() string {
+	return fmt.Sprintf("the answer has the status %d, which is none", int(s))
 }
 
 // learn says why the request is to be sent again, and with which token. before is the reason

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"evergate/internal/denial"
+	"evergate/internal/netfail"
 	"evergate/internal/pace"
 	"evergate/internal/token"
 	"evergate/internal/upstream"
@@ -65,5 +66,5 @@ func (h *Handler) classify(err error) *denial.Error {
 	}
 	return &denial.Error{Status: http.StatusBadGateway, Code: denial.CodeUpstreamUnreachable,
 		Message: "The connection to " + h.opt.Base.Host + " broke. Whether Shopify carried the request out is not known: " +
-			"look before sending a change again. (" + err.Error() + ")"}
+			"look before sending a change again. (" + netfail.Say(err) + ")"}
 }

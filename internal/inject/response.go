@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+
+	"evergate/internal/netfail"
 )
 
 // copyResponse sends Shopify's answer to the client. When Shopify's connection dies in the
@@ -27,7 +29,7 @@ func (h *Handler) copyResponse(w http.ResponseWriter, rec *record, resp *http.Re
 			panic(http.ErrAbortHandler)
 		}
 		rec.code = codeBrokeOff
-		h.opt.Log.WarnContext(r.Context(), "Shopify's answer broke off; breaking the client's connection", "err", err)
+		h.opt.Log.WarnContext(r.Context(), "Shopify's answer broke off; breaking the client's connection", "err", netfail.Say(err))
 		panic(http.ErrAbortHandler) // net/http's way to break a connection
 	}
 	if trailer {

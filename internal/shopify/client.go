@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"evergate/internal/netfail"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
@@ -177,7 +178,7 @@ func (c *Client) call(ctx context.Context, method, path string, access token.Sec
 	case a == nil:
 		return nil, fmt.Errorf("no answer of %s: %w", c.Shop, cause(ctx, err))
 	case err != nil && a.Status == http.StatusOK:
-		return nil, fmt.Errorf("the answer of %s broke off: %w", c.Shop, cause(ctx, err))
+		return nil, fmt.Errorf("the answer of %s broke off: %w", c.Shop, cause(ctx, netfail.Plain(err)))
 	}
 	return a, nil
 }

@@ -19,6 +19,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+
+	"evergate/internal/netfail"
 )
 
 const (
@@ -141,7 +143,7 @@ func (e *exporter) post(ctx context.Context, body []byte) error {
 	case resp.StatusCode/100 != 2:
 		return fmt.Errorf("%s answered %d", e.settings.endpoint.Host, resp.StatusCode)
 	case err != nil:
-		return fmt.Errorf("%s: the answer ended early: %w", e.settings.endpoint.Host, err)
+		return fmt.Errorf("%s: the answer ended early: %s", e.settings.endpoint.Host, netfail.Say(err))
 	case resp.Header.Get("Content-Type") != "application/x-protobuf":
 		return nil // accepted; what else it says cannot be read
 	}
@@ -153,11 +155,11 @@ func (e *exporter) unsent(err error) error {
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		err = failed.Err
 	}
-	err = fmt.Errorf("%s: %w", e.settings.endpoint.Host, err)
+	said := fmt.Errorf("%s: %s", e.settings.endpoint.Host, netfail.Say(err))
 	if slow, ok := errors.AsType[net.Error](err); ok && slow.Timeout() {
-		return &unavailableError{err: err}
+		return &unavailableError{err: said}
 	}
-	return err
+	return said
 }
 
 func (e *exporter) partial(answer []byte) error {

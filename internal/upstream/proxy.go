@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/net/proxy"
 
+	"evergate/internal/netfail"
 	"evergate/internal/remedy"
 )
 
@@ -144,6 +145,7 @@ var errSpokeFirst = errors.New("the proxy sent something into the tunnel of its 
 type settingError struct{ err error }
 
 func (e *settingError) Error() string { return e.err.Error() }
+func (e *settingError) Plain() string { return e.err.Error() }
 func (e *settingError) Unwrap() error { return e.err }
 
 // proxyError says what went wrong at the proxy, and what to do. Nothing that the proxy wrote
@@ -156,6 +158,9 @@ type proxyError struct {
 
 // Error implements error.
 func (e *proxyError) Error() string { return e.explain().Error() }
+
+// Plain says that the text quotes nothing.
+func (e *proxyError) Plain() string { return e.Error() }
 
 // Unwrap returns the explanation and the error that is explained.
 func (e *proxyError) Unwrap() []error { return []error{e.explain(), e.err} }
@@ -174,16 +179,16 @@ func (e *proxyError) explain() error {
 		return remedy.New(allow, "the proxy %s refused the tunnel (status %d)", name, int(status))
 	case e.late || isNet && timeout.Timeout():
 		return remedy.New(fmt.Sprintf("see whether %s names a proxy that works and can be reached from here", set), "the proxy %s did not open a tunnel in time", name)
-	case isTLS(e.err):
-		return remedy.New(fmt.Sprintf("see whether it speaks https, else write http:// in %s; an authority of your own goes into EVERGATE_UPSTREAM_CA_FILE", set), "no TLS with the proxy %s (%s)", name, kind(e.err))
+	case netfail.IsTLS(e.err):
+		return remedy.New(fmt.Sprintf("see whether it speaks https, else write http:// in %s; an authority of your own goes into EVERGATE_UPSTREAM_CA_FILE", set), "no TLS with the proxy %s (%s)", name, netfail.Say(e.err))
 	case notDialled(e.err):
-		return remedy.New(fmt.Sprintf("see whether %s names it rightly and whether it runs", set), "the proxy %s cannot be reached (%s)", name, kind(e.err))
+		return remedy.New(fmt.Sprintf("see whether %s names it rightly and whether it runs", set), "the proxy %s cannot be reached (%s)", name, netfail.Say(e.err))
 	case e.proxy.URL.Scheme == "socks5":
 		return remedy.New(fmt.Sprintf("see whether it speaks SOCKS5, takes the user and password of %s, and lets this machine connect to Shopify", set), "the proxy %s did not open a tunnel", name)
 	case errors.Is(e.err, errSpokeFirst):
 		return remedy.New(fmt.Sprintf("see whether %s names an HTTP proxy", set), "the proxy %s does not keep to the protocol: it sent something before it was asked", name)
 	}
-	return remedy.New(fmt.Sprintf("see whether %s names an HTTP proxy, and its scheme", set), "the proxy %s gave no answer that can be understood (%s)", name, kind(e.err))
+	return remedy.New(fmt.Sprintf("see whether %s names an HTTP proxy, and its scheme", set), "the proxy %s gave no answer that can be understood (%s)", name, netfail.Say(e.err))
 }
 
 // notDialled reports that there was no connection to the proxy. The SOCKS client wraps that in an

@@ -19,6 +19,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"evergate/internal/netfail"
 )
 
 const (
@@ -133,15 +135,22 @@ func New(o Options) *Transport {
 // RoundTrip implements http.RoundTripper. http.Transport sends a GET again when a pooled
 // connection turns out to be dead, but takes one that was dialled ahead for a new one, so
 // that is done here.
+//
+// Its error is a *DialError or a *netfail.Error, whose texts quote nothing of what came.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.base.RoundTrip(r)
-	if err == nil || !isSafe(r) || r.Context().Err() != nil {
-		return resp, err
+	if err != nil && isSafe(r) && r.Context().Err() == nil {
+		if _, stale := errors.AsType[*staleError](err); stale {
+			resp, err = t.base.RoundTrip(r)
+		}
 	}
-	if _, stale := errors.AsType[*staleError](err); stale {
-		return t.base.RoundTrip(r)
+	if err == nil {
+		return resp, nil
 	}
-	return resp, err
+	if dial, ok := errors.AsType[*DialError](err); ok {
+		return resp, dial
+	}
+	return resp, netfail.Plain(err)
 }
 
 // isSafe reports whether a request changes nothing and has no body that is used up.
@@ -181,7 +190,7 @@ type dialer struct {
 type DialError struct{ err error }
 
 // Error implements error.
-func (e *DialError) Error() string { return kind(e.err) }
+func (e *DialError) Error() string { return netfail.Say(e.err) }
 
 // Unwrap returns what dialling or the TLS handshake ended with.
 func (e *DialError) Unwrap() error { return e.err }

@@ -1,4 +1,9 @@
-package upstream
+// Package netfail says in words of our own why something failed on a connection.
+//
+// The texts of net/http, crypto/tls and crypto/x509 quote what came over the wire: a piece of an
+// answer, which may be a customer's data, or names that a stranger chose. An error that may have
+// come from there is shown and logged by its type alone.
+package netfail
 
 import (
 	"context"
@@ -11,19 +16,26 @@ import (
 	"syscall"
 )
 
-// Error says why a request got no answer. Its text is one of a closed list, because those of
-// net/http and crypto/tls quote what came over the wire, and that is a customer's data.
-// What it wraps is for errors.Is and errors.As, not for printing.
+// ours is an error whose text quotes nothing.
+type ours interface {
+	error
+	Plain() string
+}
+
+// Error is an error of which only the type is told. What it wraps is for errors.Is and errors.As, not for printing.
 type Error struct{ err error }
 
+// Plain makes an Error.
+func Plain(err error) *Error { return &Error{err} }
+
 // Error implements error.
-func (e *Error) Error() string { return kind(e.err) }
+func (e *Error) Error() string { return Say(e.err) }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.err }
 
-// kind describes an error by its type alone.
-func kind(err error) string {
+// Say describes an error by its type alone.
+func Say(err error) string {
 	var (
 		dns       *net.DNSError
 		authority x509.UnknownAuthorityError
@@ -31,11 +43,8 @@ func kind(err error) string {
 		invalid   x509.CertificateInvalidError
 		network   net.Error
 	)
-	if own, ok := errors.AsType[*proxyError](err); ok {
-		return own.Error()
-	}
-	if own, ok := errors.AsType[*settingError](err); ok {
-		return own.Error()
+	if own, ok := errors.AsType[ours](err); ok {
+		return own.Plain()
 	}
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
@@ -61,17 +70,17 @@ func kind(err error) string {
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return "no file descriptor is left: raise the limit of open files"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "the connection was reset"
+		return "connection reset by peer"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
-		return "the connection was closed before a whole answer had come"
-	case isTLS(err):
+		return "the connection was closed before a whole answer had come (EOF)"
+	case IsTLS(err):
 		return "no TLS connection came about"
 	}
 	return "the connection ended, or what came was not well-formed HTTP"
 }
 
-// isTLS reports an error of the TLS layer.
-func isTLS(err error) bool {
+// IsTLS reports an error of the TLS layer.
+func IsTLS(err error) bool {
 	var (
 		record       tls.RecordHeaderError
 		alert        tls.AlertError
