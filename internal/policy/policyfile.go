@@ -220,6 +220,8 @@ func (r *policyReader) pattern(n *jsonNode, place string) []string {
 		r.mistake(n, place, "must be a path, such as /admin/api/*/products.json")
 	case err != nil || target.Kind != shopify.AdminAPI && target.Kind != shopify.Scopes || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c > '~' }):
 		r.mistake(n, place, "%s is no path that can ever pass: write one below /admin/api/, such as /admin/api/*/products.json", denial.Quote(path))
+	case strings.HasSuffix(path, "/"):
+		r.mistake(n, place, "ends in a slash, and no path does that matches: leave it out, or write /** for all that is below")
 	case target.MaybeGraphQL:
 		r.mistake(n, place, "is GraphQL's: list what is allowed there under queries and mutations")
 	}

@@ -58,6 +58,7 @@ func TestEveryMistakeInAPolicyFileIsReportedWithItsPlace(t *testing.T) {
 		`{"default":"none","policies":{"p":{"base":"full","mutations":["x"]}}}`:    {"policies.p has rules, but base full lets everything pass"},
 		`{"default":"none","policies":{"p":{"base":"read-only","queries":["x"]}}}`: {"policies.p.queries limits nothing"},
 		`{"default":"none","policies":{"p":{"base":"read-only","rest":[{"methods":["PUT"],"path":"/admin/a.json"},{"methods":["GET"],"path":"/admin/a.json"}]}}}`: {"policies.p.rest[1].methods limits nothing"},
+		`{"default":"none","policies":{"p":{"base":"none","rest":[{"methods":["PUT"],"path":"/admin/api/0/"}]}}}`:                                                 {"policies.p.rest[0].path ends in a slash"},
 		`{"default":"none","policies":{"p":{"base":"none","queries":"shop","mutations":[]}}}`:                                                                     {"policies.p.queries must be a list", "policies.p.mutations must be a list"},
 		`{"default":"none","policies":{"p":{"base":"none","queries":["shop.name","","*x",1]}}}`:                                                                   {"queries[0] is none of", "queries[1] is none of", "queries[2] is none of", "queries[3] is none of"},
 		`{"default":"none","policies":{"p":{"base":"none","rest":{}}}}`:                                                                                           {"policies.p.rest must be a list"},
