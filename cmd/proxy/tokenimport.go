@@ -8,6 +8,7 @@ import (
 
 	"evergate/internal/config"
 	"evergate/internal/grantadmin"
+	"evergate/internal/shopify"
 	"evergate/internal/sidecar"
 	"evergate/internal/token"
 )
@@ -92,7 +93,7 @@ func (o importing) read(w env, cfg *config.Config, someone *prompter) (value tok
 		}
 		if text != "" {
 			value = token.NewSecret(text)
-			isRefresh = o.refresh || !o.access && value.HasPrefix("shprt_")
+			isRefresh = o.refresh || !o.access && shopify.CredentialOf(value) == shopify.RefreshToken
 			return value, isRefresh, grantadmin.Mistaken(value, isRefresh)
 		}
 	}

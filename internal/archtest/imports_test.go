@@ -19,7 +19,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/caller":   {ours: []string{"ascii", "denial", "reload", "remedy", "request", "shopify", "token"}, others: []string{"golang.org/x/sys"}},
 	"internal/check":    {ours: []string{"access", "listen", "netfail", "remedy", "shopify", "token"}},
 	"internal/clock":    {},
-	"internal/config":   {ours: []string{"guard", "listen", "remedy", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
+	"internal/config":   {ours: []string{"guard", "listen", "remedy", "shopify", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/denial":   {},
 	"internal/grant":    {ours: []string{"netfail", "remedy", "shopify", "token"}},
 	"internal/guard":    {ours: []string{"access", "ascii", "caller", "denial", "policy", "remedy", "request", "shopify", "token"}},

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"evergate/internal/remedy"
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
 
@@ -56,12 +57,12 @@ func (c *Config) settleGrant(vars map[string]string) error {
 	}
 	switch {
 	case !g.id && !g.secret:
-		return errors.New("no credentials: set SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET, which the Dev Dashboard shows under the app's settings, " +
-			"or SHOPIFY_ACCESS_TOKEN for a custom app from before 2026" + otherNames(vars))
+		return remedy.New("set SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET, which the Dev Dashboard shows under the app's settings, "+
+			"or SHOPIFY_ACCESS_TOKEN for a custom app from before 2026"+otherNames(vars), "no credentials")
 	case !g.id:
-		return errors.New("SHOPIFY_CLIENT_ID is not set, but SHOPIFY_CLIENT_SECRET is: set both" + otherNames(vars))
+		return remedy.New("set both"+otherNames(vars), "SHOPIFY_CLIENT_ID is not set, but SHOPIFY_CLIENT_SECRET is")
 	case !g.secret:
-		return errors.New("SHOPIFY_CLIENT_SECRET is not set, but SHOPIFY_CLIENT_ID is: set both" + otherNames(vars))
+		return remedy.New("set both"+otherNames(vars), "SHOPIFY_CLIENT_SECRET is not set, but SHOPIFY_CLIENT_ID is")
 	}
 	return nil
 }
@@ -100,60 +101,39 @@ func otherNames(vars map[string]string) string {
 
 var hex32 = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{32}$`) })
 
-// kinds are the credentials of Shopify's that can be told by their prefix.
-var kinds = []struct{ prefix, what string }{
-	{"shpss_", "a client secret"},
-	{"shprt_", "a refresh token"},
-	{"shptka_", "a Theme Access password"},
-	{"atkn_", "an app automation token of the Shopify CLI"},
-	{"shpat_", "an access token"},
-	{"shpca_", "an access token"},
-	{"shppa_", "the password of a private app"},
-	{"shpua_", "an online access token, which ends with its user's session"},
-}
-
-func kindOf(s token.Secret) string {
-	for _, k := range kinds {
-		if s.HasPrefix(k.prefix) {
-			return k.what
-		}
-	}
-	return ""
-}
-
 func mistakenID(id string) error {
-	if kind := kindOf(token.NewSecret(id)); kind != "" {
+	if kind := shopify.CredentialOf(token.NewSecret(id)); kind != shopify.UnknownCredential {
 		return remedy.New("the client id is the other value, 32 characters without a prefix", "SHOPIFY_CLIENT_ID holds %s", kind)
 	}
 	return nil
 }
 
 func mistakenSecret(name string, s token.Secret, id string) error {
-	switch kind := kindOf(s); {
+	switch kind := shopify.CredentialOf(s); {
 	case !s.Empty() && s.Reveal() == id:
-		return remedy.New("the secret stands beside it in the Dev Dashboard and starts with shpss_", "%s holds the client id", name)
-	case kind != "" && !s.HasPrefix("shpss_"):
-		return remedy.New("the client secret starts with shpss_", "%s holds %s", name, kind)
+		return remedy.New("the secret stands beside it in the Dev Dashboard and starts with "+shopify.ClientSecret.Prefix(), "%s holds the client id", name)
+	case kind != shopify.UnknownCredential && kind != shopify.ClientSecret:
+		return remedy.New("the client secret starts with "+shopify.ClientSecret.Prefix(), "%s holds %s", name, kind)
 	}
 	return nil
 }
 
 func mistakenRefresh(s token.Secret) error {
-	if kind := kindOf(s); kind != "" && !s.HasPrefix("shprt_") {
-		return remedy.New("a refresh token starts with shprt_", "SHOPIFY_REFRESH_TOKEN holds %s", kind)
+	if kind := shopify.CredentialOf(s); kind != shopify.UnknownCredential && kind != shopify.RefreshToken {
+		return remedy.New("a refresh token starts with "+shopify.RefreshToken.Prefix(), "SHOPIFY_REFRESH_TOKEN holds %s", kind)
 	}
 	return nil
 }
 
 func mistakenToken(t token.Secret, id string, secret token.Secret) error {
-	switch kind := kindOf(t); {
+	switch kind := shopify.CredentialOf(t); {
 	case t.Empty():
 		return nil
-	case t.HasPrefix("shpss_") || t.Equal(secret):
+	case kind == shopify.ClientSecret || t.Equal(secret):
 		return remedy.New("put it into SHOPIFY_CLIENT_SECRET, with SHOPIFY_CLIENT_ID, and Evergate obtains the token", "SHOPIFY_ACCESS_TOKEN holds a client secret, which no API accepts")
 	case t.Reveal() == id:
 		return remedy.New("remove it and set SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET; Evergate obtains the token", "SHOPIFY_ACCESS_TOKEN holds the client id")
-	case kind != "" && !t.HasPrefix("shpat_") && !t.HasPrefix("shpca_") && !t.HasPrefix("shpua_") && !t.HasPrefix("shppa_"):
+	case kind != shopify.UnknownCredential && !kind.OpensAdminAPI():
 		return fmt.Errorf("SHOPIFY_ACCESS_TOKEN holds %s, which the Admin API does not accept", kind)
 	}
 	return nil

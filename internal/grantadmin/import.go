@@ -18,21 +18,17 @@ const verifyLimit = 30 * time.Second
 
 // Mistaken finds values that are no token that can be kept.
 func Mistaken(s token.Secret, isRefresh bool) error {
-	for _, k := range []struct{ prefix, what string }{
-		{"shpss_", "a client secret: set SHOPIFY_CLIENT_SECRET to it"},
-		{"shptka_", "a Theme Access password, which the Admin API does not accept: give a token of an app"},
-		{"atkn_", "an app automation token of the Shopify CLI, which the Admin API does not accept: give a token of an app"},
-		{"shpua_", "an online access token, which ends with its user's session: run `evergate login` for one that lasts"},
-	} {
-		if s.HasPrefix(k.prefix) {
-			return config.Wrong(errors.New("this is " + k.what))
-		}
-	}
-	switch isShprt := s.HasPrefix("shprt_"); {
-	case isShprt && !isRefresh:
-		return config.Wrong(remedy.New("drop --access", "this is a refresh token"))
-	case !isShprt && isRefresh && (s.HasPrefix("shpat_") || s.HasPrefix("shpca_")):
-		return config.Wrong(remedy.New("drop --refresh", "this is an access token"))
+	switch kind := shopify.CredentialOf(s); {
+	case kind == shopify.ClientSecret:
+		return config.Wrong(remedy.New("set SHOPIFY_CLIENT_SECRET to it", "this is %s", kind))
+	case kind == shopify.ThemeAccessPassword, kind == shopify.AutomationToken:
+		return config.Wrong(remedy.New("give a token of an app", "this is %s, which the Admin API does not accept", kind))
+	case kind == shopify.OnlineToken:
+		return config.Wrong(remedy.New("run `evergate login` for one that lasts", "this is %s", kind))
+	case kind == shopify.RefreshToken && !isRefresh:
+		return config.Wrong(remedy.New("drop --access", "this is %s", kind))
+	case isRefresh && (kind == shopify.AccessToken || kind == shopify.CustomAppToken):
+		return config.Wrong(remedy.New("drop --refresh", "this is %s", kind))
 	case !isOneWord(s.Reveal()):
 		return config.Wrong(remedy.New("it holds spaces, quotation marks or other characters that no token has; copy it again", "this is no token"))
 	}
