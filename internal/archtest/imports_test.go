@@ -46,7 +46,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/systemd":  {},
 	"internal/token":    {ours: []string{"remedy"}},
 	"internal/tracing":  {ours: []string{"netfail"}, others: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf", "github.com/go-logr/logr"}},
-	"internal/upstream": {ours: []string{"clock", "netfail", "remedy"}, others: []string{"golang.org/x/net/proxy"}},
+	"internal/upstream": {ours: []string{"clock", "netfail", "remedy"}, others: []string{"golang.org/x/net/proxy", "golang.org/x/sys"}},
 
 	"internal/grantadmin":        {ours: []string{"config", "grant", "remedy", "shopify", "store", "token"}},
 	"internal/denial/denialtest": {ours: []string{"denial"}},

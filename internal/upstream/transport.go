@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"syscall"
 	"time"
 
 	"evergate/internal/netfail"
@@ -31,6 +32,9 @@ const (
 	// maxIdle is how many idle connections are kept. net/http's default of two makes a
 	// sidecar under parallel load dial, and pay a TLS handshake, for nearly every request.
 	maxIdle = 256
+	// unacknowledged is how long a peer may acknowledge nothing of what was sent. After a sleep, or a
+	// change of the network, the connections are dead and nobody says so.
+	unacknowledged = 8 * time.Second
 	// maxResponseHeader bounds a response's header in bytes.
 	maxResponseHeader = 1 << 20
 )
@@ -68,6 +72,7 @@ type conn struct {
 	extended     time.Time // the write deadline's last extension; writes come one at a time
 	warm         bool      // it was dialled ahead
 	answered     bool      // a byte has come back; reads come one at a time
+	givenUp      func()    // is told that the peer acknowledges nothing any more
 }
 
 // Write implements io.Writer.
@@ -84,6 +89,9 @@ func (c *conn) Write(p []byte) (int, error) {
 // Read implements io.Reader.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	if err != nil && errors.Is(err, syscall.ETIMEDOUT) {
+		c.givenUp()
+	}
 	if err != nil && c.warm && !c.answered {
 		err = &staleError{err}
 	}
@@ -101,7 +109,10 @@ func (e *staleError) Unwrap() error { return e.err }
 // New returns a Transport. KeepWarm dials ahead; without it, connections are
 // dialled when needed.
 func New(o Options) *Transport {
-	d := &dialer{net: &net.Dialer{Timeout: dialTimeout}, address: authority(o.Base), proxy: o.Proxy, roots: o.Roots}
+	d := &dialer{net: &net.Dialer{
+		Timeout: dialTimeout, Control: boundSilence,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 2},
+	}, address: authority(o.Base), proxy: o.Proxy, roots: o.Roots}
 	if o.Base.Scheme == "https" {
 		d.tls = &tls.Config{
 			MinVersion:         tls.VersionTLS12,
@@ -117,7 +128,7 @@ func New(o Options) *Transport {
 		if err != nil {
 			return nil, err
 		}
-		return &conn{Conn: c, writeTimeout: o.HeaderTimeout, warm: warm}, nil
+		return &conn{Conn: c, writeTimeout: o.HeaderTimeout, warm: warm, givenUp: t.giveUp}, nil
 	}
 	t.base = &http.Transport{
 		DialContext:            connect,
@@ -161,6 +172,13 @@ func isSafe(r *http.Request) bool {
 // KeepWarm keeps the warm connection pool filled until ctx ends, so that the first request after
 // a start or a quiet time pays one round trip and no handshake.
 func (t *Transport) KeepWarm(ctx context.Context) { t.warm.run(ctx) }
+
+// giveUp closes every connection that waits, because one has proved dead: what ended it ended
+// the others as well, and each would cost a request as long.
+func (t *Transport) giveUp() {
+	t.warm.retire(func(*warmConn) bool { return true })
+	t.base.CloseIdleConnections()
+}
 
 // CloseIdleConnections closes the connections that have been used and are not in use.
 func (t *Transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
