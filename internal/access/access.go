@@ -64,9 +64,9 @@ func New(o Options) (*Access, error) {
 }
 
 // Listen opens the addresses for tools, as listen.OpenEvery does. A Unix socket that has a list of peers
-// lets everybody connect, and those who are not on it learn why they may not go on. wrap, if there is one,
-// makes something else of a listener without TLS; its connections must tell their NetConn.
-func (a *Access) Listen(ctx context.Context, addresses []listen.Address, wrap func(net.Listener) net.Listener) (opened []listen.Opened, missing []error, err error) {
+// lets everybody connect, and those who are not on it learn why they may not go on. Their
+// connections must tell their NetConn.
+func (a *Access) Listen(ctx context.Context, addresses []listen.Address, wrap Wrappers) (opened []listen.Opened, missing []error, err error) {
 	mode := listen.OwnerMode
 	if a.callers.PeerRules() > 0 {
 		mode = listen.EverybodyMode
@@ -78,13 +78,22 @@ func (a *Access) Listen(ctx context.Context, addresses []listen.Address, wrap fu
 	return opened, missing, err
 }
 
+// Wrappers make something else of a listener; nil: nothing. Connections of what they return must tell their NetConn.
+type Wrappers struct {
+	// First is for every listener, as it was opened; WithoutTLS afterwards for one without TLS.
+	First, WithoutTLS func(net.Listener) net.Listener
+}
+
 // Adopt makes of a listener that somebody else has opened one of ours.
-func (a *Access) Adopt(l net.Listener, address listen.Address, wrap func(net.Listener) net.Listener) net.Listener {
+func (a *Access) Adopt(l net.Listener, address listen.Address, wrap Wrappers) net.Listener {
+	if wrap.First != nil {
+		l = wrap.First(l)
+	}
 	switch {
 	case address.TLS:
 		l = a.tls.Wrap(l)
-	case wrap != nil:
-		l = wrap(l)
+	case wrap.WithoutTLS != nil:
+		l = wrap.WithoutTLS(l)
 	}
 	return caller.Listener(l, !address.Loopback() && !a.unsafe)
 }

@@ -40,6 +40,9 @@ func (c *Config) check(vars map[string]string) error {
 	add(c.checkLoginListen())
 	errs = append(errs, c.checkStore()...)
 	errs = append(errs, c.checkDurations(vars)...)
+	if c.MaxConnections < 0 {
+		add(remedy.New("write 1 or more, or leave it out to have it derived from what the process may have", "EVERGATE_MAX_CONNECTIONS=%d", c.MaxConnections))
+	}
 	if c.LogFormat != "" && c.LogFormat != "text" && c.LogFormat != "json" {
 		add(remedy.New("write text or json", "EVERGATE_LOG_FORMAT=%q", c.LogFormat))
 	}

@@ -147,6 +147,8 @@ func shapeOf(t reflect.Type) (wrong, do string) {
 	switch t.String() {
 	case "time.Duration":
 		return "not a duration", "write a number with a unit, for example 5s, 500ms or 2m"
+	case "int":
+		return "not a whole number", "write for example 500"
 	case "bool":
 		return "not a boolean", "write true or false"
 	case "slog.Level":

@@ -38,6 +38,7 @@ const (
 // The codes of requests that may pass and cannot be answered.
 const (
 	CodeBadBody             = "bad_request_body"
+	CodeMemoryBudget        = "memory_budget"
 	CodeNoToken             = "no_token"
 	CodeRateLimitQueueFull  = "rate_limit_queue_full"
 	CodeUpstreamUnreachable = "upstream_unreachable"

@@ -35,7 +35,9 @@ func serveAccess(t *testing.T, a *access.Access, address listen.Address) net.Lis
 	door := newDoor(t)
 	door.access = a
 	// As the sidecar does, so that what wraps a connection hides nobody.
-	opened, _, err := a.Listen(t.Context(), []listen.Address{address}, func(l net.Listener) net.Listener { return idle.Wrap(l, time.Millisecond) })
+	opened, _, err := a.Listen(t.Context(), []listen.Address{address}, access.Wrappers{
+		WithoutTLS: func(l net.Listener) net.Listener { return idle.Wrap(l, time.Millisecond) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"evergate/internal/denial"
 	"evergate/internal/guard"
+	"evergate/internal/limit"
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
 	"evergate/internal/shopify"
@@ -41,8 +42,10 @@ type Options struct {
 	Pace *pace.Pacer
 	// ReplayBuffer is the size in bytes up to which a body is kept for a second sending.
 	ReplayBuffer int64
-	Metrics      *metrics.Metrics
-	Log          *slog.Logger
+	// Memory is what may be held for all clients; nil: there is no bound.
+	Memory  *limit.Budget
+	Metrics *metrics.Metrics
+	Log     *slog.Logger
 	// Access logs requests; nil: none.
 	Access *AccessLog
 	// Tracer makes spans of requests; nil: none.

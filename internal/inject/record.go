@@ -39,6 +39,7 @@ func (r *record) caller() pace.Caller {
 // observe tells everybody who keeps account of a request that has been answered.
 func (h *Handler) observe(rec *record) {
 	took := time.Since(rec.began)
+	rec.body.release()
 	h.opt.Metrics.RequestDoneInTrace(rec.span.TraceID(), rec.route, rec.in.Method, rec.status, took)
 	rec.span.Waited(rec.waited)
 	rec.span.Done(rec.status, rec.code)

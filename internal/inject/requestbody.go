@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"evergate/internal/denial"
+	"evergate/internal/limit"
 	"evergate/internal/policy"
 	"evergate/internal/prefixed"
 	"evergate/internal/request"
@@ -18,10 +19,11 @@ import (
 // whole before anything is sent; every other one is streamed, and one of unknown length is
 // remembered while it passes, up to the replay buffer's size. The zero requestBody is none.
 type requestBody struct {
-	whole    []byte    // a short body; nil when streamed
-	stream   *recorder // a streamed body; nil when read whole or absent
-	declared int64     // Content-Length; -1 when unknown
-	broken   bool      // it broke off while it was read
+	whole    []byte     // a short body; nil when streamed
+	stream   *recorder  // a streamed body; nil when read whole or absent
+	declared int64      // Content-Length; -1 when unknown
+	broken   bool       // it broke off while it was read
+	loan     limit.Loan // for what is kept of it; a stream has its own
 }
 
 var errClientBody = errors.New("the request's body broke off or was malformed")
@@ -31,11 +33,21 @@ var errClientBody = errors.New("the request's body broke off or was malformed")
 // buffer. The error is a denial or errClientBody.
 func (h *Handler) readBody(rec *record) error {
 	in := rec.in
-	if !rec.passage.NeedsBody() {
-		return rec.body.take(in.Body, in.ContentLength, h.opt.ReplayBuffer)
+	rec.body.loan = limit.Borrow(h.opt.Memory)
+	var conn *limit.Conn
+	if in.Body != nil && in.Body != http.NoBody {
+		conn = limit.FromContext(in.Context())
 	}
-	body, whole, err := readForPolicy(in)
-	if err != nil {
+	if !rec.passage.NeedsBody() {
+		return rec.body.take(conn, in.Body, in.ContentLength, h.opt.ReplayBuffer)
+	}
+	conn.BeginUpload()
+	body, whole, err := rec.body.readForPolicy(in)
+	conn.EndUpload()
+	switch {
+	case errors.Is(err, errNoRoom):
+		return denial.Of(noRoom())
+	case err != nil:
 		rec.body.broken = true
 		return errClientBody
 	}
@@ -43,47 +55,101 @@ func (h *Handler) readBody(rec *record) error {
 		return denial.Of(err)
 	}
 	if whole && len(body) > 0 {
-		rec.body = requestBody{whole: body}
+		rec.body.whole = body
 		return nil
 	}
-	return rec.body.take(&prefixed.Body{Prefix: body, Rest: in.Body}, in.ContentLength, h.opt.ReplayBuffer)
+	return rec.body.take(conn, &prefixed.Body{Prefix: body, Rest: in.Body}, in.ContentLength, h.opt.ReplayBuffer)
 }
 
 // readForPolicy reads a body up to the size that is judged, and a byte more of one that
 // is longer and has not said so.
-func readForPolicy(r *http.Request) (body []byte, whole bool, _ error) {
+func (b *requestBody) readForPolicy(r *http.Request) (body []byte, whole bool, _ error) {
 	switch {
 	case r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0:
 		return nil, true, nil
 	case r.ContentLength > policy.LargestJudgedBody:
 		return nil, false, nil
 	case r.ContentLength > 0:
-		body = make([]byte, r.ContentLength)
-		_, err := io.ReadFull(r.Body, body)
+		body, err := b.keep(r.Body, r.ContentLength)
 		return body, true, err
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, policy.LargestJudgedBody+1))
-	if err != nil || len(body) <= policy.LargestJudgedBody {
-		return body, true, err
+	body, err := b.keep(io.LimitReader(r.Body, policy.LargestJudgedBody+1), -1)
+	if errors.Is(err, io.EOF) {
+		err = nil
 	}
-	return body, false, nil
+	return body, err != nil || len(body) <= policy.LargestJudgedBody, err
+}
+
+func noRoom() error {
+	return &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeMemoryBudget, RetryAfter: retryNoRoom,
+		Message: "A policy has to see this request's body, and Evergate holds as many bodies as it may (EVERGATE_MEMORY_BUDGET). Send it again soon."}
+}
+
+// retryNoRoom is when it is worth trying again: most bodies are whole in a moment.
+const retryNoRoom = time.Second
+
+// errNoRoom says that the budget has no room for more of a body; what has been read of it is kept.
+var errNoRoom = errors.New("no more bodies can be held now")
+
+// firstRead is how much room a body gets before any of it has come.
+const firstRead = 4 << 10
+
+// keep reads length bytes of src, or all that there is for -1; then the error is io.EOF. Room is made as they come, not
+// for what a client says will come.
+func (b *requestBody) keep(src io.Reader, length int64) ([]byte, error) {
+	var kept []byte
+	for length < 0 || int64(len(kept)) < length {
+		if len(kept) == cap(kept) {
+			size := max(int64(2*cap(kept)), firstRead)
+			if length >= 0 {
+				size = min(size, length)
+			}
+			// While it is copied there are both.
+			if !b.loan.Grow(size + int64(len(kept))) {
+				return kept, errNoRoom
+			}
+			kept = append(make([]byte, 0, size), kept...)
+		}
+		n, err := src.Read(kept[len(kept):cap(kept)])
+		kept = kept[:len(kept)+n]
+		if err != nil && (length < 0 || int64(len(kept)) < length) {
+			if length >= 0 && errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return kept, err
+		}
+	}
+	return kept, nil
 }
 
 // take reads a body of known length up to limit, and streams any other.
-func (b *requestBody) take(src io.Reader, length, limit int64) error {
+func (b *requestBody) take(conn *limit.Conn, src io.Reader, length, most int64) error {
 	b.declared = length
 	switch {
 	case src == nil || src == http.NoBody || length == 0:
-	case length > 0 && length <= limit:
-		b.whole = make([]byte, length)
-		if _, err := io.ReadFull(src, b.whole); err != nil {
+	case length > 0 && length <= most:
+		conn.BeginUpload()
+		kept, err := b.keep(src, length)
+		conn.EndUpload()
+		switch {
+		case errors.Is(err, errNoRoom): // then it passes once, and is not kept
+			b.loan.Return()
+			b.stream = newRecorder(io.MultiReader(bytes.NewReader(kept), src), 0)
+		case err != nil:
 			b.broken = true
 			return errClientBody
+		default:
+			b.whole = kept
 		}
-	case length > limit:
+	case length > most:
 		b.stream = newRecorder(src, 0)
 	default:
-		b.stream = newRecorder(src, limit)
+		b.stream = newRecorder(src, most)
+		b.stream.loan = b.loan
+	}
+	if b.stream != nil {
+		b.stream.conn = conn
+		conn.BeginUpload()
 	}
 	return nil
 }
@@ -129,6 +195,19 @@ func (b *requestBody) allowEarlyAnswer(w http.ResponseWriter) {
 	}
 }
 
+// release gives back what was taken for the body. It is not kept any more.
+func (b *requestBody) release() {
+	b.loan.Return()
+	if b.stream == nil {
+		return
+	}
+	b.stream.conn.EndUpload()
+	b.stream.mu.Lock()
+	defer b.stream.mu.Unlock()
+	b.stream.over, b.stream.kept = true, nil
+	b.stream.loan.Return()
+}
+
 // unread reports whether bytes of the body may be left on the client's connection, or
 // bytes of which nobody knows whether they are body: after a malformed chunk, say. They
 // must not be taken for the next request, so the connection ends with this answer.
@@ -146,7 +225,10 @@ type recorder struct {
 	src   io.Reader
 	limit int64
 
+	conn *limit.Conn
+
 	mu      sync.Mutex
+	loan    limit.Loan // for kept
 	kept    []byte
 	over    bool // more than limit bytes have gone by
 	ended   bool // src is at its end
@@ -214,10 +296,14 @@ func (p *pass) end(b []byte, err error) {
 	p.busy = false
 	switch {
 	case p.over:
-	case int64(len(p.kept)+len(b)) > p.limit:
+	case int64(len(p.kept)+len(b)) > p.limit || !p.loan.Grow(2*int64(len(p.kept)+len(b))): // append makes more room than it needs
 		p.over, p.kept = true, nil
+		p.loan.Return()
 	default:
 		p.kept = append(p.kept, b...)
+	}
+	if err != nil {
+		p.conn.EndUpload()
 	}
 	if errors.Is(err, io.EOF) {
 		p.ended = true

@@ -50,6 +50,7 @@ func used(t *testing.T) *prometheus.Registry {
 	m.Replayed("401")
 	m.Refreshed("acme.myshopify.com", "client_credentials", "ok", time.Second)
 	m.ClockSkew(time.Second)
+	m.RegisterLimits(reg, func() []ConnectionState { return []ConnectionState{{"tools", 1, 2, 3}} }, func() MemoryState { return MemoryState{1, 2, 3} })
 	return reg
 }
 

@@ -73,18 +73,19 @@ func (s stranger) request() *http.Request {
 
 // closed are the values that each label may have.
 var closed = map[string]*regexp.Regexp{
-	"route":   regexp.MustCompile(`^(graphql|rest:(products|orders|shop|access_scopes)|other)$`),
-	"method":  regexp.MustCompile(`^(GET|POST|PUT|DELETE|HEAD|PATCH|OPTIONS|other)$`),
-	"code":    regexp.MustCompile(`^[2-5]\d\d$`),
-	"caller":  regexp.MustCompile(`^anonymous$`), // no other has a name here
-	"outcome": regexp.MustCompile(`^(passed|denied|reported)$`),
-	"reason":  regexp.MustCompile(`^(401|429|throttled|bad_request_body|no_token|rate_limit_queue_full|upstream_unreachable|upstream_timeout|ambiguous_path|denied_path|denied_method|misdirected_host|unknown_shop|cross_site)$`),
-	"version": regexp.MustCompile(`^(\d{4}-(01|04|07|10)|unstable|none|other)$`),
-	"served":  regexp.MustCompile(`^(\d{4}-(01|04|07|10)|unstable|none|other)$`),
-	"shop":    regexp.MustCompile(`^blue-finch\.myshopify\.com$`),
-	"result":  regexp.MustCompile(`^(ok|transient|config)$`),
-	"grant":   regexp.MustCompile(`^client_credentials$`),
-	"le":      regexp.MustCompile(`^([\d.]+|\+Inf)$`),
+	"route":    regexp.MustCompile(`^(graphql|rest:(products|orders|shop|access_scopes)|other)$`),
+	"method":   regexp.MustCompile(`^(GET|POST|PUT|DELETE|HEAD|PATCH|OPTIONS|other)$`),
+	"code":     regexp.MustCompile(`^[2-5]\d\d$`),
+	"caller":   regexp.MustCompile(`^anonymous$`), // no other has a name here
+	"outcome":  regexp.MustCompile(`^(passed|denied|reported)$`),
+	"reason":   regexp.MustCompile(`^(401|429|throttled|bad_request_body|no_token|rate_limit_queue_full|upstream_unreachable|upstream_timeout|ambiguous_path|denied_path|denied_method|misdirected_host|unknown_shop|cross_site)$`),
+	"version":  regexp.MustCompile(`^(\d{4}-(01|04|07|10)|unstable|none|other)$`),
+	"served":   regexp.MustCompile(`^(\d{4}-(01|04|07|10)|unstable|none|other)$`),
+	"shop":     regexp.MustCompile(`^blue-finch\.myshopify\.com$`),
+	"result":   regexp.MustCompile(`^(ok|transient|config)$`),
+	"grant":    regexp.MustCompile(`^client_credentials$`),
+	"listener": regexp.MustCompile(`^(tools|operators|merchants)$`),
+	"le":       regexp.MustCompile(`^([\d.]+|\+Inf)$`),
 }
 
 var label = regexp.MustCompile(`([a-z_]+)="([^"]*)"`)

@@ -15,6 +15,7 @@ import (
 
 	"evergate/internal/config"
 	"evergate/internal/grant"
+	"evergate/internal/limit"
 	"evergate/internal/refresh"
 	"evergate/internal/shopify"
 	"evergate/internal/store"
@@ -37,6 +38,7 @@ type Connection struct {
 	where     string      // as in EVERGATE_STORE
 	found     bool        // the grant is the offline one because it was found in the store
 	environ   []string
+	limits    limit.Limits
 }
 
 // Connect prepares everything and settles the grant, for which it may look into the
@@ -45,8 +47,9 @@ func Connect(cfg *config.Config, environ []string, build Build) (*Connection, er
 	own := *cfg
 	own.Warnings = slices.Clone(cfg.Warnings)
 	cfg = &own
-	c := &Connection{Config: cfg, Build: build, environ: environ}
-	c.Transport = newTransport(cfg, warmConnections)
+	c := &Connection{Config: cfg, Build: build, environ: environ, limits: LimitsOf(cfg)}
+	// Each client has one request at a time; what is more is for calls on our own account.
+	c.Transport = newTransport(cfg, warmConnections, c.limits.Connections+ownConnections)
 	c.Endpoint = &grant.Endpoint{
 		API: c.API(),
 		Client: func() (grant.Client, error) {
@@ -233,10 +236,10 @@ func (c *Connection) alive(ctx context.Context, access token.Secret) (bool, erro
 func (c *Connection) HasFallback() bool { return c.found }
 
 // NewTransport is for calls where there is no connection, because its store cannot be opened.
-func NewTransport(cfg *config.Config) *upstream.Transport { return newTransport(cfg, 0) }
+func NewTransport(cfg *config.Config) *upstream.Transport { return newTransport(cfg, 0, 0) }
 
-func newTransport(cfg *config.Config, warm int) *upstream.Transport {
-	o := upstream.Options{Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout, Warm: warm}
+func newTransport(cfg *config.Config, warm, most int) *upstream.Transport {
+	o := upstream.Options{Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout, Warm: warm, Most: most}
 	if cfg.HasProxy() {
 		o.Proxy = func() (upstream.Proxy, error) {
 			u, setting, err := cfg.Proxy()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 
+	"evergate/internal/access"
 	"evergate/internal/idle"
 	"evergate/internal/listen"
 )
@@ -62,7 +63,7 @@ func (s *Sidecar) listenForOthers(ctx context.Context, operators listen.Address)
 }
 
 func (s *Sidecar) listenForTools(ctx context.Context, addresses []listen.Address) error {
-	opened, missing, err := s.access.Listen(ctx, addresses, idleWrapper)
+	opened, missing, err := s.access.Listen(ctx, addresses, s.wrappers())
 	if err != nil {
 		return fmt.Errorf("EVERGATE_LISTEN: %w", err)
 	}
@@ -79,6 +80,10 @@ func (s *Sidecar) listenForTools(ctx context.Context, addresses []listen.Address
 // idleWrapper makes connections cheap that wait for their next request. One with TLS cannot be
 // taken from the server and given back.
 func idleWrapper(l net.Listener) net.Listener { return idle.Wrap(l, clientSilence) }
+
+func (s *Sidecar) wrappers() access.Wrappers {
+	return access.Wrappers{First: s.limits.tools.Wrap, WithoutTLS: idleWrapper}
+}
 
 func (s *Sidecar) closeListeners() {
 	for _, l := range s.listeners {

@@ -8,6 +8,7 @@ import (
 	"evergate/internal/admin"
 	"evergate/internal/config"
 	"evergate/internal/grant"
+	"evergate/internal/limit"
 	"evergate/internal/login"
 )
 
@@ -31,7 +32,7 @@ func (s *Sidecar) mountLogin(c *Connection, o *admin.Options, errorLog *log.Logg
 		s.merchants = &http.Server{
 			Handler:           s.login.Hosted(s.cfg.Public, s.log.Logger),
 			ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
-			IdleTimeout: clientIdle, MaxHeaderBytes: largestLoginHeader, ErrorLog: errorLog,
+			IdleTimeout: clientIdle, MaxHeaderBytes: largestLoginHeader, ErrorLog: errorLog, ConnState: limit.State,
 		}
 		s.log.Info("a merchant can authorise the app", "address", s.cfg.Public.JoinPath(login.StartPath).String())
 	}

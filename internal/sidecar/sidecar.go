@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -27,8 +26,8 @@ import (
 	"evergate/internal/clock"
 	"evergate/internal/config"
 	"evergate/internal/guard"
-	"evergate/internal/idle"
 	"evergate/internal/inject"
+	"evergate/internal/limit"
 	"evergate/internal/listen"
 	"evergate/internal/login"
 	"evergate/internal/metrics"
@@ -42,6 +41,8 @@ import (
 const (
 	// warmConnections are dialled ahead: one for the first call, one for the second.
 	warmConnections = 2
+	// ownConnections to Shopify are for the token and for checks, whatever the tools do.
+	ownConnections = 8
 
 	headerTimeout   = 10 * time.Second // a header that never ends is cut off
 	clientIdle      = 2 * time.Minute
@@ -81,6 +82,7 @@ type Sidecar struct {
 	manager      manager
 	accepting    sync.WaitGroup // the loops that accept tools' connections
 	pending      pending
+	limits       limits
 
 	quit     chan struct{} // closed by POST /-/quit
 	quitOnce sync.Once
@@ -137,18 +139,20 @@ func New(c *Connection, who *access.Access, log Logger, getenv func(string) stri
 	met.RegisterTokens(registry, s.tokenStates)
 	s.pace = newPacer(cfg, met)
 	met.RegisterBuckets(registry, s.bucketStates)
+	s.limits = newLimits(c.limits)
+	met.RegisterLimits(registry, s.limits.connectionStates, s.limits.memoryState)
 
 	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	s.proxy = &http.Server{
 		Handler: inject.New(inject.Options{
 			Shop: cfg.Shop, Base: cfg.Base, Door: door, Tokens: s.source, Transport: s.transport,
-			Pace: s.pace, ReplayBuffer: int64(cfg.ReplayBuffer), Metrics: met, Log: log.Logger, PermanentRetired: s.retired,
+			Pace: s.pace, ReplayBuffer: int64(cfg.ReplayBuffer), Memory: s.limits.memory, Metrics: met, Log: log.Logger, PermanentRetired: s.retired,
 			Access: accessLog(cfg, log.Logger), Tracer: s.tracer,
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // the door judges OPTIONS * like everything else
-		ConnState:                    func(c net.Conn, state http.ConnState) { idle.State(c, state); s.pending.state(c, state) },
-		BaseContext:                  who.BaseContext, ConnContext: who.ConnContext,
+		ConnState:                    s.connState,
+		BaseContext:                  who.BaseContext, ConnContext: s.connContext,
 	}
 	s.history = admin.NewHistory(registry)
 	operators := admin.Options{
@@ -159,7 +163,7 @@ func New(c *Connection, who *access.Access, log Logger, getenv func(string) stri
 	s.admin = &http.Server{
 		Handler:           admin.New(operators),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
-		IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
+		IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog, ConnState: limit.State,
 		BaseContext: who.BaseContext, ConnContext: who.ConnContext,
 	}
 	return s, nil
@@ -233,7 +237,7 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 		go func() { failed <- s.admin.Serve(access.ForOperators(l.Listener)) }()
 	}
 	for _, l := range s.merchantsOn {
-		go func() { failed <- s.merchants.Serve(l.Listener) }()
+		go func() { failed <- s.merchants.Serve(s.limits.merchants.Wrap(l.Listener)) }()
 	}
 
 	var err error

@@ -86,7 +86,7 @@ func (s *Sidecar) adoptOne(socket systemd.Socket) error {
 	if a.Network == "tcp" && s.cfg.TLSCertFile != "" {
 		return remedy.New("remove that, or the socket unit, and have Evergate listen on a tls: address itself", "the socket %s that systemd passed would be served without TLS, and EVERGATE_TLS_CERT_FILE is set", a)
 	}
-	s.listeners = append(s.listeners, listen.Opened{Listener: s.access.Adopt(l, a, idleWrapper), Address: a})
+	s.listeners = append(s.listeners, listen.Opened{Listener: s.access.Adopt(l, a, s.wrappers()), Address: a})
 	s.log.Info("listening for tools", "address", l.Addr().String(), "opened_by", "systemd", "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
 	return nil
 }

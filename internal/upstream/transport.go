@@ -50,6 +50,8 @@ type Options struct {
 	HeaderTimeout time.Duration
 	// Warm is how many connections are dialled ahead and kept ready by KeepWarm.
 	Warm int
+	// Most is how many connections there may be, beside those dialled ahead; zero: there is no bound.
+	Most int
 	// Proxy says through which forward proxy the way leads; it is asked at each dial. Nil: none.
 	Proxy func() (Proxy, error)
 }
@@ -134,6 +136,7 @@ func New(o Options) *Transport {
 		DialContext:            connect,
 		DialTLSContext:         connect,
 		MaxIdleConnsPerHost:    maxIdle,
+		MaxConnsPerHost:        o.Most,
 		IdleConnTimeout:        idleTimeout,
 		ResponseHeaderTimeout:  o.HeaderTimeout,
 		ExpectContinueTimeout:  time.Second,

@@ -1,0 +1,191 @@
+package limit
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// slowest is how many bytes of a body have to come while it may stand still. It is what the slowest links manage
+// in a second.
+const slowest = 1 << 10
+
+// Conn is a client's connection.
+type Conn struct {
+	net.Conn
+	set *Connections
+
+	serving    atomic.Bool  // a request's head has been read
+	asked      atomic.Bool  // a request has been answered
+	since      atomic.Int64 // when it came, or began to wait for its next request
+	stuckSince atomic.Int64 // when a read or write began for which a request waits; 0: none does
+	charged    atomic.Int64 // what its head has taken from the budget
+	gone       atomic.Bool
+
+	head     int64     // bytes read of a head; belongs to the reader
+	extended time.Time // the write deadline's last extension; writes come one at a time
+
+	uploading atomic.Bool
+	mu        sync.Mutex // keeps the end of an upload from meeting a read that sets its deadline
+	armed     bool
+	window    time.Time // when the deadline was moved
+	came      int64     // bytes since then
+}
+
+var errHeadRefused = errors.New("there is no memory for so large a head now")
+
+// Read implements io.Reader.
+func (c *Conn) Read(p []byte) (int, error) {
+	if c.uploading.Load() {
+		return c.readBody(p)
+	}
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.serving.Load() {
+		if c.head += int64(n); c.head > freeHead && !c.charge(c.head*headCost) {
+			return 0, errHeadRefused
+		}
+	}
+	return n, err
+}
+
+// charge takes what a head needs from the budget.
+func (c *Conn) charge(size int64) bool {
+	more := size - c.charged.Load()
+	for !c.set.budget.Take(more) {
+		if !c.set.makeRoom(c) {
+			return false
+		}
+	}
+	c.charged.Add(more)
+	if c.gone.Load() { // closed meanwhile, and what had been taken before has been given back
+		c.set.budget.Give(c.charged.Swap(0))
+	}
+	return true
+}
+
+// headEnded is told that the request is over whose head was counted.
+func (c *Conn) headEnded() {
+	c.head = 0
+	if c.charged.Load() != 0 {
+		c.set.budget.Give(c.charged.Swap(0))
+	}
+}
+
+// BeginUpload says that the request waits for its body from now on. Each further kibibyte of it may take as long as
+// an upload may stand still. A nil Conn does nothing.
+func (c *Conn) BeginUpload() {
+	if c == nil || c.set.stall == 0 {
+		return
+	}
+	c.mu.Lock()
+	c.window, c.came = time.Time{}, 0
+	c.uploading.Store(true)
+	c.mu.Unlock()
+}
+
+// EndUpload says that the body has been read, or is no longer wanted.
+func (c *Conn) EndUpload() {
+	if c == nil || !c.uploading.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.uploading.Store(false)
+	if c.armed {
+		_ = c.Conn.SetReadDeadline(time.Time{}) // a connection that is closed says so to its reader
+		c.armed = false
+	}
+}
+
+func (c *Conn) readBody(p []byte) (int, error) {
+	now := time.Now()
+	c.mu.Lock()
+	// A read of the server's own may have been begun before the upload ended.
+	if c.uploading.Load() && (c.window.IsZero() || c.came >= slowest && now.Sub(c.window) > c.set.stall/8) {
+		if err := c.Conn.SetReadDeadline(now.Add(c.set.stall)); err != nil {
+			c.mu.Unlock()
+			return 0, err
+		}
+		c.armed, c.window, c.came = true, now, 0
+	}
+	c.mu.Unlock()
+	c.stuckSince.Store(now.UnixNano())
+	n, err := c.Conn.Read(p)
+	c.stuckSince.Store(0)
+	c.mu.Lock()
+	c.came += int64(n)
+	c.mu.Unlock()
+	return n, err
+}
+
+// Write implements io.Writer. A write that makes no progress ends: whoever does not read his answer does not hold
+// a connection to Shopify for ever.
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.set.stall == 0 {
+		return c.Conn.Write(p)
+	}
+	now := time.Now()
+	if now.Sub(c.extended) > c.set.stall/8 {
+		if err := c.Conn.SetWriteDeadline(now.Add(c.set.stall)); err != nil {
+			return 0, err
+		}
+		c.extended = now
+	}
+	c.stuckSince.Store(now.UnixNano())
+	n, err := c.Conn.Write(p)
+	c.stuckSince.Store(0)
+	return n, err
+}
+
+// Close implements io.Closer.
+func (c *Conn) Close() error {
+	if c.gone.CompareAndSwap(false, true) {
+		c.set.forget(c)
+		c.set.budget.Give(c.charged.Swap(0))
+	}
+	return c.Conn.Close()
+}
+
+// CloseWrite lets the server end an answer before it closes, so that no reset overtakes it.
+func (c *Conn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// NetConn returns the connection itself.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
+// ConnOf returns the Conn that a server's connection is or wraps; nil: none.
+func ConnOf(served net.Conn) *Conn {
+	for {
+		if c, ok := served.(*Conn); ok {
+			return c
+		}
+		w, ok := served.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		served = w.NetConn()
+	}
+}
+
+type contextKey struct{}
+
+// WithConn is for http.Server.ConnContext: it lets FromContext find the Conn of a request.
+func WithConn(ctx context.Context, served net.Conn) context.Context {
+	if c := ConnOf(served); c != nil {
+		return context.WithValue(ctx, contextKey{}, c)
+	}
+	return ctx
+}
+
+// FromContext returns the Conn of a request; nil: none.
+func FromContext(ctx context.Context) *Conn {
+	c, _ := ctx.Value(contextKey{}).(*Conn)
+	return c
+}

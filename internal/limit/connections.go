@@ -1,0 +1,217 @@
+package limit
+
+import (
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// young is how long nobody is closed for a newcomer if another can be.
+	young = time.Second
+	// stuckFor is how long a request may wait for its client before its connection may be closed for a newcomer.
+	stuckFor = 2 * time.Second
+	// looked bounds how many connections are looked at to find the one to close.
+	looked = 512
+	// lookAgain is how soon another look is taken where nobody could be closed.
+	lookAgain = 50 * time.Millisecond
+
+	// freeHead are the bytes of a request's head that are part of what a connection is reckoned to cost.
+	freeHead = 8 << 10
+	// headCost is how many bytes net/http is reckoned to need for each byte of a head while it reads it.
+	headCost = 4
+)
+
+// Connections counts the open connections of some listeners and holds them to a limit. When it is reached, a
+// newcomer takes the place of a connection that waits: one that has never asked for anything first, the one
+// that has waited longest. Where all are being served, the newcomer waits in the listener's queue.
+type Connections struct {
+	limit  int
+	budget *Budget // for large heads
+	stall  time.Duration
+
+	closed atomic.Int64  // for a newcomer
+	room   chan struct{} // somebody may have left
+
+	mu   sync.Mutex // taken when a client comes or goes, not for a request
+	open map[*Conn]struct{}
+}
+
+// NewConnections returns a Connections for up to limit connections, whose large heads are counted in budget. stall is
+// how long an answer may wait for its client and a body may stand still; zero leaves that to the server.
+func NewConnections(limit int, budget *Budget, stall time.Duration) *Connections {
+	return &Connections{limit: limit, budget: budget, stall: stall, room: make(chan struct{}, 1), open: map[*Conn]struct{}{}}
+}
+
+// Open is how many connections there are, Limit how many there may be, and Closed how many were closed for newcomers.
+func (s *Connections) Open() int { s.mu.Lock(); defer s.mu.Unlock(); return len(s.open) }
+
+// Limit is how many connections there may be.
+func (s *Connections) Limit() int { return s.limit }
+
+// Closed is how many connections were closed for a newcomer.
+func (s *Connections) Closed() int64 { return s.closed.Load() }
+
+// Wrap returns l with its connections counted. The server's ConnState must call State.
+func (s *Connections) Wrap(l net.Listener) net.Listener {
+	return &listener{Listener: l, set: s, ended: make(chan struct{})}
+}
+
+type listener struct {
+	net.Listener
+	set   *Connections
+	ended chan struct{}
+	once  sync.Once
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	inner, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{Conn: inner, set: l.set}
+	c.since.Store(time.Now().UnixNano())
+	for !l.set.admit(c) {
+		again := time.NewTimer(lookAgain)
+		select {
+		case <-l.set.room:
+		case <-again.C:
+		case <-l.ended: // whoever came before is still served
+			l.set.add(c)
+			return c, nil
+		}
+		again.Stop()
+	}
+	return c, nil
+}
+
+// Close implements net.Listener.
+func (l *listener) Close() error {
+	l.once.Do(func() { close(l.ended) })
+	return l.Listener.Close()
+}
+
+func (s *Connections) add(c *Conn) {
+	s.mu.Lock()
+	s.open[c] = struct{}{}
+	s.mu.Unlock()
+}
+
+// admit takes c in, if need be in another's place.
+func (s *Connections) admit(c *Conn) bool {
+	s.mu.Lock()
+	var leaves *Conn
+	if len(s.open) >= s.limit {
+		if leaves = s.pick(func(*Conn) bool { return true }); leaves == nil {
+			s.mu.Unlock()
+			return false
+		}
+		delete(s.open, leaves)
+	}
+	s.open[c] = struct{}{}
+	s.mu.Unlock()
+	if leaves != nil {
+		s.closed.Add(1)
+		_ = leaves.Close()
+	}
+	return true
+}
+
+// pick returns the connection to close; nil: all are being served. s.mu is held.
+func (s *Connections) pick(among func(*Conn) bool) (worst *Conn) {
+	now, left := time.Now(), looked
+	rank, since := never, int64(0)
+	for c := range s.open {
+		if left--; left < 0 {
+			break
+		}
+		r, at := c.rank(now)
+		if r != never && among(c) && (r < rank || r == rank && at < since) {
+			worst, rank, since = c, r, at
+		}
+	}
+	return worst
+}
+
+// The order in which connections are closed for newcomers.
+const (
+	neverAsked = iota // and is not young
+	waits             // for a next request, for longer than a moment
+	stuck             // its client does not go on
+	waitsShortly
+	asksFirst // just come
+	never
+)
+
+func (c *Conn) rank(now time.Time) (rank int, since int64) {
+	since = c.since.Load()
+	if c.serving.Load() {
+		if at := c.stuckSince.Load(); at != 0 && now.UnixNano()-at > int64(stuckFor) {
+			return stuck, at
+		}
+		return never, 0
+	}
+	old := now.UnixNano()-since > int64(young)
+	switch asked := c.asked.Load(); {
+	case old && !asked:
+		return neverAsked, since
+	case old:
+		return waits, since
+	case asked:
+		return waitsShortly, since
+	}
+	return asksFirst, since
+}
+
+func (s *Connections) forget(c *Conn) {
+	s.mu.Lock()
+	delete(s.open, c)
+	s.mu.Unlock()
+	s.hint()
+}
+
+func (s *Connections) hint() {
+	select {
+	case s.room <- struct{}{}:
+	default:
+	}
+}
+
+// makeRoom closes the connection that has waited longest with a large head unfinished, so that a few strangers do
+// not keep everybody's large heads out. It reports false where there is none.
+func (s *Connections) makeRoom(newcomer *Conn) bool {
+	s.mu.Lock()
+	c := s.pick(func(c *Conn) bool { return c != newcomer && c.charged.Load() > 0 })
+	if c != nil {
+		delete(s.open, c)
+	}
+	s.mu.Unlock()
+	if c == nil {
+		return false
+	}
+	s.closed.Add(1)
+	_ = c.Close()
+	return true
+}
+
+// State is for http.Server.ConnState and ignores connections of others.
+func State(served net.Conn, state http.ConnState) {
+	c := ConnOf(served)
+	if c == nil {
+		return
+	}
+	switch state {
+	case http.StateNew:
+		c.since.Store(time.Now().UnixNano())
+	case http.StateActive:
+		c.serving.Store(true)
+	case http.StateIdle:
+		c.asked.Store(true)
+		c.since.Store(time.Now().UnixNano())
+		c.headEnded()
+		c.serving.Store(false)
+	}
+}

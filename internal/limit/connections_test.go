@@ -1,0 +1,293 @@
+package limit
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pipes is a listener whose connections are net.Pipes, so that time in a bubble rules them.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { close(p.closed); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// house is a server with a limit on its connections.
+type house struct {
+	*http.Server
+	set   *Connections
+	pipes *pipes
+}
+
+const stall = 40 * time.Second
+
+func newHouse(t *testing.T, limit int, budget *Budget, handler http.HandlerFunc) *house {
+	h := &house{set: NewConnections(limit, budget, stall), pipes: &pipes{make(chan net.Conn), make(chan struct{})}}
+	h.Server = &http.Server{Handler: handler, ConnState: State, ConnContext: WithConn, ReadHeaderTimeout: time.Hour, MaxHeaderBytes: 1 << 20}
+	done := make(chan error)
+	go func() { done <- h.Serve(h.set.Wrap(h.pipes)) }()
+	t.Cleanup(func() {
+		_ = h.Close()
+		<-done
+		synctest.Wait()
+		if n := h.set.Open(); n != 0 {
+			t.Errorf("%d connections are counted when all are closed", n)
+		}
+		if budget != nil && budget.Held() != 0 {
+			t.Errorf("%d bytes are held when all are closed", budget.Held())
+		}
+	})
+	return h
+}
+
+// dial connects and sends, and returns what tells that the other side has closed.
+func (h *house) dial(t *testing.T, send string) (net.Conn, <-chan struct{}) {
+	t.Helper()
+	here, there := net.Pipe()
+	h.pipes.conns <- there
+	t.Cleanup(func() { _ = here.Close() })
+	ended := make(chan struct{})
+	go func() { _, _ = io.Copy(io.Discard, here); close(ended) }()
+	go func() { _, _ = io.WriteString(here, send) }()
+	synctest.Wait()
+	return here, ended
+}
+
+func over(ended <-chan struct{}) bool {
+	synctest.Wait()
+	select {
+	case <-ended:
+		return true
+	default:
+		return false
+	}
+}
+
+const get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+func nothing(http.ResponseWriter, *http.Request) {}
+
+func TestANewcomerTakesThePlaceOfWhoeverNeverAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, 3, nil, nothing)
+		_, asked := h.dial(t, get)
+		time.Sleep(time.Second)
+		_, silent := h.dial(t, "")
+		time.Sleep(time.Second)
+		_, other := h.dial(t, "")
+		time.Sleep(2 * time.Second)
+		_, newcomer := h.dial(t, get)
+		if over(asked) || !over(silent) || over(other) || over(newcomer) || h.set.Open() != 3 || h.set.Closed() != 1 {
+			t.Errorf("closed: %v %v %v %v, open %d", over(asked), over(silent), over(other), over(newcomer), h.set.Open())
+		}
+	})
+}
+
+func TestAmongThoseWhoAskedTheLongestSilentLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, 2, nil, nothing)
+		_, first := h.dial(t, get)
+		time.Sleep(2 * time.Second)
+		_, second := h.dial(t, get)
+		time.Sleep(2 * time.Second)
+		h.dial(t, get)
+		if !over(first) || over(second) {
+			t.Errorf("closed: %v %v", over(first), over(second))
+		}
+	})
+}
+
+func TestWhoIsServedIsNotClosedAndTheNewcomerWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer := make(chan struct{})
+		h := newHouse(t, 1, nil, func(http.ResponseWriter, *http.Request) { <-answer })
+		_, served := h.dial(t, get)
+		here, there := net.Pipe()
+		defer here.Close()
+		h.pipes.conns <- there
+		time.Sleep(time.Minute)
+		if over(served) || h.set.Open() != 1 {
+			t.Error("the one that is served was closed, or there are two")
+		}
+		close(answer)
+		if _, err := io.WriteString(here, get); err != nil {
+			t.Errorf("the newcomer is not served when there is room: %v", err)
+		}
+	})
+}
+
+func TestWhoDoesNotReadItsAnswerMakesRoomAndIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan time.Duration, 2)
+		h := newHouse(t, 1, nil, func(w http.ResponseWriter, _ *http.Request) {
+			began := time.Now()
+			for {
+				if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+					ended <- time.Since(began)
+					return
+				}
+			}
+		})
+		dumb := func() {
+			here, there := net.Pipe()
+			t.Cleanup(func() { _ = here.Close() })
+			h.pipes.conns <- there
+			_, _ = io.WriteString(here, get)
+			synctest.Wait()
+		}
+		dumb()
+		time.Sleep(stuckFor + time.Second)
+		dumb() // takes the place
+		if took := <-ended; took > stuckFor+2*time.Second {
+			t.Errorf("it made room after %s", took)
+		}
+		if took := <-ended; took < stall || took > stall+time.Second {
+			t.Errorf("it was given up after %s", took)
+		}
+	})
+}
+
+func TestABodyThatStandsStillIsGivenUpAndASlowOneIsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type read struct {
+			n    int64
+			err  error
+			took time.Duration
+		}
+		reads := make(chan read, 1)
+		h := newHouse(t, 9, nil, func(_ http.ResponseWriter, r *http.Request) {
+			began := time.Now()
+			c := FromContext(r.Context())
+			c.BeginUpload()
+			n, err := io.Copy(io.Discard, r.Body)
+			c.EndUpload()
+			reads <- read{n, err, time.Since(began)}
+			if err == nil {
+				time.Sleep(time.Hour) // the deadline must not outlast the body
+				err = r.Context().Err()
+			}
+			reads <- read{err: err}
+		})
+		const head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20480\r\n\r\n"
+		for name, c := range map[string]struct {
+			piece int
+			every time.Duration
+			ok    bool
+		}{
+			"stands still": {1, time.Hour, false},
+			"drips":        {1, time.Second, false},
+			"slow":         {1024, 20 * time.Second, true},
+		} {
+			conn, _ := h.dial(t, head)
+			go func() {
+				for range 20480 / c.piece {
+					if _, err := conn.Write(make([]byte, c.piece)); err != nil {
+						return
+					}
+					time.Sleep(c.every)
+				}
+			}()
+			got, after := <-reads, <-reads
+			if (got.err == nil) != c.ok || !c.ok && (!errors.Is(got.err, os.ErrDeadlineExceeded) || got.took > stall+time.Second) {
+				t.Errorf("%s: %d bytes, %v after %s", name, got.n, got.err, got.took)
+			}
+			if c.ok && after.err != nil {
+				t.Errorf("%s: the request ended while it was served: %v", name, after.err)
+			}
+			_ = conn.Close()
+			synctest.Wait()
+		}
+	})
+}
+
+func TestLargeHeadsAreCountedUntilTheirRequestIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(1 << 20)
+		answer := make(chan struct{})
+		h := newHouse(t, 9, b, func(http.ResponseWriter, *http.Request) { <-answer })
+		large := strings.TrimSuffix(get, "\r\n") + "X-A: " + strings.Repeat("a", 100<<10) + "\r\n\r\n"
+		h.dial(t, get)
+		if b.Held() != 0 {
+			t.Errorf("a small head counts %d", b.Held())
+		}
+		h.dial(t, large)
+		if b.Held() < 100<<10*headCost {
+			t.Errorf("a large head counts %d", b.Held())
+		}
+		close(answer)
+		synctest.Wait()
+		if b.Held() != 0 {
+			t.Errorf("after its answer it counts %d", b.Held())
+		}
+	})
+}
+
+func TestANewLargeHeadTakesThePlaceOfOneThatDoesNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, 9, NewBudget(500<<10), nothing)
+		begin := strings.TrimSuffix(get, "\r\n") + "X-A: " + strings.Repeat("a", 100<<10)
+		_, unfinished := h.dial(t, begin)
+		time.Sleep(2 * time.Second)
+		_, newcomer := h.dial(t, begin+"\r\n\r\n")
+		if !over(unfinished) || over(newcomer) {
+			t.Errorf("closed: %v %v", over(unfinished), over(newcomer))
+		}
+	})
+}
+
+func TestAHeadThatNothingMakesRoomForEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, 9, NewBudget(64<<10), nothing)
+		_, ended := h.dial(t, strings.TrimSuffix(get, "\r\n")+"X-A: "+strings.Repeat("a", 100<<10))
+		if !over(ended) {
+			t.Error("it goes on")
+		}
+	})
+}
+
+func TestWhoCameBeforeTheListenerClosedIsServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pipes{make(chan net.Conn), make(chan struct{})}
+		set := NewConnections(1, nil, 0)
+		l := set.Wrap(p)
+		accepted := make(chan net.Conn)
+		go func() {
+			for range 2 {
+				c, _ := l.Accept()
+				accepted <- c
+			}
+		}()
+		_, a := net.Pipe()
+		p.conns <- a
+		first := ConnOf(<-accepted)
+		first.serving.Store(true)
+		_, b := net.Pipe()
+		p.conns <- b
+		synctest.Wait()
+		_ = l.Close()
+		if second := <-accepted; second == nil {
+			t.Error("it was dropped")
+		} else {
+			_ = second.Close()
+		}
+		_ = first.Close()
+	})
+}
