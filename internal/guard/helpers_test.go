@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -70,8 +69,8 @@ func kindOf(key any) string {
 		return "name " + k
 	}
 	switch what, text := fmt.Sprintf("%T", key), fmt.Sprint(key); what {
-	case "caller.process":
-		return "process " + strings.Trim(text, "{}")
+	case "caller.userID":
+		return "user " + text
 	case "caller.certKey":
 		return "certificate " + text
 	}

@@ -13,13 +13,13 @@ import (
 )
 
 func TestThePeerOfASocketIsKnown(t *testing.T) {
-	uid, gid, pid := os.Geteuid(), os.Getegid(), os.Getpid()
+	uid, gid := os.Geteuid(), os.Getegid()
 	for _, c := range []struct{ peers, caller, kind, code string }{
-		{"", caller.Anonymous, "process " + strconv.Itoa(uid) + " " + strconv.Itoa(pid), ""},
-		{"uid:" + strconv.Itoa(uid), caller.Anonymous, "process " + strconv.Itoa(uid) + " " + strconv.Itoa(pid), ""},
+		{"", caller.Anonymous, "user " + strconv.Itoa(uid), ""},
+		{"uid:" + strconv.Itoa(uid), caller.Anonymous, "user " + strconv.Itoa(uid), ""},
 		{"uid:4242424,agent=uid:" + strconv.Itoa(uid), "agent", "name agent", ""},
 		{"team=gid:" + strconv.Itoa(gid) + ",agent=uid:" + strconv.Itoa(uid), "team", "name team", ""},
-		{"uid:4242424,gid:4242424", caller.Anonymous, "process " + strconv.Itoa(uid) + " " + strconv.Itoa(pid), denial.CodeDeniedPeer},
+		{"uid:4242424,gid:4242424", caller.Anonymous, "user " + strconv.Itoa(uid), denial.CodeDeniedPeer},
 	} {
 		l := serveAccess(t, accessWith(t, access.Options{Peers: c.peers}), listen.Address{Network: "unix", Address: socketPath(t)})
 		resp := send(t, l.Addr(), "GET /admin/shop.json HTTP/1.1\r\nHost: localhost\r\n\r\n")

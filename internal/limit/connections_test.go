@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -197,14 +198,15 @@ func TestABodyThatStandsStillIsGivenUpAndASlowOneIsNot(t *testing.T) {
 			"slow":         {1024, 20 * time.Second, true},
 		} {
 			conn, _ := h.dial(t, head)
-			go func() {
+			var writing sync.WaitGroup
+			writing.Go(func() {
 				for range 20480 / c.piece {
 					if _, err := conn.Write(make([]byte, c.piece)); err != nil {
 						return
 					}
 					time.Sleep(c.every)
 				}
-			}()
+			})
 			got, after := <-reads, <-reads
 			if (got.err == nil) != c.ok || !c.ok && (!errors.Is(got.err, os.ErrDeadlineExceeded) || got.took > stall+time.Second) {
 				t.Errorf("%s: %d bytes, %v after %s", name, got.n, got.err, got.took)
@@ -213,7 +215,7 @@ func TestABodyThatStandsStillIsGivenUpAndASlowOneIsNot(t *testing.T) {
 				t.Errorf("%s: the request ended while it was served: %v", name, after.err)
 			}
 			_ = conn.Close()
-			synctest.Wait()
+			writing.Wait()
 		}
 	})
 }
