@@ -1,6 +1,7 @@
 package shopify
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -54,6 +55,9 @@ func (c *Client) callError(a *Answer) error {
 		what, do = fmt.Sprintf("%s is frozen or locked (status %d)", c.Shop, a.Status), "someone with access to its admin must look"
 	case a.Status == http.StatusForbidden:
 		what, do = fmt.Sprintf("%s refuses the call (status 403)", c.Shop), "see in its admin whether the shop is open and what the app may do"
+		if !knownForbidden(a.Body) {
+			do += "; if the app has an IP allowlist, see in the Dev Dashboard whether it has the address that Evergate calls from"
+		}
 	case a.Status == http.StatusNotFound:
 		what, do = fmt.Sprintf("there is no shop %s", c.Shop), "check SHOPIFY_SHOP"
 	case a.Status == http.StatusTooManyRequests, a.Status >= 500:
@@ -70,4 +74,15 @@ func (c *Client) redirected(location string) string {
 		return fmt.Sprintf("%s has moved to %.100q", c.Shop, u.Host)
 	}
 	return fmt.Sprintf("%s redirects", c.Shop)
+}
+
+// knownForbidden reports a 403 whose reason Shopify gives. What an IP allowlist's refusal says is not
+// documented, so it is told by exclusion.
+func knownForbidden(body []byte) bool {
+	for _, reason := range []string{"merchant approval for", "not approved to", "Unavailable Shop", "Non-expiring access tokens"} {
+		if bytes.Contains(body, []byte(reason)) {
+			return true
+		}
+	}
+	return false
 }

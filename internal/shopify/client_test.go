@@ -96,6 +96,7 @@ func TestRefusalsSayWhatToDoAndRepeatNothing(t *testing.T) {
 		"frozen":          {canned{status: 402}, "frozen or locked", "its admin", nil},
 		"locked":          {canned{status: 423}, "frozen or locked", "its admin", nil},
 		"closed":          {canned{status: 403, body: `{"errors":"Unavailable Shop"}`}, "refuses the call", "its admin", nil},
+		"allowlist":       {canned{status: 403, body: `{"errors":"Forbidden"}`}, "refuses the call", "IP allowlist", nil},
 		"non_expiring":    {canned{status: 403, body: `{"errors":"[API] Non-expiring access tokens are no longer accepted for the Admin API.\nStart"}`}, "no longer accepts tokens that do not expire", "token migrate", ErrNonExpiring},
 		"no_shop":         {canned{status: 404}, "there is no shop " + shopsim.DefaultShop, "SHOPIFY_SHOP", nil},
 		"moved":           {canned{status: 301, location: "https://other.myshopify.com/x?t=" + aToken}, `has moved to "other.myshopify.com"`, "permanent name", nil},
@@ -182,4 +183,17 @@ func TestCallWaitsNoLongerThanItsContext(t *testing.T) {
 			t.Errorf("%v after %s", err, time.Since(began))
 		}
 	})
+}
+
+func TestForbiddenOfAKnownKindDoesNotBlameTheAllowlist(t *testing.T) {
+	t.Parallel()
+	for body, known := range map[string]bool{
+		`{"errors":"[API] This action requires merchant approval for read_themes scope."}`:                             true,
+		`{"errors":"[API] This app is not approved to access REST endpoints with protected customer data. See https"}`: true,
+		`{"errors":"Unavailable Shop"}`: true, `{"errors":"Forbidden"}`: false, "": false, "<html>Access denied</html>": false,
+	} {
+		if knownForbidden([]byte(body)) != known {
+			t.Errorf("%s: %v", body, !known)
+		}
+	}
 }
