@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 
 	"evergate/internal/denial"
@@ -65,8 +66,10 @@ var namePattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompi
 // spiffe://example.com/agent. The last two are what a certificate can name.
 func IsName(name string) bool { return namePattern().MatchString(name) }
 
-// isOwnName also refuses the reserved names.
-func isOwnName(name string) bool { return IsName(name) && name != Anonymous && name != Other }
+// isOwnName also refuses the reserved names, those of certificates among them.
+func isOwnName(name string) bool {
+	return IsName(name) && name != Anonymous && name != Other && !strings.HasPrefix(name, certPrefix)
+}
 
 // Stranger is the answer to somebody of whom nobody knows who it is, where that matters.
 func Stranger() error {

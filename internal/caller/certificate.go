@@ -14,12 +14,17 @@ type certified struct {
 	roots *x509.CertPool // that it was verified with
 	until time.Time
 	name  string
-	key   any // name as Caller.Key has it
-	other any // the same for a name that is nowhere configured
+	// qualified is the name that no key and no peer can have.
+	qualified string
+	key       any // of a caller that is known as a certificate's
+	bare      any // name as Caller.Key has it, where it is nobody else's
 }
 
-// certKey is the Key of a caller whose certificate's name is nowhere configured.
+// certKey is the Key of a caller whose name is no key's: one with a key of that name is another.
 type certKey string
+
+// certPrefix begins the names that are certificates' alone.
+const certPrefix = "cert:"
 
 // certificateOf verifies the client's certificate once for a connection, and again after
 // the authorities have changed; nil: it has none.
@@ -63,7 +68,7 @@ func verify(chain []*x509.Certificate, roots *x509.CertPool) (*certified, error)
 			c.until = link.NotAfter
 		}
 	}
-	c.key, c.other = c.name, certKey(c.name)
+	c.qualified, c.key, c.bare = certPrefix+c.name, certKey(c.name), c.name
 	return c, nil
 }
 

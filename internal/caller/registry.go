@@ -99,10 +99,12 @@ func (g *Registry) Identify(r *request.Request) (Caller, error) {
 	switch certificate, err := g.certificateOf(r, conn); {
 	case err != nil:
 		return caller, err
-	case certificate != nil && g.knows(certificate.name):
-		caller = Caller{Name: certificate.name, Key: certificate.key, Known: true}
+	case certificate != nil && g.names(certificate.qualified):
+		caller = Caller{Name: certificate.qualified, Key: certificate.key, Known: true}
+	case certificate != nil && g.names(certificate.name) && !g.isTaken(certificate.name):
+		caller = Caller{Name: certificate.name, Key: certificate.bare, Known: true}
 	case certificate != nil:
-		caller = Caller{Name: Other, Key: certificate.other, Known: true}
+		caller = Caller{Name: Other, Key: certificate.key, Known: true}
 	}
 	if ring := g.keys.Load(); ring != nil {
 		key, err := presentedKey(r.Fields)
@@ -123,14 +125,14 @@ func (g *Registry) Identify(r *request.Request) (Caller, error) {
 	return caller, nil
 }
 
-// knows reports whether the configuration has this name.
-func (g *Registry) knows(name string) bool {
-	if name == Anonymous || name == Other {
-		return false
-	}
-	if g.opt.Named != nil && g.opt.Named(name) {
-		return true
-	}
+// names reports whether a policy is for a caller of this name.
+func (g *Registry) names(name string) bool {
+	return name != Anonymous && name != Other && g.opt.Named != nil && g.opt.Named(name)
+}
+
+// isTaken reports whether a key or a peer has this name, so that it is not a certificate's: whoever
+// may have certificates made would become that caller by choosing its name.
+func (g *Registry) isTaken(name string) bool {
 	if ring := g.keys.Load(); ring != nil && ring.names[name] {
 		return true
 	}

@@ -184,6 +184,33 @@ func TestACertificateSaysWhoCalls(t *testing.T) {
 	}
 }
 
+// Whoever can have a certificate made chooses its name, and must not become a key's caller by it.
+func TestACertificateIsNotTheKeyOfItsName(t *testing.T) {
+	key, line := newKey(t, "agent", "")
+	agent := x509.Certificate{Subject: pkix.Name{CommonName: "agent"}}
+	for policies, want := range map[string]struct{ caller, code string }{
+		`{"default":"none","callers":{"agent":"full"}}`:                          {caller.Other, denial.CodeDeniedOperation},
+		`{"default":"none","callers":{"agent":"full","cert:agent":"read-only"}}`: {"cert:agent", ""},
+		`{"default":"none","callers":{"agent":"full","cert:agent":"none"}}`:      {"cert:agent", denial.CodeDeniedOperation},
+		`{"default":"none","callers":{"cert:other":"full"}}`:                     {caller.Other, denial.CodeDeniedOperation},
+	} {
+		r := newTLSRig(t, access.Options{PolicyFile: writeFile(t, policies), KeysFile: writeFile(t, line)})
+		resp, err := r.get(t, r.client(t, r.clients.client(t, agent)), nil)
+		if err != nil || resp.Header.Get("X-Caller") != want.caller || resp.Header.Get(denial.Header) != want.code {
+			t.Errorf("%s: %v, %v, want %v", policies, resp, err, want)
+		}
+		if !strings.Contains(policies, `"agent":"full"`) {
+			continue
+		}
+		if resp, err = r.get(t, r.client(t), bearer(key)); err != nil || resp.StatusCode != 200 || resp.Header.Get("X-Caller") != "agent" {
+			t.Errorf("%s, the key: %v, %v", policies, resp, err)
+		}
+	}
+	if _, _, err := caller.NewKey("cert:agent", "", nil); err == nil {
+		t.Error("a key can have a certificate's name")
+	}
+}
+
 func TestAStrangerOverTLSGetsAnAnswerItCanRead(t *testing.T) {
 	key, line := newKey(t, "agent", "")
 	r := newTLSRig(t, access.Options{KeysFile: writeFile(t, line)})
