@@ -23,13 +23,13 @@ import (
 
 // checkup is what `check` knows of this environment. After a mistake some of it is missing.
 type checkup struct {
-	environ   []string
-	cfg       *config.Config
-	access    *access.Access
-	mistakes  []error
-	conn      *sidecar.Connection // nil if there are mistakes or the store cannot be opened
-	storeErr  error
-	noRefresh bool
+	environ      []string
+	cfg          *config.Config
+	access       *access.Access
+	mistakes     []error
+	installation *sidecar.Installation // nil if there are mistakes or the store cannot be opened
+	storeErr     error
+	noRefresh    bool
 
 	token token.Secret // what the grant's check came by
 }
@@ -84,8 +84,8 @@ func (c *checkup) prepare() {
 		c.mistakes = remedy.All(err)
 		return
 	}
-	if c.conn, c.storeErr = sidecar.Connect(cfg, c.environ, build()); c.storeErr == nil {
-		c.cfg = c.conn.Config
+	if c.installation, c.storeErr = sidecar.OpenInstallation(cfg, c.environ, build()); c.storeErr == nil {
+		c.cfg = c.installation.Config
 	}
 }
 
@@ -138,12 +138,12 @@ func (c *checkup) store() check.Store {
 	if c.storeErr != nil {
 		return check.Store{Err: c.storeErr}
 	}
-	if c.conn.Store == nil {
+	if c.installation.Store == nil {
 		return check.Store{}
 	}
-	s := check.Store{Where: c.conn.RecordPlace(), Volatile: c.conn.IsVolatile(), Lease: c.conn.Store.Lease}
-	s.Load = func(ctx context.Context) error { _, _, err := c.conn.Store.Load(ctx); return err }
-	if dir := c.conn.StoreDir(); dir != "" {
+	s := check.Store{Where: c.installation.RecordPlace(), Volatile: c.installation.IsVolatile(), Lease: c.installation.Store.Lease}
+	s.Load = func(ctx context.Context) error { _, _, err := c.installation.Store.Load(ctx); return err }
+	if dir := c.installation.StoreDir(); dir != "" {
 		s.Dir, s.Record = dir, filepath.Join(dir, c.cfg.Shop.Domain()+".json")
 	}
 	return s

@@ -23,7 +23,7 @@ func (c *checkup) grant(ctx context.Context) []check.Result {
 	case config.GrantStatic:
 		return c.obtained(ctx, "the permanent token of SHOPIFY_ACCESS_TOKEN is at hand; "+aboutPermanent)
 	}
-	t, err := c.conn.TokenAnew(ctx)
+	t, err := c.installation.TokenAnew(ctx)
 	return c.report(t, err, "a token was obtained with client credentials")
 }
 
@@ -31,19 +31,19 @@ const aboutPermanent = "from 2027 on Shopify refuses such tokens of public apps,
 
 // offlineGrant looks at the stored grant before it asks for a token.
 func (c *checkup) offlineGrant(ctx context.Context) []check.Result {
-	record, _, err := c.conn.Store.Load(ctx)
+	record, _, err := c.installation.Store.Load(ctx)
 	switch {
 	case errors.Is(err, token.ErrNotFound) || err == nil && grantadmin.IsBlank(record):
 		return c.nothingStored()
 	case err != nil:
 		return check.FromError(check.Fail, err)
 	}
-	if id := c.conn.ClientID(); record.ClientID != "" && record.ClientID != id {
+	if id := c.installation.ClientID(); record.ClientID != "" && record.ClientID != id {
 		return check.FromError(check.Fail, grantadmin.OtherApp(c.cfg.Shop, record))
 	}
 	st := grantadmin.StateOf(record, time.Now())
 	switch {
-	case st.Reauthorize != nil && c.conn.HasFallback():
+	case st.Reauthorize != nil && c.installation.HasFallback():
 		return c.instead(ctx, *record.Reauthorize)
 	case st.Reauthorize != nil && !st.Usable:
 		return one(check.Fail, "run `evergate login`", "the stored grant is dead since %s (%s), and so is its access token",
@@ -55,7 +55,7 @@ func (c *checkup) offlineGrant(ctx context.Context) []check.Result {
 		return one(check.Warn, "run the check without --no-refresh, or start the sidecar", "%s; it was not renewed, because of --no-refresh", st.Ended())
 	}
 	results := c.obtained(ctx, st.Ended()+"; it was renewed as the sidecar would have done, and the new grant is stored")
-	if after, _, err := c.conn.Store.Load(ctx); err == nil && after.Reauthorize != nil && c.conn.HasFallback() {
+	if after, _, err := c.installation.Store.Load(ctx); err == nil && after.Reauthorize != nil && c.installation.HasFallback() {
 		return c.instead(ctx, *after.Reauthorize)
 	}
 	return results
@@ -87,12 +87,12 @@ func (c *checkup) nothingStored() []check.Result {
 		return one(check.Warn, "start the sidecar, then run the check again",
 			"no grant is stored yet; the sidecar begins with SHOPIFY_REFRESH_TOKEN, which works once and was left alone")
 	}
-	return one(check.Fail, "run `evergate login`, or `evergate token import`", "no grant is stored for %s in %s", c.cfg.Shop, c.conn.RecordPlace())
+	return one(check.Fail, "run `evergate login`, or `evergate token import`", "no grant is stored for %s in %s", c.cfg.Shop, c.installation.RecordPlace())
 }
 
 // obtained makes one attempt to come by a token and says so.
 func (c *checkup) obtained(ctx context.Context, said string) []check.Result {
-	t, err := c.conn.TokenOnce(ctx)
+	t, err := c.installation.TokenOnce(ctx)
 	return c.report(t, err, said)
 }
 

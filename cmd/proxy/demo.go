@@ -47,7 +47,7 @@ func demo() action {
 			}
 			log := sidecar.NewLogger(cfg.Config, w.err)
 			hide(log.Logger)
-			c, err := sidecar.Connect(cfg.Config, nil, build())
+			c, err := sidecar.OpenInstallation(cfg.Config, nil, build())
 			if err != nil {
 				return err
 			}

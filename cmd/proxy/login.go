@@ -26,8 +26,8 @@ var (
 type loginCommand struct {
 	env
 	loginFlags
-	conn *sidecar.Connection
-	flow *login.Flow
+	installation *sidecar.Installation
+	flow         *login.Flow
 }
 
 // logIn leads a merchant through Shopify's page and stores what comes of it.
@@ -54,7 +54,7 @@ func logIn() action {
 			defer stop()
 			ctx, cancel := context.WithTimeoutCause(ctx, login.Life, errNoCallback)
 			defer cancel()
-			l := loginCommand{env: w, loginFlags: f, conn: c}
+			l := loginCommand{env: w, loginFlags: f, installation: c}
 			l.flow = login.New(login.Options{Grant: grant.Offline{Endpoint: c.Endpoint}, Store: c.Store, Scopes: c.Config.Scopes, Permanent: f.permanent})
 			if err := l.lookBefore(); err != nil {
 				return err
@@ -107,9 +107,9 @@ func (f *loginFlags) parseRedirect(redirect string) error {
 
 // lookBefore finds out what is wrong with the store before anybody is asked for anything.
 func (l loginCommand) lookBefore() error {
-	record, err := adminOf(l.conn).Load()
-	if err == nil && record.ClientID != "" && record.ClientID != l.conn.ClientID() {
-		fmt.Fprintf(l.err, "evergate: warning: this login replaces a grant of another app, with client id %s, that is stored for %s\n", record.ClientID, l.conn.Config.Shop)
+	record, err := adminOf(l.installation).Load()
+	if err == nil && record.ClientID != "" && record.ClientID != l.installation.ClientID() {
+		fmt.Fprintf(l.err, "evergate: warning: this login replaces a grant of another app, with client id %s, that is stored for %s\n", record.ClientID, l.installation.Config.Shop)
 	}
 	return err
 }
@@ -126,7 +126,7 @@ func (l loginCommand) introduce(redirect *url.URL, authorize string) {
 	if l.port == 0 && l.redirect == nil {
 		fmt.Fprint(l.out, "The port is another one at each login; --port N keeps it.\n\n")
 	}
-	fmt.Fprintf(l.out, "Open this address in the browser of someone who may install apps on %s:\n\n  %s\n\n", l.conn.Config.Shop, authorize)
+	fmt.Fprintf(l.out, "Open this address in the browser of someone who may install apps on %s:\n\n  %s\n\n", l.installation.Config.Shop, authorize)
 	if l.paste {
 		fmt.Fprint(l.out, "After \"Install\" the browser goes to an address that begins with the redirect URL. It may show an error there: that\n"+
 			"does not matter. Copy the whole address from its address bar and paste it here.\n\n")
@@ -138,7 +138,7 @@ func (l loginCommand) introduce(redirect *url.URL, authorize string) {
 // report says what was granted, where it is, and what to do now.
 func (l loginCommand) report(g login.Granted) {
 	fmt.Fprintf(l.out, "\nThe app is authorised on %s.\n\n", g.Shop)
-	fmt.Fprintf(l.out, "  stored   %s\n", l.conn.RecordPlace())
+	fmt.Fprintf(l.out, "  stored   %s\n", l.installation.RecordPlace())
 	scopes := strings.Join(g.Scopes, ", ")
 	if scopes == "" {
 		scopes = "Shopify did not say which"

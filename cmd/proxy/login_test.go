@@ -214,14 +214,14 @@ func TestLoginThatNobodyAnswersEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := sidecar.Connect(cfg, environ, build())
+		installation, err := sidecar.OpenInstallation(cfg, environ, build())
 		if err != nil {
 			t.Fatal(err)
 		}
 		out := newTail()
 		in, _ := io.Pipe()
-		l := loginCommand{env: env{stdin: in, out: out, err: out}, loginFlags: loginFlags{paste: paste, port: 0}, conn: conn,
-			flow: login.New(login.Options{Grant: grant.Offline{Endpoint: conn.Endpoint}, Store: conn.Store})}
+		l := loginCommand{env: env{stdin: in, out: out, err: out}, loginFlags: loginFlags{paste: paste, port: 0}, installation: installation,
+			flow: login.New(login.Options{Grant: grant.Offline{Endpoint: installation.Endpoint}, Store: installation.Store})}
 		ended := make(chan error, 1)
 		go func() { _, err := l.run(ctx); ended <- err }()
 		out.next(t, has("Open this address"))

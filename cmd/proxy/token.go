@@ -27,13 +27,13 @@ func tokenCommand() action {
 }
 
 // openGrant connects for a command about the stored grant, and reports mistakes as a list.
-func openGrant(w env, environ []string) (*sidecar.Connection, error) {
+func openGrant(w env, environ []string) (*sidecar.Installation, error) {
 	settings, err := sidecar.Load(environ)
 	cfg := settings.Config
 	if err != nil {
 		return nil, reportConfig(cfg, err, w.err)
 	}
-	c, err := sidecar.Connect(cfg, environ, build())
+	c, err := sidecar.OpenInstallation(cfg, environ, build())
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func openGrant(w env, environ []string) (*sidecar.Connection, error) {
 
 // openOffline connects for a command that makes an offline grant, whatever the sidecar is
 // told to use now.
-func openOffline(w env) (*sidecar.Connection, error) {
+func openOffline(w env) (*sidecar.Installation, error) {
 	c, err := openGrant(w, append(withDefaults(w.environ), "EVERGATE_GRANT="+config.GrantOffline))
 	if err != nil {
 		return nil, err
@@ -57,6 +57,6 @@ func openOffline(w env) (*sidecar.Connection, error) {
 }
 
 // adminOf is what a command does with the stored grant of a connection.
-func adminOf(c *sidecar.Connection) *grantadmin.Admin {
+func adminOf(c *sidecar.Installation) *grantadmin.Admin {
 	return &grantadmin.Admin{Shop: c.Config.Shop, ClientID: c.ClientID(), Store: c.Store, Endpoint: c.Endpoint, API: c.API()}
 }

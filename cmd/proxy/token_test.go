@@ -117,7 +117,7 @@ func aged(p token.Pair, by time.Duration) token.Pair {
 // accepts reports whether the simulated Shopify takes a token.
 func (s *grantShop) accepts(t *testing.T, access token.Secret) bool {
 	t.Helper()
-	c, err := sidecar.Connect(loaded(t, append(append([]string{}, s.environ...), "EVERGATE_STORE=memory:", "EVERGATE_GRANT=offline")), nil, build())
+	c, err := sidecar.OpenInstallation(loaded(t, append(append([]string{}, s.environ...), "EVERGATE_STORE=memory:", "EVERGATE_GRANT=offline")), nil, build())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,7 @@ func (o importing) read(w env, cfg *config.Config, someone *prompter) (value tok
 
 // permanent asks Shopify whether it accepts an access token and what it may do, unless it
 // must not.
-func (o importing) permanent(w env, c *sidecar.Connection, access token.Secret) (token.Token, error) {
+func (o importing) permanent(w env, c *sidecar.Installation, access token.Secret) (token.Token, error) {
 	if o.noVerify {
 		return token.Token{Access: access, Issued: time.Now().Round(0)}, nil
 	}
@@ -122,7 +122,7 @@ func (o importing) permanent(w env, c *sidecar.Connection, access token.Secret) 
 }
 
 // agreed has the replacement of a grant that is worth something confirmed.
-func (o importing) agreed(c *sidecar.Connection, someone *prompter, old token.Record) error {
+func (o importing) agreed(c *sidecar.Installation, someone *prompter, old token.Record) error {
 	if !grantadmin.IsWorthKeeping(old) {
 		return nil
 	}

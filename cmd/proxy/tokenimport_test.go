@@ -198,7 +198,7 @@ func TestImportDoesNotOverwriteWhatItCannotRead(t *testing.T) {
 func TestGrantThatAppearsAfterTheQuestionIsNotReplaced(t *testing.T) {
 	t.Parallel()
 	s := newGrantShop(t, "EVERGATE_GRANT=offline")
-	c, err := sidecar.Connect(loaded(t, s.environ), s.environ, build())
+	c, err := sidecar.OpenInstallation(loaded(t, s.environ), s.environ, build())
 	if err != nil {
 		t.Fatal(err)
 	}

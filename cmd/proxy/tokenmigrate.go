@@ -46,7 +46,7 @@ func tokenMigrate() action {
 	}
 }
 
-func explainMigration(c *sidecar.Connection, m *grantadmin.Migration) string {
+func explainMigration(c *sidecar.Installation, m *grantadmin.Migration) string {
 	begun := ""
 	if m.Resumed {
 		begun = "A migration was begun before, and its outcome is not known. It can safely be done again within seven days.\n\n"

@@ -69,7 +69,7 @@ func lookingAtStore(environ []string) []string {
 	return environ
 }
 
-func loadToShow(c *sidecar.Connection) (token.Record, error) {
+func loadToShow(c *sidecar.Installation) (token.Record, error) {
 	if c.Store == nil {
 		return token.Record{}, fmt.Errorf("nothing is stored: the grant %s keeps its token in memory", c.Config.Grant)
 	}

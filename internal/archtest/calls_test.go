@@ -47,7 +47,7 @@ func TestGlobalsOfNetHTTPAreNotUsed(t *testing.T) {
 // revealers are the files that may see the value of a secret, and what for.
 var revealers = map[string]string{
 	"internal/admin/client.go":       "the header of an order to a sidecar",
-	"internal/sidecar/connection.go": "the text of a store's key, for its parser",
+	"internal/sidecar/storage.go":    "the text of a store's key, for its parser",
 	"cmd/proxy/key.go":               "evergate key, whose work is to show a new key",
 	"internal/grantadmin/import.go":  "checks that what a person gave can be a token",
 	"cmd/proxy/tokenshow.go":         "token show --reveal",

@@ -27,11 +27,3 @@ func (o paceObserver) Waited(took time.Duration) { o.met.Waited(took) }
 
 // Throttled implements pace.Observer.
 func (o paceObserver) Throttled(api string) { o.met.Throttled(o.shop, api) }
-
-func (s *Sidecar) bucketStates() []metrics.BucketState {
-	var all []metrics.BucketState
-	for _, b := range s.pace.States() {
-		all = append(all, metrics.BucketState{Shop: s.cfg.Shop.Domain(), API: b.API, Capacity: b.Capacity, Available: b.Available})
-	}
-	return all
-}

@@ -23,9 +23,9 @@ const (
 	socketForTools = "evergate"
 	socketForAdmin = "admin"
 
-	// tellEvery is how often systemd learns of a change, if there was one. With a watchdog it
+	// notifyEvery is how often systemd learns of a change, if there was one. With a watchdog it
 	// is told more often if need be: two answers may be lost before it acts.
-	tellEvery      = 10 * time.Second
+	notifyEvery    = 10 * time.Second
 	watchdogMargin = 3
 	// firstToken is how often we look while there has not been a token: people watch then.
 	firstToken = time.Second
@@ -100,28 +100,28 @@ func addressOf(l net.Listener) listen.Address {
 	return listen.Address{Network: l.Addr().Network(), Address: l.Addr().String()}
 }
 
-// tellManager says that the service has started, and from then on in words how it fares,
+// notifyManager says that the service has started, and from then on in a sentence how it fares,
 // until ctx ends. The watchdog is told that the process works only if it has just answered a
 // request of ours, as any client's.
-func (s *Sidecar) tellManager(ctx context.Context) {
+func (s *Sidecar) notifyManager(ctx context.Context) {
 	n := s.manager.notify
 	if n == nil {
 		return
 	}
-	s.told(n.Ready())
-	every := tellEvery
+	s.logFailure(n.Ready())
+	every := notifyEvery
 	if n.Watchdog > 0 {
 		every = min(every, n.Watchdog/watchdogMargin)
 	}
 	ticker := time.NewTicker(min(every, firstToken))
 	defer ticker.Stop()
-	for said := ""; ; {
-		if s.source.Status().Obtained {
+	for reported := ""; ; {
+		if s.shop.source.Status().Obtained {
 			ticker.Reset(every)
 		}
-		if words := s.inWords(); words != said {
-			s.told(n.Status(words))
-			said = words
+		if status := s.status(); status != reported {
+			s.logFailure(n.Status(status))
+			reported = status
 		}
 		select {
 		case <-ctx.Done():
@@ -141,19 +141,20 @@ func (s *Sidecar) feedWatchdog(ctx context.Context, within time.Duration) {
 		s.log.Warn("the watchdog is not told that the process works, because it does not answer /livez", "err", err)
 		return
 	}
-	s.told(s.manager.notify.Alive())
+	s.logFailure(s.manager.notify.Alive())
 }
 
-func (s *Sidecar) inWords() string {
+// status is one sentence for `systemctl status`.
+func (s *Sidecar) status() string {
 	if s.stopping.Load() {
 		return "Shutting down."
 	}
-	st := s.source.Status()
+	st := s.shop.source.Status()
 	return st.Shop + ": " + admin.Sentence(st)
 }
 
-// told logs that systemd could not be told something. The service goes on.
-func (s *Sidecar) told(err error) {
+// logFailure logs that systemd could not be told something. The service goes on.
+func (s *Sidecar) logFailure(err error) {
 	if err != nil {
 		s.log.Warn("systemd", "err", err)
 	}

@@ -1,0 +1,71 @@
+package sidecar
+
+import (
+	"log"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"evergate/internal/admin"
+	"evergate/internal/inject"
+	"evergate/internal/limit"
+	"evergate/internal/login"
+	"evergate/internal/metrics"
+)
+
+const (
+	headerTimeout = 10 * time.Second // a header that never ends is cut off
+	clientIdle    = 2 * time.Minute
+	clientSilence = 20 * time.Millisecond // then a connection that waits costs less; see internal/idle
+	largestHeader = 128 << 10
+	// largestLoginHeader is plenty for a cookie and a callback.
+	largestLoginHeader = 32 << 10
+	adminAnswerTime    = 30 * time.Second
+)
+
+// serverForTools answers tools: the request path.
+func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *http.Server {
+	return &http.Server{
+		Handler: inject.New(inject.Options{
+			Shop: s.cfg.Shop, Base: s.cfg.Base, Door: s.shop.door, Tokens: s.shop.source, Transport: s.shop.transport,
+			Pace: s.shop.pacer, ReplayBuffer: int64(s.cfg.ReplayBuffer), Memory: s.limits.memory, Metrics: met, Log: s.log.Logger, PermanentRetired: s.shop.permanentRetired,
+			Access: accessLog(s.cfg, s.log.Logger), Tracer: s.tracer,
+		}),
+		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
+		DisableGeneralOptionsHandler: true, // OPTIONS * is judged like everything else
+		ConnState:                    s.connState,
+		BaseContext:                  s.access.BaseContext, ConnContext: s.connContext,
+	}
+}
+
+// serverForOperators answers people, probes and Prometheus.
+func (s *Sidecar) serverForOperators(registry *prometheus.Registry, version string, errorLog *log.Logger) *http.Server {
+	return &http.Server{
+		Handler: admin.New(admin.Options{
+			Tokens: s.shop.source, Door: s.shop.door, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
+			Notice: s.notice, LogLevel: s.log.setLevel, MayCommand: s.access.MayCommand, Exchange: s.shop.exchange(),
+		}),
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
+		IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog, ConnState: limit.State,
+		BaseContext: s.access.BaseContext, ConnContext: s.access.ConnContext,
+	}
+}
+
+// serverForMerchants serves the login behind the public address, and nothing else; it is nil when
+// there is no such address, or no grant that a login obtains.
+func (s *Sidecar) serverForMerchants(errorLog *log.Logger) *http.Server {
+	switch {
+	case s.cfg.Public == nil:
+		return nil
+	case s.shop.login == nil:
+		s.log.Warn("configuration", "warning", "EVERGATE_PUBLIC_URL has no effect, because a login obtains an offline grant: set EVERGATE_GRANT=offline")
+		return nil
+	}
+	s.log.Info("a merchant can authorise the app", "address", s.cfg.Public.JoinPath(login.StartPath).String())
+	return &http.Server{
+		Handler:           s.shop.login.Hosted(s.cfg.Public, s.log.Logger),
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
+		IdleTimeout: clientIdle, MaxHeaderBytes: largestLoginHeader, ErrorLog: errorLog, ConnState: limit.State,
+	}
+}

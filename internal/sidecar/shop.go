@@ -1,0 +1,135 @@
+package sidecar
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"evergate/internal/access"
+	"evergate/internal/clock"
+	"evergate/internal/config"
+	"evergate/internal/grant"
+	"evergate/internal/guard"
+	"evergate/internal/login"
+	"evergate/internal/metrics"
+	"evergate/internal/pace"
+	"evergate/internal/refresh"
+	"evergate/internal/token"
+	"evergate/internal/upstream"
+)
+
+// shop is everything that one shop has for itself. What a process has once (listeners, metrics,
+// the log) is the Sidecar's.
+type shop struct {
+	in        *Installation
+	log       Logger
+	door      *guard.Door
+	source    *refresh.Source
+	transport *upstream.Transport
+	pacer     *pace.Pacer // nil when it is off
+	login     *login.Flow // nil when the grant needs no login
+	made      time.Time
+	// retired is what people are told once Shopify has retired the tokens that do not expire.
+	retired atomic.Pointer[string]
+}
+
+func newShop(in *Installation, who *access.Access, met *metrics.Metrics, log Logger) (*shop, error) {
+	cfg := in.Config
+	door, err := guard.NewDoor(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts, TrustedProxies: cfg.Proxies, Access: who})
+	if err != nil {
+		return nil, err // config.Load has tried it
+	}
+	in.Endpoint.ClockSkew = met.ClockSkew
+	s := &shop{in: in, log: log, door: door, source: in.newSource(log.Logger, met), transport: in.Transport, pacer: newPacer(cfg, met), made: time.Now()}
+	if cfg.Grant == config.GrantOffline {
+		s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: in.Endpoint}, Store: in.Store, Scopes: cfg.Scopes})
+	}
+	return s, nil
+}
+
+// permanentRetired is told that Shopify does not accept tokens any more that do not expire. It is
+// logged once; every request would log it otherwise.
+func (s *shop) permanentRetired() {
+	const notice = "Shopify no longer accepts tokens that do not expire from this app: run `evergate token migrate`, or log in again with `evergate login`"
+	text := notice
+	if s.retired.CompareAndSwap(nil, &text) {
+		s.log.Error(notice, "shop", s.in.Config.Shop.Domain())
+	}
+}
+
+// noticed is what a person must do for this shop; empty if it is nothing.
+func (s *shop) noticed() string {
+	if text := s.retired.Load(); text != nil {
+		return *text
+	}
+	return ""
+}
+
+// exchange obtains an offline grant for a session token. The source notices by itself what is stored.
+func (s *shop) exchange() http.Handler {
+	if s.login == nil {
+		return http.HandlerFunc(noExchange)
+	}
+	return s.login.ExchangeHandler(s.log.Logger)
+}
+
+func noExchange(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(http.StatusConflict)
+	_ = json.NewEncoder(w).Encode(map[string]string{"errors": "a session token is exchanged for an offline grant: set EVERGATE_GRANT=offline"})
+}
+
+// tokenStates translates the source's status for the metrics, which know nobody.
+func (s *shop) tokenStates() []metrics.TokenState {
+	st := s.source.Status()
+	return []metrics.TokenState{{
+		Shop: st.Shop, Present: !st.Issued.IsZero(), Usable: st.Usable, Age: st.Age, Issued: st.Issued, Expires: st.Expires,
+		RefreshExpires: st.RefreshExpires, Reauthorize: st.Reauthorize, Failing: st.Failing,
+	}}
+}
+
+// bucketStates translates the pacer's.
+func (s *shop) bucketStates() []metrics.BucketState {
+	var all []metrics.BucketState
+	for _, b := range s.pacer.States() {
+		all = append(all, metrics.BucketState{Shop: s.in.Config.Shop.Domain(), API: b.API, Capacity: b.Capacity, Available: b.Available})
+	}
+	return all
+}
+
+// proveToken asks Shopify whether it takes the token, unless it has just handed it out. If not,
+// another one is obtained; the error says that there is none.
+func (s *shop) proveToken(ctx context.Context) error {
+	t, err := s.source.Token(ctx)
+	if err != nil || t.Expires() && t.Issued.After(s.made) {
+		return err
+	}
+	if alive, err := s.in.alive(ctx, t.Access); alive || err != nil {
+		return nil // what is not known is no reason to stop
+	}
+	if _, err := s.source.Replace(ctx, t); err == nil || !errors.Is(err, refresh.ErrRefused) {
+		return err
+	}
+	if err := s.source.Status().Err; err != nil {
+		return err
+	}
+	return fmt.Errorf("%s does not accept the token: it was revoked, or the app was uninstalled: obtain another one, for example with `evergate login`", s.in.Config.Shop)
+}
+
+// waitForToken waits for the first token. What only a person can mend is not waited for.
+func (s *shop) waitForToken(ctx context.Context) error {
+	for {
+		_, err := s.source.Token(ctx)
+		var unavailable *token.UnavailableError
+		if err == nil || !errors.As(err, &unavailable) || errors.Is(err, token.ErrConfig) || errors.Is(err, token.ErrReauthorize) {
+			return err
+		}
+		if clock.Sleep(ctx, max(unavailable.RetryAfter, 10*time.Millisecond)) != nil {
+			return err
+		}
+	}
+}

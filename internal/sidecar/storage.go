@@ -1,0 +1,159 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"evergate/internal/config"
+	"evergate/internal/store"
+	"evergate/internal/token"
+)
+
+// StoreWait bounds a look into the store outside the request path.
+const StoreWait = 10 * time.Second
+
+// StoreKeys are the keys that a store is encrypted with.
+func StoreKeys(cfg *config.Config) (store.Keys, error) {
+	current, previous, err := cfg.StoreKeys()
+	if err != nil {
+		return store.Keys{}, config.Wrong(err)
+	}
+	var keys store.Keys
+	for _, k := range []struct {
+		name string
+		text token.Secret
+		key  *token.Secret
+	}{{"EVERGATE_STORE_KEY", current, &keys.Current}, {"EVERGATE_STORE_KEY_PREVIOUS", previous, &keys.Previous}} {
+		if k.text.Empty() {
+			continue
+		}
+		if *k.key, err = store.ParseKey(k.text.Reveal()); err != nil {
+			return store.Keys{}, config.Wrong(fmt.Errorf("%s: %w", k.name, err))
+		}
+	}
+	return keys, nil
+}
+
+// openStore opens what EVERGATE_STORE names, or the default place for an offline grant.
+// Where the grant was only inferred, a stored offline grant of this app settles it.
+func (in *Installation) openStore(keys store.Keys, getenv func(string) string) error {
+	spec := in.Config.Store
+	if spec == "" && in.Config.Grant == config.GrantStatic {
+		return nil
+	}
+	if spec == "" {
+		spec = "file:"
+		if in.Config.Grant != config.GrantOffline && !(in.Config.Inferred && defaultStoreExists(getenv)) {
+			return nil
+		}
+	}
+	s, err := store.Open(spec, in.Config.Shop, keys, getenv)
+	if err != nil {
+		if in.Config.Store == "" && in.Config.Grant != config.GrantOffline {
+			in.Config.Warnings = append(in.Config.Warnings, fmt.Errorf("the default store is left alone: %w", err))
+			return nil
+		}
+		return err
+	}
+	in.where = spec
+	if kept, ok := s.(interface{ WasPlain() bool }); ok && kept.WasPlain() {
+		in.Config.Warnings = append(in.Config.Warnings, errors.New("the stored grant was in plain text although EVERGATE_STORE_KEY is set, and has been encrypted; "+
+			"if the key is not new, somebody who does not have it has written there: log in again"))
+	}
+	if in.Config.Inferred && in.Config.Grant == config.GrantClientCredentials && in.holdsOffline(s) {
+		in.Config.Grant, in.found = config.GrantOffline, true
+	}
+	if in.Config.Store != "" || in.Config.Grant == config.GrantOffline {
+		in.Store = s
+	}
+	return nil
+}
+
+// defaultStoreExists keeps `auto` from making directories that nobody asked for.
+func defaultStoreExists(getenv func(string) string) bool {
+	dir, err := store.DefaultDir(getenv)
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(dir)
+	return err == nil
+}
+
+// holdsOffline reports whether an offline grant of this app is stored. One of another app
+// does not count, and one that cannot be read does: it must not be passed over in silence.
+func (in *Installation) holdsOffline(s token.Store) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), StoreWait)
+	defer cancel()
+	record, _, err := s.Load(ctx)
+	if errors.Is(err, token.ErrNotFound) {
+		return false
+	}
+	if err != nil {
+		return true
+	}
+	id, _, err := in.Config.Client()
+	return record.Grant == config.GrantOffline && (record.ClientID == "" || err != nil || record.ClientID == id)
+}
+
+// seed begins an offline grant with SHOPIFY_REFRESH_TOKEN if nothing is stored yet. From
+// then on the store is the truth, because the seed is worth nothing after its first use.
+func (in *Installation) seed(ctx context.Context) error {
+	refresh, err := in.Config.RefreshSeed()
+	if in.Config.Grant != config.GrantOffline || refresh.Empty() || err != nil {
+		return err
+	}
+	id, _, err := in.Config.Client()
+	if err != nil {
+		return err
+	}
+	stored, handle, err := in.Store.Load(ctx)
+	if err != nil && !errors.Is(err, token.ErrNotFound) {
+		return err
+	}
+	if !stored.Current.Token.Access.Empty() || !stored.Current.Refresh.Empty() {
+		return nil
+	}
+	_, err = in.Store.Swap(ctx, handle, token.Record{
+		Shop: in.Config.Shop.Domain(), ClientID: id, Grant: config.GrantOffline, Current: token.Pair{Refresh: refresh},
+	})
+	if errors.Is(err, token.ErrConflict) {
+		return nil // another process was faster, with the same seed or a better one
+	}
+	return err
+}
+
+// RecordPlace says where the record is. What a database's address holds of a password is left out.
+func (in *Installation) RecordPlace() string {
+	if dir := in.StoreDir(); dir != "" {
+		return filepath.Join(dir, in.Config.Shop.Domain()+".json")
+	}
+	if u, err := url.Parse(in.where); err == nil && u.Host != "" {
+		return u.Redacted()
+	}
+	return in.where
+}
+
+// IsVolatile reports a store that ends with the process.
+func (in *Installation) IsVolatile() bool { return in.where == "memory:" }
+
+// StoreDir is the directory of a file store; empty for any other.
+func (in *Installation) StoreDir() string {
+	dir, isFile := strings.CutPrefix(in.where, "file:")
+	if !isFile {
+		return ""
+	}
+	dir = strings.TrimPrefix(dir, "//")
+	if dir == "" {
+		dir, _ = store.DefaultDir(config.Getenv(in.environ)) // it was opened, so there is one
+	}
+	if absolute, err := filepath.Abs(dir); err == nil {
+		return absolute
+	}
+	return dir
+}
