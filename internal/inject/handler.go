@@ -84,6 +84,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// what that announced as the next request. RFC 9112 section 6.1 has the connection end.
 		w.Header().Set("Connection", "close")
 	}
+	if r.Method == http.MethodConnect {
+		// What follows a refused CONNECT may be meant for its tunnel: it is never read as a request.
+		// net/http ends the connection by itself from Go 1.27 on.
+		w.Header().Set("Connection", "close")
+	}
 	err := h.admit(&rec)
 	if err == nil {
 		err = h.serve(w, &rec)

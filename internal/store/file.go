@@ -92,13 +92,18 @@ func (s *FileStore) sealOld() error {
 	}
 	defer unlock()
 	content, err := s.read()
-	if err != nil || !isPlain(content) {
+	if err == nil && content == nil {
 		s.sealed = true
-		return nil // whoever loads it hears what is wrong
+		return nil
 	}
 	record, err := s.decode(content)
 	if err != nil {
+		// Whoever loads it hears what is wrong. A backup that takes its place may be from before there was a key.
 		return nil //nolint:nilerr // as above
+	}
+	if !isPlain(content) {
+		s.sealed = true
+		return nil
 	}
 	if content, err = s.codec.encode(record); err != nil {
 		return err

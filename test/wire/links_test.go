@@ -72,7 +72,7 @@ func TestLinksLeadToWhereTheClientCalled(t *testing.T) {
 		{"blue-finch.localhost:" + port, "", "http://blue-finch.localhost:" + port},
 		{"localhost:" + port, "/" + shopDomain, "http://localhost:" + port + "/" + shopDomain},
 		{shopDomain, "", ""}, // the shop's own name: nothing changes
-		{shopDomain + ":8080", "", ""},
+		{shopDomain + ":8080", "", "http://" + shopDomain + ":8080"}, // with a port it is an address like any other
 	} {
 		call := func(t *testing.T, header string, sent []string) reply {
 			t.Helper()
