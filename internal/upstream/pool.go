@@ -146,7 +146,7 @@ func (p *pool) watch(c *warmConn) {
 	var b [1]byte
 	n, err := c.conn.Read(b[:])
 	if n > 0 {
-		err = errors.New("the server snotify first")
+		err = errors.New("the server spoke first")
 	}
 	c.result <- err
 	if !errors.Is(err, os.ErrDeadlineExceeded) {

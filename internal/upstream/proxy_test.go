@@ -312,14 +312,15 @@ func TestProxyIsAskedForAtEachDial(t *testing.T) {
 		return Proxy{u, "EVERGATE_UPSTREAM_PROXY"}, nil
 	}
 	for i, want := range []string{"status 407", "", "", "EVERGATE_UPSTREAM_PROXY_FILE: the file cannot be read"} {
-		resp, err := tr.RoundTrip(request(t, "GET", shopify.URL))
+		r := request(t, "GET", shopify.URL)
+		r.Close = true // so that no connection is there for the next one
+		resp, err := tr.RoundTrip(r)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%d: %v", i, err)
 		}
 		if err == nil {
 			_ = resp.Body.Close()
 		}
-		tr.CloseIdleConnections()
 	}
 	if n := p.tunnels.Load(); n != 1 {
 		t.Errorf("%d tunnels", n)
