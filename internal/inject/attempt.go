@@ -3,7 +3,6 @@ package inject
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -116,7 +115,12 @@ func (h *Handler) learn(rec *record, resp *http.Response, tok token.Token, befor
 	switch {
 	case resp.StatusCode != http.StatusUnauthorized:
 		h.opt.Tokens.Accepted(tok)
-		h.watchForRetirement(resp, tok)
+		switch {
+		case resp.StatusCode == http.StatusForbidden:
+			h.watchForbidden(rec, resp, tok)
+		case resp.StatusCode < 300 && h.opt.Unexplained != nil:
+			h.opt.Unexplained.succeeded(rec.route)
+		}
 	case before != unauthorized:
 		next, err := h.opt.Tokens.Replace(ctx, tok)
 		if isUnavailable(err) { // the token ended on its way, and there is no other yet: that is no 401
@@ -166,31 +170,4 @@ func bufferResponse(resp *http.Response) bool {
 	_ = kept.Rest.Close()
 	kept.Rest = http.NoBody
 	return true
-}
-
-// watchForRetirement looks for the one 403 that is about the token, whose sentence stands at the
-// start of a short body.
-func (h *Handler) watchForRetirement(resp *http.Response, tok token.Token) {
-	if resp.StatusCode == http.StatusForbidden && !tok.Expires() && h.opt.PermanentRetired != nil {
-		resp.Body = &retirementReader{ReadCloser: resp.Body, retired: h.opt.PermanentRetired}
-	}
-}
-
-// retirementReader looks at the first bytes of a body while they pass, so that the answer is
-// not held up.
-type retirementReader struct {
-	io.ReadCloser
-	retired func()
-}
-
-// Read implements io.Reader.
-func (r *retirementReader) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
-	if n > 0 && r.retired != nil {
-		if shopify.RefusesNonExpiring(http.StatusForbidden, p[:n]) {
-			r.retired()
-		}
-		r.retired = nil
-	}
-	return n, err
 }

@@ -53,6 +53,8 @@ type Options struct {
 	// PermanentRetired, if set, is told each time Shopify says that it no longer accepts the
 	// kind of token that does not expire.
 	PermanentRetired func()
+	// Unexplained, if set, remembers the routes that Shopify refuses without a known reason.
+	Unexplained *Unexplained
 }
 
 // Handler serves the clients. It is safe for concurrent use.
@@ -61,7 +63,8 @@ type Handler struct {
 	domain       string // the shop's
 	deprecations deprecations
 	denials      logLimiter
-	flushers     sync.Pool // of *headerFlusher
+	forbidden    logLimiter // of 403s without a known reason
+	flushers     sync.Pool  // of *headerFlusher
 }
 
 // New returns a Handler.

@@ -55,7 +55,7 @@ func (c *Client) callError(a *Answer) error {
 		what, do = fmt.Sprintf("%s is frozen or locked (status %d)", c.Shop, a.Status), "someone with access to its admin must look"
 	case a.Status == http.StatusForbidden:
 		what, do = fmt.Sprintf("%s refuses the call (status 403)", c.Shop), "see in its admin whether the shop is open and what the app may do"
-		if !knownForbidden(a.Body) {
+		if !ExplainsForbidden(a.Body) {
 			do += "; if the app has an IP allowlist, see in the Dev Dashboard whether it has the address that Evergate calls from"
 		}
 	case a.Status == http.StatusNotFound:
@@ -76,10 +76,10 @@ func (c *Client) redirected(location string) string {
 	return fmt.Sprintf("%s redirects", c.Shop)
 }
 
-// knownForbidden reports a 403 whose reason Shopify gives. What an IP allowlist's refusal says is not
-// documented, so it is told by exclusion.
-func knownForbidden(body []byte) bool {
-	for _, reason := range []string{"merchant approval for", "not approved to", "Unavailable Shop", "Non-expiring access tokens"} {
+// ExplainsForbidden reports whether the beginning of a 403's body gives one of the known reasons.
+// What an IP allowlist's refusal says is not documented, so it is told by exclusion.
+func ExplainsForbidden(body []byte) bool {
+	for _, reason := range []string{"merchant approval for", "not approved to", "Unavailable Shop", nonExpiringRefused} {
 		if bytes.Contains(body, []byte(reason)) {
 			return true
 		}

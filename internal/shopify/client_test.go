@@ -192,7 +192,7 @@ func TestForbiddenOfAKnownKindDoesNotBlameTheAllowlist(t *testing.T) {
 		`{"errors":"[API] This app is not approved to access REST endpoints with protected customer data. See https"}`: true,
 		`{"errors":"Unavailable Shop"}`: true, `{"errors":"Forbidden"}`: false, "": false, "<html>Access denied</html>": false,
 	} {
-		if knownForbidden([]byte(body)) != known {
+		if ExplainsForbidden([]byte(body)) != known {
 			t.Errorf("%s: %v", body, !known)
 		}
 	}

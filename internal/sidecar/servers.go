@@ -29,8 +29,8 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *ht
 	return &http.Server{
 		Handler: inject.New(inject.Options{
 			Shop: s.cfg.Shop, Base: s.cfg.Base, Door: s.shop.door, Tokens: s.shop.source, Transport: s.shop.transport,
-			Pace: s.shop.pacer, ReplayBuffer: int64(s.cfg.ReplayBuffer), Memory: s.limits.memory, Metrics: met, Log: s.log.Logger, PermanentRetired: s.shop.permanentRetired,
-			Access: accessLog(s.cfg, s.log.Logger), Tracer: s.tracer,
+			Pace: s.shop.pacer, ReplayBuffer: int64(s.cfg.ReplayBuffer), Memory: s.limits.memory, Metrics: met, Log: s.log.Logger,
+			PermanentRetired: s.shop.permanentRetired, Unexplained: &s.shop.unexplained, Access: accessLog(s.cfg, s.log.Logger), Tracer: s.tracer,
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is judged like everything else

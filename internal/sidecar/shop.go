@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"evergate/internal/config"
 	"evergate/internal/grant"
 	"evergate/internal/guard"
+	"evergate/internal/inject"
 	"evergate/internal/login"
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
@@ -35,6 +37,8 @@ type shop struct {
 	made      time.Time
 	// retired is what people are told once Shopify has retired the tokens that do not expire.
 	retired atomic.Pointer[string]
+	// unexplained are the routes that Shopify refuses without a known reason.
+	unexplained inject.Unexplained
 }
 
 func newShop(in *Installation, who *access.Access, met *metrics.Metrics, log Logger) (*shop, error) {
@@ -61,12 +65,13 @@ func (s *shop) permanentRetired() {
 	}
 }
 
-// noticed is what a person must do for this shop; empty if it is nothing.
+// noticed is what a person must do or look at for this shop; empty if it is nothing.
 func (s *shop) noticed() string {
+	retired := ""
 	if text := s.retired.Load(); text != nil {
-		return *text
+		retired = *text
 	}
-	return ""
+	return strings.TrimSpace(retired + "\n" + s.unexplained.Notice())
 }
 
 // exchange obtains an offline grant for a session token. The source notices by itself what is stored.
