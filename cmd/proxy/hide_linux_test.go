@@ -70,7 +70,7 @@ func TestNobodyOfTheSameUserReadsTheSecretsFromProc(t *testing.T) {
 		p := process.Launch(t, cmd)
 		var scrape string
 		process.Eventually(t, func() error {
-			resp, err := http.Get("http://" + admin + "/metrics") //nolint:noctx // Eventually bounds it
+			resp, err := http.Get("http://" + admin + "/metrics")
 			if err != nil {
 				return err
 			}

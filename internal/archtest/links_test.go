@@ -114,7 +114,7 @@ func TestPagesNamedOutsideTheDocumentationExist(t *testing.T) {
 	}
 }
 
-var testName = regexp.MustCompile("\\b(?:Test|Fuzz|Benchmark)[A-Z]\\w+")
+var testName = regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z]\w+`)
 
 func TestTestsNamedInTheDocumentationExist(t *testing.T) {
 	t.Parallel()

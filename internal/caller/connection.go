@@ -92,7 +92,7 @@ func (g *Registry) lookUpPeer(c net.Conn, conn *connection) {
 	}
 	if err == nil {
 		conn.caller.Key = userID(p.uid)
-		conn.owner = p.uid == 0 || p.uid == uint32(os.Geteuid()) //nolint:gosec // G115: there is no uid above that
+		conn.owner = p.uid == 0 || p.uid == uint32(os.Geteuid())
 	}
 	if len(g.peers) == 0 {
 		return

@@ -179,9 +179,10 @@ func orDash(s string) string {
 	return s
 }
 
-// Stamp is a moment for people, and Span a duration to as much as matters.
+// Stamp is a moment for people.
 func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 
+// Span is a duration for people, to as much as matters.
 func Span(d time.Duration) string {
 	switch day := 24 * time.Hour; {
 	case d >= 2*day:

@@ -10,5 +10,5 @@ func descriptors() uint64 {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
 		return 0
 	}
-	return uint64(l.Cur) // signed on some systems
+	return uint64(l.Cur) //nolint:unconvert // signed on some systems
 }

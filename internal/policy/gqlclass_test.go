@@ -193,8 +193,9 @@ func TestABodyHasOneReading(t *testing.T) {
 		`{"query":"{ a }","query":"mutation { b }"}`:                                  denial.CodeAmbiguousGraphQL,
 		`{"query":"{ a }","Query":"mutation { b }"}`:                                  denial.CodeAmbiguousGraphQL,
 		`{"Query":"{ a }"}`: denial.CodeMalformedGraphQL,
-		`{"query":"{ a }","\u0071uery":"mutation { b }"}`:                                    denial.CodeAmbiguousGraphQL,
-		`{"\u0071uery":"{ a }"}`:                                                             denial.CodeAmbiguousGraphQL,
+		`{"query":"{ a }","\u0071uery":"mutation { b }"}`: denial.CodeAmbiguousGraphQL,
+		`{"\u0071uery":"{ a }"}`:                          denial.CodeAmbiguousGraphQL,
+
 		`{"query":"query Q { a } mutation M { b }","operationName":"Q","operationName":"M"}`: denial.CodeAmbiguousGraphQL,
 		`{"query":"query Q { a } mutation M { b }","operationName":"Q","operationname":"M"}`: denial.CodeAmbiguousGraphQL,
 		`{"query":"query Q { a } mutation M { b }"}`:                                         denial.CodeAmbiguousGraphQL,

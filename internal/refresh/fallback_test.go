@@ -89,7 +89,7 @@ func TestOtherGrantIsAskedOnlyWhileTheStoredOneIsDead(t *testing.T) {
 				t.Errorf("%q %v", got.Access.Reveal(), err)
 			}
 			for _, d := range []error{token.ErrTransient, token.ErrConfig, token.ErrReauthorize} {
-				if err != nil && d != tc.decision && errors.Is(err, d) {
+				if !errors.Is(d, tc.decision) && errors.Is(err, d) {
 					t.Errorf("%v asks for two things", err)
 				}
 			}

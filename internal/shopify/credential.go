@@ -5,6 +5,7 @@ import "evergate/internal/token"
 // Credential is a kind of credential of Shopify's, as its prefix tells.
 type Credential uint8
 
+// The kinds of credentials that have a prefix of their own.
 const (
 	// UnknownCredential has none of the prefixes, which says nothing: the oldest ones have none.
 	UnknownCredential Credential = iota

@@ -109,9 +109,8 @@ func checkClosedLists(t *testing.T, target Target, raw string) {
 	if once := unescapeLeniently(raw); runs.MatchString(once) {
 		want = "graphql"
 	} else if m := route.FindStringSubmatch(once); m != nil && m[1] == "" {
-		switch name := m[2]; {
-		case slices.Contains(routeNames, "rest:"+name):
-			want = "rest:" + name
+		if name := "rest:" + m[2]; slices.Contains(routeNames, name) {
+			want = name
 		}
 	}
 	if target.Route.String() != want {

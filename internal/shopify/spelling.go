@@ -5,8 +5,7 @@ import "evergate/internal/ascii"
 // isPlain reports whether a path has one reading, byte by byte, and nothing to decode.
 func isPlain(raw string) bool {
 	for i := range len(raw) {
-		switch c := raw[i]; {
-		case c <= ' ' || c > '~' || c == '%' || c == '#' || c == '?' || c == '\\':
+		if c := raw[i]; c <= ' ' || c > '~' || c == '%' || c == '#' || c == '?' || c == '\\' {
 			return false
 		}
 	}

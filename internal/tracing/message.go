@@ -84,11 +84,11 @@ func status(s sdktrace.Status) *tracepb.Status {
 }
 
 func unixNano(t time.Time) uint64 {
-	return uint64(max(0, t.UnixNano())) //nolint:gosec // not negative
+	return uint64(max(0, t.UnixNano()))
 }
 
 func count(n int) uint32 {
-	return uint32(min(max(n, 0), 1<<31-1)) //nolint:gosec // 31 bits
+	return uint32(min(max(n, 0), 1<<31-1))
 }
 
 func keyValues(all []attribute.KeyValue) []*commonpb.KeyValue {

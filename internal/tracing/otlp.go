@@ -180,7 +180,7 @@ func (e *exporter) partial(answer []byte) error {
 // retryAfter reads seconds or a date (RFC 9110, 10.2.3); zero if there is neither.
 func retryAfter(v string) time.Duration {
 	if s, err := strconv.ParseUint(v, 10, 31); err == nil {
-		return time.Duration(s) * time.Second //nolint:gosec // 31 bits
+		return time.Duration(s) * time.Second
 	}
 	if at, err := http.ParseTime(v); err == nil {
 		return max(time.Until(at), 0)

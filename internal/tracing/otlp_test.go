@@ -17,6 +17,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -373,7 +374,7 @@ func TestCertificatesAreHeeded(t *testing.T) {
 	if err := sending(t, append(at, "OTEL_EXPORTER_OTLP_CERTIFICATE", ca)...).ExportSpans(t.Context(), someSpans(t)); err != nil || seen != 0 {
 		t.Errorf("a known one: %v, %d of the client's", err, seen)
 	}
-	own := append(at, "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", ca, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", cert, "OTEL_EXPORTER_OTLP_CLIENT_KEY", key)
+	own := append(slices.Clone(at), "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", ca, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", cert, "OTEL_EXPORTER_OTLP_CLIENT_KEY", key)
 	if err := sending(t, own...).ExportSpans(t.Context(), someSpans(t)); err != nil || seen != 1 {
 		t.Errorf("with one of our own: %v, %d", err, seen)
 	}

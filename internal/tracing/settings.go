@@ -38,7 +38,7 @@ func readSettings(getenv func(string) string) (settings, error) {
 		if err != nil || ms == 0 {
 			errs[2] = fmt.Errorf("%s: write milliseconds, for example 10000", name)
 		}
-		s.timeout = time.Duration(ms) * time.Millisecond //nolint:gosec // 31 bits
+		s.timeout = time.Duration(ms) * time.Millisecond
 	}
 	switch name, v := setting(getenv, "COMPRESSION"); v {
 	case "", "none":
@@ -111,7 +111,7 @@ func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 func (s *settings) readFiles(getenv func(string) string) error {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if name, file := setting(getenv, "CERTIFICATE"); file != "" {
-		pem, err := os.ReadFile(file) //nolint:gosec // the operator's own
+		pem, err := os.ReadFile(file)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

@@ -119,7 +119,7 @@ func connect(conn net.Conn, address string, user *url.Userinfo) error {
 	}
 	r := bufio.NewReader(io.LimitReader(conn, maxConnectAnswer))
 	for {
-		resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect})
+		resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // what follows is the tunnel, and the connection its owner's
 		switch {
 		case err != nil:
 			return err
