@@ -2,11 +2,12 @@ package admin
 
 import (
 	"bytes"
-	"evergate/internal/denial"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"evergate/internal/denial"
 )
 
 const (

@@ -4,10 +4,11 @@ package caller
 
 import (
 	"context"
-	"evergate/internal/request"
 	"net"
 	"net/http"
 	"testing"
+
+	"evergate/internal/request"
 )
 
 // pipeConn is a connection of a kind that nobody knows, with addresses of the given network.

@@ -2,12 +2,13 @@ package caller
 
 import (
 	"errors"
-	"evergate/internal/denial"
-	"evergate/internal/remedy"
 	"fmt"
 	"os/user"
 	"strconv"
 	"strings"
+
+	"evergate/internal/denial"
+	"evergate/internal/remedy"
 )
 
 // peer is who is at the other end of a Unix socket, as the kernel has it from the moment

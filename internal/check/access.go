@@ -2,8 +2,9 @@ package check
 
 import (
 	"context"
-	"evergate/internal/access"
 	"time"
+
+	"evergate/internal/access"
 )
 
 // Access says who may do what, and looks at the certificate that clients are shown.

@@ -6,12 +6,11 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
 	"time"
-
-	"fmt"
 )
 
 // pair makes a certificate and its key as files.

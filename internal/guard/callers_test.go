@@ -2,16 +2,17 @@ package guard
 
 import (
 	"context"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
 	"evergate/internal/access"
 	"evergate/internal/caller"
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
 	"evergate/internal/policy"
 	"evergate/internal/token"
-	"net"
-	"net/http"
-	"strings"
-	"testing"
 )
 
 // newKey makes a key and returns it with its line.

@@ -3,13 +3,14 @@
 package guard
 
 import (
+	"os"
+	"strconv"
+	"testing"
+
 	"evergate/internal/access"
 	"evergate/internal/caller"
 	"evergate/internal/denial"
 	"evergate/internal/listen"
-	"os"
-	"strconv"
-	"testing"
 )
 
 func TestThePeerOfASocketIsKnown(t *testing.T) {

@@ -2,7 +2,6 @@ package inject
 
 import (
 	"errors"
-	"evergate/internal/denial"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"evergate/internal/denial"
 )
 
 const refusal = `{"errors":"[API] Invalid API key or access token (unrecognized login or wrong password)"}`

@@ -4,15 +4,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
 	"evergate/internal/denial"
 	"evergate/internal/limit"
 	"evergate/internal/policy"
 	"evergate/internal/prefixed"
 	"evergate/internal/request"
-	"io"
-	"net/http"
-	"sync"
-	"time"
 )
 
 // requestBody is a request's body on its way to Shopify. A short body of known length is read

@@ -3,12 +3,13 @@ package policy
 import (
 	"bytes"
 	"encoding/json"
-	"evergate/internal/ascii"
-	"evergate/internal/denial"
-	"evergate/internal/request"
 	"net/http"
 	"strings"
 	"unicode/utf8"
+
+	"evergate/internal/ascii"
+	"evergate/internal/denial"
+	"evergate/internal/request"
 )
 
 // LargestJudgedBody is the size in bytes up to which the body of a GraphQL call is read and

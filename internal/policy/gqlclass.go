@@ -6,12 +6,12 @@ import (
 	"net/http"
 	"slices"
 
-	"evergate/internal/denial"
-	"evergate/internal/shopify"
-
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
+
+	"evergate/internal/denial"
+	"evergate/internal/shopify"
 )
 
 // mostGraphQLTokens bounds what a parsed document can take of memory. The longest query

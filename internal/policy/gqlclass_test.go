@@ -6,11 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vektah/gqlparser/v2/ast"
+
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
 	"evergate/internal/request"
-
-	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // codeOf is the denial's code, or the kind of what will run.

@@ -2,14 +2,15 @@ package policy
 
 import (
 	"encoding/json"
-	"evergate/internal/denial/denialtest"
-	"evergate/internal/request"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"evergate/internal/denial/denialtest"
+	"evergate/internal/request"
 )
 
 // dialect is a way to read GraphQL that some lexer has. Each is one regular expression for

@@ -1,13 +1,14 @@
 package policy
 
 import (
-	"evergate/internal/ascii"
-	"evergate/internal/denial"
 	"regexp"
 	"strings"
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"evergate/internal/ascii"
+	"evergate/internal/denial"
 )
 
 // deepestGraphQL bounds how deep brackets of any kind may nest in a document. Shopify

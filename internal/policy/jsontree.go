@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"evergate/internal/ascii"
-	"evergate/internal/denial"
-	"evergate/internal/remedy"
 	"fmt"
 	"io"
 	"strconv"
+
+	"evergate/internal/ascii"
+	"evergate/internal/denial"
+	"evergate/internal/remedy"
 )
 
 // jsonNode is a value in a configuration file, with the line it stands in. encoding/json

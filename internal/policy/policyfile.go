@@ -2,15 +2,16 @@ package policy
 
 import (
 	"errors"
-	"evergate/internal/caller"
-	"evergate/internal/denial"
-	"evergate/internal/shopify"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"evergate/internal/caller"
+	"evergate/internal/denial"
+	"evergate/internal/shopify"
 )
 
 // Compiled when the first name is read: their sizes make them dear.

@@ -2,12 +2,13 @@ package policy
 
 import (
 	"encoding/json"
-	"evergate/internal/request"
-	"evergate/internal/shopify"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+
+	"evergate/internal/request"
+	"evergate/internal/shopify"
 )
 
 func TestAPolicyFileIsRead(t *testing.T) {
