@@ -30,9 +30,9 @@ type Tokens interface {
 
 // Options configures New; every field is required, unless it says otherwise.
 type Options struct {
-	Tokens   Tokens
-	Door     *guard.Door
-	Gatherer prometheus.Gatherer
+	Tokens    Tokens
+	Admission *guard.Admission
+	Gatherer  prometheus.Gatherer
 	// History is what the page's charts show; nil: nothing.
 	History *History
 	// Quit begins a clean shutdown.
@@ -85,7 +85,7 @@ func New(o Options) http.Handler {
 func (h *handler) named(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		view := request.Of(r)
-		if refused := denial.Of(h.Door.CheckScrape(&view)); refused != nil {
+		if refused := denial.Of(h.Admission.CheckScrape(&view)); refused != nil {
 			refused.Answer(w)
 			return
 		}
@@ -98,7 +98,7 @@ func (h *handler) named(next http.HandlerFunc) http.Handler {
 func (h *handler) local(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		view := request.Of(r)
-		if refused := denial.Of(h.Door.CheckLocal(&view)); refused != nil {
+		if refused := denial.Of(h.Admission.CheckLocal(&view)); refused != nil {
 			refused.Answer(w)
 			return
 		}

@@ -44,17 +44,17 @@ func (s *sidecar) Refresh(ctx context.Context) error {
 	return s.err
 }
 
-func newDoor(t *testing.T) *guard.Door {
+func newAdmission(t *testing.T) *guard.Admission {
 	t.Helper()
 	shop, err := token.ParseShop("acme")
 	if err != nil {
 		t.Fatal(err)
 	}
-	door, err := guard.NewDoor(guard.Options{Shop: shop, AllowedHosts: []string{"evergate.internal"}})
+	admission, err := guard.New(guard.Options{Shop: shop, AllowedHosts: []string{"evergate.internal"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return door
+	return admission
 }
 
 func (s *sidecar) handler(t *testing.T) http.Handler {
@@ -62,7 +62,7 @@ func (s *sidecar) handler(t *testing.T) http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "evergate_something", Help: "Something."}, func() float64 { return 42 }))
 	return New(Options{
-		Tokens: s, Door: newDoor(t), Gatherer: reg, Quit: func() { s.quits++ },
+		Tokens: s, Admission: newAdmission(t), Gatherer: reg, Quit: func() { s.quits++ },
 		Stopping: func() bool { return s.stopping }, Version: "1.2.3",
 	})
 }
@@ -484,7 +484,7 @@ func TestNoAnswerHoldsASecret(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		source := refresh.New(refresh.Options{Shop: shop, Obtainer: refresh.Direct(&grants{}), Log: slog.New(slog.DiscardHandler)})
-		h := New(Options{Tokens: source, Door: newDoor(t), Gatherer: prometheus.NewRegistry(), Quit: func() {}, Stopping: func() bool { return false }, Version: "1"})
+		h := New(Options{Tokens: source, Admission: newAdmission(t), Gatherer: prometheus.NewRegistry(), Quit: func() {}, Stopping: func() bool { return false }, Version: "1"})
 		for _, status := range []int{200, 503} {
 			time.Sleep(time.Minute) // or the second would be taken for the first, repeated
 			for _, path := range []string{"/-/refresh", "/", "/status", "/metrics", "/livez", "/readyz", "/startupz", "/-/quit"} {

@@ -55,7 +55,7 @@ func TestNoLoginIsOnThisListener(t *testing.T) {
 func TestSessionTokensAreTakenFromProgramsOfThisMachine(t *testing.T) {
 	t.Parallel()
 	h := New(Options{
-		Tokens: &sidecar{}, Door: newDoor(t), Gatherer: prometheus.NewRegistry(), Quit: func() {}, Stopping: func() bool { return false },
+		Tokens: &sidecar{}, Admission: newAdmission(t), Gatherer: prometheus.NewRegistry(), Quit: func() {}, Stopping: func() bool { return false },
 		Exchange: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "exchange") }),
 	})
 	const path = "/-/token-exchange"

@@ -85,7 +85,7 @@ func TestThePageShowsTrafficLimitsAndVersions(t *testing.T) {
 	history := NewHistory(p)
 	p.serve("200", 30)
 	p.serve("503", 10)
-	h := New(Options{Tokens: &sidecar{status: fresh}, Door: newDoor(t), Gatherer: p, History: history, Quit: func() {}, Stopping: func() bool { return false }})
+	h := New(Options{Tokens: &sidecar{status: fresh}, Admission: newAdmission(t), Gatherer: p, History: history, Quit: func() {}, Stopping: func() bool { return false }})
 	page := call(h, "GET", "/").Body.String()
 	for _, part := range []string{
 		"40 calls, 10 failed, 0 waited", "at most 40 in one", `class="failed"`, "0 min ago: 40 calls, 10 failed",
@@ -165,7 +165,7 @@ func TestOpenPagesAreBoundedAndEndWithTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stopping atomic.Bool
 		h := New(Options{
-			Tokens: &sidecar{status: refresh.Status{Shop: "acme.myshopify.com"}}, Door: newDoor(t), Gatherer: prometheus.NewRegistry(),
+			Tokens: &sidecar{status: refresh.Status{Shop: "acme.myshopify.com"}}, Admission: newAdmission(t), Gatherer: prometheus.NewRegistry(),
 			Quit: func() {}, Stopping: stopping.Load,
 		})
 		results := make(chan int, mostStreams+1)

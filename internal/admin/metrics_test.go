@@ -27,7 +27,7 @@ func traced(t *testing.T) *prometheus.Registry {
 func scrape(t *testing.T, accept string) (contentType, body string) {
 	t.Helper()
 	s := &sidecar{}
-	h := New(Options{Tokens: s, Door: newDoor(t), Gatherer: traced(t), Quit: func() {}, Stopping: func() bool { return false }})
+	h := New(Options{Tokens: s, Admission: newAdmission(t), Gatherer: traced(t), Quit: func() {}, Stopping: func() bool { return false }})
 	w := call(h, "GET", "/metrics", func(r *http.Request) { r.Header.Set("Accept", accept) })
 	if w.Code != http.StatusOK {
 		t.Fatalf("%d %s", w.Code, w.Body)

@@ -41,8 +41,8 @@ func TestACallerIsKnownByItsKey(t *testing.T) {
 	erp, erpLine := newKey(t, "erp", "", "other")
 	gone, goneLine := newKey(t, "gone", "nowhere")
 	keys := writeFile(t, "# keys\n\n"+agentLine+"\n  "+agentLine2+"\t\r\n"+erpLine+"\n"+goneLine)
-	door := newDoor(t)
-	door.access, _ = access.New(access.Options{KeysFile: keys}) // its error is that one key's policy is nowhere
+	admission := newAdmission(t)
+	admission.access, _ = access.New(access.Options{KeysFile: keys}) // its error is that one key's policy is nowhere
 	unknown, _ := newKey(t, "agent", "")
 	for _, c := range []struct {
 		what   string
@@ -74,7 +74,7 @@ func TestACallerIsKnownByItsKey(t *testing.T) {
 		for name, values := range c.header {
 			r.Header[name] = values
 		}
-		p, err := door.Admit(view(r))
+		p, err := admission.Admit(view(r))
 		denialtest.Check(t, err)
 		denialtest.Want(t, c.what, err, c.code)
 		if p.Caller.Name != c.name {
@@ -89,7 +89,7 @@ func TestACallerIsKnownByItsKey(t *testing.T) {
 func TestKeysOfOneCallerShareItsFairShare(t *testing.T) {
 	first, firstLine := newKey(t, "agent", "")
 	second, secondLine := newKey(t, "agent", "")
-	door := doorWith(t, access.Options{KeysFile: writeFile(t, firstLine+"\n"+secondLine)})
+	admission := admissionWith(t, access.Options{KeysFile: writeFile(t, firstLine+"\n"+secondLine)})
 	keyOf := func(key string) any {
 		r := call(t, "GET", "/admin/shop.json", "")
 		if key != "" {
@@ -98,8 +98,8 @@ func TestKeysOfOneCallerShareItsFairShare(t *testing.T) {
 		conn, other := net.Pipe()
 		defer conn.Close()
 		defer other.Close()
-		ctx := door.access.ConnContext(door.access.BaseContext(caller.Listener(nil, false)), conn)
-		p, err := door.Admit(view(r.WithContext(ctx)))
+		ctx := admission.access.ConnContext(admission.access.BaseContext(caller.Listener(nil, false)), conn)
+		p, err := admission.Admit(view(r.WithContext(ctx)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,20 +132,20 @@ func TestWhoMustSayWhoTheyAre(t *testing.T) {
 		{"nobody may do anything", false, ring, policy.None, nil, denial.CodeUnauthenticated},
 		{"nobody may, and there are no keys", false, "", policy.None, nil, denial.CodeDeniedOperation},
 	} {
-		door := doorWith(t, access.Options{Policy: c.policy, KeysFile: c.keys})
+		admission := admissionWith(t, access.Options{Policy: c.policy, KeysFile: c.keys})
 		r := call(t, "GET", "/admin/shop.json", "")
 		if c.header != nil {
 			r.Header = c.header
 		}
-		ctx := door.access.ConnContext(door.access.BaseContext(caller.Listener(nil, c.authenticate)), &net.TCPConn{})
-		_, err := door.Admit(view(r.WithContext(ctx)))
+		ctx := admission.access.ConnContext(admission.access.BaseContext(caller.Listener(nil, c.authenticate)), &net.TCPConn{})
+		_, err := admission.Admit(view(r.WithContext(ctx)))
 		denialtest.Want(t, c.what, err, c.code)
 	}
 }
 
 func TestACallerWithoutAConnectionIsAnonymous(t *testing.T) {
 	r := call(t, "GET", "/admin/shop.json", "").WithContext(context.Background())
-	p, err := newDoor(t).Admit(view(r))
+	p, err := newAdmission(t).Admit(view(r))
 	if err != nil || p.Caller != (caller.Caller{Name: caller.Anonymous}) {
 		t.Errorf("%+v, %+v", p, err)
 	}

@@ -285,14 +285,14 @@ func TestACertificateEndsOnAnOpenConnectionToo(t *testing.T) {
 		r := call(t, "GET", "/admin/shop.json", "")
 		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}
 		r = r.WithContext(a.ConnContext(a.BaseContext(caller.Listener(nil, true)), &net.TCPConn{}))
-		door := newDoor(t)
-		door.access = a
+		admission := newAdmission(t)
+		admission.access = a
 		for _, c := range []struct {
 			wait time.Duration
 			code string
 		}{{0, ""}, {59 * time.Second, ""}, {2 * time.Second, denial.CodeUnauthenticated}} {
 			time.Sleep(c.wait)
-			_, err := door.Admit(view(r))
+			_, err := admission.Admit(view(r))
 			denialtest.Want(t, "after "+c.wait.String(), err, c.code)
 		}
 	})

@@ -15,9 +15,9 @@ func TestNoPolicyButFullShowsOrMintsCredentials(t *testing.T) {
 	const file = `{"default": "rules", "policies": {
 		"rules": {"base": "none", "queries": ["*"], "mutations": ["*"]},
 		"minter": {"base": "read-only", "mutations": ["storefrontAccessTokenCreate", "productCreate"]}}}`
-	readOnly := doorWith(t, access.Options{Policy: "read-only"})
-	rules := doorWith(t, access.Options{PolicyFile: writeFile(t, file)})
-	full := doorWith(t, access.Options{Policy: "full"})
+	readOnly := admissionWith(t, access.Options{Policy: "read-only"})
+	rules := admissionWith(t, access.Options{PolicyFile: writeFile(t, file)})
+	full := admissionWith(t, access.Options{Policy: "full"})
 	shows := []string{
 		"{ shop { storefrontAccessTokens(first: 1) { edges { node { title } } } } }",
 		"{ s: shop { t: storefrontAccessTokens(first: 1) { nodes { a: accessToken } } } }",
@@ -32,7 +32,7 @@ func TestNoPolicyButFullShowsOrMintsCredentials(t *testing.T) {
 		if document[0] == '{' {
 			body = fmt.Sprintf(`{"query": %q}`, document)
 		}
-		for name, want := range map[*Door]string{readOnly: denial.CodeDeniedOperation, rules: denial.CodeDeniedOperation, full: ""} {
+		for name, want := range map[*Admission]string{readOnly: denial.CodeDeniedOperation, rules: denial.CodeDeniedOperation, full: ""} {
 			_, err := judge(t, name, call(t, "POST", graphQL, typeJSON), body)
 			denialtest.Want(t, document, err, want)
 		}
@@ -42,7 +42,7 @@ func TestNoPolicyButFullShowsOrMintsCredentials(t *testing.T) {
 	} {
 		for _, document := range []string{"mutation { %s { userErrors { field } } }", "mutation { x: %s { userErrors { field } } }", "mutation { ...F } fragment F on Mutation { productCreate { x } %s { userErrors { field } } }"} {
 			body := fmt.Sprintf(`{"query": %q}`, fmt.Sprintf(document, mutation))
-			for name, want := range map[*Door]string{readOnly: denial.CodeReadOnly, rules: denial.CodeDeniedOperation, full: ""} {
+			for name, want := range map[*Admission]string{readOnly: denial.CodeReadOnly, rules: denial.CodeDeniedOperation, full: ""} {
 				_, err := judge(t, name, call(t, "POST", graphQL, typeJSON), body)
 				denialtest.Want(t, body, err, want)
 			}
@@ -50,7 +50,7 @@ func TestNoPolicyButFullShowsOrMintsCredentials(t *testing.T) {
 	}
 
 	// Whoever is to mint is listed by name; then what it mints is shown, and nothing beside it.
-	minter := doorWith(t, access.Options{PolicyFile: writeFile(t, `{"default": "minter"`+file[len(`{"default": "rules"`):])})
+	minter := admissionWith(t, access.Options{PolicyFile: writeFile(t, `{"default": "minter"`+file[len(`{"default": "rules"`):])})
 	for document, want := range map[string]string{
 		"mutation { storefrontAccessTokenCreate(input: {title: $t}) { storefrontAccessToken { accessToken } } }":                      "",
 		"mutation { productCreate { product { id } } }":                                                                               "",
@@ -66,13 +66,13 @@ func TestNoPolicyButFullShowsOrMintsCredentials(t *testing.T) {
 
 func TestCredentialEndpointsAreRefusedUnderFull(t *testing.T) {
 	t.Parallel()
-	door := doorWith(t, access.Options{Policy: "full"})
+	admission := admissionWith(t, access.Options{Policy: "full"})
 	for _, method := range []string{"GET", "POST", "PUT", "DELETE", "HEAD"} {
 		for _, path := range []string{
 			"/admin/api/2026-10/storefront_access_tokens.json", "/admin/api/2026-10/storefront_access_tokens/1.json", "/admin/storefront_access_tokens.json",
 			"/admin/access_tokens/delegate.json", "/admin/api_permissions/current.json", "/admin/oauth/access_token",
 		} {
-			_, err := judge(t, door, call(t, method, path, ""), "")
+			_, err := judge(t, admission, call(t, method, path, ""), "")
 			denialtest.Want(t, method+" "+path, err, denial.CodeDeniedPath)
 		}
 	}

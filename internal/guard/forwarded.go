@@ -11,8 +11,8 @@ import (
 // takeForwarded has links point at the address that the client used, where a proxy that is believed says
 // which that is. Nothing is judged by what it says: the Host that it sent is on the allow-list, or the
 // request is refused. A value that can be read in two ways counts as none.
-func (d *Door) takeForwarded(r *request.Request, p *Passage) {
-	if len(d.proxies) == 0 || !d.believed(r.Remote) {
+func (a *Admission) takeForwarded(r *request.Request, p *Admitted) {
+	if len(a.proxies) == 0 || !a.believed(r.Remote) {
 		return
 	}
 	switch proto, _ := single(r.Fields.Values("X-Forwarded-Proto")); {
@@ -26,17 +26,17 @@ func (d *Door) takeForwarded(r *request.Request, p *Passage) {
 		return
 	}
 	name, _ := hostname(host)
-	p.Host, p.OwnName = host, ascii.EqualFold(name, d.domain)
+	p.Host, p.OwnName = host, ascii.EqualFold(name, a.domain)
 }
 
 // believed reports whether a connection comes from one of the proxies.
-func (d *Door) believed(remote string) bool {
+func (a *Admission) believed(remote string) bool {
 	from, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return false // a Unix socket has no address
 	}
 	addr := from.Addr().Unmap().WithZone("")
-	for _, p := range d.proxies {
+	for _, p := range a.proxies {
 		if p.Contains(addr) {
 			return true
 		}

@@ -9,8 +9,8 @@ import (
 	"evergate/internal/token"
 )
 
-// behindProxies is a Door that believes some of them.
-func behindProxies(t *testing.T, proxies ...string) *Door {
+// behindProxies is a Admission that believes some of them.
+func behindProxies(t *testing.T, proxies ...string) *Admission {
 	t.Helper()
 	shop, err := token.ParseShop("acme")
 	if err != nil {
@@ -20,7 +20,7 @@ func behindProxies(t *testing.T, proxies ...string) *Door {
 	for _, p := range proxies {
 		o.TrustedProxies = append(o.TrustedProxies, netip.MustParsePrefix(p))
 	}
-	d, err := NewDoor(o)
+	d, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

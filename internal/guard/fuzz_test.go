@@ -47,11 +47,11 @@ func FuzzHost(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	door := newDoor(f, "evergate.internal")
+	admission := newAdmission(f, "evergate.internal")
 	f.Fuzz(func(t *testing.T, host string) {
-		passage, err := door.Admit(view(newRequest(host, "/admin/shop.json")))
+		passage, err := admission.Admit(view(newRequest(host, "/admin/shop.json")))
 		denialtest.Check(t, err)
-		local := door.CheckLocal(view(newRequest(host, "/")))
+		local := admission.CheckLocal(view(newRequest(host, "/")))
 		denialtest.Check(t, local)
 		if err != nil {
 			return

@@ -31,8 +31,8 @@ func writeFile(t testing.TB, text string) string {
 // serveAccess answers on address with who the caller is, or why it may not pass.
 func serveAccess(t *testing.T, a *access.Access, address listen.Address) net.Listener {
 	t.Helper()
-	door := newDoor(t)
-	door.access = a
+	admission := newAdmission(t)
+	admission.access = a
 	// As the sidecar does, so that what wraps a connection hides nobody.
 	opened, _, err := a.Listen(t.Context(), []listen.Address{address}, access.Wrappers{
 		WithoutTLS: func(l net.Listener) net.Listener { return idle.Wrap(l, time.Millisecond) },
@@ -44,7 +44,7 @@ func serveAccess(t *testing.T, a *access.Access, address listen.Address) net.Lis
 	srv := &http.Server{
 		ReadHeaderTimeout: 10 * time.Second, BaseContext: a.BaseContext, ConnContext: a.ConnContext, ConnState: idle.State, ErrorLog: log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, err := door.Admit(view(r))
+			p, err := admission.Admit(view(r))
 			w.Header().Set("X-Caller", p.Caller.Name)
 			w.Header().Set("X-Base", p.Origin()+p.Prefix)
 			if p.Caller.Key != nil {

@@ -25,14 +25,14 @@ func accessWith(t testing.TB, o access.Options) *access.Access {
 	return a
 }
 
-func doorWith(t testing.TB, o access.Options) *Door {
+func admissionWith(t testing.TB, o access.Options) *Admission {
 	t.Helper()
-	plain := newDoor(t)
-	door, err := NewDoor(Options{Shop: plain.shop, Access: accessWith(t, o)})
+	plain := newAdmission(t)
+	admission, err := New(Options{Shop: plain.shop, Access: accessWith(t, o)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return door
+	return admission
 }
 
 // call is a request as http.Server makes it.
@@ -51,9 +51,9 @@ func call(t testing.TB, method, target, contentType string) *http.Request {
 }
 
 // judge takes a request through both halves of the judgement.
-func judge(t testing.TB, door *Door, r *http.Request, body string) (Passage, error) {
+func judge(t testing.TB, admission *Admission, r *http.Request, body string) (Admitted, error) {
 	t.Helper()
-	p, err := door.Admit(view(r))
+	p, err := admission.Admit(view(r))
 	if err == nil && p.NeedsBody() {
 		err = p.JudgeBody(request.Header(r.Header), []byte(body), true)
 	}
@@ -72,7 +72,7 @@ const (
 )
 
 func TestReadOnlyLetsReadsThroughAndNothingElse(t *testing.T) {
-	door := doorWith(t, access.Options{Policy: policy.ReadOnly})
+	admission := admissionWith(t, access.Options{Policy: policy.ReadOnly})
 	for _, c := range []struct{ method, target, contentType, body, code string }{
 		{"GET", "/admin/api/2026-10/products.json?limit=3", "", "", ""},
 		{"HEAD", "/admin/api/2026-10/products.json", "", "", ""},
@@ -117,7 +117,7 @@ func TestReadOnlyLetsReadsThroughAndNothingElse(t *testing.T) {
 		{"GET", "/admin/api/2026-10/graphqlish.json", "", "", ""},
 		{"POST", "/admin/oauth/access_token", typeJSON, "{}", denial.CodeDeniedPath},
 	} {
-		_, err := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
+		_, err := judge(t, admission, call(t, c.method, c.target, c.contentType), c.body)
 		denialtest.Want(t, c.method+" "+c.target+" "+c.body, err, c.code)
 	}
 }
@@ -126,20 +126,20 @@ func TestAHeaderForAnotherMethodIsRefusedWhereMethodsMatter(t *testing.T) {
 	for _, header := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X_http_method_override"} {
 		r := call(t, "GET", "/admin/shop.json", "")
 		r.Header[header] = []string{"DELETE"}
-		_, err := judge(t, doorWith(t, access.Options{Policy: policy.ReadOnly}), r, "")
+		_, err := judge(t, admissionWith(t, access.Options{Policy: policy.ReadOnly}), r, "")
 		denialtest.Want(t, header, err, denial.CodeAmbiguousMethod)
-		_, err = judge(t, newDoor(t), r, "")
+		_, err = judge(t, newAdmission(t), r, "")
 		denialtest.Want(t, header+" under full", err, "")
 	}
 }
 
 func TestFullLooksIntoNothing(t *testing.T) {
-	door := newDoor(t)
+	admission := newAdmission(t)
 	for _, c := range []struct{ method, target, contentType string }{
 		{"GET", graphQL + "?query={a}", ""}, {"POST", graphQL + "?x=1", "text/plain"}, {"DELETE", "/admin/api/2026-10/products/1.json", ""},
 		{"POST", "/admin/api/2026-10/GRAPHQL", "application/x-www-form-urlencoded"},
 	} {
-		p, err := door.Admit(view(call(t, c.method, c.target, c.contentType)))
+		p, err := admission.Admit(view(call(t, c.method, c.target, c.contentType)))
 		if err != nil || p.NeedsBody() || p.Reported != nil {
 			t.Errorf("%+v: %+v, %+v", c, p, err)
 		}
@@ -147,24 +147,24 @@ func TestFullLooksIntoNothing(t *testing.T) {
 }
 
 func TestNoneLetsNothingThrough(t *testing.T) {
-	door := doorWith(t, access.Options{Policy: policy.None})
+	admission := admissionWith(t, access.Options{Policy: policy.None})
 	for _, c := range []struct{ method, target, contentType, body, code string }{
 		{"GET", "/admin/shop.json", "", "", denial.CodeDeniedOperation}, {"POST", graphQL, typeJSON, aRead, denial.CodeDeniedOperation},
 		{"POST", graphQL, typeJSON, aChange, denial.CodeDeniedOperation}, {"POST", graphQL, typeJSON, `{"query":"{ __typename }"}`, ""},
 	} {
-		_, err := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
+		_, err := judge(t, admission, call(t, c.method, c.target, c.contentType), c.body)
 		denialtest.Want(t, c.method+" "+c.target+" "+c.body, err, c.code)
 	}
 }
 
 func TestRulesLetThroughWhatTheyNameAndNothingElse(t *testing.T) {
-	door := doorWith(t, access.Options{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"none",
+	admission := admissionWith(t, access.Options{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"none",
 		"rest":[{"methods":["GET","POST"],"path":"/admin/api/*/products/*"},{"methods":["DELETE"],"path":"/admin/api/2026-10/orders/**"},{"methods":["PUT","POST","GET"],"path":"/admin/api/**"}],
 		"queries":["shop","__schema"],"mutations":["productUpdate"]}}}`)})
-	narrow := doorWith(t, access.Options{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"none",
+	narrow := admissionWith(t, access.Options{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"none",
 		"rest":[{"methods":["GET","POST"],"path":"/admin/api/*/products/*"},{"methods":["DELETE"],"path":"/admin/api/2026-10/orders/**"}]}}}`)})
 	for _, c := range []struct {
-		door                                    *Door
+		admission                               *Admission
 		method, target, contentType, body, code string
 	}{
 		{narrow, "GET", "/admin/api/2026-10/products/1.json", "", "", ""},
@@ -191,25 +191,25 @@ func TestRulesLetThroughWhatTheyNameAndNothingElse(t *testing.T) {
 		{narrow, "POST", "/admin/api/2026-10/products/1.json", "application/json; charset=utf-16", "", denial.CodeAmbiguousMethod},
 
 		// No pattern reaches GraphQL.
-		{door, "POST", graphQL, typeJSON, aRead, ""},
-		{door, "POST", graphQL, typeJSON, aChange, ""},
-		{door, "POST", graphQL, typeJSON, `{"query":"{ ...A } fragment A on Q { a: shop { x } __schema { y } __typename }"}`, ""},
-		{door, "POST", graphQL, typeJSON, manyGets, denial.CodeDeniedOperation},
-		{door, "POST", graphQL, typeJSON, `{"query":"{ shop: orders { x } }"}`, denial.CodeDeniedOperation},
-		{door, "POST", graphQL, typeJSON, `{"query":"{ ...A } fragment A on Q { orders { x } }"}`, denial.CodeDeniedOperation},
-		{door, "POST", graphQL, typeJSON, `{"query":"mutation { shop }"}`, denial.CodeDeniedOperation},
-		{door, "POST", graphQL, typeJSON, `{"query":"{ productUpdate }"}`, denial.CodeDeniedOperation},
-		{door, "POST", graphQL, typeJSON, `{"query":"{ __type(name: \"X\") { x } }"}`, denial.CodeDeniedOperation},
-		{door, "PUT", graphQL, typeJSON, aRead, denial.CodeAmbiguousGraphQL},
-		{door, "POST", "/admin/api/2026-10/graphql", typeJSON, aChange, denial.CodeAmbiguousGraphQL},
+		{admission, "POST", graphQL, typeJSON, aRead, ""},
+		{admission, "POST", graphQL, typeJSON, aChange, ""},
+		{admission, "POST", graphQL, typeJSON, `{"query":"{ ...A } fragment A on Q { a: shop { x } __schema { y } __typename }"}`, ""},
+		{admission, "POST", graphQL, typeJSON, manyGets, denial.CodeDeniedOperation},
+		{admission, "POST", graphQL, typeJSON, `{"query":"{ shop: orders { x } }"}`, denial.CodeDeniedOperation},
+		{admission, "POST", graphQL, typeJSON, `{"query":"{ ...A } fragment A on Q { orders { x } }"}`, denial.CodeDeniedOperation},
+		{admission, "POST", graphQL, typeJSON, `{"query":"mutation { shop }"}`, denial.CodeDeniedOperation},
+		{admission, "POST", graphQL, typeJSON, `{"query":"{ productUpdate }"}`, denial.CodeDeniedOperation},
+		{admission, "POST", graphQL, typeJSON, `{"query":"{ __type(name: \"X\") { x } }"}`, denial.CodeDeniedOperation},
+		{admission, "PUT", graphQL, typeJSON, aRead, denial.CodeAmbiguousGraphQL},
+		{admission, "POST", "/admin/api/2026-10/graphql", typeJSON, aChange, denial.CodeAmbiguousGraphQL},
 	} {
-		_, err := judge(t, c.door, call(t, c.method, c.target, c.contentType), c.body)
+		_, err := judge(t, c.admission, call(t, c.method, c.target, c.contentType), c.body)
 		denialtest.Want(t, c.method+" "+c.target+" "+c.contentType+" "+c.body, err, c.code)
 	}
 }
 
 func TestReadOnlyMayListSomeChanges(t *testing.T) {
-	door := doorWith(t, access.Options{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"read-only",
+	admission := admissionWith(t, access.Options{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"read-only",
 		"rest":[{"methods":["PUT"],"path":"/admin/api/*/products/*"}],"mutations":["productUpdate"]}}}`)})
 	for _, c := range []struct{ method, target, contentType, body, code string }{
 		{"GET", "/admin/api/2026-10/orders.json", "", "", ""},
@@ -219,7 +219,7 @@ func TestReadOnlyMayListSomeChanges(t *testing.T) {
 		{"POST", graphQL, typeJSON, aChange, ""},
 		{"POST", graphQL, typeJSON, `{"query":"mutation { productUpdate productDelete }"}`, denial.CodeDeniedOperation},
 	} {
-		_, err := judge(t, door, call(t, c.method, c.target, c.contentType), c.body)
+		_, err := judge(t, admission, call(t, c.method, c.target, c.contentType), c.body)
 		denialtest.Want(t, c.method+" "+c.target+" "+c.body, err, c.code)
 	}
 }
@@ -227,8 +227,8 @@ func TestReadOnlyMayListSomeChanges(t *testing.T) {
 // What a policy would refuse is the same whether it enforces or reports.
 func TestReportingRefusesNothingAndSaysWhatWouldBe(t *testing.T) {
 	const policy = `{"default":"p","policies":{"p":{"base":"read-only","mutations":["x"],"mode":"MODE"}}}`
-	report := doorWith(t, access.Options{PolicyFile: writeFile(t, strings.Replace(policy, "MODE", "report", 1))})
-	enforce := doorWith(t, access.Options{PolicyFile: writeFile(t, strings.Replace(policy, "MODE", "enforce", 1))})
+	report := admissionWith(t, access.Options{PolicyFile: writeFile(t, strings.Replace(policy, "MODE", "report", 1))})
+	enforce := admissionWith(t, access.Options{PolicyFile: writeFile(t, strings.Replace(policy, "MODE", "enforce", 1))})
 	for _, c := range []struct{ method, target, contentType, body string }{
 		{"GET", "/admin/shop.json", "", ""}, {"DELETE", "/admin/api/2026-10/products/1.json", "", ""}, {"POST", graphQL, typeJSON, aRead},
 		{"POST", graphQL, typeJSON, aChange}, {"POST", graphQL, typeJSON, "nonsense"}, {"GET", graphQL, "", ""}, {"POST", graphQL + "?a", typeJSON, aRead},
@@ -244,16 +244,16 @@ func TestReportingRefusesNothingAndSaysWhatWouldBe(t *testing.T) {
 }
 
 func TestABodyThatIsNotWholeIsTooLarge(t *testing.T) {
-	door := doorWith(t, access.Options{Policy: policy.ReadOnly})
+	admission := admissionWith(t, access.Options{Policy: policy.ReadOnly})
 	r := call(t, "POST", graphQL, typeJSON)
-	p, _ := door.Admit(view(r))
+	p, _ := admission.Admit(view(r))
 	denialtest.Want(t, "half a body", p.JudgeBody(request.Header(r.Header), []byte(aRead), false), denial.CodeGraphQLTooLarge)
 }
 
 // The price of policies is paid by those who have one.
 func TestAPassageUnderFullAllocatesNothing(t *testing.T) {
 	a := accessWith(t, access.Options{})
-	door, err := NewDoor(Options{Shop: newDoor(t).shop, Access: a})
+	admission, err := New(Options{Shop: newAdmission(t).shop, Access: a})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ func TestAPassageUnderFullAllocatesNothing(t *testing.T) {
 	r = r.WithContext(a.ConnContext(a.BaseContext(l), &net.TCPConn{}))
 	if n := testing.AllocsPerRun(100, func() {
 		v := request.Of(r)
-		p, err := door.Admit(&v)
+		p, err := admission.Admit(&v)
 		if err != nil || p.NeedsBody() || p.Caller.Key == nil || p.Caller.Name != caller.Anonymous {
 			t.Fatalf("%+v, %+v", p, err)
 		}

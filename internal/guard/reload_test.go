@@ -77,15 +77,15 @@ func TestAKeyWhosePolicyGoesIsSaidOnceAndLetsNothingThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rewrite(t, path, `{"default":"full","policies":{"p":{"base":"read-only"}}}`)
 		watched(t, access.Options{PolicyFile: path, KeysFile: keys}, func(a *access.Access, log *tape) {
-			door := newDoor(t)
-			door.access = a
+			admission := newAdmission(t)
+			admission.access = a
 			r := call(t, "GET", "/admin/shop.json", "")
 			r.Header = bearer(key)
-			_, err := door.Admit(view(r))
+			_, err := admission.Admit(view(r))
 			denialtest.Want(t, "before", err, "")
 			rewrite(t, path, `{"default":"full"}`)
 			pause(time.Minute)
-			_, err = door.Admit(view(r))
+			_, err = admission.Admit(view(r))
 			denialtest.Want(t, "after", err, denial.CodeDeniedOperation)
 			if strings.Count(log.String(), "names a policy that is not there") != 1 || !strings.Contains(a.Broken(), "the policy p") {
 				t.Errorf("%q: %s", a.Broken(), log)

@@ -16,16 +16,16 @@ func TestNameOfAnotherShopCannotBeAllowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewDoor(Options{Shop: shop, AllowedHosts: []string{"caller.Other.MyShopify.com"}}); err == nil || !strings.Contains(err.Error(), "a shop's own name") {
+	if _, err := New(Options{Shop: shop, AllowedHosts: []string{"caller.Other.MyShopify.com"}}); err == nil || !strings.Contains(err.Error(), "a shop's own name") {
 		t.Errorf("%v", err)
 	}
-	door, err := NewDoor(Options{Shop: shop})
+	admission, err := New(Options{Shop: shop})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := httptest.NewRequest("GET", "/admin/api/2026-10/shop.json", nil)
 	r.Host = "other.myshopify.com:8080"
-	if _, err := door.Admit(view(r)); denialtest.Of(t, err).Status != 421 || strings.Contains(denialtest.Of(t, err).Message, "EVERGATE_ALLOWED_HOSTS") {
+	if _, err := admission.Admit(view(r)); denialtest.Of(t, err).Status != 421 || strings.Contains(denialtest.Of(t, err).Message, "EVERGATE_ALLOWED_HOSTS") {
 		t.Errorf("%+v", err)
 	}
 }

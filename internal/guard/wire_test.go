@@ -16,8 +16,8 @@ import (
 	"evergate/internal/listen"
 )
 
-// serve answers on ln with what the door decides: a err as it is, a passage in headers.
-func serve(t *testing.T, ln net.Listener, door *Door) {
+// serve answers on ln with what admission decides: a err as it is, a passage in headers.
+func serve(t *testing.T, ln net.Listener, admission *Admission) {
 	t.Helper()
 	srv := &http.Server{
 		ReadHeaderTimeout:            10 * time.Second,
@@ -25,7 +25,7 @@ func serve(t *testing.T, ln net.Listener, door *Door) {
 		ErrorLog:                     log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Connection", "close")
-			p, err := door.Admit(view(r))
+			p, err := admission.Admit(view(r))
 			if err != nil {
 				w.Header().Set("X-Evergate-Error", denialtest.Of(t, err).Code)
 				w.WriteHeader(denialtest.Of(t, err).Status)
@@ -75,7 +75,7 @@ func TestDecisionsHoldOnTheWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve(t, ln, newDoor(t))
+	serve(t, ln, newAdmission(t))
 	const ok, local = "/admin/api/2026-10/shop.json", "\r\nHost: localhost:8080\r\n"
 
 	for _, c := range []struct {
@@ -159,7 +159,7 @@ func TestAClientWithoutHostIsToldWhereItConnected(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve(t, ln, newDoor(t))
+	serve(t, ln, newAdmission(t))
 	resp := send(t, ln.Addr(), "GET /admin/shop.json HTTP/1.0\r\n\r\n")
 	if got, want := resp.Header.Get("X-Host"), ln.Addr().String(); got != want {
 		t.Errorf("host %q, want %q", got, want)
@@ -174,7 +174,7 @@ func TestAUnixSocketIsThisMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve(t, ln, newDoor(t))
+	serve(t, ln, newAdmission(t))
 	resp := send(t, ln.Addr(), "GET /admin/shop.json HTTP/1.0\r\n\r\n")
 	if resp.StatusCode != 200 || resp.Header.Get("X-Host") != "localhost" || resp.Header.Get("X-Loopback") != "yes" {
 		t.Errorf("%d %v", resp.StatusCode, resp.Header)

@@ -15,7 +15,7 @@ import (
 // that may pass and has no usable body.
 func (h *Handler) admit(rec *record) (err error) {
 	view := request.Of(rec.in)
-	if rec.passage, err = h.opt.Door.Admit(&view); err != nil {
+	if rec.passage, err = h.opt.Admission.Admit(&view); err != nil {
 		return denial.Of(err)
 	}
 	rec.route = rec.passage.Target.Route

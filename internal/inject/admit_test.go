@@ -24,7 +24,7 @@ import (
 
 const graphQLPath = "/admin/api/2026-10/graphql.json"
 
-// withAccess has the rig's door hold callers to a policy.
+// withAccess has the rig's admission hold callers to a policy.
 func withAccess(t testing.TB, who access.Options) rigOption {
 	t.Helper()
 	a, err := access.New(who)
@@ -35,11 +35,11 @@ func withAccess(t testing.TB, who access.Options) rigOption {
 	if err != nil {
 		t.Fatal(err)
 	}
-	door, err := guard.NewDoor(guard.Options{Shop: shop, Access: a})
+	admission, err := guard.New(guard.Options{Shop: shop, Access: a})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(o *Options, _ *upstream.Options) { o.Door = door }
+	return func(o *Options, _ *upstream.Options) { o.Admission = admission }
 }
 
 func withLog(w io.Writer) rigOption {
@@ -223,17 +223,17 @@ func TestARefusedCallerIsLoggedWithoutItsSecrets(t *testing.T) {
 func TestLinksLeadToTheAddressAndSchemeOfTheClient(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		p    guard.Passage
+		p    guard.Admitted
 		want string
 	}{
-		{guard.Passage{Host: "localhost:8080"}, "<http://localhost:8080/admin/x>; rel=next"},
-		{guard.Passage{Host: "evergate.internal", TLS: true}, "<https://evergate.internal/admin/x>; rel=next"},
-		{guard.Passage{Host: "h:1", Prefix: "/" + shopDomain, TLS: true}, "<https://h:1/" + shopDomain + "/admin/x>; rel=next"},
-		{guard.Passage{Host: shopDomain, OwnName: true}, "<https://" + shopDomain + "/admin/x>; rel=next"},
-		{guard.Passage{Host: shopDomain + ":443", OwnName: true, TLS: true}, "<https://" + shopDomain + "/admin/x>; rel=next"},
-		{guard.Passage{Host: shopDomain + ":8080", OwnName: true}, "<http://" + shopDomain + ":8080/admin/x>; rel=next"},
-		{guard.Passage{Host: shopDomain + ":80", OwnName: true}, "<http://" + shopDomain + ":80/admin/x>; rel=next"},
-		{guard.Passage{Host: shopDomain + ":8443", OwnName: true, TLS: true}, "<https://" + shopDomain + ":8443/admin/x>; rel=next"},
+		{guard.Admitted{Host: "localhost:8080"}, "<http://localhost:8080/admin/x>; rel=next"},
+		{guard.Admitted{Host: "evergate.internal", TLS: true}, "<https://evergate.internal/admin/x>; rel=next"},
+		{guard.Admitted{Host: "h:1", Prefix: "/" + shopDomain, TLS: true}, "<https://h:1/" + shopDomain + "/admin/x>; rel=next"},
+		{guard.Admitted{Host: shopDomain, OwnName: true}, "<https://" + shopDomain + "/admin/x>; rel=next"},
+		{guard.Admitted{Host: shopDomain + ":443", OwnName: true, TLS: true}, "<https://" + shopDomain + "/admin/x>; rel=next"},
+		{guard.Admitted{Host: shopDomain + ":8080", OwnName: true}, "<http://" + shopDomain + ":8080/admin/x>; rel=next"},
+		{guard.Admitted{Host: shopDomain + ":80", OwnName: true}, "<http://" + shopDomain + ":80/admin/x>; rel=next"},
+		{guard.Admitted{Host: shopDomain + ":8443", OwnName: true, TLS: true}, "<https://" + shopDomain + ":8443/admin/x>; rel=next"},
 	} {
 		h := &Handler{domain: shopDomain}
 		out := http.Header{}

@@ -37,11 +37,11 @@ func withPolicy(t *testing.T, name string) rigOption {
 	if err != nil {
 		t.Fatal(err)
 	}
-	door, err := guard.NewDoor(guard.Options{Shop: shop, Access: who})
+	admission, err := guard.New(guard.Options{Shop: shop, Access: who})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(o *Options, _ *upstream.Options) { o.Door = door }
+	return func(o *Options, _ *upstream.Options) { o.Admission = admission }
 }
 
 // refusing answers 401 to the first token, and with the length of the body to any other.

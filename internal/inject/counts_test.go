@@ -24,7 +24,7 @@ func TestAnswersAreCountedByAPIVersion(t *testing.T) {
 	for _, path := range []string{
 		"/admin/api/2026-10/shop.json", "/admin/api/2026-10/shop.json?x=/admin/api/2020-01/", "/" + shopDomain + "/admin/api/2026-10/shop.json",
 		"/admin/api/2025-01/shop.json", "/admin/api/2026-07/shop.json", "/admin/shop.json",
-		"/admin/api/2026-10/../shop.json", "/elsewhere", // these stay at the door
+		"/admin/api/2026-10/../shop.json", "/elsewhere", // these stay at admission
 	} {
 		r.do(t, http.MethodGet, path, nil)
 	}

@@ -35,7 +35,7 @@ type Options struct {
 	Shop token.Shop
 	// Base is where to connect: scheme and authority, no path.
 	Base      *url.URL
-	Door      *guard.Door
+	Admission *guard.Admission
 	Tokens    TokenSource
 	Transport http.RoundTripper
 	// Pace waits for Shopify's rate limits; nil: nothing waits, and refusals are passed on.

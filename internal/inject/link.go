@@ -17,7 +17,7 @@ type links struct {
 
 // linksFor returns how to rewrite links for a client; one that uses the shop's own name, on the port that Shopify's links
 // mean, needs no change.
-func (h *Handler) linksFor(p *guard.Passage) links {
+func (h *Handler) linksFor(p *guard.Admitted) links {
 	if _, port, hasPort := strings.Cut(p.Host, ":"); p.OwnName && (!hasPort || p.TLS && port == "443") {
 		return links{}
 	}

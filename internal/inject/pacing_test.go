@@ -65,13 +65,13 @@ func newPaced(t *testing.T, settings shopsim.Settings, maxWait, latency time.Dur
 	if err != nil {
 		t.Fatal(err)
 	}
-	door, err := guard.NewDoor(guard.Options{Shop: shop})
+	admission, err := guard.New(guard.Options{Shop: shop})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &paced{sim: newSim(settings)}
 	p.token = p.sim.IssueToken("", "", 0)
-	o := Options{Shop: shop, Base: &url.URL{Scheme: "https", Host: shopDomain}, Door: door, Tokens: &fakeTokens{current: p.token},
+	o := Options{Shop: shop, Base: &url.URL{Scheme: "https", Host: shopDomain}, Admission: admission, Tokens: &fakeTokens{current: p.token},
 		Transport: distant{p.sim.RoundTripper(), latency}, ReplayBuffer: 1 << 20,
 		Metrics: metrics.New(prometheus.NewRegistry(), "test", "none", "go"), Log: slog.New(slog.DiscardHandler)}
 	if maxWait > 0 {

@@ -15,7 +15,7 @@ import (
 // transport may keep for longer points into it.
 type record struct {
 	in          *http.Request
-	passage     guard.Passage
+	passage     guard.Admitted
 	body        requestBody
 	reservation pace.Reservation
 

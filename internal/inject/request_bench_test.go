@@ -94,11 +94,11 @@ func shipped(t testing.TB, c call, base *url.URL, transport http.RoundTripper) O
 	if err != nil {
 		t.Fatal(err)
 	}
-	door, err := guard.NewDoor(guard.Options{Shop: shop, Access: access})
+	admission, err := guard.New(guard.Options{Shop: shop, Access: access})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Options{Shop: shop, Base: base, Door: door, Tokens: oneToken{token.Token{Access: token.NewSecret("shpat_bench")}}, Transport: transport,
+	return Options{Shop: shop, Base: base, Admission: admission, Tokens: oneToken{token.Token{Access: token.NewSecret("shpat_bench")}}, Transport: transport,
 		Pace: pace.New(pace.Options{MaxWait: 8 * time.Second}), ReplayBuffer: 1 << 20,
 		Metrics: metrics.New(prometheus.NewRegistry(), "test", "none", "go"), Log: slog.New(slog.DiscardHandler)}
 }

@@ -93,7 +93,7 @@ func newRigOn(t testing.TB, server *httptest.Server, options ...rigOption) *rig 
 	if err != nil {
 		t.Fatal(err)
 	}
-	door, err := guard.NewDoor(guard.Options{Shop: shop})
+	admission, err := guard.New(guard.Options{Shop: shop})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func newRigOn(t testing.TB, server *httptest.Server, options ...rigOption) *rig 
 		t.Fatal(err)
 	}
 	r := &rig{upstream: server, tokens: &fakeTokens{current: "shpat_first"}, registry: prometheus.NewRegistry()}
-	o := Options{Shop: shop, Base: base, Door: door, Tokens: r.tokens, ReplayBuffer: 1 << 20,
+	o := Options{Shop: shop, Base: base, Admission: admission, Tokens: r.tokens, ReplayBuffer: 1 << 20,
 		Metrics: metrics.New(r.registry, "test", "none", "go"), Log: slog.New(slog.DiscardHandler)}
 	to := upstream.Options{Base: base, Roots: rootsOf(server), HeaderTimeout: 10 * time.Second}
 	for _, set := range options {

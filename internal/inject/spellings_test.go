@@ -33,7 +33,7 @@ func TestEveryoneReadsAPathAlike(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	readOnly, err := guard.NewDoor(guard.Options{Shop: shop, Access: rules})
+	readOnly, err := guard.New(guard.Options{Shop: shop, Access: rules})
 	if err != nil {
 		t.Fatal(err)
 	}

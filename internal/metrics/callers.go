@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Outcome is what became of a caller's request at the door.
+// Outcome is what became of a caller's request at admission.
 type Outcome uint8
 
 // The outcomes.

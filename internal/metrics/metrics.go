@@ -90,13 +90,13 @@ func New(reg prometheus.Registerer, version, commit, goVersion string) *Metrics 
 			Name: "evergate_denied_total", Help: "Requests refused before anything was sent to Shopify, by reason.",
 		}, []string{"reason"}),
 		failed: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "evergate_failed_total", Help: "Requests that passed the door and were answered with an error of Evergate's own, by reason.",
+			Name: "evergate_failed_total", Help: "Requests that were admitted and answered with an error of Evergate's own, by reason.",
 		}, []string{"reason"}),
 		deprecated: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "evergate_api_deprecated_total", Help: "Responses that Shopify marked as coming from a deprecated part of its API, or from another version than was asked for, by route.",
 		}, []string{"route"}),
 		callers: newCallers(f.NewCounterVec(prometheus.CounterOpts{
-			Name: "evergate_caller_requests_total", Help: "Requests by caller and by what the door did with them: passed, denied or reported.",
+			Name: "evergate_caller_requests_total", Help: "Requests by caller and by what became of them at admission: passed, denied or reported.",
 		}, []string{"caller", "outcome"})),
 	}
 	m.versions = &versions{}
@@ -190,10 +190,10 @@ func (m *Metrics) Throttled(shop, api string) {
 	m.throttled.WithLabelValues(m.shops.of(shop).shop, api).Inc()
 }
 
-// Denied counts a request refused at the door. reason is one of the closed list of error codes.
+// Denied counts a request that was not admitted. reason is one of the closed list of error codes.
 func (m *Metrics) Denied(reason string) { m.denied.WithLabelValues(reason).Inc() }
 
-// Failed counts a request that passed the door and was answered with an error of Evergate's
+// Failed counts a request that was admitted and was answered with an error of Evergate's
 // own. reason is one of the closed list of error codes.
 func (m *Metrics) Failed(reason string) { m.failed.WithLabelValues(reason).Inc() }
 

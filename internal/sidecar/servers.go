@@ -28,7 +28,7 @@ const (
 func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *http.Server {
 	return &http.Server{
 		Handler: inject.New(inject.Options{
-			Shop: s.cfg.Shop, Base: s.cfg.Base, Door: s.shop.door, Tokens: s.shop.source, Transport: s.shop.transport,
+			Shop: s.cfg.Shop, Base: s.cfg.Base, Admission: s.shop.admission, Tokens: s.shop.source, Transport: s.shop.transport,
 			Pace: s.shop.pacer, ReplayBuffer: int64(s.cfg.ReplayBuffer), Memory: s.limits.memory, Metrics: met, Log: s.log.Logger,
 			PermanentRetired: s.shop.permanentRetired, Unexplained: &s.shop.unexplained, Access: accessLog(s.cfg, s.log.Logger), Tracer: s.tracer,
 		}),
@@ -43,7 +43,7 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *ht
 func (s *Sidecar) serverForOperators(registry *prometheus.Registry, version string, errorLog *log.Logger) *http.Server {
 	return &http.Server{
 		Handler: admin.New(admin.Options{
-			Tokens: s.shop.source, Door: s.shop.door, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
+			Tokens: s.shop.source, Admission: s.shop.admission, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
 			Notice: s.notice, LogLevel: s.log.setLevel, MayCommand: s.access.MayCommand, Exchange: s.shop.exchange(),
 		}),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,

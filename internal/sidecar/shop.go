@@ -29,7 +29,7 @@ import (
 type shop struct {
 	in        *Installation
 	log       Logger
-	door      *guard.Door
+	admission *guard.Admission
 	source    *refresh.Source
 	transport *upstream.Transport
 	pacer     *pace.Pacer // nil when it is off
@@ -43,12 +43,12 @@ type shop struct {
 
 func newShop(in *Installation, who *access.Access, met *metrics.Metrics, log Logger) (*shop, error) {
 	cfg := in.Config
-	door, err := guard.NewDoor(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts, TrustedProxies: cfg.Proxies, Access: who})
+	admission, err := guard.New(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts, TrustedProxies: cfg.Proxies, Access: who})
 	if err != nil {
 		return nil, err // config.Load has tried it
 	}
 	in.Endpoint.ClockSkew = met.ClockSkew
-	s := &shop{in: in, log: log, door: door, source: in.newSource(log.Logger, met), transport: in.Transport, pacer: newPacer(cfg, met), made: time.Now()}
+	s := &shop{in: in, log: log, admission: admission, source: in.newSource(log.Logger, met), transport: in.Transport, pacer: newPacer(cfg, met), made: time.Now()}
 	if cfg.Grant == config.GrantOffline {
 		s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: in.Endpoint}, Store: in.Store, Scopes: cfg.Scopes})
 	}

@@ -16,17 +16,17 @@ import (
 	"evergate/internal/token"
 )
 
-func newDoor(t testing.TB, allowed ...string) *Door {
+func newAdmission(t testing.TB, allowed ...string) *Admission {
 	t.Helper()
 	shop, err := token.ParseShop("acme")
 	if err != nil {
 		t.Fatal(err)
 	}
-	door, err := NewDoor(Options{Shop: shop, AllowedHosts: allowed})
+	admission, err := New(Options{Shop: shop, AllowedHosts: allowed})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return door
+	return admission
 }
 
 func newRequest(host, target string) *http.Request {
@@ -34,7 +34,7 @@ func newRequest(host, target string) *http.Request {
 }
 
 func TestOnlyListedHostsAreAnswered(t *testing.T) {
-	door := newDoor(t, "Evergate.internal", "192.0.2.7", "fd00::1", " [fd00::2] ", "")
+	admission := newAdmission(t, "Evergate.internal", "192.0.2.7", "fd00::1", " [fd00::2] ", "")
 	for host, code := range map[string]string{
 		"localhost":              "",
 		"localhost:8080":         "",
@@ -92,7 +92,7 @@ func TestOnlyListedHostsAreAnswered(t *testing.T) {
 		"other.localhost":               denial.CodeUnknownShop,
 		"other.myshopify.com.localhost": denial.CodeUnknownShop,
 	} {
-		_, err := door.Admit(view(newRequest(host, "/admin/shop.json")))
+		_, err := admission.Admit(view(newRequest(host, "/admin/shop.json")))
 		denialtest.Want(t, "Host "+host, err, code)
 		if code == denial.CodeMisdirectedHost && denialtest.Of(t, err).Status != http.StatusMisdirectedRequest {
 			t.Errorf("Host %s: status %d, want 421", host, denialtest.Of(t, err).Status)
@@ -101,21 +101,21 @@ func TestOnlyListedHostsAreAnswered(t *testing.T) {
 }
 
 func TestAShopIsNamedByHostOrPath(t *testing.T) {
-	door := newDoor(t)
+	admission := newAdmission(t)
 	for _, c := range []struct {
 		host, target string
-		want         Passage
+		want         Admitted
 	}{
-		{"localhost:8080", "/admin/shop.json?a=/b//c#d", Passage{Target: target("/admin/shop.json"), Host: "localhost:8080"}},
-		{"Acme.localhost:8080", "/admin/shop.json", Passage{Target: target("/admin/shop.json"), Host: "Acme.localhost:8080"}},
-		{"acme.myshopify.com.localhost", "/admin/shop.json", Passage{Target: target("/admin/shop.json"), Host: "acme.myshopify.com.localhost"}},
-		{"localhost", "/aCme.myshopify.COM/admin/shop.json", Passage{Target: target("/admin/shop.json"), Prefix: "/aCme.myshopify.COM", Host: "localhost"}},
-		{"acme.localhost", "/acme.myshopify.com/admin/a%20b.json", Passage{Target: target("/admin/a%20b.json"), Prefix: "/acme.myshopify.com", Host: "acme.localhost"}},
-		{"ACME.myshopify.com", "/admin/shop.json", Passage{Target: target("/admin/shop.json"), Host: "ACME.myshopify.com", OwnName: true}},
+		{"localhost:8080", "/admin/shop.json?a=/b//c#d", Admitted{Target: target("/admin/shop.json"), Host: "localhost:8080"}},
+		{"Acme.localhost:8080", "/admin/shop.json", Admitted{Target: target("/admin/shop.json"), Host: "Acme.localhost:8080"}},
+		{"acme.myshopify.com.localhost", "/admin/shop.json", Admitted{Target: target("/admin/shop.json"), Host: "acme.myshopify.com.localhost"}},
+		{"localhost", "/aCme.myshopify.COM/admin/shop.json", Admitted{Target: target("/admin/shop.json"), Prefix: "/aCme.myshopify.COM", Host: "localhost"}},
+		{"acme.localhost", "/acme.myshopify.com/admin/a%20b.json", Admitted{Target: target("/admin/a%20b.json"), Prefix: "/acme.myshopify.com", Host: "acme.localhost"}},
+		{"ACME.myshopify.com", "/admin/shop.json", Admitted{Target: target("/admin/shop.json"), Host: "ACME.myshopify.com", OwnName: true}},
 		{"acme.myshopify.com:8443", "/acme.myshopify.com/admin/shop.json",
-			Passage{Target: target("/admin/shop.json"), Prefix: "/acme.myshopify.com", Host: "acme.myshopify.com:8443", OwnName: true}},
+			Admitted{Target: target("/admin/shop.json"), Prefix: "/acme.myshopify.com", Host: "acme.myshopify.com:8443", OwnName: true}},
 	} {
-		got, err := door.Admit(view(newRequest(c.host, c.target)))
+		got, err := admission.Admit(view(newRequest(c.host, c.target)))
 		c.want.Caller.Name = caller.Anonymous
 		if got != c.want || err != nil {
 			t.Errorf("%s%s: %+v, %+v; want %+v", c.host, c.target, got, err, c.want)
@@ -124,7 +124,7 @@ func TestAShopIsNamedByHostOrPath(t *testing.T) {
 }
 
 func TestAnotherShopIsUnknown(t *testing.T) {
-	door := newDoor(t)
+	admission := newAdmission(t)
 	for _, c := range []struct{ host, target, code string }{
 		{"other.localhost:8080", "/admin/shop.json", denial.CodeUnknownShop},
 		{"localhost", "/other.myshopify.com/admin/shop.json", denial.CodeUnknownShop},
@@ -145,32 +145,32 @@ func TestAnotherShopIsUnknown(t *testing.T) {
 		{"localhost", "/acme.myshopify.com/../admin/shop.json", denial.CodeAmbiguousPath},
 		{"localhost", "/%2e%2e%2fother.myshopify.com/admin/shop.json", denial.CodeAmbiguousPath},
 	} {
-		got, err := door.Admit(view(newRequest(c.host, c.target)))
+		got, err := admission.Admit(view(newRequest(c.host, c.target)))
 		denialtest.Want(t, c.host+c.target, err, c.code)
 		if c.code == denial.CodeUnknownShop && (denialtest.Of(t, err).Status != http.StatusNotFound || !strings.Contains(denialtest.Of(t, err).Message, "acme.myshopify.com")) {
 			t.Errorf("%s%s: %+v, want a 404 that names the known shop", c.host, c.target, err)
 		}
-		if got != (Passage{Caller: caller.Caller{Name: caller.Anonymous}}) {
+		if got != (Admitted{Caller: caller.Caller{Name: caller.Anonymous}}) {
 			t.Errorf("%s%s: refused, yet it got %+v", c.host, c.target, got)
 		}
 	}
 }
 
 func TestAnAllowedHostNamesNoShop(t *testing.T) {
-	_, err := newDoor(t, "evergate.localhost").Admit(view(newRequest("evergate.localhost:8080", "/admin/shop.json")))
+	_, err := newAdmission(t, "evergate.localhost").Admit(view(newRequest("evergate.localhost:8080", "/admin/shop.json")))
 	denialtest.Want(t, "evergate.localhost", err, "")
 }
 
 func TestAWebPageLearnsNothingOfTheShop(t *testing.T) {
 	r := newRequest("other.localhost", "/admin/shop.json")
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
-	_, err := newDoor(t).Admit(view(r))
+	_, err := newAdmission(t).Admit(view(r))
 	denialtest.Want(t, "a page asking for a shop", err, denial.CodeCrossSite)
 }
 
 func TestMistakenAllowedHostsAreAllReported(t *testing.T) {
 	names := []string{"http://a.example", "*.b.example", "c.example:80", "d.example.", "e example", "[::1%lo]", "[::1]:80", "f@g", "h/i", "ü.example", "[127.0.0.1]", ".j"}
-	_, err := NewDoor(Options{AllowedHosts: names})
+	_, err := New(Options{AllowedHosts: names})
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -180,16 +180,16 @@ func TestMistakenAllowedHostsAreAllReported(t *testing.T) {
 }
 
 func TestAdminListenerHasNoShopNames(t *testing.T) {
-	door := newDoor(t, "evergate.internal")
+	admission := newAdmission(t, "evergate.internal")
 	for host, code := range map[string]string{
 		"localhost:9090": "", "127.0.0.1": "", "[::1]:9090": "", "x.localhost": "", "a.b.localhost": "", "evergate.internal": "",
 		"acme.myshopify.com": denial.CodeMisdirectedHost, "evil.example": denial.CodeMisdirectedHost, "": denial.CodeMisdirectedHost, "localhost.": denial.CodeMisdirectedHost,
 	} {
-		denialtest.Want(t, "Host "+host, door.CheckLocal(view(newRequest(host, "/-/quit"))), code)
+		denialtest.Want(t, "Host "+host, admission.CheckLocal(view(newRequest(host, "/-/quit"))), code)
 	}
 	r := newRequest("localhost:9090", "/-/quit")
 	r.Header.Set("Origin", "http://localhost:3000")
-	denialtest.Want(t, "a page of another port", door.CheckLocal(view(r)), denial.CodeCrossSite)
+	denialtest.Want(t, "a page of another port", admission.CheckLocal(view(r)), denial.CodeCrossSite)
 }
 
 func TestOnlyHTTP10OnThisMachineMayOmitTheHost(t *testing.T) {
@@ -211,9 +211,9 @@ func TestOnlyHTTP10OnThisMachineMayOmitTheHost(t *testing.T) {
 		r := newRequest("", "/admin/shop.json")
 		r.ProtoMinor = c.minor
 		r = r.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, c.addr))
-		got, err := newDoor(t).Admit(view(r))
+		got, err := newAdmission(t).Admit(view(r))
 		denialtest.Want(t, c.name, err, c.code)
-		denialtest.Want(t, c.name+", admin", newDoor(t).CheckLocal(view(r)), c.code)
+		denialtest.Want(t, c.name+", admin", newAdmission(t).CheckLocal(view(r)), c.code)
 		if got.Host != c.host {
 			t.Errorf("%s: the address in use is %q, want %q", c.name, got.Host, c.host)
 		}
@@ -240,24 +240,24 @@ func TestCallersOfThisMachineAreKnown(t *testing.T) {
 }
 
 func TestAdmittedRequestsAllocateNothing(t *testing.T) {
-	door := newDoor(t, "evergate.internal")
+	admission := newAdmission(t, "evergate.internal")
 	for _, r := range []*http.Request{
 		newRequest("localhost:8080", "/admin/api/2026-10/graphql.json?x=y"),
 		newRequest("acme.localhost:8080", "/acme.myshopify.com/admin/api/2026-10/graphql.json"),
 		newRequest("evergate.internal", "http://evergate.internal/admin/shop.json"),
 	} {
-		if n := testing.AllocsPerRun(100, func() { v := request.Of(r); _, _ = door.Admit(&v) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { v := request.Of(r); _, _ = admission.Admit(&v) }); n != 0 {
 			t.Errorf("%s%s: %v allocations", r.Host, r.RequestURI, n)
 		}
 	}
 }
 
 func BenchmarkAdmit(b *testing.B) {
-	door, r := newDoor(b), newRequest("localhost:8080", "/admin/api/2026-10/graphql.json")
+	admission, r := newAdmission(b), newRequest("localhost:8080", "/admin/api/2026-10/graphql.json")
 	b.ReportAllocs()
 	for b.Loop() {
 		v := request.Of(r)
-		_, _ = door.Admit(&v)
+		_, _ = admission.Admit(&v)
 	}
 }
 

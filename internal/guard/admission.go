@@ -18,7 +18,7 @@ import (
 	"evergate/internal/token"
 )
 
-// Options is what a Door is built from.
+// Options is what an Admission is built from.
 type Options struct {
 	// Shop is the one shop that is served. Required.
 	Shop token.Shop
@@ -30,9 +30,9 @@ type Options struct {
 	Access *access.Access
 }
 
-// Door lets requests in, or says why not. It is safe for concurrent use; what changes in it
+// Admission lets requests in, or says why not. It is safe for concurrent use; what changes in it
 // is Access alone.
-type Door struct {
+type Admission struct {
 	hosts  hosts
 	shop   token.Shop
 	handle string
@@ -42,8 +42,8 @@ type Door struct {
 	access  *access.Access
 }
 
-// Passage is what a request that may pass asks for, in the client's own bytes.
-type Passage struct {
+// Admitted is what a request that may pass asks for, in the client's own bytes.
+type Admitted struct {
 	// Target is what its path asks for: Target.Path is to be forwarded, and begins with exactly
 	// one slash.
 	Target shopify.Target
@@ -66,7 +66,7 @@ type Passage struct {
 }
 
 // Origin is the scheme and the host that the client used.
-func (p Passage) Origin() string {
+func (p Admitted) Origin() string {
 	if p.TLS {
 		return "https://" + p.Host
 	}
@@ -74,10 +74,10 @@ func (p Passage) Origin() string {
 }
 
 // NeedsBody reports whether the request may pass only after JudgeBody has seen its body.
-func (p *Passage) NeedsBody() bool { return p.judge != nil }
+func (p *Admitted) NeedsBody() bool { return p.judge != nil }
 
 // JudgeBody judges the body, which is not whole if it is longer than policy.LargestJudgedBody.
-func (p *Passage) JudgeBody(fields request.Fields, body []byte, whole bool) error {
+func (p *Admitted) JudgeBody(fields request.Fields, body []byte, whole bool) error {
 	err := p.judge.JudgeBody(fields, body, whole)
 	if p.judge.Reports() {
 		p.Reported = err
@@ -92,8 +92,8 @@ func CheckHosts(names []string) error {
 	return err
 }
 
-// NewDoor reports every mistake in o at once.
-func NewDoor(o Options) (*Door, error) {
+// New reports every mistake in o at once.
+func New(o Options) (*Admission, error) {
 	hosts, err := parseHosts(o.AllowedHosts)
 	if o.Shop.IsZero() {
 		err = errors.Join(remedy.New("set SHOPIFY_SHOP, for example acme", "no shop is given"), err)
@@ -107,60 +107,60 @@ func NewDoor(o Options) (*Door, error) {
 			return nil, err
 		}
 	}
-	return &Door{hosts: hosts, shop: o.Shop, handle: o.Shop.Handle(), domain: o.Shop.Domain(), proxies: o.TrustedProxies, access: everybody}, nil
+	return &Admission{hosts: hosts, shop: o.Shop, handle: o.Shop.Handle(), domain: o.Shop.Domain(), proxies: o.TrustedProxies, access: everybody}, nil
 }
 
 // Admit judges everything there is to judge before a request's body: who sends it, the
 // Host, the web page it may come from, the shop it names, its method, its path, and whether
 // the caller's policy lets that through.
 // Of http.Server it needs DisableGeneralOptionsHandler, or OPTIONS * never gets here.
-func (d *Door) Admit(r *request.Request) (Passage, error) {
-	p := Passage{Host: r.Host, TLS: r.TLS != nil}
-	rules, err := d.admit(r, &p)
+func (a *Admission) Admit(r *request.Request) (Admitted, error) {
+	p := Admitted{Host: r.Host, TLS: r.TLS != nil}
+	rules, err := a.admit(r, &p)
 	if err != nil {
-		return Passage{Caller: p.Caller}, err
+		return Admitted{Caller: p.Caller}, err
 	}
 	needsBody, err := rules.JudgeHead(r, p.Target)
 	switch {
 	case rules.Reports():
 		p.Reported = err
 	case err != nil:
-		return Passage{Caller: p.Caller}, err
+		return Admitted{Caller: p.Caller}, err
 	}
 	if needsBody {
 		p.judge = rules
 	}
-	d.takeForwarded(r, &p)
+	a.takeForwarded(r, &p)
 	return p, nil
 }
 
 // admit fills in p. Nothing that would tell about the shop comes before it is known that
 // neither a web page nor a stranger asks.
-func (d *Door) admit(r *request.Request, p *Passage) (rules *policy.Policy, err error) {
-	if p.Caller, rules, err = d.access.Identify(r); err != nil {
+func (a *Admission) admit(r *request.Request, p *Admitted) (rules *policy.Policy, err error) {
+	if p.Caller, rules, err = a.access.Identify(r); err != nil {
 		return nil, err
 	}
-	shop, err := d.checkHost(r, p)
+	shop, err := a.checkHost(r, p)
 	if err != nil {
 		return nil, err
 	}
 	if err := CheckOrigin(r); err != nil {
 		return nil, err
 	}
-	if shop != "" && !d.isShop(shop) {
-		return nil, d.unknownShop(shop)
+	if shop != "" && !a.isShop(shop) {
+		return nil, a.unknownShop(shop)
 	}
 	path, ok := rawPath(r)
 	if !ok {
 		return nil, denial.New(http.StatusMisdirectedRequest, denial.CodeMisdirectedHost, // may hold a password: not repeated
 			"The address in the request line is more than a host and a path. Send the path alone, and no user name.")
 	}
-	if p.Prefix, path, err = d.cutShop(path); err != nil {
+	if p.Prefix, path, err = a.cutShop(path); err != nil {
 		return nil, err
 	}
-	if !p.Caller.MayUse(d.shop) {
+	if !p.Caller.MayUse(a.shop) {
 		return nil, denial.New(http.StatusForbidden, denial.CodeDeniedShop,
-			"The key that you sent is not for the shop "+d.domain+". Use one that is, or have the shop added to it.")
+			"The key that you sent is not for the shop "+a.domain+". Use one that is, or have the shop added to it.")
 	}
 	p.Target, err = CheckPath(r.Method, path)
 	return rules, err
@@ -168,7 +168,7 @@ func (d *Door) admit(r *request.Request, p *Passage) (rules *policy.Policy, err 
 
 // checkHost finds the Host on the allow-list. It returns the shop that a host of the
 // form shop.localhost names, and fills in what p says about the host.
-func (d *Door) checkHost(r *request.Request, p *Passage) (shop string, _ error) {
+func (a *Admission) checkHost(r *request.Request, p *Admitted) (shop string, _ error) {
 	if hostless(r) {
 		p.Host = connectedTo(r)
 		return "", nil
@@ -177,10 +177,10 @@ func (d *Door) checkHost(r *request.Request, p *Passage) (shop string, _ error) 
 	switch {
 	case !ok:
 		return "", misdirected(r.Host)
-	case ascii.EqualFold(name, d.domain):
+	case ascii.EqualFold(name, a.domain):
 		p.OwnName = true
 		return "", nil
-	case d.hosts.has(name):
+	case a.hosts.has(name):
 		return "", nil
 	}
 	sub, ok := localName(name)
@@ -195,7 +195,7 @@ func (d *Door) checkHost(r *request.Request, p *Passage) (shop string, _ error) 
 
 // cutShop parts a leading segment that names the shop from the path. A segment that is not
 // spelt as a domain stays, and the path policy refuses it.
-func (d *Door) cutShop(raw string) (prefix, path string, _ error) {
+func (a *Admission) cutShop(raw string) (prefix, path string, _ error) {
 	if !strings.HasPrefix(raw, "/") {
 		return "", raw, nil
 	}
@@ -207,31 +207,31 @@ func (d *Door) cutShop(raw string) (prefix, path string, _ error) {
 	if !ascii.HasSuffixFold(shop, shopSuffix) || !ascii.IsHostName(shop) {
 		return "", raw, nil
 	}
-	if !d.isShop(shop) {
-		return "", raw, d.unknownShop(shop)
+	if !a.isShop(shop) {
+		return "", raw, a.unknownShop(shop)
 	}
 	return raw[:end], raw[end:], nil
 }
 
-func (d *Door) isShop(name string) bool {
-	return ascii.EqualFold(name, d.handle) || ascii.EqualFold(name, d.domain)
+func (a *Admission) isShop(name string) bool {
+	return ascii.EqualFold(name, a.handle) || ascii.EqualFold(name, a.domain)
 }
 
-func (d *Door) unknownShop(name string) error {
+func (a *Admission) unknownShop(name string) error {
 	return denial.New(http.StatusNotFound, denial.CodeUnknownShop,
-		"The shop "+denial.Quote(name)+" is not served here; the one that is known is "+d.domain+". "+
+		"The shop "+denial.Quote(name)+" is not served here; the one that is known is "+a.domain+". "+
 			"Name that one, or none.")
 }
 
 // CheckScrape judges the Host of a call for health or metrics, which needs no other: an address, a
 // name that tools may use, or one of a cluster's. Prometheus and a kubelet call by address as a
 // rule. No name of those can be a web page's that was made to resolve to this machine.
-func (d *Door) CheckScrape(r *request.Request) error {
+func (a *Admission) CheckScrape(r *request.Request) error {
 	if hostless(r) {
 		return nil
 	}
 	name, ok := hostname(r.Host)
-	if ok && (d.hosts.has(name) || isAddress(name) || isClusterName(name) || ascii.EqualFold(name, d.domain)) {
+	if ok && (a.hosts.has(name) || isAddress(name) || isClusterName(name) || ascii.EqualFold(name, a.domain)) {
 		return nil
 	}
 	if _, local := localName(name); ok && local {
@@ -242,7 +242,7 @@ func (d *Door) CheckScrape(r *request.Request) error {
 
 // CheckLocal judges a call to the admin listener: its Host, which is none of a shop's
 // names there, the web page it may come from, and the way it has come.
-func (d *Door) CheckLocal(r *request.Request) error {
+func (a *Admission) CheckLocal(r *request.Request) error {
 	if name := relayed(r.Fields); name != "" {
 		return denial.New(http.StatusForbidden, denial.CodeNotLocal,
 			"This request has come through a proxy (it has "+denial.Quote(name)+"), so it may be anybody's. "+
@@ -252,7 +252,7 @@ func (d *Door) CheckLocal(r *request.Request) error {
 		return CheckOrigin(r)
 	}
 	name, ok := hostname(r.Host)
-	if ok && !d.hosts.has(name) {
+	if ok && !a.hosts.has(name) {
 		_, ok = localName(name)
 	}
 	if !ok {
