@@ -21,7 +21,7 @@ func serve() action {
 			hide(log.Logger)
 			if err := serveUntilSignal(cfg, log, w); err != nil {
 				log.Error("ended", "err", err)
-				return &exitError{exitCode(err), nil} // said already, in the log's format
+				return &exitError{exitCode(err), nil} // it has been logged, in the log's format
 			}
 			log.Info("ended")
 			return nil

@@ -77,7 +77,7 @@ func seconds(d time.Duration) *int64 {
 }
 
 // sentence is what a person should know first.
-func sentence(st refresh.Status) string {
+func Sentence(st refresh.Status) string {
 	switch {
 	case st.State == "none" && st.Err == nil:
 		return "The first token is being obtained."

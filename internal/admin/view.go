@@ -36,7 +36,7 @@ func (h *handler) view() view {
 	now := time.Now()
 	snap := takeSnapshot(h.Gatherer)
 	v := view{
-		Report: h.report(), Sentence: sentence(st), Mood: mood(st), Advice: advice(st, h.notice()),
+		Report: h.report(), Sentence: Sentence(st), Mood: mood(st), Advice: advice(st, h.notice()),
 		Buckets: snap.buckets, Updated: now,
 	}
 	if !st.Issued.IsZero() {

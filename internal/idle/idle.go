@@ -62,7 +62,7 @@ func Wrap(l net.Listener, after time.Duration) *Listener {
 // http.Server.ConnState and ignores connections of others.
 func State(c net.Conn, s http.ConnState) {
 	if c, ok := c.(*conn); ok && s == http.StateIdle {
-		c.resting = announced
+		c.phase = announced
 	}
 }
 
@@ -81,14 +81,14 @@ func (l *Listener) accept() {
 			l.mu.Lock()
 			l.clients[c] = struct{}{}
 			l.mu.Unlock()
-			served = &conn{client: c, lot: l}
+			served = &conn{client: c, listener: l}
 		}
 		l.hand(served, err)
 	}
 }
 
-// lastCall is how long a connection waits to be accepted once the listener is closed.
-const lastCall = time.Second
+// acceptTimeout is how long a connection waits to be accepted once the listener is closed.
+const acceptTimeout = time.Second
 
 // hand passes on what Accept returns.
 func (l *Listener) hand(c net.Conn, err error) {
@@ -97,7 +97,7 @@ func (l *Listener) hand(c net.Conn, err error) {
 		return
 	case <-l.closed:
 	}
-	timer := time.NewTimer(lastCall)
+	timer := time.NewTimer(acceptTimeout)
 	defer timer.Stop()
 	select {
 	case l.arrivals <- arrival{c, err}:
@@ -144,9 +144,9 @@ func (l *Listener) forget(c *client) error {
 	return c.Conn.Close()
 }
 
-// mostBlank is how many bytes of empty lines are dropped before a request. Old clients send
+// maxBlankBytes is how many bytes of empty lines are dropped before a request. Old clients send
 // one after the body of a POST, and the server that knew of the POST is gone.
-const mostBlank = 4
+const maxBlankBytes = 4
 
 // wait holds a connection until its next byte, then has it served again.
 func (l *Listener) wait(c *client) {
@@ -157,7 +157,7 @@ func (l *Listener) wait(c *client) {
 	default:
 	}
 	n, err := c.Read(c.first[:])
-	for range mostBlank {
+	for range maxBlankBytes {
 		if n == 0 || err != nil || c.first[0] != '\r' && c.first[0] != '\n' {
 			break
 		}
@@ -168,7 +168,7 @@ func (l *Listener) wait(c *client) {
 		_ = l.forget(c)
 		return
 	}
-	l.hand(&conn{client: c, lot: l, ahead: c.first[:]}, nil)
+	l.hand(&conn{client: c, listener: l, ahead: c.first[:]}, nil)
 }
 
 // The states of a conn.
@@ -178,11 +178,11 @@ const (
 	gone
 )
 
-// rest tells whether the server waits for a request.
-type rest int8
+// phase tells whether the server waits for a request.
+type phase int8
 
 const (
-	no rest = iota
+	busy phase = iota
 	announced
 	waiting
 )
@@ -191,14 +191,14 @@ const (
 // the server has one reader at a time.
 type conn struct {
 	*client
-	lot   *Listener
-	ahead []byte // read while waiting
-	whole int    // how many bytes a read asks for when the server holds none
-	// resting is when the server waits for a request: from the deadline that it sets after
+	listener *Listener
+	ahead    []byte // read while waiting
+	whole    int    // how many bytes a read asks for when the server holds none
+	// phase is when the server waits for a request: from the deadline that it sets after
 	// it said so to the first byte, or to the next deadline if it has had that byte already.
-	resting rest
-	until   time.Time // that first deadline
-	state   atomic.Int32
+	phase phase
+	until time.Time // that first deadline
+	state atomic.Int32
 }
 
 // Read implements io.Reader.
@@ -212,10 +212,10 @@ func (c *conn) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := c.client.Read(p)
-	if c.resting != waiting {
+	if c.phase != waiting {
 		return n, err
 	}
-	c.resting = no
+	c.phase = busy
 	if n > 0 { // of the next request, whose rest may take as long as the server allows
 		if err := c.client.SetReadDeadline(c.until); err != nil {
 			return n, err
@@ -239,14 +239,14 @@ func (c *conn) Read(p []byte) (int, error) {
 // SetReadDeadline implements net.Conn. The one for the wait for a request is kept for
 // later, and the silence is measured instead.
 func (c *conn) SetReadDeadline(t time.Time) error {
-	switch c.resting {
+	switch c.phase {
 	case announced:
-		c.resting, c.until = waiting, t
-		if soon := time.Now().Add(c.lot.after); t.IsZero() || soon.Before(t) {
+		c.phase, c.until = waiting, t
+		if soon := time.Now().Add(c.listener.after); t.IsZero() || soon.Before(t) {
 			t = soon
 		}
 	case waiting:
-		c.resting = no
+		c.phase = busy
 	}
 	return c.client.SetReadDeadline(t)
 }
@@ -266,12 +266,12 @@ func (c *conn) NetConn() net.Conn { return c.Conn }
 func (c *conn) Close() error {
 	switch c.state.Swap(gone) {
 	case serving:
-		return c.lot.forget(c.client)
+		return c.listener.forget(c.client)
 	case leaving:
 		if err := c.client.SetReadDeadline(c.until); err != nil {
-			return c.lot.forget(c.client)
+			return c.listener.forget(c.client)
 		}
-		go c.lot.wait(c.client)
+		go c.listener.wait(c.client)
 		return nil
 	}
 	return net.ErrClosed

@@ -84,7 +84,7 @@ func (p *pool) notify() {
 }
 
 // run keeps want connections ready until ctx ends, then closes them. An upstream that cannot be
-// reached, or closes what has just been opened, is left in peace for longer and longer.
+// reached, or closes what has just been opened, is tried less and less often.
 func (p *pool) run(ctx context.Context) {
 	defer p.retire(func(*warmConn) bool { return true })
 	failures, last := 0, time.Time{}
