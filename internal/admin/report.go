@@ -76,7 +76,7 @@ func seconds(d time.Duration) *int64 {
 	return &s
 }
 
-// sentence is what a person should know first.
+// Sentence is what a person should know first. It holds no secret.
 func Sentence(st refresh.Status) string {
 	switch {
 	case st.State == "none" && st.Err == nil:
