@@ -185,7 +185,7 @@ func (s *subject) call(ctx context.Context, pause time.Duration) {
 		case 4:
 			path = strings.Replace(path, "shop.json", "products.json", 1) // which Shopify calls deprecated
 		case 6:
-			path = "/admin/oauth/access_token" // refused at the door
+			path = "/admin/oauth/access_token" // not admitted
 		}
 		req, err := http.NewRequestWithContext(ctx, method, base+path, strings.NewReader(body))
 		if err != nil {
