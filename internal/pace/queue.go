@@ -76,6 +76,9 @@ type place struct {
 	served float64 // when its group was served with it, in the queue's virtual time
 	number uint64  // breaks ties: who came first
 	taken  bool
+	// counted says that virtual time has advanced for it: once, however often it is sent, or those
+	// who come later would start behind requests that were refused and wait for their turn still.
+	counted bool
 }
 
 const (
@@ -294,8 +297,11 @@ func (q *queue) dispatch() {
 		g := first.group
 		// By its share and not by its cost, which may have been learnt since: virtual time would
 		// run ahead of those who came with the same mistake, and of nobody else.
-		q.virtual = max(q.virtual+first.share/float64(q.active), g.next)
-		g.virtual = max(g.virtual+first.share/float64(g.active), first.start)
+		if !first.counted {
+			q.virtual = max(q.virtual+first.share/float64(q.active), g.next)
+			g.virtual = max(g.virtual+first.share/float64(g.active), first.start)
+			first.counted = true
+		}
 		first.served = g.next
 		g.next += first.share
 		q.remove(first)
