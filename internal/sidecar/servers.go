@@ -19,6 +19,8 @@ const (
 	clientIdle    = 2 * time.Minute
 	clientSilence = 20 * time.Millisecond // then a connection that waits costs less; see internal/idle
 	largestHeader = 128 << 10
+	// mostHeaderValues is far more than any tool sends, and less than would make net/http's map dear.
+	mostHeaderValues = 1000
 	// largestLoginHeader is plenty for a cookie and a callback.
 	largestLoginHeader = 32 << 10
 	adminAnswerTime    = 30 * time.Second
@@ -26,7 +28,7 @@ const (
 
 // serverForTools answers tools: the request path.
 func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *http.Server {
-	return &http.Server{
+	server := &http.Server{
 		Handler: inject.New(inject.Options{
 			Shop: s.cfg.Shop, Base: s.cfg.Base, Admission: s.shop.admission, Tokens: s.shop.source, Transport: s.shop.transport,
 			Pace: s.shop.pacer, ReplayBuffer: int64(s.cfg.ReplayBuffer), Memory: s.limits.memory, Metrics: met, Log: s.log.Logger,
@@ -37,6 +39,8 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *ht
 		ConnState:                    s.connState,
 		BaseContext:                  s.access.BaseContext, ConnContext: s.connContext,
 	}
+	limitHeader(server)
+	return server
 }
 
 // serverForOperators answers people, probes and Prometheus.

@@ -56,7 +56,7 @@ var lines = []attack{
 	passes("empty value", get("X-A:"), plain),
 	passes("odd characters in a name", get("X!#$%&'*+.^`|~A: b"), plain),
 	passes("header of 100 KiB", get("X-A: "+strings.Repeat("a", 100<<10)), plain),
-	passes("header of 400 lines", get(strings.TrimSuffix(strings.Repeat("X-A: b\r\n", 400), "\r\n")), plain),
+	passes("header of 500 lines", get(strings.TrimSuffix(strings.Repeat("X-A: b\r\n", 500), "\r\n")), plain),
 	refused("header of 300 KiB", get("X-A: "+strings.Repeat("a", 300<<10)), 431),
 	refused("header of 300 KiB in one name", get(strings.Repeat("a", 300<<10)+": b"), 431),
 	refused("header of 30000 lines", get(strings.Repeat("X-A: bcdef\r\n", 30000)), 431),
