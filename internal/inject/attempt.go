@@ -49,7 +49,7 @@ func (h *Handler) roundTrip(rec *record) (*http.Response, error) {
 			rec.reservation.Cancel(wasSent(err))
 			return nil, err
 		}
-		if why, tok, err = h.learn(rec, resp, tok, why); why == never {
+		if why, tok, err = h.learn(rec, resp, tok); why == never {
 			return resp, err
 		}
 		h.opt.Metrics.Replayed(string(why))
@@ -107,10 +107,10 @@ func (s statusError) Plain() string {
 	return fmt.Sprintf("the answer has the status %d, which is none", int(s))
 }
 
-// learn says why the request is to be sent again, and with which token. before is the reason
-// for the attempt that was answered: a second 401 in a row stands. If it is never again, resp
-// is the answer, or there is an error and resp is closed.
-func (h *Handler) learn(rec *record, resp *http.Response, tok token.Token, before reason) (reason, token.Token, error) {
+// learn says why the request is to be sent again, and with which token: a request is sent again
+// for one 401, and a second stands, whatever came between. If it is never again, resp is the
+// answer, or there is an error and resp is closed.
+func (h *Handler) learn(rec *record, resp *http.Response, tok token.Token) (reason, token.Token, error) {
 	ctx := rec.in.Context()
 	switch {
 	case resp.StatusCode != http.StatusUnauthorized:
@@ -121,7 +121,8 @@ func (h *Handler) learn(rec *record, resp *http.Response, tok token.Token, befor
 		case resp.StatusCode < 300 && h.opt.Unexplained != nil:
 			h.opt.Unexplained.succeeded(rec.route)
 		}
-	case before != unauthorized:
+	case !rec.unauthorized:
+		rec.unauthorized = true
 		next, err := h.opt.Tokens.Replace(ctx, tok)
 		if isUnavailable(err) { // the token ended on its way, and there is no other yet: that is no 401
 			_ = resp.Body.Close()

@@ -18,6 +18,8 @@ type record struct {
 	passage     guard.Admitted
 	body        requestBody
 	reservation pace.Reservation
+	// unauthorized says that a 401 has been met and its token been replaced, or tried to be.
+	unauthorized bool
 
 	began  time.Time
 	route  shopify.Route // other, while it is not admitted

@@ -10,8 +10,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"evergate/internal/denial"
+	"evergate/internal/shopsim"
 )
 
 const refusal = `{"errors":"[API] Invalid API key or access token (unrecognized login or wrong password)"}`
@@ -238,5 +240,49 @@ func TestPooledConnectionThatDiedIsReplacedForAPost(t *testing.T) {
 	}
 	if posts.Load() > 20 {
 		t.Errorf("%d POSTs arrived of 20 sent", posts.Load())
+	}
+}
+
+// answersInTurn is an upstream that answers with one status after the other.
+type answersInTurn struct{ statuses []int }
+
+func (a *answersInTurn) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	status := a.statuses[0]
+	a.statuses = a.statuses[1:]
+	if status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1.0")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, `{"errors":"Exceeded 2 calls per second for api client. Reduce request rates to resume uninterrupted service."}`)
+	} else {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, refusal)
+	}
+	resp := w.Result()
+	resp.Request = r
+	return resp, nil
+}
+
+// One 401 has the token replaced, whatever comes between it and another.
+func TestA401IsReplayedOnceWhateverComesBetween(t *testing.T) {
+	t.Parallel()
+	for name, statuses := range map[string][]int{
+		"a_429":       {401, 429, 401},
+		"a_429_first": {429, 401, 401},
+		"several":     {401, 429, 429, 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newPaced(t, shopsim.Settings{}, time.Minute, 0)
+				tokens := &fakeTokens{current: "shpat_first", next: []string{"shpat_second", "shpat_third"}}
+				p.opt.Tokens, p.opt.Transport = tokens, &answersInTurn{append(statuses, http.StatusOK)}
+				w := httptest.NewRecorder()
+				p.ServeHTTP(w, job{method: "GET", path: "/admin/api/2026-10/shop.json"}.request(t.Context(), "caller"))
+				if w.Code != http.StatusUnauthorized || tokens.replaced != 1 {
+					t.Errorf("status %d, %d tokens replaced", w.Code, tokens.replaced)
+				}
+			})
+		})
 	}
 }
