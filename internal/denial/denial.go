@@ -1,4 +1,4 @@
-// Package denial is how Evergate says no: one error for every answer of its own, the closed
+// Package denial is how Evergate says no to tools: one error for every answer of its own, the closed
 // list of its codes, and the one function that writes it.
 //
 // Invariants: a code is a value of X-Evergate-Error and of a metric's label, so it comes from

@@ -2,10 +2,8 @@ package grant
 
 import (
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -59,18 +57,11 @@ func AuthorizeURL(shop token.Shop, clientID, redirectURI string, scopes []string
 	return u.String()
 }
 
-// NewState makes the value that ties a callback to its login. It is good for one login.
-func NewState() string {
-	b := make([]byte, 32)
-	_, _ = rand.Read(b) // it never fails: it ends the program instead
-	return base64.RawURLEncoding.EncodeToString(b)
-}
-
 // Callback is what a callback must agree with.
 type Callback struct {
 	// Shop is the shop that the login was started for.
 	Shop token.Shop
-	// State is the login's, from NewState.
+	// State is the value that the login sent along to tie the callback to itself.
 	State string
 	// Secrets are the app's. While they are being rotated there are two, and Shopify signs
 	// with the oldest that is not revoked.

@@ -56,7 +56,7 @@ func TestSimulatedLogin(t *testing.T) {
 		{}, {HostPadding: true}, {SignedForm: shopsim.SignedEncoded}, {SignedForm: shopsim.SignedEncoded, HostPadding: true},
 	} {
 		sim := shopsim.New(shopsim.Options{Settings: settings})
-		g, state := offline(t, sim), NewState()
+		g, state := offline(t, sim), newState()
 		link := AuthorizeURL(g.Endpoint.API.Shop, shopsim.DefaultClientID, "http://127.0.0.1:3456/callback?from=a b%26c", []string{"read_products"}, state)
 		// The callback is signed with the oldest secret, whatever is the newest.
 		newest := sim.RotateSecret("", "", false)

@@ -75,7 +75,7 @@ func TestForgedCallbackChangesNothingAndTheLoginGoesOn(t *testing.T) {
 	}{
 		{"nothing", func(string) string { return "" }, grant.ErrMalformed},
 		{"twice", func(s string) string { return signed(s, shopsim.DefaultClientSecret, now) + "&state=" + s }, grant.ErrMalformed},
-		{"other_state", func(string) string { return signed(grant.NewState(), shopsim.DefaultClientSecret, now) }, grant.ErrState},
+		{"other_state", func(string) string { return signed(foreignState, shopsim.DefaultClientSecret, now) }, grant.ErrState},
 		{"no_state", func(s string) string { return signed(s, shopsim.DefaultClientSecret, now, "state", "-") }, grant.ErrState},
 		{"wrong_secret", func(s string) string { return signed(s, "shpss_guessed", now) }, grant.ErrHMAC},
 		{"empty_secret", func(s string) string { return signed(s, "", now) }, grant.ErrHMAC},
@@ -221,7 +221,7 @@ func TestAStateIsGoodOnceAndForItsProcessAndShopAlone(t *testing.T) {
 	}
 	for name, good := range map[string]bool{
 		"at the end": s.waits(state, now.Add(Life)), "of another process": newStates("acme.myshopify.com").waits(state, now), "of another shop": other.waits(state, now),
-		"empty": s.waits("", now), "cut": s.waits(state[1:], now), "longer": s.waits(state+"A", now), "other": s.waits(grant.NewState(), now),
+		"empty": s.waits("", now), "cut": s.waits(state[1:], now), "longer": s.waits(state+"A", now), "other": s.waits(foreignState, now),
 		"padded": s.waits(state+"=", now), "in lines": s.waits(state[:4]+"\n"+state[4:], now), "used at the end": s.use(state, now.Add(Life)),
 	} {
 		if good {
@@ -260,7 +260,7 @@ func TestWhatWasUsedIsRememberedUntilItEndsAndNoLonger(t *testing.T) {
 func FuzzState(f *testing.F) {
 	now := time.Now()
 	s := newStates("acme.myshopify.com")
-	for _, seed := range []string{newStates("acme.myshopify.com").issue(now), grant.NewState(), "", "=", strings.Repeat("A", 75)} {
+	for _, seed := range []string{newStates("acme.myshopify.com").issue(now), foreignState, "", "=", strings.Repeat("A", 75)} {
 		f.Add(seed)
 	}
 	good := s.issue(now)
@@ -270,3 +270,6 @@ func FuzzState(f *testing.F) {
 		}
 	})
 }
+
+// foreignState has the length of a random state, and is none of ours.
+const foreignState = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
