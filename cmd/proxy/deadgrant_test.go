@@ -85,7 +85,7 @@ func TestDeadGrantThatWasAskedForStopsRun(t *testing.T) {
 			s := newGrantShop(t)
 			kill(t, s)
 			proof := filepath.Join(t.TempDir(), "ran")
-			s.withEnviron("EVERGATE_GRANT=offline").must(t, exitFailure, "", []string{"run", "--", "touch", proof}, "so touch was not started", "evergate login")
+			s.withEnviron("EVERGATE_GRANT=offline").must(t, exitSidecar, "", []string{"run", "--", "touch", proof}, "so touch was not started", "evergate login")
 			if _, err := os.Stat(proof); err == nil {
 				t.Error("the command was started")
 			}

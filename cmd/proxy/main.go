@@ -97,7 +97,7 @@ func commands() []command {
 		{name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", new: tokenCommand, sub: tokenCommands()},
 		{name: "key", args: "NAME [--policy P] […]", summary: "make a key by which a client is known", new: keyCommand},
 		{name: "check", args: "[--json]", summary: "say what is right and wrong with this configuration", new: checkCommand},
-		{name: "run", args: "-- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", new: runCommand, takesCommand: true},
+		{name: "run", args: "[--policy P] […] -- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", new: runCommand, takesCommand: true},
 		{name: "wait", args: "[--timeout 60s]", summary: "wait until the sidecar of this environment is ready", new: wait},
 		{name: "healthcheck", args: "[--ready|--startup]", summary: "ask the sidecar whether it is alive, ready, or has had a token", new: healthcheck},
 		{name: "quit", summary: "tell the sidecar to shut down cleanly", new: quit},
@@ -175,10 +175,9 @@ func dispatch(w env) error {
 		c, name, w.args = below, name+" "+w.args[0], w.args[1:]
 	}
 	a := c.new()
-	if !c.takesCommand {
-		if err := parseFlags(w, c, name, a); err != nil {
-			return err
-		}
+	var err error
+	if w.args, err = parseFlags(w, c, name, a); err != nil {
+		return err
 	}
 	return a.run(w)
 }
@@ -245,8 +244,9 @@ func usage(to io.Writer) {
 	fmt.Fprintln(to, "\nSettings come from the environment: `evergate config` lists them.")
 }
 
-// parseFlags sets what the flags and the argument say, in whatever order they come.
-func parseFlags(w env, c command, name string, a action) error {
+// parseFlags sets what the flags and the argument say, in whatever order they come. It returns the command line
+// that follows them, where one does.
+func parseFlags(w env, c command, name string, a action) (rest []string, _ error) {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(w.err)
 	if a.flags != nil {
@@ -255,18 +255,25 @@ func parseFlags(w env, c command, name string, a action) error {
 	if len(c.sub) > 0 {
 		fs.Usage = func() { listBelow(w.err, name, c.sub) }
 	}
+	if c.takesCommand {
+		fs.Usage = func() {}
+	}
 	for rest, taken := w.args, false; ; taken = true {
-		if err := fs.Parse(rest); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				return err
-			}
-			return &exitError{exitConfig, nil} // flag has printed what is wrong
-		}
+		err := fs.Parse(rest)
 		switch {
+		case errors.Is(err, flag.ErrHelp):
+			if c.takesCommand {
+				err = errors.Join(err, help(env{args: []string{name}, out: w.out}))
+			}
+			return nil, err
+		case err != nil:
+			return nil, &exitError{exitConfig, nil} // flag has printed what is wrong
+		case c.takesCommand:
+			return fs.Args(), nil
 		case fs.NArg() == 0:
-			return nil
+			return nil, nil
 		case a.arg == nil || taken:
-			return configError(fmt.Errorf("%s takes no argument %q", name, fs.Arg(0)))
+			return nil, configError(fmt.Errorf("%s takes no argument %q", name, fs.Arg(0)))
 		}
 		*a.arg, rest = fs.Arg(0), fs.Args()[1:]
 	}

@@ -72,8 +72,11 @@ func TestUnknownCommandIsAMistake(t *testing.T) {
 func TestBadFlagsAreMistakes(t *testing.T) {
 	t.Parallel()
 	for _, c := range commands() {
-		if c.name == "run" {
-			continue // what follows it is another program's
+		if c.name == "run" { // what follows it is another program's, and so is its help
+			if o := execute(right(), "run", "--help"); o.code != exitOK || o.err != "" || !strings.HasPrefix(o.out, "Usage: evergate run ") {
+				t.Errorf("%+v", o)
+			}
+			continue
 		}
 		if o := execute(right(), c.name, "--no-such-flag"); o.code != exitConfig || !strings.Contains(o.err, "no-such-flag") || o.out != "" {
 			t.Errorf("%s: %+v", c.name, o)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/url"
 	"os"
@@ -13,23 +14,70 @@ import (
 	"time"
 
 	"evergate/internal/config"
+	"evergate/internal/remedy"
 	"evergate/internal/sidecar"
 	"evergate/internal/systemd"
 )
 
 const (
-	// readyWithin is how long `run` waits for the first token.
+	// readyWithin is how long `run` waits for the first token, if nobody says otherwise.
 	readyWithin = 30 * time.Second
 
-	exitNotExecutable = 126 // as a shell does
+	// These are as of env(1) and of a shell: codes that programs seldom have of their own.
+	exitSidecar       = 125
+	exitNotExecutable = 126
 	exitNotFound      = 127
 )
 
+// aroundCommand is what `run` is asked for.
+type aroundCommand struct {
+	policy  string
+	timeout time.Duration
+}
+
 // runCommand starts the sidecar on a free port, runs CMD with EVERGATE_URL pointing at it
 // and without the secrets, and exits with CMD's code.
-func runCommand() action { return action{run: steadily(runWithSidecar)} }
+func runCommand() action {
+	a := &aroundCommand{timeout: readyWithin}
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&a.policy, "policy", "", "what CMD may do: full, read-only or a `POLICY` of EVERGATE_POLICY_FILE; it holds for everybody who calls this sidecar, in place of EVERGATE_POLICY")
+			fs.DurationVar(&a.timeout, "timeout", a.timeout, "how long to wait for the token before CMD is started")
+		},
+		run: steadily(a.run),
+	}
+}
 
-func runWithSidecar(w env) error {
+// hold has the sidecar hold CMD to what --policy says. The whole sidecar is there for CMD, and some programs cannot
+// be made to show a key, so that whoever shows none gets no more than whoever does.
+func (a *aroundCommand) hold(c *config.Config) error {
+	c.AuditDenials = true
+	if a.policy == "" {
+		return nil
+	}
+	for _, s := range []struct{ name, value string }{
+		{"EVERGATE_CLIENT_KEYS_FILE", c.ClientKeysFile}, {"EVERGATE_SOCKET_PEERS", c.SocketPeers}, {"EVERGATE_TLS_CLIENT_CA_FILE", c.TLSClientCA},
+	} {
+		if s.value != "" {
+			return remedy.New("leave one out", "--policy holds everybody who calls this sidecar to one policy, and %s has callers who may have their own", s.name)
+		}
+	}
+	c.HeldTo = a.policy
+	return nil
+}
+
+// sidecarFailed marks an error as one of the sidecar, so that it is not taken for one of CMD. A mistake in the
+// configuration keeps its own code.
+func sidecarFailed(err error) error {
+	if err == nil || exitCode(err) != exitFailure {
+		return err
+	}
+	return &exitError{exitSidecar, err}
+}
+
+func (a *aroundCommand) run(w env) error { return sidecarFailed(a.runWithSidecar(w)) }
+
+func (a *aroundCommand) runWithSidecar(w env) error {
 	argv, err := commandLine(w.args)
 	if err != nil {
 		return err
@@ -42,7 +90,7 @@ func runWithSidecar(w env) error {
 		}
 		return &exitError{code, err}
 	}
-	cfg, err := sidecar.Load(withDefaults(w.environ, "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0", "EVERGATE_LOG_LEVEL=warn"))
+	cfg, err := sidecar.Load(withDefaults(w.environ, "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0", "EVERGATE_LOG_LEVEL=warn"), a.hold)
 	if err != nil {
 		return reportConfig(cfg.Config, err, w.err)
 	}
@@ -62,7 +110,7 @@ func runWithSidecar(w env) error {
 	served, failed := make(chan struct{}), error(nil)
 	go func() { failed = s.Serve(begin, force); close(served) }()
 
-	result := runReady(w, s, served, path, argv)
+	result := a.runReady(w, s, served, path, argv)
 	close(begin)
 	go func() {
 		for sig := range w.signals {
@@ -78,11 +126,8 @@ func runWithSidecar(w env) error {
 	return result
 }
 
-// commandLine is what stands after `run`, with or without "--".
+// commandLine is what stands after `run` and its flags.
 func commandLine(args []string) ([]string, error) {
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
-	}
 	if len(args) == 0 {
 		return nil, configError(errors.New("run needs a command: evergate run -- CMD…"))
 	}
@@ -91,8 +136,8 @@ func commandLine(args []string) ([]string, error) {
 
 // runReady waits until the sidecar is ready and runs the command. Its error carries the
 // exit code. served is closed when the sidecar has ended.
-func runReady(w env, s *sidecar.Sidecar, served <-chan struct{}, path string, argv []string) error {
-	ctx, stop := context.WithTimeoutCause(context.Background(), readyWithin, fmt.Errorf("no token within %s", readyWithin))
+func (a *aroundCommand) runReady(w env, s *sidecar.Sidecar, served <-chan struct{}, path string, argv []string) error {
+	ctx, stop := context.WithTimeoutCause(context.Background(), a.timeout, fmt.Errorf("no token within %s", a.timeout))
 	defer stop()
 	ready := make(chan error, 1)
 	go func() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -104,9 +105,14 @@ func TestExitCodeOfTheCommandIsOurs(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
-	for in, want := range map[string]string{"a": "a", "a b": "a b", "-- a b": "a b", "-- -- a": "-- a", "-x": "-x", "a -- b": "a -- b"} {
-		if got, err := commandLine(strings.Fields(in)); err != nil || strings.Join(got, " ") != want {
-			t.Errorf("%s: %q, %v", in, got, err)
+	for in, want := range map[string]string{
+		"a": "a", "a b": "a b", "-- a b": "a b", "-- -- a": "-- a", "a -- b": "a -- b", "a --policy p": "a --policy p", "-- -x": "-x",
+		"--policy p a": "a", "--policy=p -- a --timeout 1s": "a --timeout 1s", "--timeout 1s --policy p -- --help": "--help",
+	} {
+		run, _ := named(commands(), "run")
+		rest, err := parseFlags(env{args: strings.Fields(in), err: io.Discard}, run, "run", run.new())
+		if got, wrong := commandLine(rest); err != nil || wrong != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, %v, %v", in, got, err, wrong)
 		}
 	}
 }
@@ -127,6 +133,9 @@ func TestRunWithoutACommandThatCanRun(t *testing.T) {
 		{[]string{"run", "--", "no-such-command-anywhere"}, exitNotFound},
 		{[]string{"run", filepath.Join(dir, "missing")}, exitNotFound},
 		{[]string{"run", plain}, exitNotExecutable},
+		{[]string{"run", "--no-such-flag", "true"}, exitConfig},
+		{[]string{"run", "--timeout", "soon", "true"}, exitConfig},
+		{[]string{"run", "--policy", "no-such-policy", "true"}, exitConfig},
 	} {
 		if o := execute(right(), tc.args...); o.code != tc.want || o.err == "" || o.out != "" {
 			t.Errorf("%q: %+v, want %d", tc.args, o, tc.want)

@@ -18,6 +18,7 @@ import (
 	"evergate/internal/listen"
 	"evergate/internal/policy"
 	"evergate/internal/reload"
+	"evergate/internal/remedy"
 	"evergate/internal/request"
 )
 
@@ -28,6 +29,8 @@ type Options struct {
 	Policy string
 	// PolicyFile takes the place of Policy: it says what holds for whom.
 	PolicyFile string
+	// Everybody is the name of a policy that holds whoever calls, in place of all that Policy and PolicyFile say; empty: none.
+	Everybody string
 	// KeysFile has a line for each key that a client may show.
 	KeysFile string
 	// Peers says who may connect to Unix sockets; empty: the owner of the socket alone.
@@ -56,11 +59,15 @@ func New(o Options) (*Access, error) {
 		a.tls = listen.NewTLS(o.CertFile, o.KeyFile, o.ClientCAFile)
 	}
 	var badPolicy, badCallers error
-	a.policies, badPolicy = policy.New(policy.Options{Policy: o.Policy, File: o.PolicyFile})
+	a.policies, badPolicy = policy.New(policy.Options{Policy: o.Policy, File: o.PolicyFile, Everybody: o.Everybody})
 	a.callers, badCallers = caller.New(caller.Options{KeysFile: o.KeysFile, Peers: o.Peers, Authorities: a.tls.Authorities, Named: a.policies.Names})
 	a.files = append(append(append(a.files, a.policies.Files()...), a.callers.Files()...), a.tls.Files()...)
 	loaded := a.files.Load()
-	return a, errors.Join(badPolicy, badCallers, loaded, a.policies.StrayKeys(a.callers.KeysWithPolicies))
+	var unknown error
+	if o.Everybody != "" && loaded == nil && !a.policies.Has(o.Everybody) {
+		unknown = remedy.New("write full, read-only, none or one of EVERGATE_POLICY_FILE", "there is no policy %q to hold everybody to", o.Everybody)
+	}
+	return a, errors.Join(badPolicy, badCallers, loaded, unknown, a.policies.StrayKeys(a.callers.KeysWithPolicies))
 }
 
 // Listen opens the addresses for tools, as listen.OpenEvery does. A Unix socket that has a list of peers

@@ -16,6 +16,7 @@ import (
 	"evergate/internal/caller"
 	"evergate/internal/denial"
 	"evergate/internal/request"
+	"evergate/internal/shopify"
 )
 
 func TestASummaryIsShortHoweverManyCallersThereAre(t *testing.T) {
@@ -39,6 +40,39 @@ func TestASummaryIsShortHoweverManyCallersThereAre(t *testing.T) {
 		if got := a.Summary(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// Whoever calls: the policy that is for everybody is narrower here than what callers have of their own.
+func TestAPolicyForEverybodyHoldsWhoeverCalls(t *testing.T) {
+	key, line, err := caller.NewKey("agent", "full", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := writeFile(t, `{"default":"full","callers":{"agent":"full","anonymous":"full"},"policies":{"shop":{"base":"none"}}}`)
+	for _, everybody := range []string{"read-only", "shop"} {
+		a, err := New(Options{Everybody: everybody, PolicyFile: file, KeysFile: writeFile(t, line)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := a.Summary(), "for everybody "+everybody+", keys: 1"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		for _, authorization := range []string{"", "Bearer " + key.Reveal()} {
+			r := httptest.NewRequest(http.MethodPost, "/", nil)
+			r.Header.Set("Authorization", authorization)
+			view := request.Of(r)
+			_, rules, err := a.Identify(&view)
+			if err == nil {
+				_, err = rules.JudgeHead(&view, shopify.Target{Path: "/admin/api/2026-10/products.json"})
+			}
+			if denial.Of(err) == nil {
+				t.Errorf("%s: a POST passes with %.8q", everybody, authorization)
+			}
+		}
+	}
+	if _, err := New(Options{Everybody: "nowhere", PolicyFile: file}); err == nil || !strings.Contains(err.Error(), `"nowhere"`) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -91,6 +91,11 @@ type Config struct {
 	// Warnings are what looks wrong but may be meant.
 	Warnings []error
 
+	// What follows is for the program that a command starts, and set by that command.
+
+	HeldTo       string // a policy for everybody who calls, whatever the settings say
+	AuditDenials bool   // a line in the log for each call that is refused
+
 	environProxy *url.URL // of HTTPS_PROXY and NO_PROXY; nil: none
 	environName  string   // which of its two spellings it was
 

@@ -125,7 +125,7 @@ func (a *Admission) Admit(r *request.Request) (Admitted, error) {
 	case rules.Reports():
 		p.Reported = err
 	case err != nil:
-		return Admitted{Caller: p.Caller}, err
+		return Admitted{Caller: p.Caller, Target: p.Target}, err
 	}
 	if needsBody {
 		p.judge = rules

@@ -18,13 +18,16 @@ type Options struct {
 	Policy string
 	// File takes the place of Policy: it says what holds for whom.
 	File string
+	// Everybody is the name of a policy, of File or built-in, that holds whoever calls and whatever else is said; empty: none does.
+	Everybody string
 }
 
 // Policies says which policy holds for whom. What rests in a file is read again when it
 // changes. Its methods are safe for concurrent use.
 type Policies struct {
-	book  atomic.Pointer[book]
-	files reload.Values
+	book      atomic.Pointer[book]
+	files     reload.Values
+	everybody string // see Options
 }
 
 // book is all policies at one moment. It is immutable.
@@ -37,7 +40,7 @@ type book struct {
 // New returns policies that have read no file yet: Files has the one that must be loaded. Until
 // then, and where Policy names none that there is, nothing passes.
 func New(o Options) (*Policies, error) {
-	p := &Policies{}
+	p := &Policies{everybody: o.Everybody}
 	b := &book{byName: builtIn()}
 	p.book.Store(b)
 	switch b.byDefault = b.byName[None]; {
@@ -68,6 +71,9 @@ func (p *Policies) take(contents [][]byte) error {
 // name, or everybody's. One that a key names and that is gone lets nothing through.
 func (p *Policies) Of(caller, named string) *Policy {
 	b := p.book.Load()
+	if p.everybody != "" {
+		named = p.everybody
+	}
 	if named != "" {
 		if p := b.byName[named]; p != nil {
 			return p
@@ -84,7 +90,9 @@ func (p *Policies) Of(caller, named string) *Policy {
 func (p *Policies) Has(name string) bool { return p.book.Load().byName[name] != nil }
 
 // Names reports whether a policy holds for a caller by this name.
-func (p *Policies) Names(caller string) bool { return p.book.Load().byCaller[caller] != nil }
+func (p *Policies) Names(caller string) bool {
+	return p.everybody == "" && p.book.Load().byCaller[caller] != nil
+}
 
 // mostDescribed bounds how many are named in a summary.
 const mostDescribed = 6
@@ -92,6 +100,9 @@ const mostDescribed = 6
 // Describe says for people what holds for whom, in a few words.
 func (p *Policies) Describe() string {
 	b := p.book.Load()
+	if p.everybody != "" {
+		return "for everybody " + p.Of("", "").describe()
+	}
 	parts := []string{"by default " + b.byDefault.describe()}
 	for _, name := range slices.Sorted(maps.Keys(b.byCaller)) {
 		parts = append(parts, name+" "+b.byCaller[name].describe())

@@ -24,7 +24,7 @@ func Load(environ []string, others ...func(*config.Config) error) (Settings, err
 }
 
 func accessOptions(c *config.Config) access.Options {
-	o := access.Options{Policy: c.Policy, PolicyFile: c.PolicyFile, Peers: c.SocketPeers, KeysFile: c.ClientKeysFile, Unsafe: c.UnsafeListen}
+	o := access.Options{Policy: c.Policy, PolicyFile: c.PolicyFile, Peers: c.SocketPeers, KeysFile: c.ClientKeysFile, Unsafe: c.UnsafeListen, Everybody: c.HeldTo}
 	if c.HasTLSPair() {
 		o.CertFile, o.KeyFile, o.ClientCAFile = c.TLSCertFile, c.TLSKeyFile, c.TLSClientCA
 	}
