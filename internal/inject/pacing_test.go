@@ -31,7 +31,7 @@ const minute = time.Minute
 // job is one call that a caller makes again and again.
 type job struct {
 	method, path, body string
-	gzip               bool
+	accept             string // Accept-Encoding
 }
 
 var (
@@ -105,8 +105,8 @@ func (j job) request(ctx context.Context, caller string) *http.Request {
 	if j.body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	if j.gzip {
-		r.Header.Set("Accept-Encoding", "gzip")
+	if j.accept != "" {
+		r.Header.Set("Accept-Encoding", j.accept)
 	}
 	return r
 }
@@ -235,8 +235,8 @@ func costOf(t *testing.T, j job) (need, cost float64) {
 func TestPacingGetsNearlyAllOfABucketAndNoCallerIsThrottled(t *testing.T) {
 	t.Parallel()
 	need, cost := costOf(t, graphQLJob)
-	packed := graphQLJob
-	packed.gzip = true
+	gzipped, zstandard := graphQLJob, graphQLJob
+	gzipped.accept, zstandard.accept = "gzip", "deflate, gzip, br, zstd" // the latter is what curl --compressed sends
 	for _, api := range []struct {
 		name    string
 		job     job
@@ -245,14 +245,15 @@ func TestPacingGetsNearlyAllOfABucketAndNoCallerIsThrottled(t *testing.T) {
 	}{
 		{"rest", restJob, possible(40, 2, 1, 1), []int{1, 20, 200}},
 		{"graphql", graphQLJob, possible(2000, 100, need, cost), []int{1, 20, 200}},
-		{"graphql_gzip", packed, possible(2000, 100, need, cost), []int{20}},
+		{"graphql_gzip", gzipped, possible(2000, 100, need, cost), []int{20}},
+		{"graphql_zstd", zstandard, possible(2000, 100, need, cost), []int{1, 20}},
 	} {
 		for _, n := range api.callers {
 			for _, latency := range []time.Duration{time.Millisecond, 100 * time.Millisecond} {
 				t.Run(fmt.Sprintf("%s_%d_callers_%s", api.name, n, latency), func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
-						p := newPaced(t, shopsim.Settings{Gzip: true}, 10*time.Minute, latency)
+						p := newPaced(t, shopsim.Settings{Gzip: true, Zstd: true}, 10*time.Minute, latency)
 						served, refused := count(p.run(t, api.job, callers(n)...), 0, minute)
 						possible := api.limit
 						if one := int(minute / (2 * latency)); n == 1 && latency > time.Millisecond && one < possible {

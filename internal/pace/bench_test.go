@@ -47,7 +47,8 @@ func BenchmarkObserve(b *testing.B) {
 		{"rest_2KiB", REST, answer(2 << 10), ""},
 		{"graphql_2KiB", GraphQL, answer(2 << 10), ""},
 		{"graphql_100KiB", GraphQL, answer(100 << 10), ""},
-		{"graphql_2KiB_gzip", GraphQL, codings["gzip"](answer(2 << 10)), "gzip"},
+		{"graphql_2KiB_gzip", GraphQL, compressions["gzip"](answer(2 << 10)), "gzip"},
+		{"graphql_2KiB_zstd", GraphQL, compressions["zstd"](answer(2 << 10)), "zstd"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			p, ctx := New(Options{MaxWait: time.Minute}), context.Background()

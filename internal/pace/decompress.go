@@ -2,12 +2,7 @@ package pace
 
 import (
 	"bytes"
-	"compress/gzip"
-	"compress/zlib"
 	"io"
-	"sync"
-
-	"github.com/andybalholm/brotli"
 )
 
 const (
@@ -23,73 +18,31 @@ const (
 // decompressor keeps a copy of a compressed body, to be read when it is complete: the bytes on
 // their way to the client are not held up by it.
 type decompressor struct {
-	coding     *coding // nil: the body is not compressed
+	codings    codings
 	copied     []byte
 	unreadable bool
 	made       int // bytes of plain text made of this body in all looks at it
 	nextLook   int // length of the copy that an incomplete body is looked at again for
 
 	src   bytes.Reader
+	chain chain
 	plain [4 << 10]byte
 }
 
-// coding is a content coding. Its readers are pooled, because their tables are large: 40 KiB
-// for gzip.
-type coding struct {
-	open func(io.Reader) (resetter, error) // nil: nobody can read it
-	pool sync.Pool
-}
-
-// resetter is a decompressing reader that can be used again.
-type resetter interface {
-	io.Reader
-	Reset(io.Reader) error
-}
-
-var (
-	gzipCoding    = &coding{open: func(r io.Reader) (resetter, error) { return gzip.NewReader(r) }}
-	deflateCoding = &coding{open: openZlib}
-	brotliCoding  = &coding{open: func(r io.Reader) (resetter, error) { return brotli.NewReader(r), nil }}
-	unknownCoding = &coding{}
-)
-
-func openZlib(r io.Reader) (resetter, error) {
-	z, err := zlib.NewReader(r)
-	if err != nil {
-		return nil, err
-	}
-	return zlibReader{z}, nil
-}
-
-// zlibReader gives zlib's Reset the signature that the others have.
-type zlibReader struct{ io.Reader }
-
-func (z zlibReader) Reset(r io.Reader) error { return z.Reader.(zlib.Resetter).Reset(r, nil) }
-
-func (c *coding) reader(src io.Reader) (resetter, error) {
-	if r, ok := c.pool.Get().(resetter); ok {
-		return r, r.Reset(src)
-	}
-	return c.open(src)
-}
-
 // reset makes d ready for a body with this Content-Encoding.
-func (d *decompressor) reset(encoding string) {
-	d.coding, d.copied, d.unreadable, d.made, d.nextLook = nil, d.copied[:0], false, 0, 0
-	switch encoding {
-	case "", "identity":
-	case "gzip", "x-gzip":
-		d.coding = gzipCoding
-	case "deflate":
-		d.coding = deflateCoding
-	case "br":
-		d.coding = brotliCoding
-	default:
-		d.coding, d.unreadable = unknownCoding, true
-	}
+func (d *decompressor) reset(by *decoders, encoding string) {
+	of, known := by.parse(encoding)
+	d.codings, d.copied, d.unreadable, d.made, d.nextLook = of, d.copied[:0], !known, 0, 0
 }
 
-func (d *decompressor) active() bool { return d.coding != nil }
+// active reports whether the body is compressed.
+func (d *decompressor) active() bool { return d.codings.count > 0 || d.unreadable }
+
+// open returns what reads the plain text of compressed; d.chain.close must follow.
+func (d *decompressor) open(compressed []byte) (io.Reader, error) {
+	d.src.Reset(compressed)
+	return d.chain.open(d.codings, &d.src, &d.made)
+}
 
 func (d *decompressor) write(p []byte) {
 	if d.unreadable || len(d.copied)+len(p) > largestCompressed {
@@ -99,8 +52,9 @@ func (d *decompressor) write(p []byte) {
 	d.copied = append(d.copied, p...)
 }
 
-// shrink lets go of memory that a usual answer does not need.
+// shrink lets go of memory that a usual answer does not need, and of the Pacer.
 func (d *decompressor) shrink() {
+	d.codings = codings{}
 	if cap(d.copied) > retainedCompressed {
 		d.copied = nil
 	}
@@ -115,13 +69,12 @@ func (d *decompressor) scanInto(s *scanner, complete bool) {
 	}
 	d.nextLook = 2 * len(d.copied)
 	s.reset()
-	d.src.Reset(d.copied)
-	r, err := d.coding.reader(&d.src)
+	defer d.chain.close()
+	r, err := d.open(d.copied)
 	if err != nil {
 		d.unreadable = complete
 		return
 	}
-	defer d.coding.pool.Put(r)
 	for d.made < largestPlain {
 		n, err := r.Read(d.plain[:])
 		s.write(d.plain[:n])
@@ -135,22 +88,21 @@ func (d *decompressor) scanInto(s *scanner, complete bool) {
 
 // plainBeginning is the beginning of a short text that may be compressed; nothing if it cannot
 // be read. Only refusals are read this way.
-func plainBeginning(text []byte, encoding string) []byte {
+func (by *decoders) plainBeginning(text []byte, encoding string) []byte {
 	w := costWorks.Get().(*costWork)
 	defer w.release()
 	d := &w.compressed
-	if d.reset(encoding); !d.active() {
+	if d.reset(by, encoding); !d.active() {
 		return text
 	}
 	if d.unreadable {
 		return nil
 	}
-	d.src.Reset(text)
-	r, err := d.coding.reader(&d.src)
+	defer d.chain.close()
+	r, err := d.open(text)
 	if err != nil {
 		return nil
 	}
-	defer d.coding.pool.Put(r)
 	plain := make([]byte, len(d.plain))
 	n, _ := io.ReadFull(r, plain) // a short text ends early
 	return plain[:n]

@@ -68,6 +68,8 @@ type Pacer struct {
 	rest    limiter
 	graphQL limiter
 	costs   *costs
+	// decoders read copies of answers.
+	decoders decoders
 	// named is the REST rate that Shopify named in a refusal, with the size that the bucket
 	// had then; nil: it has not. With another size it is another plan's.
 	named atomic.Pointer[limit]
@@ -83,6 +85,7 @@ type limiter struct {
 // New returns a Pacer that knows nothing of the shop yet.
 func New(o Options) *Pacer {
 	p := &Pacer{opt: o, epoch: time.Now(), costs: newCosts()}
+	p.decoders.init()
 	p.rest.init(assumedREST, p.now)
 	p.graphQL.init(assumedGraphQL, p.now)
 	return p

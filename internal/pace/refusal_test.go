@@ -46,7 +46,7 @@ func unexplained() map[string]*http.Response {
 		"edge":        response(429, "<!DOCTYPE html><html><body>Too many requests</body></html>", "Content-Type", "text/html"),
 		"nothing":     response(429, ""),
 		"room":        response(429, `{"errors":"no"}`, callLimitHeader, "3/40"),
-		"compressed":  response(429, codings["gzip"](`{"errors":"no"}`), "Content-Encoding", "gzip"),
+		"compressed":  response(429, compressions["gzip"](`{"errors":"no"}`), "Content-Encoding", "gzip"),
 	}
 }
 
@@ -143,7 +143,7 @@ func TestTheRateIsReadFromACompressedRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{MaxWait: time.Minute})
 		do(t, p, REST, "", response(200, "{}", callLimitHeader, "1/40"))
-		body := codings["gzip"](strings.Replace(bucketRefusal, "2 calls", "4 calls", 1))
+		body := compressions["gzip"](strings.Replace(bucketRefusal, "2 calls", "4 calls", 1))
 		if got, again := do(t, p, REST, "", response(429, body, "Content-Encoding", "gzip")); !again || got != body {
 			t.Errorf("again %v", again)
 		}
@@ -163,9 +163,9 @@ func TestABodyInManyPiecesIsNotUnpackedForEach(t *testing.T) {
 		unsteady.WriteByte('a' + byte(i>>27))
 	}
 	for name, plain := range map[string]string{"steady": unsteady.String(), "bomb": strings.Repeat(" ", 10<<20)} {
-		for _, coding := range []string{"gzip", "deflate", "br"} {
-			body := codings[coding](plain)
-			c := newCostReader(io.NopCloser(iotest.OneByteReader(strings.NewReader(body))), Reservation{}, coding)
+		for _, coding := range []string{"gzip", "deflate", "br", "zstd", "gzip, zstd"} {
+			body := compressions[coding](plain)
+			c := newCostReader(io.NopCloser(iotest.OneByteReader(strings.NewReader(body))), Reservation{pacer: New(Options{})}, coding)
 			c.peek()
 			if made, most := c.work.compressed.made, min(4*len(plain), largestPlain+len(c.work.compressed.plain)); made == 0 || made > most {
 				t.Errorf("%s, %s: %d bytes of plain text were made of a body that has %d", name, coding, made, len(plain))

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
 )
 
 // counter is an Observer.
@@ -107,7 +108,7 @@ func TestAThrottledQueryComesBackWhenItFits(t *testing.T) {
 func TestBodiesPassByteForByteHoweverTheyAreCompressed(t *testing.T) {
 	t.Parallel()
 	for _, plain := range []string{successBody, throttledBody, tooDearBody, deniedBody, "", "{", "<html>", `{"data":{"a":"` + strings.Repeat("x", 100_000) + `"}}`, `{"errors":"` + strings.Repeat("y", 50_000)} {
-		for name, compress := range codings {
+		for name, compress := range compressions {
 			body := compress(plain)
 			for _, slow := range []bool{false, true} {
 				p := New(Options{MaxWait: time.Minute})
@@ -126,18 +127,40 @@ func TestBodiesPassByteForByteHoweverTheyAreCompressed(t *testing.T) {
 	}
 }
 
-var codings = map[string]func(string) string{
+var compressions = map[string]func(string) string{
 	"identity": func(s string) string { return s },
-	"gzip": func(s string) string {
-		return compressed(s, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
-	},
+	"gzip":     gzipped,
 	"deflate": func(s string) string {
 		return compressed(s, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) })
 	},
-	"br": func(s string) string {
-		return compressed(s, func(w io.Writer) io.WriteCloser { return brotli.NewWriter(w) })
-	},
-	"zstd": func(s string) string { return "unknown to us " + s },
+	"br":            brotlied,
+	"zstd":          zstandard,
+	"unknown":       func(s string) string { return "unknown to us " + s },
+	"X-GZIP":        gzipped,
+	"gzip, zstd":    func(s string) string { return zstandard(gzipped(s)) },
+	"zstd ,\tbr":    func(s string) string { return brotlied(zstandard(s)) },
+	"identity,ZSTD": zstandard,
+}
+
+func gzipped(s string) string {
+	return compressed(s, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
+}
+
+func brotlied(s string) string {
+	return compressed(s, func(w io.Writer) io.WriteCloser { return brotli.NewWriter(w) })
+}
+
+// zstandard compresses as it is done for a body whose length is not known: with a window of 8 MiB.
+func zstandard(s string) string {
+	return compressed(s, func(w io.Writer) io.WriteCloser { return zstdWriter(w) })
+}
+
+func zstdWriter(w io.Writer, options ...zstd.EOption) *zstd.Encoder {
+	z, err := zstd.NewWriter(w, append(options, zstd.WithEncoderConcurrency(1))...)
+	if err != nil {
+		panic(err) // an option of a test's is wrong
+	}
+	return z
 }
 
 func compressed(s string, open func(io.Writer) io.WriteCloser) string {
@@ -150,13 +173,13 @@ func compressed(s string, open func(io.Writer) io.WriteCloser) string {
 
 func TestARefusalIsRecognisedHoweverItIsCompressed(t *testing.T) {
 	t.Parallel()
-	for name, compress := range codings {
+	for name, compress := range compressions {
 		p := New(Options{MaxWait: time.Minute})
 		_, again := do(t, p, GraphQL, "{ a }", response(200, compress(throttledBody), "Content-Encoding", name))
-		if want := name != "zstd"; again != want {
+		if want := name != "unknown"; again != want {
 			t.Errorf("%s: recognised %v", name, again)
 		}
-		if states := p.States(); name != "zstd" && (len(states) != 1 || states[0].Capacity != 4000 || states[0].Rate != 200) {
+		if states := p.States(); name != "unknown" && (len(states) != 1 || states[0].Capacity != 4000 || states[0].Rate != 200) {
 			t.Errorf("%s: learnt %+v", name, states)
 		}
 	}
@@ -181,17 +204,22 @@ func (*stalled) Close() error { return nil }
 
 func TestASlowAnswerIsNotHeldBack(t *testing.T) {
 	t.Parallel()
-	zipped := compressed(strings.Repeat(`{"data":{"products":[{"id":1},`, 400), func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
+	zipped := gzipped(strings.Repeat(`{"data":{"products":[{"id":1},`, 400))
+	var flushed bytes.Buffer
+	z := zstdWriter(&flushed)
+	_, _ = io.WriteString(z, `{"data":{"products":[{"id":1},`)
+	_ = z.Flush()
 	for name, first := range map[string]string{
 		"data":     `{"data":{"products":`,
 		"not_json": "<html>",
-		"zstd":     "\x28\xb5\x2f\xfd",
+		"zstd":     flushed.String(),
+		"unknown":  "\x28\xb5\x2f\xfd",
 		"gzip":     zipped[:len(zipped)/2],
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			resp := response(200, "")
-			if name == "zstd" || name == "gzip" {
+			if name != "data" && name != "not_json" {
 				resp.Header.Set("Content-Encoding", name)
 			}
 			body := &stalled{first, make(chan struct{})}

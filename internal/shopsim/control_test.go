@@ -49,9 +49,9 @@ func TestControlJournal(t *testing.T) {
 
 func TestControlSettings(t *testing.T) {
 	s := simWith(0)
-	want(t, control(t, s, "POST", "/_sim/settings", `{"token_life":"90s","rest_size":80,"gzip":true}`), 200, `"token_life": "1m30s"`)
+	want(t, control(t, s, "POST", "/_sim/settings", `{"token_life":"90s","rest_size":80,"gzip":true,"zstd":true}`), 200, `"token_life": "1m30s"`)
 	want(t, control(t, s, "POST", "/_sim/settings", `{"clock_skew":1.5}`), 200, `"rest_size": 80`, `"clock_skew": "1.5s"`)
-	if c := s.Settings(); c.TokenLife != 90*time.Second || c.RESTSize != 80 || !c.Gzip || c.RESTLeak != 2 {
+	if c := s.Settings(); c.TokenLife != 90*time.Second || c.RESTSize != 80 || !c.Gzip || !c.Zstd || c.RESTLeak != 2 {
 		t.Errorf("settings %+v", c)
 	}
 	want(t, control(t, s, "GET", "/_sim/settings", ""), 200, `"repeat": "new"`)

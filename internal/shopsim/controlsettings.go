@@ -38,6 +38,7 @@ type settingsWire struct {
 	MaxQueryCost     int        `json:"max_query_cost"`
 	SetCookie        bool       `json:"set_cookie"`
 	Gzip             bool       `json:"gzip"`
+	Zstd             bool       `json:"zstd"`
 	ClockSkew        seconds    `json:"clock_skew"`
 }
 
@@ -73,6 +74,7 @@ func wireSettings(c Settings) settingsWire {
 		MaxQueryCost:     c.MaxQueryCost,
 		SetCookie:        c.SetCookie,
 		Gzip:             c.Gzip,
+		Zstd:             c.Zstd,
 		ClockSkew:        seconds(c.ClockSkew),
 	}
 }
@@ -109,6 +111,7 @@ func (w settingsWire) settings() Settings {
 		MaxQueryCost:     w.MaxQueryCost,
 		SetCookie:        w.SetCookie,
 		Gzip:             w.Gzip,
+		Zstd:             w.Zstd,
 		ClockSkew:        time.Duration(w.ClockSkew),
 	}
 }

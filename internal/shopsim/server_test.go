@@ -1,10 +1,13 @@
 package shopsim
 
 import (
+	"bytes"
 	"compress/gzip"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -112,31 +115,82 @@ func TestCertificateNames(t *testing.T) {
 	}
 }
 
-func TestPlainServerAndGzip(t *testing.T) {
+func TestPlainServerAndCompression(t *testing.T) {
 	s := simWith(1)
-	s.Change(func(c *Settings) { c.Gzip = true })
+	s.Change(func(c *Settings) { c.Gzip, c.Zstd = true, true })
 	srv := start(t, s.StartPlain)
 	c := mintingClient(t, s)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+products, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Host = DefaultShop
-	req.Header.Set("X-Shopify-Access-Token", c.token)
-	req.Header.Set("Accept-Encoding", "gzip")
 	client := srv.Client()
 	defer client.CloseIdleConnections()
-	resp, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
+	for _, coding := range []struct {
+		accepted, used string
+		open           func(io.Reader) (io.Reader, error)
+	}{
+		{"gzip", "gzip", func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }},
+		{"gzip, br, zstd", "zstd", unframed},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+products, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = DefaultShop
+		req.Header.Set("X-Shopify-Access-Token", c.token)
+		req.Header.Set("Accept-Encoding", coding.accepted)
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := coding.open(resp.Body)
+		if err != nil || resp.Header.Get("Content-Encoding") != coding.used {
+			t.Fatalf("not compressed with %s: %v %v", coding.used, err, resp.Header)
+		}
+		if body, err := io.ReadAll(plain); err != nil || !strings.Contains(string(body), "Product 1") {
+			t.Errorf("%s: %v: %s", coding.used, err, body)
+		}
+		_ = resp.Body.Close()
 	}
-	defer func() { _ = resp.Body.Close() }()
-	zr, err := gzip.NewReader(resp.Body)
-	if err != nil || resp.Header.Get("Content-Encoding") != "gzip" {
-		t.Fatalf("not compressed: %v %v", err, resp.Header)
+}
+
+// unframed reads the part of zstd's format that frameAsZstd writes: one frame of raw blocks.
+func unframed(r io.Reader) (io.Reader, error) {
+	var head [6]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil || head != [6]byte{0x28, 0xb5, 0x2f, 0xfd, 0, 0x58} {
+		return nil, fmt.Errorf("the frame begins with %x, %w", head, err)
 	}
-	if body, err := io.ReadAll(zr); err != nil || !strings.Contains(string(body), "Product 1") {
-		t.Errorf("%v: %s", err, body)
+	var plain bytes.Buffer
+	for {
+		var h [4]byte
+		if _, err := io.ReadFull(r, h[:3]); err != nil {
+			return nil, err
+		}
+		header := binary.LittleEndian.Uint32(h[:])
+		if size := int64(header >> 3); header&6 != 0 || size > 128<<10 {
+			return nil, fmt.Errorf("block header %x", header)
+		} else if _, err := io.CopyN(&plain, r, size); err != nil {
+			return nil, err
+		}
+		if header&1 != 0 {
+			if n, _ := io.Copy(io.Discard, r); n > 0 {
+				return nil, fmt.Errorf("%d bytes follow the last block", n)
+			}
+			return &plain, nil
+		}
+	}
+}
+
+// A body of any length is one frame with its last block marked.
+func TestZstdFrames(t *testing.T) {
+	for _, n := range []int{0, 1, 128<<10 - 1, 128 << 10, 128<<10 + 1, 300 << 10} {
+		body := bytes.Repeat([]byte("x"), n)
+		r := response{header: http.Header{}, body: body}
+		r.frameAsZstd()
+		plain, err := unframed(bytes.NewReader(r.body))
+		if err != nil {
+			t.Fatalf("%d bytes: %v", n, err)
+		}
+		if got, err := io.ReadAll(plain); err != nil || !bytes.Equal(got, body) {
+			t.Errorf("%d bytes became %d, %v", n, len(got), err)
+		}
 	}
 }
 

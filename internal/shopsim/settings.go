@@ -104,8 +104,9 @@ type Settings struct {
 	// SetCookie adds Set-Cookie headers to API answers.
 	SetCookie bool
 
-	// Gzip compresses API answers for clients that accept it.
-	Gzip bool
+	// Gzip compresses API answers for clients that accept it. Zstd does so for those that
+	// accept zstd, and goes before Gzip.
+	Gzip, Zstd bool
 
 	// ClockSkew is how far the Date header runs ahead of the local clock.
 	ClockSkew time.Duration
