@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"evergate/internal/durable"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
@@ -60,13 +61,10 @@ func OpenDir(dir string, shop token.Shop, keys Keys) (*FileStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the store's directory: %w", err)
 	}
-	if err := makeDir(dir); err != nil {
-		return nil, remedy.New("make it, or name another one in EVERGATE_STORE=file:DIR", "the store's directory cannot be made: %w", err)
-	}
-	if err := checkDir(dir); err != nil {
+	if err := directory(dir).Open(); err != nil {
 		return nil, err
 	}
-	s := &FileStore{dir: dir, codec: codec{shop: shop, keys: keys}, syncDir: syncDir}
+	s := &FileStore{dir: dir, codec: codec{shop: shop, keys: keys}, syncDir: durable.SyncDir}
 	if err := s.sweep(); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/durable"
 	"evergate/internal/store/storetest"
 	"evergate/internal/token"
 )
@@ -248,7 +249,7 @@ func TestWriteInDoubtCanBeRepeated(t *testing.T) {
 	if _, err := other.Swap(t.Context(), handle, storetest.Named("x")); !errors.Is(err, token.ErrConflict) {
 		t.Errorf("somebody else from the same handle: %v, want token.ErrConflict", err)
 	}
-	s.syncDir = syncDir
+	s.syncDir = durable.SyncDir
 	handle, err := s.Swap(t.Context(), handle, storetest.Named("d"))
 	if err != nil {
 		t.Fatalf("the repetition: %v", err)

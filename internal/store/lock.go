@@ -4,64 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"syscall"
-	"time"
 
-	"evergate/internal/clock"
-	"evergate/internal/remedy"
+	"evergate/internal/durable"
 )
 
-// Pauses between attempts at a lock: short at first, because a write takes a millisecond
-// or two; longer then, because a refresh takes a second.
-const (
-	firstPause   = time.Millisecond
-	longestPause = 50 * time.Millisecond
-)
-
-// lock locks the file with the given extension, through a descriptor of its own: the
-// kernel's locks belong to the open file, so two holders in one process exclude each
-// other like two processes.
-//
-// It polls. A blocking flock cannot be cancelled: after the end of ctx it would go on to hold
-// a thread, and then the lock, although nobody waits for it.
+// lock locks the file with the given extension.
 func (s *FileStore) lock(ctx context.Context, ext string) (unlock func(), err error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	f, err := openLock(s.path(ext))
-	if err != nil {
-		return nil, err
-	}
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		unlock, ok, err := tryLock(f)
-		if err != nil {
-			return nil, lockError(f, err)
-		}
-		if ok {
-			return unlock, nil
-		}
-		if err := clock.Sleep(ctx, pause/2+rand.N(pause)); err != nil { //nolint:gosec // G404: jitter, not a secret
-			_ = f.Close() // it has no lock and no content
-			return nil, fmt.Errorf("%s is held by another: %w", f.Name(), err)
-		}
-	}
-}
-
-// openLock opens the file that a lock is on. One that is there can be locked all the same
-// where nothing can be written any more, as after an error of the disk.
-func openLock(path string) (*os.File, error) {
-	f, err := openRegular(path, os.O_RDWR|os.O_CREATE)
-	if errors.Is(err, syscall.EROFS) {
-		return openRegular(path, os.O_RDONLY)
-	}
-	return f, err
+	unlock, err = durable.Lock(ctx, s.path(ext))
+	return unlock, unreadable(err)
 }
 
 // lockForReading locks only where a file that is being read cannot be replaced.
 func (s *FileStore) lockForReading(ctx context.Context) (unlock func(), err error) {
-	if !readersLock {
+	if !durable.ReadersLock {
 		return func() {}, nil
 	}
 	unlock, err = s.lock(ctx, ".lock")
@@ -71,8 +27,17 @@ func (s *FileStore) lockForReading(ctx context.Context) (unlock func(), err erro
 	return unlock, nil
 }
 
-// lockError closes f and explains.
-func lockError(f *os.File, err error) error {
-	_ = f.Close() // it has no lock and no content
-	return remedy.New("keep the store on a file system with locks", "%s cannot be locked: %w", f.Name(), err)
+// openRegular opens a file of the store, but not through a symlink and not something that
+// is no file at all.
+func openRegular(path string, flag int) (*os.File, error) {
+	f, err := durable.OpenRegular(path, flag)
+	return f, unreadable(err)
+}
+
+// unreadable says of something in the place of a file that a person must act.
+func unreadable(err error) error {
+	if errors.Is(err, durable.ErrIrregular) {
+		return fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	return err
 }

@@ -1,4 +1,4 @@
-package store
+package durable
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ import (
 // noFollow: there is no such flag; the check before the open has to do.
 const noFollow = 0
 
-// readersLock: a file that is open for reading cannot be renamed over.
-const readersLock = true
+// ReadersLock: a file that is open for reading cannot be renamed over.
+const ReadersLock = true
 
 var lockFileEx = syscall.NewLazyDLL("kernel32.dll").NewProc("LockFileEx")
 
@@ -45,5 +45,5 @@ func foreignOwner(fs.FileInfo) (user uint32, foreign bool) { return 0, false }
 // groupAccessible: the mode that Go reports here says nothing about other users.
 func groupAccessible(fs.FileInfo) bool { return false }
 
-// syncDir: NTFS journals renames, and a directory cannot be flushed.
-func syncDir(string) error { return nil }
+// SyncDir: NTFS journals renames, and a directory cannot be flushed.
+func SyncDir(string) error { return nil }

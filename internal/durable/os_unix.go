@@ -1,6 +1,6 @@
 //go:build !windows
 
-package store
+package durable
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ import (
 // noFollow has an open fail on a symlink that was put there after it was checked.
 const noFollow = syscall.O_NOFOLLOW
 
-// readersLock: a file that is open can be renamed over.
-const readersLock = false
+// ReadersLock: a file that is open can be renamed over.
+const ReadersLock = false
 
 // tryLock locks f if nobody else has; unlock closes it. Go opens files close-on-exec, so a
 // command that we start does not inherit the lock.
@@ -51,8 +51,8 @@ func foreignOwner(info fs.FileInfo) (user uint32, foreign bool) {
 // groupAccessible reports whether the group or others have any permission.
 func groupAccessible(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }
 
-// syncDir makes renames in dir durable.
-func syncDir(dir string) error {
+// SyncDir makes renames in dir durable.
+func SyncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return err
