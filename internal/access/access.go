@@ -6,6 +6,7 @@ package access
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,6 +39,8 @@ type Options struct {
 	// CertFile and KeyFile are for tls: listeners, both or none; ClientCAFile, with them,
 	// holds the authorities of client certificates.
 	CertFile, KeyFile, ClientCAFile string
+	// Local makes the certificates of tls: listeners where there is no CertFile.
+	Local func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Unsafe lets those who have not said who they are call from other hosts, too.
 	Unsafe bool
 }
@@ -47,14 +50,15 @@ type Access struct {
 	unsafe   bool
 	policies *policy.Policies
 	callers  *caller.Registry
-	tls      *listen.TLS // nil: there is no certificate
+	tls      *listen.TLS // nil: there is no certificate in a file
+	local    func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	files    reload.Values
 	strays   atomic.Pointer[string] // why keys name policies that are not there; nil: none do
 }
 
 // New reads everything that o names and reports every mistake at once. Each names the setting.
 func New(o Options) (*Access, error) {
-	a := &Access{unsafe: o.Unsafe}
+	a := &Access{unsafe: o.Unsafe, local: o.Local}
 	if o.CertFile != "" {
 		a.tls = listen.NewTLS(o.CertFile, o.KeyFile, o.ClientCAFile)
 	}
@@ -97,8 +101,10 @@ func (a *Access) Adopt(l net.Listener, address listen.Address, wrap Wrappers) ne
 		l = wrap.First(l)
 	}
 	switch {
-	case address.TLS:
+	case address.TLS && a.tls != nil:
 		l = a.tls.Wrap(l)
+	case address.TLS:
+		l = tls.NewListener(l, listen.Local(a.LocalCertificate))
 	case wrap.WithoutTLS != nil:
 		l = wrap.WithoutTLS(l)
 	}
@@ -116,6 +122,19 @@ func (a *Access) BaseContext(l net.Listener) context.Context { return a.callers.
 func (a *Access) ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return a.callers.ConnContext(ctx, c)
 }
+
+// LocalCertificate is a certificate of the local authority for what a client names.
+func (a *Access) LocalCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if a.local == nil {
+		return nil, errNoAuthority
+	}
+	return a.local(hello)
+}
+
+var errNoAuthority = errors.New("there is no local authority")
+
+// InTunnel is for the connection inside a tunnel; see caller.Registry.
+func (a *Access) InTunnel(c net.Conn, r *request.Request) net.Conn { return a.callers.InTunnel(c, r) }
 
 // Identify says who sends r and what holds for them. The error is a denial; the Caller is then
 // what is known of it.

@@ -29,7 +29,14 @@ const certPrefix = "cert:"
 // certificateOf verifies the client's certificate once for a connection, and again after
 // the authorities have changed; nil: it has none.
 func (g *Registry) certificateOf(r *request.Request, conn *connection) (*certified, error) {
-	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 || conn == nil || g.opt.Authorities == nil {
+	if conn == nil || g.opt.Authorities == nil {
+		return nil, nil
+	}
+	chain := conn.chain
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		chain = r.TLS.PeerCertificates
+	}
+	if len(chain) == 0 {
 		return nil, nil
 	}
 	roots, c := g.opt.Authorities(), conn.certificate.Load()
@@ -38,7 +45,7 @@ func (g *Registry) certificateOf(r *request.Request, conn *connection) (*certifi
 	}
 	if c == nil || c.roots != roots {
 		var err error
-		if c, err = verify(r.TLS.PeerCertificates, roots); err != nil {
+		if c, err = verify(chain, roots); err != nil {
 			return nil, badCertificate(err.Error())
 		}
 		conn.certificate.Store(c)

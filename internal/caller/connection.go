@@ -2,6 +2,8 @@ package caller
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -24,6 +26,61 @@ type connection struct {
 	owner bool
 
 	certificate atomic.Pointer[certified]
+	// tunnelled says that the connection runs in a tunnel that was opened on another.
+	tunnelled bool
+	// chain is the certificate of who opened the tunnel that this connection runs in, as the client sent it.
+	chain []*x509.Certificate
+	// digest is that of the key that was shown when the tunnel was opened; nil: none was.
+	digest *[sha256.Size]byte
+}
+
+// inTunnel is a connection inside a tunnel that a request on another connection has opened.
+type inTunnel struct {
+	net.Conn
+	opener *connection
+}
+
+// NetConn returns the connection that it runs on.
+func (c *inTunnel) NetConn() net.Conn { return c.Conn }
+
+// InTunnel makes of c, what follows r on its connection, a connection whose requests are those of who sent r. The
+// key with which the tunnel was opened ends there, too, when its line is deleted.
+func (g *Registry) InTunnel(c net.Conn, r *request.Request) net.Conn {
+	outer, _ := r.Connection.(*connection)
+	if outer == nil {
+		outer = &connection{caller: Caller{Name: Anonymous}, authenticate: true}
+	}
+	opener := &connection{tunnelled: true, authenticate: outer.authenticate, caller: outer.caller, denied: outer.denied, owner: outer.owner, chain: outer.chain, digest: outer.digest}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		opener.chain = r.TLS.PeerCertificates
+	}
+	if g.HasKeys() {
+		if key, err := presentedKey(r.Fields); err == nil && len(key) == keyLength {
+			digest := sha256.Sum256([]byte(key))
+			opener.digest = &digest
+		}
+	}
+	return &inTunnel{Conn: c, opener: opener}
+}
+
+// InsideTunnel reports whether r came through a tunnel that InTunnel was told of.
+func InsideTunnel(r *request.Request) bool {
+	conn, _ := r.Connection.(*connection)
+	return conn != nil && conn.tunnelled
+}
+
+// openerOf is what is known of who opened the tunnel in which c runs; nil: it runs in none.
+func openerOf(c net.Conn) *connection {
+	for {
+		if t, ok := c.(*inTunnel); ok {
+			return t.opener
+		}
+		w, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		c = w.NetConn()
+	}
 }
 
 type listenerKey struct{}
@@ -49,6 +106,9 @@ func (g *Registry) BaseContext(l net.Listener) context.Context {
 // Of a connection that came in by something else than a Listener, nothing is taken for
 // granted.
 func (g *Registry) ConnContext(ctx context.Context, c net.Conn) context.Context {
+	if opener := openerOf(c); opener != nil {
+		return request.WithConnection(ctx, opener)
+	}
 	conn := &connection{caller: Caller{Name: Anonymous}, authenticate: true}
 	conn.caller.Key = innermost(c) // also when it is served a second time; see package idle
 	if l, ok := ctx.Value(listenerKey{}).(*listener); ok {

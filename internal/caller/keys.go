@@ -62,32 +62,78 @@ func (ring *keyring) find(presented string) *clientKey {
 	return ring.byDigest[sha256.Sum256(buf[:])]
 }
 
-// presentedKey returns the key that a request carries: as a bearer token or, for tools that
-// can set nothing else, where Shopify's token goes. Either may hold something else, which is no key;
-// two keys are refused, because they may be two callers.
+// keyOf is the key of a request: the one that it carries, else the one with which its tunnel was opened; nil: none.
+func (ring *keyring) keyOf(fields request.Fields, conn *connection) (*clientKey, error) {
+	presented, err := presentedKey(fields)
+	var k *clientKey
+	switch {
+	case err != nil:
+		return nil, err
+	case presented != "":
+		k = ring.find(presented)
+	case conn != nil && conn.digest != nil:
+		k = ring.byDigest[*conn.digest]
+	default:
+		return nil, nil
+	}
+	if k == nil {
+		return nil, wrongKey()
+	}
+	return k, nil
+}
+
+// presentedKey returns the key that a request carries: as a bearer token, as the user name or the
+// password of a URL, where Shopify's token goes for tools that can set nothing else, or towards a
+// forward proxy, which we are to some. Each may hold something else, which is no key; two keys are
+// refused, because they may be two callers.
 func presentedKey(h request.Fields) (key string, _ error) {
-	for _, value := range h.Values("Authorization") {
-		scheme, rest, _ := strings.Cut(value, " ")
-		if rest = strings.TrimSpace(rest); ascii.EqualFold(scheme, "Bearer") && strings.HasPrefix(rest, keyPrefix) {
-			if key != "" && key != rest {
+	take := func(found string) bool {
+		if !strings.HasPrefix(found, keyPrefix) {
+			return true
+		}
+		other := key != "" && key != found
+		key = found
+		return !other
+	}
+	for _, name := range [...]string{"Authorization", "Proxy-Authorization"} {
+		for _, value := range h.Values(name) {
+			if !take(credential(value)) {
 				return "", twoKeys()
 			}
-			key = rest
 		}
 	}
 	for _, value := range h.Values(shopify.HeaderAccessToken) {
-		if value = strings.TrimSpace(value); strings.HasPrefix(value, keyPrefix) {
-			if key != "" && key != value {
-				return "", twoKeys()
-			}
-			key = value
+		if !take(strings.TrimSpace(value)) {
+			return "", twoKeys()
 		}
 	}
 	return key, nil
 }
 
+// credential is what a value of Authorization carries: a bearer token, or of Basic (RFC 7617) the user name, or
+// the password where there is no user name. Empty: nothing that could be a key.
+func credential(value string) string {
+	scheme, rest, _ := strings.Cut(value, " ")
+	rest = strings.TrimSpace(rest)
+	switch {
+	case ascii.EqualFold(scheme, "Bearer"):
+		return rest
+	case ascii.EqualFold(scheme, "Basic") && len(rest) <= base64.StdEncoding.EncodedLen(2*keyLength):
+		pair, err := base64.StdEncoding.DecodeString(rest)
+		if err != nil {
+			return ""
+		}
+		user, password, _ := strings.Cut(string(pair), ":")
+		if user == "" {
+			return password
+		}
+		return user
+	}
+	return ""
+}
+
 func twoKeys() error {
-	return denial.New(http.StatusForbidden, denial.CodeUnauthenticated, "This request carries two keys. Send one, as Authorization or as "+shopify.HeaderAccessToken+".")
+	return denial.New(http.StatusForbidden, denial.CodeUnauthenticated, "This request carries two keys. Send one, as Authorization, as Proxy-Authorization or as "+shopify.HeaderAccessToken+".")
 }
 
 func wrongKey() error {

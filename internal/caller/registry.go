@@ -107,15 +107,11 @@ func (g *Registry) Identify(r *request.Request) (Caller, error) {
 		caller = Caller{Name: Other, Key: certificate.key, Known: true}
 	}
 	if ring := g.keys.Load(); ring != nil {
-		key, err := presentedKey(r.Fields)
+		k, err := ring.keyOf(r.Fields, conn)
 		if err != nil {
 			return caller, err
 		}
-		if key != "" { // it says most precisely who this is
-			k := ring.find(key)
-			if k == nil {
-				return caller, wrongKey()
-			}
+		if k != nil { // it says most precisely who this is
 			caller = Caller{Name: k.name, Key: k.shares, Known: true, key: k}
 		}
 	}
