@@ -20,6 +20,7 @@ const (
 	CodeAmbiguousPath   = "ambiguous_path"
 	CodeDeniedPath      = "denied_path"
 	CodeDeniedMethod    = "denied_method"
+	CodeDeniedConnect   = "denied_connect"
 	CodeMisdirectedHost = "misdirected_host"
 	CodeUnknownShop     = "unknown_shop"
 	CodeCrossSite       = "cross_site"

@@ -26,6 +26,8 @@ type Options struct {
 	AllowedHosts []string
 	// TrustedProxies are where proxies are whose X-Forwarded-Proto and X-Forwarded-Host say what the client used.
 	TrustedProxies []netip.Prefix
+	// Tunnels says which CONNECT requests are served.
+	Tunnels Tunnels
 	// Access says who may do what; nil: everybody everything.
 	Access *access.Access
 }
@@ -39,6 +41,7 @@ type Admission struct {
 	domain string
 	// proxies are believed where links have to point.
 	proxies []netip.Prefix
+	tunnels Tunnels
 	access  *access.Access
 }
 
@@ -107,7 +110,7 @@ func New(o Options) (*Admission, error) {
 			return nil, err
 		}
 	}
-	return &Admission{hosts: hosts, shop: o.Shop, handle: o.Shop.Handle(), domain: o.Shop.Domain(), proxies: o.TrustedProxies, access: everybody}, nil
+	return &Admission{hosts: hosts, shop: o.Shop, handle: o.Shop.Handle(), domain: o.Shop.Domain(), proxies: o.TrustedProxies, tunnels: o.Tunnels, access: everybody}, nil
 }
 
 // Admit judges everything there is to judge before a request's body: who sends it, the
@@ -142,6 +145,9 @@ func (a *Admission) admit(r *request.Request, p *Admitted) (rules *policy.Policy
 	}
 	shop, err := a.checkHost(r, p)
 	if err != nil {
+		if _, absolute := cutScheme(r.Target); absolute && r.Host != "" {
+			err = a.deniedProxying(r.Host)
+		}
 		return nil, err
 	}
 	if err := CheckOrigin(r); err != nil {
@@ -159,8 +165,7 @@ func (a *Admission) admit(r *request.Request, p *Admitted) (rules *policy.Policy
 		return nil, err
 	}
 	if !p.Caller.MayUse(a.shop) {
-		return nil, denial.New(http.StatusForbidden, denial.CodeDeniedShop,
-			"The key that you sent is not for the shop "+a.domain+". Use one that is, or have the shop added to it.")
+		return nil, a.deniedShop()
 	}
 	p.Target, err = CheckPath(r.Method, path)
 	return rules, err
@@ -215,6 +220,11 @@ func (a *Admission) cutShop(raw string) (prefix, path string, _ error) {
 
 func (a *Admission) isShop(name string) bool {
 	return ascii.EqualFold(name, a.handle) || ascii.EqualFold(name, a.domain)
+}
+
+func (a *Admission) deniedShop() error {
+	return denial.New(http.StatusForbidden, denial.CodeDeniedShop,
+		"The key that you sent is not for the shop "+a.domain+". Use one that is, or have the shop added to it.")
 }
 
 func (a *Admission) unknownShop(name string) error {

@@ -16,6 +16,7 @@ var statuses = map[string]int{
 	denial.CodeAmbiguousPath:   http.StatusBadRequest,
 	denial.CodeDeniedPath:      http.StatusForbidden,
 	denial.CodeDeniedMethod:    http.StatusForbidden,
+	denial.CodeDeniedConnect:   http.StatusForbidden,
 	denial.CodeMisdirectedHost: http.StatusMisdirectedRequest,
 	denial.CodeUnknownShop:     http.StatusNotFound,
 	denial.CodeCrossSite:       http.StatusForbidden,

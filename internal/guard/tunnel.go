@@ -1,0 +1,167 @@
+package guard
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"evergate/internal/ascii"
+	"evergate/internal/caller"
+	"evergate/internal/denial"
+	"evergate/internal/policy"
+	"evergate/internal/request"
+)
+
+// Tunnels says which CONNECT requests are served (RFC 9110, 9.3.6).
+type Tunnels int
+
+// The values of Tunnels.
+const (
+	NoTunnels   Tunnels = iota
+	ShopTunnels         // to the shop that is served; they end here
+	AllTunnels          // and to port 443 of other hosts, untouched
+)
+
+// httpsPort is the only one that tunnels lead to.
+const httpsPort = "443"
+
+// Tunnel is what a CONNECT that may pass asks for.
+type Tunnel struct {
+	// Host is the name or the address, without port and brackets.
+	Host string
+	// Ours says that Host is the shop that is served, so that what comes through the tunnel are requests for us.
+	Ours bool
+	// Caller is who asks. It is known of a request that is refused, too.
+	Caller caller.Caller
+}
+
+// AdmitTunnel judges a CONNECT: who sends it, and where it leads. Where it leads to another host, nothing is known of its
+// address: whoever dials has to look at that.
+func (a *Admission) AdmitTunnel(r *request.Request) (Tunnel, error) {
+	who, rules, err := a.access.Identify(r)
+	if err != nil {
+		return Tunnel{Caller: who}, err
+	}
+	t, err := a.admitTunnel(r, who, rules)
+	t.Caller = who
+	return t, err
+}
+
+func (a *Admission) admitTunnel(r *request.Request, who caller.Caller, rules *policy.Policy) (Tunnel, error) {
+	switch {
+	case a.tunnels == NoTunnels:
+		return Tunnel{}, deniedConnect("CONNECT is not served here. Call the address of EVERGATE_LISTEN without a proxy, or set EVERGATE_CONNECT=shops.")
+	case caller.InsideTunnel(r):
+		return Tunnel{}, deniedConnect("This CONNECT came through a tunnel, and there are no tunnels in tunnels. Send it on a connection of its own.")
+	case r.Length != 0:
+		return Tunnel{}, deniedConnect("This CONNECT has a body, which nobody would know from the tunnel. Send it without.")
+	}
+	host, port, ok := splitAuthority(r.Target)
+	if !ok {
+		return Tunnel{}, deniedConnect("The target " + denial.Quote(r.Target) + " is not host:port. Send for example CONNECT " + a.domain + ":443.")
+	}
+	if port != httpsPort {
+		return Tunnel{}, deniedConnect("A tunnel leads to port 443 alone, not to that of " + denial.Quote(r.Target) + ". Use https there, or have the client go there without a proxy (NO_PROXY).")
+	}
+	if ascii.EqualFold(host, a.domain) {
+		if !who.MayUse(a.shop) {
+			return Tunnel{}, a.deniedShop()
+		}
+		return Tunnel{Host: a.domain, Ours: true}, nil
+	}
+	if err := a.admitOther(host, rules); err != nil {
+		return Tunnel{}, err
+	}
+	return Tunnel{Host: host}, nil
+}
+
+// admitOther judges a tunnel to another host.
+func (a *Admission) admitOther(host string, rules *policy.Policy) error {
+	bare := strings.TrimSuffix(host, ".")
+	_, local := localName(bare)
+	switch {
+	case ascii.EqualFold(bare, a.domain):
+		return deniedConnect("The shop's name is written without a dot at its end: CONNECT " + a.domain + ":443.")
+	case local || a.hosts.has(bare) || isAddress(host) && !public(host):
+		return deniedConnect("A tunnel leads neither to this machine nor to its network, and " + denial.Quote(host) + " is there. Have the client go there without a proxy (NO_PROXY).")
+	case a.tunnels != AllTunnels && ascii.HasSuffixFold(bare, shopSuffix):
+		return deniedConnect("The shop " + denial.Quote(host) + " is not served here; the one that is known is " + a.domain + ". Name that one.")
+	case a.tunnels != AllTunnels:
+		return deniedConnect("A tunnel leads to " + a.domain + " alone, not to " + denial.Quote(host) + ". Have the client go there without a proxy (NO_PROXY), or set EVERGATE_CONNECT=tunnel.")
+	case rules.Nothing():
+		return deniedConnect("This caller's policy lets it do nothing, tunnels to other hosts included. Have it call with a key that may.")
+	}
+	return nil
+}
+
+// public reports whether an address literal, which isAddress has found to be one, is on the internet.
+func public(host string) bool {
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && IsPublic(ip)
+}
+
+func deniedConnect(message string) error {
+	return denial.New(http.StatusForbidden, denial.CodeDeniedConnect, message)
+}
+
+// deniedProxying is the answer to a request that is meant for another host, as a client sends it to a forward proxy.
+func (a *Admission) deniedProxying(host string) error {
+	return deniedConnect("Evergate is a forward proxy for " + a.domain + " alone, and this request is for " + denial.Quote(host) + ". Have the client go there without a proxy (NO_PROXY).")
+}
+
+// splitAuthority parts a CONNECT's target, host:port. It is strict: what is not a host name or an address, and a port in
+// the usual spelling, is none.
+func splitAuthority(target string) (host, port string, ok bool) {
+	host, ok = hostname(target)
+	if !ok || len(target) == len(host) {
+		return "", "", false
+	}
+	port = target[len(host)+1:]
+	if !isAddress(host) && !ascii.IsHostName(strings.TrimSuffix(host, ".")) {
+		return "", "", false
+	}
+	return host, port, true
+}
+
+// notPublic are the addresses that are no host's on the internet (IANA's registries of special-purpose addresses), and those
+// that have another address in them, which could be any.
+var notPublic = [...]netip.Prefix{
+	prefix(0, 0, 0, 0, 8), prefix(10, 0, 0, 0, 8), prefix(100, 64, 0, 0, 10), prefix(127, 0, 0, 0, 8), prefix(169, 254, 0, 0, 16), prefix(172, 16, 0, 0, 12),
+	prefix(192, 0, 0, 0, 24), prefix(192, 0, 2, 0, 24), prefix(192, 88, 99, 0, 24), prefix(192, 168, 0, 0, 16), prefix(198, 18, 0, 0, 15), prefix(198, 51, 100, 0, 24),
+	prefix(203, 0, 113, 0, 24), prefix(224, 0, 0, 0, 3),
+}
+
+// global is where IPv6 addresses of hosts on the internet are (2000::/3), and notGlobal what of it is none: Teredo, ORCHID and
+// documentation, 6to4.
+var (
+	global    = netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20}), 3)
+	notGlobal = [...]netip.Prefix{
+		netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01}), 23), netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8}), 32),
+		netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x02}), 16), netip.PrefixFrom(netip.AddrFrom16([16]byte{0x3f, 0xff}), 20),
+	}
+)
+
+func prefix(a, b, c, d byte, bits int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{a, b, c, d}), bits)
+}
+
+// IsPublic reports whether an address is a host's on the internet: none of a loopback, a link, a private network, documentation
+// or a translation of another address.
+func IsPublic(ip netip.Addr) bool {
+	if ip.Zone() != "" {
+		return false
+	}
+	if ip = ip.Unmap(); ip.Is4() {
+		return !contained(notPublic[:], ip)
+	}
+	return global.Contains(ip) && !contained(notGlobal[:], ip)
+}
+
+func contained(all []netip.Prefix, ip netip.Addr) bool {
+	for _, p := range all {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
