@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// slowest is how many bytes of a body have to come while it may stand still. It is what the slowest links manage
+// Slowest is how many bytes of a body have to come while it may stand still. It is what the slowest links manage
 // in a second.
-const slowest = 1 << 10
+const Slowest = 1 << 10
 
 // Conn is a client's connection.
 type Conn struct {
@@ -28,6 +28,7 @@ type Conn struct {
 	head     int64     // bytes read of a head; belongs to the reader
 	extended time.Time // the write deadline's last extension; writes come one at a time
 
+	many      atomic.Bool // it carries many requests at a time, or a tunnel: no byte of it is one request's
 	uploading atomic.Bool
 	mu        sync.Mutex // keeps the end of an upload from meeting a read that sets its deadline
 	armed     bool
@@ -43,7 +44,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return c.readBody(p)
 	}
 	n, err := c.Conn.Read(p)
-	if n > 0 && !c.serving.Load() {
+	if n > 0 && !c.serving.Load() && !c.many.Load() {
 		if c.head += int64(n); c.head > freeHead && !c.charge(c.head*headCost) {
 			return 0, errHeadRefused
 		}
@@ -72,6 +73,35 @@ func (c *Conn) headEnded() {
 	if c.charged.Load() != 0 {
 		c.set.budget.Give(c.charged.Swap(0))
 	}
+}
+
+// Stall is how long a body may stand still and an answer wait for its client; zero, as for a nil Conn: for ever.
+func (c *Conn) Stall() time.Duration {
+	if c == nil {
+		return 0
+	}
+	return c.set.stall
+}
+
+// BeginTunnel says that the connection is a tunnel from now on. What is inside may be a connection of a server's, whose State
+// tells again what goes on there. A nil Conn does nothing.
+func (c *Conn) BeginTunnel() {
+	if c == nil {
+		return
+	}
+	c.headEnded()
+	c.since.Store(time.Now().UnixNano())
+	c.serving.Store(false)
+}
+
+// Moved says that something has gone through a tunnel, so that it is not the first to be closed for a newcomer. A nil
+// Conn does nothing.
+func (c *Conn) Moved() {
+	if c == nil {
+		return
+	}
+	c.asked.Store(true)
+	c.since.Store(time.Now().UnixNano())
 }
 
 // BeginUpload says that the request waits for its body from now on. Each further kibibyte of it may take as long as
@@ -104,7 +134,7 @@ func (c *Conn) readBody(p []byte) (int, error) {
 	now := time.Now()
 	c.mu.Lock()
 	// A read of the server's own may have been begun before the upload ended.
-	if c.uploading.Load() && (c.window.IsZero() || c.came >= slowest && now.Sub(c.window) > c.set.stall/8) {
+	if c.uploading.Load() && (c.window.IsZero() || c.came >= Slowest && now.Sub(c.window) > c.set.stall/8) {
 		if err := c.Conn.SetReadDeadline(now.Add(c.set.stall)); err != nil {
 			c.mu.Unlock()
 			return 0, err

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -208,10 +209,20 @@ func State(served net.Conn, state http.ConnState) {
 		c.since.Store(time.Now().UnixNano())
 	case http.StateActive:
 		c.serving.Store(true)
+		if !c.asked.Load() && !c.many.Load() && isHTTP2(served) {
+			c.many.Store(true)
+			c.headEnded()
+		}
 	case http.StateIdle:
 		c.asked.Store(true)
 		c.since.Store(time.Now().UnixNano())
 		c.headEnded()
 		c.serving.Store(false)
 	}
+}
+
+// isHTTP2 reports whether a connection's handshake has settled on HTTP/2. One without TLS tells at no cost.
+func isHTTP2(served net.Conn) bool {
+	secured, ok := served.(interface{ ConnectionState() tls.ConnectionState })
+	return ok && secured.ConnectionState().NegotiatedProtocol == "h2"
 }
