@@ -20,6 +20,9 @@ func (c *Config) checkAccess(vars map[string]string) (errs []error) {
 	if c.TLSClientCA != "" && c.TLSCertFile == "" {
 		errs = append(errs, remedy.New("set EVERGATE_TLS_CERT_FILE and EVERGATE_TLS_KEY_FILE", "EVERGATE_TLS_CLIENT_CA_FILE needs a certificate of our own beside it"))
 	}
+	if c.Connect != ConnectOff && c.Connect != ConnectShops && c.Connect != ConnectTunnel {
+		errs = append(errs, remedy.New("write shops, tunnel or off", "EVERGATE_CONNECT=%q", c.Connect))
+	}
 	if vars["LISTEN_FDS"] == "" { // systemd's sockets take the place of EVERGATE_LISTEN
 		errs = append(errs, c.checkIdle()...)
 	}
@@ -37,9 +40,6 @@ func (c *Config) checkIdle() (errs []error) {
 	}
 	if c.TLSCertFile != "" && !tls {
 		errs = append(errs, remedy.New("write for example tls:0.0.0.0:8443 there, or remove it", "EVERGATE_TLS_CERT_FILE is set, but EVERGATE_LISTEN has no tls: address"))
-	}
-	if c.TLSCertFile == "" && tls {
-		errs = append(errs, remedy.New("set EVERGATE_TLS_CERT_FILE and EVERGATE_TLS_KEY_FILE", "EVERGATE_LISTEN has a tls: address, which needs a certificate"))
 	}
 	if c.SocketPeers != "" && !unix {
 		errs = append(errs, remedy.New("write for example unix:/run/evergate/evergate.sock there, or remove it", "EVERGATE_SOCKET_PEERS is set, but EVERGATE_LISTEN has no unix: address"))

@@ -79,7 +79,7 @@ func TestSettingsThatNobodyWouldLookAtAreMistakes(t *testing.T) {
 	}{
 		{[]string{cert, "EVERGATE_TLS_KEY_FILE=" + key}, []string{"EVERGATE_TLS_CERT_FILE is set", "no tls: address"}},
 		{[]string{cert, "EVERGATE_LISTEN=tls:127.0.0.1:1"}, []string{"belong together"}},
-		{[]string{"EVERGATE_LISTEN=tls:127.0.0.1:1"}, []string{"needs a certificate"}},
+		{[]string{"EVERGATE_CONNECT=on"}, []string{"EVERGATE_CONNECT=\"on\"", "write shops, tunnel or off"}},
 		{[]string{"EVERGATE_TLS_CLIENT_CA_FILE=" + certificate}, []string{"EVERGATE_TLS_CLIENT_CA_FILE needs a certificate"}},
 		{[]string{"EVERGATE_SOCKET_PEERS=uid:1000"}, []string{"EVERGATE_SOCKET_PEERS is set", "no unix: address"}},
 		{[]string{"EVERGATE_POLICY=read-only", "EVERGATE_POLICY_FILE=" + writeFile(t, `{"default":"none"}`)}, []string{"EVERGATE_POLICY and EVERGATE_POLICY_FILE are both set"}},

@@ -32,13 +32,15 @@ type Config struct {
 
 	Grant string `env:"EVERGATE_GRANT" envDefault:"auto" help:"How a token is obtained: client_credentials, offline (a stored grant, made by a login), static, or auto, which infers it from the credentials that are given and from what is stored."`
 
-	Listen       string       `env:"EVERGATE_LISTEN" envDefault:"127.0.0.1:8080" help:"Where tools call: one or more addresses, comma separated; localhost:port for both loopback addresses; unix:/path for a socket; tls:host:port for https; shop@address for a listener of one shop. With port 0 a free port is taken and the log says which."`
+	Listen       string       `env:"EVERGATE_LISTEN" envDefault:"127.0.0.1:8080" help:"Where tools call: one or more addresses, comma separated; localhost:port for both loopback addresses; unix:/path for a socket; tls:host:port for https, with the certificate of EVERGATE_TLS_CERT_FILE or one of the local authority; shop@address for a listener of one shop. With port 0 a free port is taken and the log says which."`
 	UnsafeListen bool         `env:"EVERGATE_UNSAFE_LISTEN" envDefault:"false" help:"Allow a listener that other hosts can reach without a key or a client certificate: whoever reaches it acts as the app."`
 	AdminListen  string       `env:"EVERGATE_ADMIN_LISTEN" envDefault:"127.0.0.1:9090" help:"Health, metrics and the status page."`
 	AdminKey     token.Secret `env:"EVERGATE_ADMIN_KEY" help:"A client's key that evergate quit shows to the admin listener, which asks for one where callers have to be known (EVERGATE_CLIENT_KEYS_FILE, or the policy none). A sidecar does not read it."`
 	AllowedHosts []string     `env:"EVERGATE_ALLOWED_HOSTS" help:"More Host names to accept, comma separated, beside localhost, 127.0.0.1, [::1], SHOP.localhost and the shop's own domain."`
 	// A client could otherwise say where links are to lead others.
 	TrustedProxies []string `env:"EVERGATE_TRUSTED_PROXIES" help:"Addresses of proxies in front of Evergate, comma separated, single or as ranges such as 10.0.0.0/8: what their X-Forwarded-Proto and X-Forwarded-Host say is where links in answers point. From anybody else these fields are ignored."`
+
+	Connect string `env:"EVERGATE_CONNECT" envDefault:"shops" help:"What listeners for tools do as a forward proxy, for clients whose address cannot be changed (HTTPS_PROXY): shops serves CONNECT to the shop with a certificate of the local authority (evergate ca); tunnel also connects clients to port 443 of other hosts, untouched, but never to this machine or its network; off refuses CONNECT."`
 
 	Policy         string `env:"EVERGATE_POLICY" envDefault:"full" help:"What callers may do: full, read-only (GET, and GraphQL queries), or none, which only a key's own policy lifts."`
 	PolicyFile     string `env:"EVERGATE_POLICY_FILE" help:"A JSON file that says which caller may do what, in place of EVERGATE_POLICY; read again when it changes. See docs/operating/policy.md."`
@@ -106,6 +108,13 @@ type Config struct {
 const (
 	PaceOn  = "on"
 	PaceOff = "off"
+)
+
+// The values of Connect.
+const (
+	ConnectOff    = "off"
+	ConnectShops  = "shops"
+	ConnectTunnel = "tunnel"
 )
 
 // The values of Grant.

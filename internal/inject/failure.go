@@ -28,7 +28,7 @@ func (h *Handler) fail(w http.ResponseWriter, rec *record, err error) {
 		rec.status = statusClientGone
 		panic(http.ErrAbortHandler) // returning would send an empty 200
 	}
-	if rec.body.unread() {
+	if rec.in.ProtoMajor == 1 && rec.body.unread() {
 		w.Header().Set("Connection", "close") // see unread
 	}
 	d := h.classify(err)

@@ -14,6 +14,7 @@ import (
 	"evergate/internal/limit"
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
+	"evergate/internal/request"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
 	"evergate/internal/tracing"
@@ -30,6 +31,13 @@ type TokenSource interface {
 	Accepted(t token.Token)
 }
 
+// Tunnels serves CONNECT.
+type Tunnels interface {
+	// Connect opens the tunnel that r, of which view is a view, asks for, and takes its connection over. An error
+	// is a *denial.Error; then the client has got nothing yet. The Tunnel says who asks, in both cases.
+	Connect(w http.ResponseWriter, r *http.Request, view *request.Request) (guard.Tunnel, error)
+}
+
 // Options configures a Handler; every field is required, unless it says otherwise.
 type Options struct {
 	Shop token.Shop
@@ -38,6 +46,8 @@ type Options struct {
 	Admission *guard.Admission
 	Tokens    TokenSource
 	Transport http.RoundTripper
+	// Tunnels serves CONNECT; nil: it is refused.
+	Tunnels Tunnels
 	// Pace waits for Shopify's rate limits; nil: nothing waits, and refusals are passed on.
 	Pace *pace.Pacer
 	// ReplayBuffer is the size in bytes up to which a body is kept for a second sending.
@@ -94,9 +104,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// net/http ends the connection by itself from Go 1.27 on.
 		w.Header().Set("Connection", "close")
 	}
-	err := h.admit(&rec)
-	if err == nil {
-		err = h.serve(w, &rec)
+	var err error
+	if r.ProtoMajor == 2 {
+		w, err = h.multiplexed(w, &rec)
+	}
+	switch {
+	case err != nil:
+	case r.Method == http.MethodConnect && h.opt.Tunnels != nil:
+		err = h.connect(w, &rec)
+	default:
+		if err = h.admit(&rec); err == nil {
+			err = h.serve(w, &rec)
+		}
 	}
 	if err == nil {
 		return
@@ -108,6 +127,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.fail(w, &rec, err)
 }
 
+// connect opens a tunnel. What comes through it are requests of their own.
+func (h *Handler) connect(w http.ResponseWriter, rec *record) error {
+	view := request.Of(rec.in)
+	t, err := h.opt.Tunnels.Connect(w, rec.in, &view)
+	rec.passage.Caller = t.Caller
+	if err == nil {
+		rec.status = http.StatusOK
+		h.admitted(rec)
+	}
+	return err
+}
+
 // serve passes an admitted request on and brings the answer back. An error means that the
 // client has got nothing yet.
 func (h *Handler) serve(w http.ResponseWriter, rec *record) error {
@@ -117,7 +148,7 @@ func (h *Handler) serve(w http.ResponseWriter, rec *record) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if rec.body.unread() {
+	if rec.in.ProtoMajor == 1 && rec.body.unread() {
 		w.Header().Set("Connection", "close") // see unread
 	}
 	rec.status, rec.answer = resp.StatusCode, resp.Header

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"evergate/internal/guard"
+	"evergate/internal/limit"
 	"evergate/internal/pace"
 	"evergate/internal/shopify"
 	"evergate/internal/tracing"
@@ -17,6 +18,7 @@ type record struct {
 	in          *http.Request
 	passage     guard.Admitted
 	body        requestBody
+	stream      limit.Loan // of a request of HTTP/2
 	reservation pace.Reservation
 	// unauthorized says that a 401 has been met and its token been replaced, or tried to be.
 	unauthorized bool
@@ -42,6 +44,7 @@ func (r *record) caller() pace.Caller {
 func (h *Handler) observe(rec *record) {
 	took := time.Since(rec.began)
 	rec.body.release()
+	rec.stream.Return()
 	h.opt.Metrics.RequestDoneInTrace(rec.span.TraceID(), rec.route, rec.in.Method, rec.status, took)
 	rec.span.Waited(rec.waited)
 	rec.span.Done(rec.status, rec.code)

@@ -36,7 +36,7 @@ func (h *Handler) readBody(rec *record) error {
 	in := rec.in
 	rec.body.loan = limit.Borrow(h.opt.Memory)
 	var conn *limit.Conn
-	if in.Body != nil && in.Body != http.NoBody {
+	if in.ProtoMajor == 1 && in.Body != nil && in.Body != http.NoBody {
 		conn = limit.FromContext(in.Context())
 	}
 	if !rec.passage.NeedsBody() {

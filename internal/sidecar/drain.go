@@ -42,10 +42,15 @@ func (s *Sidecar) drain(force <-chan struct{}) error {
 	limited, stop := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
 	defer stop()
 	s.closeListeners()
+	_ = s.tunnels.Listener().Close()
 	waitFor(&s.accepting, limited.Done())
 	s.pending.heard(limited)
+	var tunnels sync.WaitGroup
+	tunnels.Go(func() { s.tunnels.Shutdown(limited) })
+	defer tunnels.Wait()
 	if err := s.proxy.Shutdown(limited); err != nil {
 		_ = s.proxy.Close()
+		stop() // the tunnels end as well
 		return errForced
 	}
 	return nil

@@ -25,10 +25,11 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 		background.Go(func() { <-work.Done(); s.shop.login.Close() })
 	}
 
-	failed := make(chan error, len(s.listeners)+len(s.adminOn)+len(s.merchantsOn))
+	failed := make(chan error, 1+len(s.listeners)+len(s.adminOn)+len(s.merchantsOn))
 	for _, l := range s.listeners {
 		s.accepting.Go(func() { failed <- s.proxy.Serve(l.Listener) })
 	}
+	s.accepting.Go(func() { failed <- s.proxy.Serve(s.tunnels.Listener()) })
 	for _, l := range s.adminOn {
 		go func() { failed <- s.admin.Serve(access.ForOperators(s.limits.operators.Wrap(l.Listener))) }()
 	}

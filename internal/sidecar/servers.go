@@ -19,6 +19,10 @@ const (
 	clientIdle    = 2 * time.Minute
 	clientSilence = 20 * time.Millisecond // then a connection that waits costs less; see internal/idle
 	largestHeader = 128 << 10
+	// mostStreams is how many requests a connection of HTTP/2 may have at a time: as RFC 9113, 6.5.2, has it, no less.
+	mostStreams = 100
+	// streamBuffer is the least that net/http allows.
+	streamBuffer = 64 << 10
 	// mostHeaderValues is far more than any tool sends, and less than would make net/http's map dear.
 	mostHeaderValues = 1000
 	// largestLoginHeader is plenty for a cookie and a callback.
@@ -30,7 +34,7 @@ const (
 func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *http.Server {
 	server := &http.Server{
 		Handler: inject.New(inject.Options{
-			Shop: s.cfg.Shop, Base: s.cfg.Base, Admission: s.shop.admission, Tokens: s.shop.source, Transport: s.shop.transport,
+			Shop: s.cfg.Shop, Base: s.cfg.Base, Admission: s.shop.admission, Tokens: s.shop.source, Transport: s.shop.transport, Tunnels: s.tunnels,
 			Pace: s.shop.pacer, ReplayBuffer: int64(s.cfg.ReplayBuffer), Memory: s.limits.memory, Metrics: met, Log: s.log.Logger,
 			PermanentRetired: s.shop.permanentRetired, Unexplained: &s.shop.unexplained, Access: accessLog(s.cfg, s.log.Logger), AuditDenials: s.cfg.AuditDenials, Tracer: s.tracer,
 		}),

@@ -43,7 +43,7 @@ type shop struct {
 
 func newShop(in *Installation, who *access.Access, met *metrics.Metrics, log Logger) (*shop, error) {
 	cfg := in.Config
-	admission, err := guard.New(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts, TrustedProxies: cfg.Proxies, Access: who})
+	admission, err := guard.New(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts, TrustedProxies: cfg.Proxies, Tunnels: tunnelsOf(cfg), Access: who})
 	if err != nil {
 		return nil, err // config.Load has tried it
 	}

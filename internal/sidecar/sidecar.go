@@ -25,6 +25,7 @@ import (
 	"evergate/internal/listen"
 	"evergate/internal/metrics"
 	"evergate/internal/tracing"
+	"evergate/internal/tunnel"
 )
 
 // Build says which build of Evergate this is.
@@ -42,6 +43,7 @@ type Sidecar struct {
 	history *admin.History
 	tracer  *tracing.Tracer // nil when it is off
 
+	tunnels      *tunnel.Server
 	proxy, admin *http.Server
 	listeners    []listen.Opened // for tools
 	adminOn      []listen.Opened // for operators
@@ -106,6 +108,7 @@ func New(in *Installation, who *access.Access, log Logger, getenv func(string) s
 	s.limits = newLimits(in.limits)
 	met.RegisterLimits(registry, s.limits.connectionStates, s.limits.memoryState)
 	s.history = admin.NewHistory(registry)
+	s.tunnels = s.newTunnels()
 
 	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	s.proxy = s.serverForTools(met, errorLog)
