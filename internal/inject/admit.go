@@ -51,8 +51,8 @@ func (h *Handler) deny(w http.ResponseWriter, rec *record, d *denial.Error) {
 	h.opt.Metrics.Denied(d.Code)
 	h.opt.Metrics.CallerServed(caller, metrics.Denied)
 	switch {
-	case h.opt.AuditDenials:
-		h.opt.Log.WarnContext(rec.in.Context(), "denied", "caller", caller, "code", d.Code, "method", metrics.MethodName(rec.in.Method), "route", rec.passage.Target.Route.String())
+	case h.opt.AuditDenials != nil:
+		h.opt.AuditDenials.WarnContext(rec.in.Context(), "denied", "caller", caller, "code", d.Code, "method", metrics.MethodName(rec.in.Method), "route", rec.passage.Target.Route.String())
 	case d.AboutCaller() && h.denials.allow(caller, d.Code, rec.route):
 		h.opt.Log.InfoContext(rec.in.Context(), "denied", "caller", caller, "code", d.Code, "route", rec.route.String())
 	}

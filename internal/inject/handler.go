@@ -58,8 +58,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Access logs requests; nil: none.
 	Access *AccessLog
-	// AuditDenials has every denial logged as a warning, in place of the first of each kind in a while.
-	AuditDenials bool
+	// AuditDenials, if set, gets every denial as a warning, in place of the first of each kind in a while.
+	AuditDenials *slog.Logger
 	// Tracer makes spans of requests; nil: none.
 	Tracer *tracing.Tracer
 	// PermanentRetired, if set, is told each time Shopify says that it no longer accepts the

@@ -8,6 +8,8 @@
 //     and counted, and later lines are tried again.
 //   - The memory that waits for a reader is bounded. While nothing waits, a Sink holds one goroutine
 //     and a small buffer.
+//   - However often somebody outside causes a line, a FloodGuard passes on a few of its kind a minute, each
+//     of bounded length, and the number of the others.
 package logsink
 
 import (

@@ -106,10 +106,10 @@ func New(reg prometheus.Registerer, version, commit, goVersion string) *Metrics 
 	return m
 }
 
-// RegisterLog publishes how many lines of the log could not be written, asked for at each scrape.
+// RegisterLog publishes how many lines of the log were not written, asked for at each scrape.
 func (m *Metrics) RegisterLog(reg prometheus.Registerer, dropped func() uint64) {
 	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "evergate_log_lines_dropped_total", Help: "Lines of the log that could not be written, because nobody read it, it was gone, or its disk was full.",
+		Name: "evergate_log_lines_dropped_total", Help: "Lines of the log that were not written, because nobody read it, it was gone, its disk was full, or there were too many of their kind.",
 	}, func() float64 { return float64(dropped()) }))
 }
 

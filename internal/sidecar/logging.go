@@ -2,19 +2,23 @@ package sidecar
 
 import (
 	"io"
+	"log"
 	"log/slog"
 	"os"
+	"strings"
 
 	"evergate/internal/config"
 	"evergate/internal/logsink"
 	"evergate/internal/remedy"
 )
 
-// Logger is the one logger and its level, which can be changed while it is used.
+// Logger is the one logger and its level, which can be changed while it is used. Of each kind
+// of line it writes a few a minute, so that nobody outside can fill the log.
 type Logger struct {
 	*slog.Logger
+	whole   *slog.Logger // without that limit, for what the operator decides: settings and the access log
 	level   *slog.LevelVar
-	dropped func() uint64 // lines that could not be written
+	dropped func() uint64 // lines that were not written
 }
 
 // NewLogger makes the logger. Without a choice it writes for people on a terminal and
@@ -23,14 +27,39 @@ func NewLogger(c *config.Config, w io.Writer) Logger {
 	level := &slog.LevelVar{}
 	level.Set(c.LogLevel)
 	options := &slog.HandlerOptions{Level: level}
-	dropped := func() uint64 { return 0 }
-	if sink, ok := w.(*logsink.Sink); ok {
-		dropped = sink.Dropped
-	}
+	var handler slog.Handler = slog.NewJSONHandler(w, options)
 	if LogFormat(c, w) == "text" {
-		return Logger{slog.New(slog.NewTextHandler(w, options)), level, dropped}
+		handler = slog.NewTextHandler(w, options)
 	}
-	return Logger{slog.New(slog.NewJSONHandler(w, options)), level, dropped}
+	guard := logsink.NewFloodGuard(handler)
+	dropped := guard.LeftOut
+	if sink, ok := w.(*logsink.Sink); ok {
+		dropped = func() uint64 { return sink.Dropped() + guard.LeftOut() }
+	}
+	return Logger{slog.New(guard), slog.New(handler), level, dropped}
+}
+
+// serverErrors is where an http.Server writes what it has to say of connections.
+func (l Logger) serverErrors() *log.Logger { return log.New(serverLog{l.Logger}, "", 0) }
+
+// serverLog gives each kind of net/http's lines a message of its own, which holds nothing of a client's,
+// so that the kinds can be told apart.
+type serverLog struct{ log *slog.Logger }
+
+// serverMessages are what those lines begin with that net/http is known to write.
+var serverMessages = []string{"http: TLS handshake error", "http: Accept error", "http: panic serving", "http2"}
+
+// Write takes one line.
+func (s serverLog) Write(p []byte) (int, error) {
+	line := strings.TrimSpace(string(p))
+	for _, message := range serverMessages {
+		if rest, ok := strings.CutPrefix(line, message); ok {
+			s.log.Warn(message, "err", strings.TrimLeft(rest, ": "))
+			return len(p), nil
+		}
+	}
+	s.log.Warn("http", "err", strings.TrimPrefix(line, "http: "))
+	return len(p), nil
 }
 
 // setLevel changes the level by its name and says so at a level that is never silent.

@@ -36,7 +36,7 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *ht
 		Handler: inject.New(inject.Options{
 			Shop: s.cfg.Shop, Base: s.cfg.Base, Admission: s.shop.admission, Tokens: s.shop.source, Transport: s.shop.transport, Tunnels: s.tunnels,
 			Pace: s.shop.pacer, ReplayBuffer: int64(s.cfg.ReplayBuffer), Memory: s.limits.memory, Metrics: met, Log: s.log.Logger,
-			PermanentRetired: s.shop.permanentRetired, Unexplained: &s.shop.unexplained, Access: accessLog(s.cfg, s.log.Logger), AuditDenials: s.cfg.AuditDenials, Tracer: s.tracer,
+			PermanentRetired: s.shop.permanentRetired, Unexplained: &s.shop.unexplained, Access: accessLog(s.cfg, s.log.whole), AuditDenials: s.auditLog(), Tracer: s.tracer,
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is judged like everything else

@@ -9,7 +9,6 @@ package sidecar
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"runtime"
 	"strings"
@@ -70,7 +69,7 @@ func Assemble(settings Settings, log Logger, environ []string, build Build) (*Si
 	if err != nil {
 		return nil, err
 	}
-	logWarnings(in.Config, log.Logger)
+	logWarnings(in.Config, log.whole)
 	if via, err := in.Transport.Via(); err == nil && via.URL != nil {
 		log.Info("the way to Shopify leads through a proxy", "proxy", via.Name(), "setting", via.Setting)
 	}
@@ -110,7 +109,7 @@ func New(in *Installation, who *access.Access, log Logger, getenv func(string) s
 	s.history = admin.NewHistory(registry)
 	s.tunnels = s.newTunnels()
 
-	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
+	errorLog := log.serverErrors()
 	s.proxy = s.serverForTools(met, errorLog)
 	s.admin = s.serverForOperators(registry, in.Build.Version, errorLog)
 	s.merchants = s.serverForMerchants(errorLog)

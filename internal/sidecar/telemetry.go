@@ -35,3 +35,11 @@ func accessLog(cfg *config.Config, log *slog.Logger) *inject.AccessLog {
 	}
 	return &inject.AccessLog{Log: log, Share: cfg.AccessLog.Of, Draw: rand.Float64}
 }
+
+// auditLog has a line for each denial, where that was asked for; else it is nil.
+func (s *Sidecar) auditLog() *slog.Logger {
+	if !s.cfg.AuditDenials {
+		return nil
+	}
+	return s.log.whole
+}
