@@ -29,6 +29,7 @@ func demo() action {
 		run: steadily(func(w env) error {
 			sim := shopsim.New(shopsim.Options{
 				Shops:    []shopsim.Shop{{Domain: shopsim.DefaultShop, Products: demoProducts}},
+				Apps:     []shopsim.App{{ClientID: shopsim.DefaultClientID, ClientSecret: shopsim.DefaultClientSecret, Scopes: shopsim.AllScopes}},
 				Settings: shopsim.Settings{TokenLife: demoTokenLife},
 			})
 			shopify, err := sim.Start("127.0.0.1:0")

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"evergate/internal/shopsim"
@@ -14,8 +15,9 @@ import (
 func simulate() action {
 	var (
 		listen, control, shop, id, secret, caFile string
+		scopes, locations                         string
 		plain                                     bool
-		products                                  int
+		products, variants                        int
 		life                                      time.Duration
 	)
 	return action{
@@ -28,13 +30,16 @@ func simulate() action {
 			fs.StringVar(&caFile, "ca-file", "", "write the certificate to trust to this file")
 			fs.BoolVar(&plain, "plain", false, "serve HTTP instead of HTTPS")
 			fs.IntVar(&products, "products", 10, "how many products the shop has")
+			fs.IntVar(&variants, "variants", 1, "how many variants each of them has")
+			fs.StringVar(&locations, "locations", "", "the names of the places where stock is kept, comma separated")
+			fs.StringVar(&scopes, "scopes", shopsim.AllScopes, "what the app may do, comma separated")
 			fs.DurationVar(&life, "token-life", 0, "how long a token lives (Shopify's own life if not given)")
 		},
 		run: func(w env) error {
 			options := shopsim.Options{
-				Shops:         []shopsim.Shop{{Domain: shop, Products: products}},
+				Shops:         []shopsim.Shop{{Domain: shop, Products: products, Variants: variants, Locations: names(locations)}},
 				LocalhostShop: shop, // for clients that cannot send another Host
-				Apps:          []shopsim.App{{ClientID: id, ClientSecret: secret}},
+				Apps:          []shopsim.App{{ClientID: id, ClientSecret: secret, Scopes: scopes}},
 				Settings:      shopsim.Settings{TokenLife: life},
 			}
 			if err := options.Validate(); err != nil {
@@ -71,4 +76,15 @@ func simulate() action {
 			return nil
 		},
 	}
+}
+
+// names reads a list that is separated by commas.
+func names(list string) []string {
+	var out []string
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			out = append(out, name)
+		}
+	}
+	return out
 }

@@ -25,6 +25,7 @@ func (s *Sim) Control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_sim/state", s.controlState)
 	mux.HandleFunc("GET /_sim/journal", s.controlJournal)
+	mux.HandleFunc("GET /_sim/writes", s.controlWrites)
 	mux.HandleFunc("GET /_sim/settings", s.controlSettings)
 	mux.HandleFunc("GET /_sim/faults", s.controlFaults)
 	handle(mux, "POST /_sim/settings", s.changeSettings)

@@ -169,3 +169,14 @@ func FuzzControl(f *testing.F) {
 		}
 	})
 }
+
+func TestControlWrites(t *testing.T) {
+	s := stockedShop(1, 1)
+	want(t, control(t, s, "GET", "/_sim/writes", ""), 200, `"writes": []`)
+	c := mintingClient(t, s)
+	c.query(setQuantities, map[string]any{"key": "k", "input": quantitiesInput(quantity(0, 0, 8, "changeFromQuantity", nil))}, "")
+	want(t, control(t, s, "GET", "/_sim/writes", ""), 200, `"seq": 1`, `"field": "available"`, `"from": "0"`, `"to": "8"`,
+		`"resource": "gid://shopify/InventoryLevel/80000000001?inventory_item_id=50000000000000"`)
+	s.Reset()
+	want(t, control(t, s, "GET", "/_sim/writes", ""), 200, `"writes": []`)
+}

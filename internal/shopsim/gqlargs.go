@@ -3,20 +3,11 @@ package shopsim
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 	"strconv"
 
 	"github.com/vektah/gqlparser/v2/ast"
 )
-
-// gqlInput is the type of an argument or of a field of an input object.
-type gqlInput struct {
-	kind     string // "Int", "String", "ID", "[String]", or the name of an input object
-	required bool
-	fields   map[string]gqlInput // of an input object
-}
 
 // value turns a literal or a variable into the values that JSON would give.
 // present is false for a variable that has no value.
@@ -26,8 +17,22 @@ func (p *gqlPlanner) value(v *ast.Value) (value any, present bool) {
 		value, present = p.variables[v.Raw]
 		return value, present
 	}
+	if v.Kind == ast.ObjectValue {
+		return p.objectValue(v), true
+	}
 	value, err := v.Value(p.variables)
 	return value, err == nil // parseGQL has seen that every number fits
+}
+
+// objectValue leaves out the members that are variables without a value: they are absent, not null.
+func (p *gqlPlanner) objectValue(v *ast.Value) map[string]any {
+	out := map[string]any{}
+	for _, child := range v.Children {
+		if value, present := p.value(child.Value); present {
+			out[child.Name] = value
+		}
+	}
+	return out
 }
 
 // checkDeclared looks at all variables in a value.
@@ -40,12 +45,12 @@ func (p *gqlPlanner) checkDeclared(v *ast.Value) {
 	}
 }
 
-// arguments checks the arguments of a field and returns those that were given.
-func (p *gqlPlanner) arguments(want map[string]gqlInput, s *ast.Field, path []string) map[string]any {
+// arguments checks the arguments of a field and returns those that were given or have a default.
+func (p *gqlPlanner) arguments(want ast.ArgumentDefinitionList, s *ast.Field, path []string) map[string]any {
 	out := map[string]any{}
 	for _, a := range s.Arguments {
-		in, known := want[a.Name]
-		if !known {
+		def := want.ForName(a.Name)
+		if def == nil {
 			p.fail(a.Position, path, "argumentNotAccepted", "Field '%s' doesn't accept argument '%s'", s.Name, a.Name)
 			continue
 		}
@@ -53,7 +58,7 @@ func (p *gqlPlanner) arguments(want map[string]gqlInput, s *ast.Field, path []st
 		if !present {
 			continue
 		}
-		value, problem := in.coerce(raw)
+		value, problem := p.coerce(def.Type, raw)
 		if problem != "" {
 			p.fail(a.Position, path, "argumentLiteralsIncompatible", "Argument '%s' on Field '%s' has an invalid value: %s",
 				a.Name, s.Name, problem)
@@ -61,66 +66,125 @@ func (p *gqlPlanner) arguments(want map[string]gqlInput, s *ast.Field, path []st
 		}
 		out[a.Name] = value
 	}
-	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if want[name].required && out[name] == nil && len(p.errors) == 0 {
-			p.fail(s.Position, path, "missingRequiredArguments", "Field '%s' is missing required arguments: %s", s.Name, name)
+	for _, def := range want {
+		if _, given := out[def.Name]; !given && def.DefaultValue != nil {
+			raw, _ := def.DefaultValue.Value(nil)
+			out[def.Name], _ = p.coerce(def.Type, raw)
+		}
+		if def.Type.NonNull && out[def.Name] == nil && len(p.errors) == 0 {
+			p.fail(s.Position, path, "missingRequiredArguments", "Field '%s' is missing required arguments: %s", s.Name, def.Name)
 		}
 	}
 	return out
 }
 
-// coerce brings a value into the Go type of its kind: int, string, []any or
+// maxInputSize is how long a list in an argument may be.
+const maxInputSize = 250
+
+// coerce brings a value into the Go type of its GraphQL type: int, float64, string, bool, []any or
 // map[string]any. A problem says what is wrong with it.
-func (in gqlInput) coerce(v any) (value any, problem string) {
+func (p *gqlPlanner) coerce(t *ast.Type, v any) (value any, problem string) {
 	if v == nil {
-		if in.required {
-			return nil, fmt.Sprintf("Expected type '%s!', got null", in.kind)
+		if t.NonNull {
+			return nil, fmt.Sprintf("Expected type '%s', got null", t)
 		}
 		return nil, ""
 	}
-	switch in.kind {
-	case "Int":
-		value = asInt(v)
-	case "ID":
-		value = asID(v)
-	case "String":
-		if text, ok := v.(string); ok {
-			value = text
-		}
-	case "[String]":
-		value = asStrings(v)
-	default:
+	if t.Elem != nil {
+		return p.coerceList(t, v)
+	}
+	def := p.schema.types[t.NamedType]
+	switch def.Kind {
+	case ast.InputObject:
 		if object, ok := v.(map[string]any); ok {
-			return in.coerceObject(object)
+			return p.coerceObject(def, object)
 		}
+	case ast.Enum:
+		if text, ok := v.(string); ok && def.EnumValues.ForName(text) != nil {
+			return text, ""
+		}
+	default:
+		value = coerceScalar(def.Name, v)
 	}
 	if value == nil {
-		return nil, fmt.Sprintf("Expected type '%s'", in.kind)
+		return nil, fmt.Sprintf("Expected type '%s'", t.NamedType)
 	}
 	return value, ""
 }
 
-func (in gqlInput) coerceObject(object map[string]any) (any, string) {
-	out := map[string]any{}
-	for _, name := range slices.Sorted(maps.Keys(object)) {
-		field, known := in.fields[name]
-		if !known {
-			return nil, fmt.Sprintf("InputObject '%s' doesn't accept argument '%s'", in.kind, name)
-		}
-		value, problem := field.coerce(object[name])
+// coerceList also takes a single value, as GraphQL does for lists.
+func (p *gqlPlanner) coerceList(t *ast.Type, v any) (any, string) {
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	if len(list) > maxInputSize {
+		return nil, fmt.Sprintf("The input array size of %d is greater than the maximum allowed of %d.", len(list), maxInputSize)
+	}
+	out := make([]any, len(list))
+	for i, item := range list {
+		value, problem := p.coerce(t.Elem, item)
 		if problem != "" {
-			return nil, name + ": " + problem
+			return nil, fmt.Sprintf("%d: %s", i, problem)
 		}
-		out[name] = value
+		out[i] = value
 	}
 	return out, ""
 }
 
-// The as functions return nil for what does not fit.
+func (p *gqlPlanner) coerceObject(def *ast.Definition, object map[string]any) (any, string) {
+	out := map[string]any{}
+	for name := range object {
+		if field := def.Fields.ForName(name); field == nil || !inVersion(field.Directives, p.run.q.version) {
+			return nil, fmt.Sprintf("InputObject '%s' doesn't accept argument '%s'", def.Name, name)
+		}
+	}
+	for _, field := range def.Fields {
+		raw, given := object[field.Name]
+		if !given && field.DefaultValue != nil && inVersion(field.Directives, p.run.q.version) {
+			raw, _ = field.DefaultValue.Value(nil)
+			given = true
+		}
+		if !given && !field.Type.NonNull {
+			continue
+		}
+		value, problem := p.coerce(field.Type, raw)
+		if problem != "" {
+			return nil, field.Name + ": " + problem
+		}
+		out[field.Name] = value
+	}
+	return out, ""
+}
+
+// coerceScalar returns nil for what does not fit.
+func coerceScalar(name string, v any) any {
+	switch name {
+	case "Int":
+		return asInt(v)
+	case "Float":
+		return asFloat(v)
+	case "Boolean":
+		if yes, ok := v.(bool); ok {
+			return yes
+		}
+		return nil
+	case "ID", "UnsignedInt64":
+		return asID(v)
+	case "Decimal", "Money":
+		return asDecimal(v)
+	}
+	if text, ok := v.(string); ok {
+		return text
+	}
+	return nil
+}
 
 func asInt(v any) any {
 	var n int64
 	switch v := v.(type) {
+	case int:
+		n = int64(v)
 	case int64:
 		n = v
 	case json.Number:
@@ -137,6 +201,20 @@ func asInt(v any) any {
 	return int(n)
 }
 
+func asFloat(v any) any {
+	switch v := v.(type) {
+	case float64:
+		return v
+	case int64:
+		return float64(v)
+	case json.Number:
+		if f, err := v.Float64(); err == nil {
+			return f
+		}
+	}
+	return nil
+}
+
 func asID(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -149,19 +227,21 @@ func asID(v any) any {
 	return nil
 }
 
-// asStrings also takes a single string, as GraphQL does for lists.
-func asStrings(v any) any {
-	if text, ok := v.(string); ok {
-		return []any{text}
+// asDecimal takes numbers as well as text, and keeps what was written.
+func asDecimal(v any) any {
+	text := ""
+	switch v := v.(type) {
+	case string:
+		text = v
+	case int64:
+		text = strconv.FormatInt(v, 10)
+	case float64:
+		text = strconv.FormatFloat(v, 'f', -1, 64)
+	case json.Number:
+		text = v.String()
 	}
-	list, ok := v.([]any)
-	if !ok {
+	if _, err := parseMoney(text); err != nil {
 		return nil
 	}
-	for _, item := range list {
-		if _, ok := item.(string); !ok {
-			return nil
-		}
-	}
-	return list
+	return text
 }

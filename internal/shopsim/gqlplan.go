@@ -3,6 +3,7 @@ package shopsim
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -10,26 +11,28 @@ import (
 // gqlPlan is an operation made ready to run: fragments are merged in, arguments
 // are values, and every field is known to exist.
 type gqlPlan struct {
-	root   *gqlType
+	root   *ast.Definition
 	fields []*gqlPlanned
 	base   int // cost of the operation before any field
 }
 
 // gqlPlanned is one field of the answer.
 type gqlPlanned struct {
-	key    string
-	name   string
-	def    *gqlField
-	args   map[string]any
-	fields []*gqlPlanned
+	key  string
+	name string
+	def  *gqlField
+	args map[string]any
+	// fields are what to take of an object, by the object types that it can have.
+	fields map[string][]*gqlPlanned
+	once   string // the key of @idempotent
 	pos    gqlPos
 }
 
 // cost is the requested cost: what the query may need at most.
 func (p *gqlPlan) cost() int { return p.base + fieldCost(p.fields, 1) }
 
-// fieldCost adds up objects. A list counts as often as its connection was asked
-// to be long; scalars are free; a mutation has one price for all.
+// fieldCost adds up objects. The items of a connection count as often as it was asked to be long; leaves are
+// free; a mutation has one price for all; of an interface the dearest type counts.
 func fieldCost(fields []*gqlPlanned, size int) int {
 	total := 0
 	for _, f := range fields {
@@ -37,14 +40,17 @@ func fieldCost(fields []*gqlPlanned, size int) int {
 		case f.def.price > 0:
 			total += f.def.price
 		case f.def.of != nil:
-			n, inner := 1, size
-			if f.def.list {
+			n := 1
+			if ids, ok := f.args["ids"].([]any); ok {
+				n = len(ids)
+			} else if f.def.list && (f.name == "nodes" || f.name == "edges") {
 				n = size
 			}
-			if asked := pageSize(f.args); asked > 0 {
-				inner = asked
+			dearest := 0
+			for of, inner := range f.fields {
+				dearest = max(dearest, gqlWeight(of)+fieldCost(inner, max(1, pageSize(f.args))))
 			}
-			total += n * (f.def.of.weight + fieldCost(f.fields, inner))
+			total += n * dearest
 		}
 	}
 	return total
@@ -73,34 +79,51 @@ func newGQLPlanner(schema *gqlSchema, doc *ast.QueryDocument, op *ast.OperationD
 }
 
 func (p *gqlPlanner) declare(v *ast.VariableDefinition, given map[string]any) {
+	if of := p.schema.types[v.Type.Name()]; of == nil || !of.IsInputType() {
+		p.fail(v.Position, nil, "variableRequiresValidType", "%s isn't a defined input type (on $%s)", v.Type.Name(), v.Variable)
+		return
+	}
 	value, present := given[v.Variable]
 	if !present && v.DefaultValue != nil {
 		value, present = p.value(v.DefaultValue)
 	}
-	if present {
-		p.variables[v.Variable] = value
+	if !present && !v.Type.NonNull {
+		return
 	}
-	if v.Type.NonNull && value == nil {
-		p.fail(v.Position, nil, "INVALID_VARIABLE", "Variable $%s was provided invalid value: Expected value to not be null", v.Variable)
+	value, problem := p.coerce(v.Type, value)
+	if problem != "" {
+		p.fail(v.Position, nil, "INVALID_VARIABLE", "Variable $%s of type %s was provided invalid value: %s", v.Variable, v.Type, problem)
+		return
 	}
+	p.variables[v.Variable] = value
 }
 
 func (p *gqlPlanner) fail(pos *ast.Position, path []string, code, format string, args ...any) {
-	p.errors = append(p.errors, gqlError{Message: fmt.Sprintf(format, args...), Locations: []gqlPos{gqlPosOf(pos)}, Path: path,
+	p.problem(gqlError{Message: fmt.Sprintf(format, args...), Locations: []gqlPos{gqlPosOf(pos)}, Path: path,
 		Extensions: map[string]any{"code": code}})
 }
 
+// problem notes an error once: a selection on an interface is planned for each of its types.
+func (p *gqlPlanner) problem(e gqlError) {
+	same := func(have gqlError) bool {
+		return have.Message == e.Message && slices.Equal(have.Locations, e.Locations)
+	}
+	if !slices.ContainsFunc(p.errors, same) {
+		p.errors = append(p.errors, e)
+	}
+}
+
 func (p *gqlPlanner) plan() (*gqlPlan, []gqlError) {
-	out := &gqlPlan{root: p.schema.query, base: 1}
+	out := &gqlPlan{root: p.schema.types[gqlQuery], base: 1}
 	if p.op.Operation == ast.Mutation {
-		out.root, out.base = p.schema.mutation, 0
+		out.root, out.base = p.schema.types[gqlMutation], 0
 	}
 	path := []string{string(p.op.Operation)}
 	if p.op.Name != "" {
 		path[0] += " " + p.op.Name
 	}
 	if len(p.errors) == 0 {
-		out.fields = p.fields(out.root, p.op.SelectionSet, path)
+		out.fields = p.fields(out.root, out.root, p.op.SelectionSet, path)
 	}
 	if p.visits > maxGQLVisits {
 		return nil, []gqlError{{Message: "The query selects too many fields"}}
@@ -114,11 +137,15 @@ type gqlGroup struct {
 	selection ast.SelectionSet
 }
 
-// fields plans a selection set of a type.
-func (p *gqlPlanner) fields(of *gqlType, selection ast.SelectionSet, path []string) []*gqlPlanned {
+// fields plans a selection set that stands on a type, for an object of the object type of.
+func (p *gqlPlanner) fields(on, of *ast.Definition, selection ast.SelectionSet, path []string) []*gqlPlanned {
 	var order []string
 	groups := map[string]*gqlGroup{}
-	p.collect(of, selection, path, nil, func(s *ast.Field) {
+	p.collect(on, of, selection, path, nil, func(on *ast.Definition, s *ast.Field) {
+		if on.IsAbstractType() && s.Name != "__typename" && on.Fields.ForName(s.Name) == nil {
+			p.undefined(on, s, append(slices.Clone(path), s.Alias))
+			return
+		}
 		g := groups[s.Alias] // the name, if there is no alias
 		if g == nil {
 			g = &gqlGroup{first: s}
@@ -126,6 +153,9 @@ func (p *gqlPlanner) fields(of *gqlType, selection ast.SelectionSet, path []stri
 			order = append(order, s.Alias)
 		} else if g.first.Name != s.Name {
 			p.fail(s.Position, path, "fieldConflict", "Field '%s' has a field conflict: %s or %s?", s.Alias, g.first.Name, s.Name)
+		} else if argumentText(g.first) != argumentText(s) {
+			p.fail(s.Position, path, "fieldConflict", "Field '%s' has an argument conflict: %s or %s?",
+				s.Alias, argumentText(g.first), argumentText(s))
 		}
 		g.selection = append(g.selection, s.SelectionSet...)
 	})
@@ -138,8 +168,19 @@ func (p *gqlPlanner) fields(of *gqlType, selection ast.SelectionSet, path []stri
 	return out
 }
 
-// collect calls found for each field of a selection set, those in fragments included.
-func (p *gqlPlanner) collect(of *gqlType, selection ast.SelectionSet, path, open []string, found func(*ast.Field)) {
+// argumentText is how a field's arguments read, in the order of their names.
+func argumentText(s *ast.Field) string {
+	var parts []string
+	for _, a := range s.Arguments {
+		parts = append(parts, a.Name+":"+a.Value.String())
+	}
+	slices.Sort(parts)
+	return "{" + strings.Join(parts, ",") + "}"
+}
+
+// collect calls found for each field of a selection set, those in fragments included, with the type that it
+// is selected on.
+func (p *gqlPlanner) collect(on, of *ast.Definition, selection ast.SelectionSet, path, open []string, found func(*ast.Definition, *ast.Field)) {
 	for _, s := range selection {
 		if p.visits++; p.visits > maxGQLVisits {
 			return
@@ -147,50 +188,61 @@ func (p *gqlPlanner) collect(of *gqlType, selection ast.SelectionSet, path, open
 		switch s := s.(type) {
 		case *ast.Field:
 			if !p.skipped(s.Directives, path) {
-				found(s)
+				found(on, s)
 			}
 		case *ast.FragmentSpread:
 			if !p.skipped(s.Directives, path) {
-				p.spread(of, s, path, open, found)
+				p.spread(on, of, s, path, open, found)
 			}
 		case *ast.InlineFragment:
-			if !p.skipped(s.Directives, path) && (s.TypeCondition == "" || p.fits(of, s.TypeCondition, s.Position, path)) {
-				p.collect(of, s.SelectionSet, path, open, found)
+			if !p.skipped(s.Directives, path) {
+				if inner := p.fits(on, of, s.TypeCondition, s.Position, path); inner != nil {
+					p.collect(inner, of, s.SelectionSet, path, open, found)
+				}
 			}
 		}
 	}
 }
 
-func (p *gqlPlanner) spread(of *gqlType, s *ast.FragmentSpread, path, open []string, found func(*ast.Field)) {
+func (p *gqlPlanner) spread(on, of *ast.Definition, s *ast.FragmentSpread, path, open []string, found func(*ast.Definition, *ast.Field)) {
 	f := p.doc.Fragments.ForName(s.Name)
 	switch {
 	case f == nil:
 		p.fail(s.Position, path, "useAndDefineFragment", "Fragment %s was used, but not defined", s.Name)
 	case slices.Contains(open, s.Name):
 		p.fail(s.Position, path, "infiniteLoop", "Fragment %s contains an infinite loop", s.Name)
-	case p.fits(of, f.TypeCondition, f.Position, path):
-		p.collect(of, f.SelectionSet, path, append(slices.Clone(open), s.Name), found)
+	default:
+		if inner := p.fits(on, of, f.TypeCondition, f.Position, path); inner != nil {
+			p.collect(inner, of, f.SelectionSet, path, append(slices.Clone(open), s.Name), found)
+		}
 	}
 }
 
-// fits tells whether a fragment on a type can apply here. All types are object
-// types, so it applies always or never.
-func (p *gqlPlanner) fits(of *gqlType, on string, pos *ast.Position, path []string) bool {
-	switch {
-	case on == of.name:
-		return true
-	case p.schema.types[on] == nil:
-		p.fail(pos, path, "undefinedType", "No such type %s, so it can't be a fragment condition", on)
-	default:
-		p.fail(pos, path, "cannotSpreadFragment", "Fragment on %s can't be spread inside %s", on, of.name)
+// fits returns the type that a fragment in a selection on a type stands on, nil if it does not apply to an
+// object of the type of.
+func (p *gqlPlanner) fits(on, of *ast.Definition, condition string, pos *ast.Position, path []string) *ast.Definition {
+	if condition == "" {
+		return on
 	}
-	return false
+	to := p.schema.types[condition]
+	switch {
+	case to == nil:
+		p.fail(pos, path, "undefinedType", "No such type %s, so it can't be a fragment condition", condition)
+	case !to.IsCompositeType() || !p.schema.overlap(on, to):
+		p.fail(pos, path, "cannotSpreadFragment", "Fragment on %s can't be spread inside %s", condition, on.Name)
+	case p.schema.overlap(of, to):
+		return to
+	}
+	return nil
 }
 
 // skipped evaluates @skip and @include.
 func (p *gqlPlanner) skipped(directives ast.DirectiveList, path []string) bool {
 	skip := false
 	for _, d := range directives {
+		if d.Name == onceDirective {
+			continue
+		}
 		if d.Name != "skip" && d.Name != "include" {
 			p.fail(d.Position, path, "undefinedDirective", "Directive @%s is not defined", d.Name)
 			continue
@@ -208,15 +260,19 @@ func (p *gqlPlanner) skipped(directives ast.DirectiveList, path []string) bool {
 	return skip
 }
 
-// field plans one field, or reports why it cannot be.
-func (p *gqlPlanner) field(of *gqlType, g *gqlGroup, path []string) *gqlPlanned {
+func (p *gqlPlanner) undefined(on *ast.Definition, s *ast.Field, path []string) {
+	p.problem(gqlError{Message: fmt.Sprintf("Field '%s' doesn't exist on type '%s'", s.Name, on.Name),
+		Locations: []gqlPos{gqlPosOf(s.Position)}, Path: path,
+		Extensions: map[string]any{"code": "undefinedField", "typeName": on.Name, "fieldName": s.Name}})
+}
+
+// field plans one field of an object type, or reports why it cannot be.
+func (p *gqlPlanner) field(of *ast.Definition, g *gqlGroup, path []string) *gqlPlanned {
 	s := g.first
-	def := of.field(s.Name)
+	def := p.schema.field(of, s.Name)
 	switch {
 	case def == nil:
-		p.errors = append(p.errors, gqlError{Message: fmt.Sprintf("Field '%s' doesn't exist on type '%s'", s.Name, of.name),
-			Locations: []gqlPos{gqlPosOf(s.Position)}, Path: path,
-			Extensions: map[string]any{"code": "undefinedField", "typeName": of.name, "fieldName": s.Name}})
+		p.undefined(of, s, path)
 		return nil
 	case def.of == nil && len(g.selection) > 0:
 		p.fail(s.Position, path, "selectionMismatch", "Selections can't be made on scalars (field '%s')", s.Name)
@@ -224,17 +280,23 @@ func (p *gqlPlanner) field(of *gqlType, g *gqlGroup, path []string) *gqlPlanned 
 	case def.of != nil && len(g.selection) == 0:
 		p.fail(s.Position, path, "selectionMismatch",
 			"Field must have selections (field '%s' returns %s but has no selections. Did you mean '%s { ... }'?)",
-			s.Name, def.of.name, s.Name)
+			s.Name, def.of.Name, s.Name)
 		return nil
 	}
-	f := &gqlPlanned{key: s.Alias, name: s.Name, def: def, pos: gqlPosOf(s.Position), args: p.arguments(def.args, s, path)}
-	if def.check != nil {
+	f := &gqlPlanned{key: s.Alias, name: s.Name, def: def, pos: gqlPosOf(s.Position), once: p.onceKey(def, s, path)}
+	if def.def != nil {
+		f.args = p.arguments(def.def.Arguments, s, path)
+	}
+	if def.check != nil && !p.run.bulk {
 		if problem := def.check(f.args); problem != "" {
 			p.fail(s.Position, path, "BAD_REQUEST", "%s", problem)
 		}
 	}
 	if def.of != nil {
-		f.fields = p.fields(def.of, g.selection, path)
+		f.fields = map[string][]*gqlPlanned{}
+		for _, name := range p.schema.objects(def.of) {
+			f.fields[name] = p.fields(def.of, p.schema.types[name], g.selection, path)
+		}
 	}
 	return f
 }

@@ -12,7 +12,9 @@ type gqlRun struct {
 	sim    *Sim
 	q      *request
 	token  *token
-	actual int // cost so far, by what was really found
+	schema *gqlSchema
+	bulk   bool // a bulk operation: lists are not cut into pages
+	actual int  // cost so far, by what was really found
 	errors []gqlError
 }
 
@@ -44,24 +46,21 @@ func (o gqlObject) MarshalJSON() ([]byte, error) {
 }
 
 // object resolves the fields of one object.
-func (r *gqlRun) object(of *gqlType, fields []*gqlPlanned, parent any, path []string) gqlObject {
-	out := gqlObject{}
+func (r *gqlRun) object(fields []*gqlPlanned, parent any, path []string) gqlObject {
+	out := make(gqlObject, 0, len(fields))
 	for _, f := range fields {
-		out = append(out, gqlMember{f.key, r.field(of, f, parent, append(slices.Clone(path), f.key))})
+		out = append(out, gqlMember{f.key, r.field(f, parent, append(slices.Clone(path), f.key))})
 	}
 	return out
 }
 
-func (r *gqlRun) field(of *gqlType, f *gqlPlanned, parent any, path []string) any {
-	if f.name == "__typename" {
-		return of.name
-	}
+func (r *gqlRun) field(f *gqlPlanned, parent any, path []string) any {
 	if !r.token.allows(f.def.scope) {
 		r.deny(f, path)
 		return nil
 	}
 	r.actual += f.def.price
-	value := f.def.resolve(r, parent, f.args)
+	value := r.resolve(f, parent)
 	if f.def.of == nil || value == nil {
 		return value
 	}
@@ -70,6 +69,10 @@ func (r *gqlRun) field(of *gqlType, f *gqlPlanned, parent any, path []string) an
 	}
 	list := []any{}
 	for _, item := range value.([]any) {
+		if item == nil {
+			list = append(list, nil)
+			continue
+		}
 		list = append(list, r.child(f, item, path))
 	}
 	return list
@@ -77,13 +80,17 @@ func (r *gqlRun) field(of *gqlType, f *gqlPlanned, parent any, path []string) an
 
 // child resolves an object below a field. What a mutation returns is in its price.
 func (r *gqlRun) child(f *gqlPlanned, value any, path []string) gqlObject {
+	of := f.def.of.Name
+	if f.def.of.IsAbstractType() {
+		of = gqlTypeOf(value)
+	}
 	before := r.actual
-	out := r.object(f.def.of, f.fields, value, path)
+	out := r.object(f.fields[of], value, path)
 	if f.def.price > 0 {
 		r.actual = before
 		return out
 	}
-	r.actual += f.def.of.weight
+	r.actual += gqlWeight(of)
 	return out
 }
 

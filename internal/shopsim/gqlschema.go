@@ -1,183 +1,200 @@
 package shopsim
 
 import (
+	_ "embed"
 	"fmt"
-	"strconv"
+	"maps"
+	"slices"
 	"strings"
-	"time"
+	"sync"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/parser"
 )
 
-// gqlSchema is the part of the Admin API's schema that exists here.
-type gqlSchema struct {
-	query    *gqlType
-	mutation *gqlType
-	types    map[string]*gqlType // by name
-}
+var (
+	//go:embed schema.graphql
+	adminSDL string
+	//go:embed introspection.graphql
+	introspectionSDL string
+)
 
-// gqlType is an object type.
-type gqlType struct {
-	name   string
-	weight int // cost of one such object
-	fields map[string]*gqlField
+// gqlSchema is the part of the Admin API's schema that exists here, with what answers each of its fields.
+type gqlSchema struct {
+	types      map[string]*ast.Definition
+	directives map[string]*ast.DirectiveDefinition
+	fields     map[string]map[string]*gqlField // of object types: by the names of type and field
+	possible   map[string][]string             // the object types of an interface or a union, sorted
 }
 
 // gqlField is a field of an object type.
 type gqlField struct {
-	of    *gqlType // nil: a scalar
-	list  bool
-	args  map[string]gqlInput
 	scope string // that the token must have
 	price int    // of a mutation, with everything in it
+	once  bool   // a mutation that takes @idempotent, and demands it from 2026-04 on
 	// check says what is wrong with the arguments taken together, "" if nothing.
 	check func(args map[string]any) string
-	// resolve returns nil, a scalar, an object for of, or a []any of such.
+	// resolve returns nil, a leaf's value, an object for of, or a []any of such.
 	resolve func(r *gqlRun, parent any, args map[string]any) any
+
+	// From the schema:
+	def  *ast.FieldDefinition
+	of   *ast.Definition // nil: a leaf
+	list bool
 }
 
-func (t *gqlType) field(name string) *gqlField {
-	if name == "__typename" {
-		return &gqlField{}
+// gqlFields are the fields of a type by name.
+type gqlFields map[string]*gqlField
+
+const (
+	gqlQuery    = "QueryRoot"
+	gqlMutation = "Mutation"
+
+	mutationPrice = 10
+)
+
+// adminSchema is read when the first GraphQL request comes: who simulates only tokens pays nothing for it.
+var adminSchema = sync.OnceValue(func() *gqlSchema {
+	s := &gqlSchema{
+		types: map[string]*ast.Definition{}, directives: map[string]*ast.DirectiveDefinition{},
+		fields: map[string]map[string]*gqlField{}, possible: map[string][]string{},
 	}
-	return t.fields[name]
-}
-
-const mutationPrice = 10
-
-func newGQLSchema() *gqlSchema {
-	s := &gqlSchema{types: map[string]*gqlType{}}
-	product := s.product()
-	s.query = s.add("QueryRoot", 0, map[string]*gqlField{
-		"shop":                   {of: s.shop(), resolve: func(r *gqlRun, _ any, _ map[string]any) any { return r.q.shop }},
-		"product":                productByID(product),
-		"products":               s.products(product),
-		"productsCount":          s.productsCount(),
-		"currentAppInstallation": s.installation(),
-		"publicApiVersions":      s.versions(),
-	})
-	errorType := s.add("UserError", 0, map[string]*gqlField{
-		"field":   leaf(func(e userError) any { return e.field }),
-		"message": leaf(func(e userError) any { return e.message }),
-	})
-	s.mutation = s.add("Mutation", 0, map[string]*gqlField{
-		"productCreate": s.productCreate(product, errorType),
-		"appUninstall":  s.appUninstall(errorType),
-	})
+	for name, text := range map[string]string{"introspection.graphql": introspectionSDL, "schema.graphql": adminSDL} {
+		doc, err := parser.ParseSchema(&ast.Source{Name: name, Input: text})
+		if err != nil {
+			panic(fmt.Sprintf("shopsim: %v", err)) // the text is part of the program
+		}
+		s.read(doc)
+	}
+	for _, add := range []func() map[string]gqlFields{
+		introspectionResolvers, shopResolvers, productResolvers, variantResolvers, inventoryResolvers, mutationResolvers,
+	} {
+		for of, fields := range add() {
+			s.resolve(of, fields)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.types)) {
+		s.resolvePages(name)
+	}
 	return s
+})
+
+func (s *gqlSchema) read(doc *ast.SchemaDocument) {
+	for _, def := range doc.Definitions {
+		s.types[def.Name] = def
+		for _, abstract := range def.Interfaces {
+			s.possible[abstract] = append(s.possible[abstract], def.Name)
+		}
+		if def.Kind == ast.Union {
+			s.possible[def.Name] = def.Types
+		}
+	}
+	for _, d := range doc.Directives {
+		if d.Name != untilDirective {
+			s.directives[d.Name] = d
+		}
+	}
+	for _, names := range s.possible {
+		slices.Sort(names)
+	}
 }
 
-func (s *gqlSchema) add(name string, weight int, fields map[string]*gqlField) *gqlType {
-	t := &gqlType{name: name, weight: weight, fields: fields}
-	s.types[name] = t
-	return t
+// resolve says what answers the fields of a type.
+func (s *gqlSchema) resolve(of string, fields gqlFields) {
+	if s.fields[of] == nil {
+		s.fields[of] = map[string]*gqlField{}
+	}
+	for name, f := range fields {
+		def := s.types[of].Fields.ForName(name)
+		f.def = def
+		f.list = def.Type.Elem != nil
+		if t := s.types[def.Type.Name()]; t.IsCompositeType() {
+			f.of = t
+		}
+		if of == gqlMutation {
+			f.price = mutationPrice
+		}
+		s.fields[of][name] = f
+	}
 }
 
-// leaf is a scalar that only depends on its object.
+// resolvePages says what answers connections and their edges, which are all alike.
+func (s *gqlSchema) resolvePages(name string) {
+	if strings.HasSuffix(name, "Connection") {
+		s.resolve(name, gqlFields{
+			"edges":    leaf(func(p gqlPage) any { return anyList(p.items) }),
+			"nodes":    leaf(func(p gqlPage) any { return anyList(p.items) }),
+			"pageInfo": leaf(func(p gqlPage) any { return p }),
+		})
+	}
+	if strings.HasSuffix(name, "Edge") {
+		s.resolve(name, gqlFields{
+			"cursor": leaf(func(n gqlNode) any { return cursorOf(n) }),
+			"node":   leaf(func(n gqlNode) any { return n }),
+		})
+	}
+}
+
+// field is a field of an object type, nil if there is none.
+func (s *gqlSchema) field(of *ast.Definition, name string) *gqlField {
+	if name == "__typename" {
+		return &gqlField{resolve: func(*gqlRun, any, map[string]any) any { return of.Name }}
+	}
+	return s.fields[of.Name][name]
+}
+
+// has tells whether an object of a type can be one of another: both are the same, or share object types.
+func (s *gqlSchema) overlap(a, b *ast.Definition) bool {
+	mine := s.objects(a)
+	return slices.ContainsFunc(s.objects(b), func(name string) bool { return slices.Contains(mine, name) })
+}
+
+// objects are the object types that a value of a type can have.
+func (s *gqlSchema) objects(of *ast.Definition) []string {
+	if of.IsAbstractType() {
+		return s.possible[of.Name]
+	}
+	return []string{of.Name}
+}
+
+// untilDirective marks in the schema what later versions of the API do not have.
+const untilDirective = "until"
+
+// inVersion tells whether what has these directives exists in a version of the API.
+func inVersion(directives ast.DirectiveList, version string) bool {
+	d := directives.ForName(untilDirective)
+	return d == nil || version <= d.Arguments[0].Value.Raw
+}
+
+// gqlWeight is the cost of one object of a type. What holds objects together costs nothing, but for the two
+// that a list is always asked with.
+func gqlWeight(of string) int {
+	for _, suffix := range []string{"Edge", "Payload", "UserError", "Count"} {
+		if strings.HasSuffix(of, suffix) {
+			return 0
+		}
+	}
+	if of == gqlQuery || of == gqlMutation || strings.HasPrefix(of, "__") {
+		return 0
+	}
+	return 1
+}
+
+// leaf is a field that only depends on its object.
 func leaf[T any](get func(T) any) *gqlField {
 	return &gqlField{resolve: func(_ *gqlRun, parent any, _ map[string]any) any { return get(parent.(T)) }}
 }
 
-// object is an object that only depends on its parent.
-func object[T any](of *gqlType, get func(T) any) *gqlField {
-	f := leaf(get)
-	f.of = of
-	return f
-}
-
-// gqlTime is UTC, unlike REST's shop-local time.
-func gqlTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-func (s *gqlSchema) shop() *gqlType {
-	domain := s.add("Domain", 1, map[string]*gqlField{
-		"host": leaf(func(sh *shop) any { return sh.domain }),
-		"url":  leaf(func(sh *shop) any { return "https://" + sh.domain }),
-	})
-	plan := s.add("ShopPlan", 1, map[string]*gqlField{
-		"displayName":        leaf(func(*shop) any { return "Basic" }),
-		"partnerDevelopment": leaf(func(*shop) any { return false }),
-		"shopifyPlus":        leaf(func(*shop) any { return false }),
-	})
-	itself := func(sh *shop) any { return sh }
-	return s.add("Shop", 1, map[string]*gqlField{
-		"id":              leaf(func(sh *shop) any { return fmt.Sprintf("gid://shopify/Shop/%d", sh.id) }),
-		"name":            leaf(func(sh *shop) any { return sh.name }),
-		"email":           leaf(func(*shop) any { return "owner@example.com" }),
-		"myshopifyDomain": leaf(func(sh *shop) any { return sh.domain }),
-		"url":             leaf(func(sh *shop) any { return "https://" + sh.domain }),
-		"currencyCode":    leaf(func(*shop) any { return "USD" }),
-		"ianaTimezone":    leaf(func(*shop) any { return "America/New_York" }),
-		"primaryDomain":   object(domain, itself),
-		"plan":            object(plan, itself),
-	})
-}
-
-func (s *gqlSchema) product() *gqlType {
-	return s.add("Product", 1, map[string]*gqlField{
-		"id":               leaf(func(p *product) any { return p.gid() }),
-		"legacyResourceId": leaf(func(p *product) any { return strconv.FormatInt(p.id, 10) }),
-		"title":            leaf(func(p *product) any { return p.title }),
-		"handle":           leaf(func(p *product) any { return p.handle }),
-		"descriptionHtml":  leaf(func(p *product) any { return p.bodyHTML }),
-		"vendor":           leaf(func(p *product) any { return p.vendor }),
-		"productType":      leaf(func(p *product) any { return p.productType }),
-		"status":           leaf(func(p *product) any { return strings.ToUpper(p.status) }),
-		"tags":             leaf(func(p *product) any { return splitTags(p.tags) }),
-		"createdAt":        leaf(func(p *product) any { return gqlTime(p.created) }),
-		"updatedAt":        leaf(func(p *product) any { return gqlTime(p.updated) }),
-	})
-}
-
-func splitTags(tags string) []string {
-	out := []string{}
-	for _, tag := range strings.Split(tags, ",") {
-		if tag = strings.TrimSpace(tag); tag != "" {
-			out = append(out, tag)
-		}
+// orNull keeps a nil pointer from being an object that is not null.
+func orNull[T any](p *T) any {
+	if p == nil {
+		return nil
 	}
-	return out
-}
-
-func (s *gqlSchema) installation() *gqlField {
-	scope := s.add("AccessScope", 1, map[string]*gqlField{
-		"handle":      leaf(func(handle string) any { return handle }),
-		"description": leaf(func(handle string) any { return "Simulated scope " + handle }),
-	})
-	appType := s.add("App", 1, map[string]*gqlField{
-		"id":     leaf(func(*token) any { return "gid://shopify/App/1" }),
-		"title":  leaf(func(*token) any { return "Simulated app" }),
-		"handle": leaf(func(*token) any { return "simulated-app" }),
-	})
-	scopes := object(scope, func(t *token) any { return anyList(t.scopes) })
-	scopes.list = true
-	of := s.add("AppInstallation", 1, map[string]*gqlField{
-		"id":           leaf(func(t *token) any { return fmt.Sprintf("gid://shopify/AppInstallation/%d", t.shop.id) }),
-		"accessScopes": scopes,
-		"app":          object(appType, func(t *token) any { return t }),
-	})
-	return &gqlField{of: of, resolve: func(r *gqlRun, _ any, _ map[string]any) any { return r.token }}
-}
-
-func (s *gqlSchema) versions() *gqlField {
-	type version struct {
-		handle    string
-		supported bool
-	}
-	of := s.add("ApiVersion", 1, map[string]*gqlField{
-		"handle":      leaf(func(v version) any { return v.handle }),
-		"displayName": leaf(func(v version) any { return v.handle }),
-		"supported":   leaf(func(v version) any { return v.supported }),
-	})
-	return &gqlField{of: of, list: true, resolve: func(r *gqlRun, _ any, _ map[string]any) any {
-		var out []any
-		for i, handle := range r.sim.opts.Versions {
-			candidate := i > 0 && i == len(r.sim.opts.Versions)-1 // the last one is not stable yet
-			out = append(out, version{handle, !candidate})
-		}
-		return append(out, version{"unstable", false})
-	}}
+	return p
 }
 
 func anyList[T any](items []T) []any {
-	out := []any{}
+	out := make([]any, 0, len(items))
 	for _, item := range items {
 		out = append(out, item)
 	}
@@ -188,15 +205,17 @@ func anyList[T any](items []T) []any {
 type userError struct {
 	field   []string
 	message string
+	code    string
 }
 
-// appUninstall removes the calling app, like DELETE /admin/api_permissions/current.json.
-func (s *gqlSchema) appUninstall(errorType *gqlType) *gqlField {
-	errs := object(errorType, func(struct{}) any { return []any{} })
-	errs.list = true
-	payload := s.add("AppUninstallPayload", 0, map[string]*gqlField{"userErrors": errs})
-	return &gqlField{of: payload, price: mutationPrice, resolve: func(r *gqlRun, _ any, _ map[string]any) any {
-		r.sim.uninstall(r.q.shop, r.token.app, r.q.now)
-		return struct{}{}
-	}}
+// userErrors answers the fields of a type of user errors.
+func userErrors(coded bool) gqlFields {
+	fields := gqlFields{
+		"field":   leaf(func(e userError) any { return e.field }),
+		"message": leaf(func(e userError) any { return e.message }),
+	}
+	if coded {
+		fields["code"] = leaf(func(e userError) any { return e.code })
+	}
+	return fields
 }

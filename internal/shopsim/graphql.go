@@ -73,7 +73,7 @@ func (s *Sim) graphQL(q *request, t *token) *response {
 	if refused != nil {
 		return refused
 	}
-	run := &gqlRun{sim: s, q: q, token: t}
+	run := &gqlRun{sim: s, q: q, token: t, schema: adminSchema()}
 	plan, problems := s.planGQL(req, run)
 	if problems != nil {
 		return gqlFailure(problems...)
@@ -87,7 +87,7 @@ func (s *Sim) graphQL(q *request, t *token) *response {
 	if buckets.graphQLAvailable(c, q.now) < float64(requested) {
 		return throttled(c, buckets, requested, q)
 	}
-	data := run.object(plan.root, plan.fields, nil, nil)
+	data := run.object(plan.fields, nil, nil)
 	actual := min(run.actual+plan.base, requested)
 	buckets.spendGraphQL(c, actual)
 	return jsonResponse(http.StatusOK, gqlAnswer{Errors: run.errors, Data: data,
@@ -128,7 +128,7 @@ func (s *Sim) planGQL(req gqlRequest, run *gqlRun) (*gqlPlan, []gqlError) {
 	if problem != "" {
 		return nil, []gqlError{{Message: problem}}
 	}
-	return newGQLPlanner(s.schema, doc, op, req.Variables, run).plan()
+	return newGQLPlanner(run.schema, doc, op, req.Variables, run).plan()
 }
 
 // chooseGQL finds the operation to run.

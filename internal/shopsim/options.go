@@ -16,6 +16,9 @@ const (
 	DefaultClientID     = "3f1c9b7a5d2e4f60819273a4b5c6d7e8"
 	DefaultClientSecret = "shpss_0123456789abcdef0123456789abcdef"
 	DefaultScopes       = "read_products,write_products"
+
+	// AllScopes is every scope that something here asks for.
+	AllScopes = DefaultScopes + ",read_inventory,write_inventory,read_locations,read_orders,read_customers"
 )
 
 // Options says what exists at the start. The zero value is one shop with one
@@ -64,6 +67,12 @@ type Shop struct {
 
 	// Products is how many products the shop starts with.
 	Products int
+
+	// Variants is how many variants each of those products has. Default: one, as every product has.
+	Variants int
+
+	// Locations are the names of the places where stock is kept. Default: one, "Shop location".
+	Locations []string
 
 	// CustomDomains answer with 301 to the myshopify domain.
 	CustomDomains []string
@@ -179,6 +188,9 @@ func (sh Shop) validate() error {
 	}
 	if sh.Products < 0 || sh.Products > maxProducts {
 		return fmt.Errorf("shop %q: the number of products must be between 0 and %d", sh.Domain, maxProducts)
+	}
+	if sh.Variants < 0 || sh.Variants > maxVariants {
+		return fmt.Errorf("shop %q: the number of variants must be between 0 and %d", sh.Domain, maxVariants)
 	}
 	return sh.Condition.Validate()
 }

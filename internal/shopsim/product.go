@@ -25,6 +25,8 @@ type product struct {
 	tags        string
 	created     time.Time
 	updated     time.Time
+	seeded      bool       // there from the start
+	variants    []*variant // made when they are first asked for: see shop.variantsOf
 }
 
 // productStore holds products in the order of their ids, which is the order of
@@ -167,8 +169,6 @@ func (p *product) restView(fields []string) map[string]any {
 	}
 	return reduced
 }
-
-func (p *product) gid() string { return fmt.Sprintf("gid://shopify/Product/%d", p.id) }
 
 // restTime is shop-local with an offset, unlike GraphQL's UTC.
 func restTime(t time.Time) string {

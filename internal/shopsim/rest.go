@@ -30,6 +30,7 @@ func (s *Sim) api(q *request) *response {
 	if served == "" {
 		return notFound()
 	}
+	q.version = served
 	resp := s.versioned(q, t)
 	resp.header.Set("X-Shopify-Api-Version", served)
 	if fellForward {

@@ -18,6 +18,10 @@ type shop struct {
 	installed map[string]bool     // by client id
 	buckets   map[string]*buckets // by client id
 	products  productStore
+	locations []*location
+	keys      map[string]onceUse // of @idempotent, by app and key
+
+	variantsEach int // of the products that were there from the start
 }
 
 func newShop(cfg Shop, index int) *shop {
@@ -29,12 +33,17 @@ func newShop(cfg Shop, index int) *shop {
 		condition: cfg.Condition,
 		installed: map[string]bool{},
 		buckets:   map[string]*buckets{},
+		locations: newLocations(cfg.Locations),
+		keys:      map[string]onceUse{},
+
+		variantsEach: cfg.Variants,
 	}
 	if sh.name == "" {
 		sh.name = displayName(sh.domain)
 	}
 	for n := range cfg.Products {
-		sh.products.create(map[string]any{"title": fmt.Sprintf("Product %d", n+1)}, seedTime)
+		p, _ := sh.products.create(map[string]any{"title": fmt.Sprintf("Product %d", n+1)}, seedTime)
+		p.seeded = true
 	}
 	return sh
 }

@@ -19,8 +19,7 @@ const maxBody = 16 << 20
 // and "" for the first one; those that take a client id accept "" for the first
 // app. An unknown shop or app is a mistake in the test and panics.
 type Sim struct {
-	opts   Options
-	schema *gqlSchema
+	opts Options
 
 	mu    sync.Mutex
 	state *state
@@ -43,6 +42,7 @@ type state struct {
 	faults   []*armedFault
 	faultSeq int
 	journal  journal
+	writes   []Write
 	stats    stats
 }
 
@@ -51,7 +51,7 @@ func New(o Options) *Sim {
 	if err := o.Validate(); err != nil {
 		panic(fmt.Sprintf("shopsim: %v", err))
 	}
-	s := &Sim{opts: o.withDefaults(), schema: newGQLSchema()}
+	s := &Sim{opts: o.withDefaults()}
 	s.state = newState(s.opts)
 	return s
 }
@@ -133,6 +133,8 @@ type request struct {
 	route route
 	shop  *shop // nil if no shop answers to this host
 	entry *Entry
+
+	version string // of the API that serves it
 
 	// Of a request to the token endpoint:
 	grant     Grant
