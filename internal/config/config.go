@@ -101,6 +101,9 @@ type Config struct {
 	environProxy *url.URL // of HTTPS_PROXY and NO_PROXY; nil: none
 	environName  string   // which of its two spellings it was
 
+	// placeholder says that SHOPIFY_ACCESS_TOKEN holds what `run` gives to the command that it starts, and counts as not set.
+	placeholder bool
+
 	files map[string]string // setting → path, for what is given as NAME_FILE
 }
 

@@ -51,18 +51,18 @@ func (c *Config) settleGrant(vars map[string]string) error {
 	}
 	if c.Grant == GrantStatic {
 		if !g.static {
-			return errors.New("EVERGATE_GRANT=static needs SHOPIFY_ACCESS_TOKEN, or SHOPIFY_ACCESS_TOKEN_FILE")
+			return errors.New("EVERGATE_GRANT=static needs SHOPIFY_ACCESS_TOKEN, or SHOPIFY_ACCESS_TOKEN_FILE" + c.hints(vars))
 		}
 		return nil
 	}
 	switch {
 	case !g.id && !g.secret:
 		return remedy.New("set SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET, which the Dev Dashboard shows under the app's settings, "+
-			"or SHOPIFY_ACCESS_TOKEN for a custom app from before 2026"+otherNames(vars), "no credentials")
+			"or SHOPIFY_ACCESS_TOKEN for a custom app from before 2026"+c.hints(vars), "no credentials")
 	case !g.id:
-		return remedy.New("set both"+otherNames(vars), "SHOPIFY_CLIENT_ID is not set, but SHOPIFY_CLIENT_SECRET is")
+		return remedy.New("set both"+c.hints(vars), "SHOPIFY_CLIENT_ID is not set, but SHOPIFY_CLIENT_SECRET is")
 	case !g.secret:
-		return remedy.New("set both"+otherNames(vars), "SHOPIFY_CLIENT_SECRET is not set, but SHOPIFY_CLIENT_ID is")
+		return remedy.New("set both"+c.hints(vars), "SHOPIFY_CLIENT_SECRET is not set, but SHOPIFY_CLIENT_ID is")
 	}
 	return nil
 }
@@ -84,9 +84,13 @@ func (c *Config) isSet(vars map[string]string, name string) bool {
 	return strings.TrimSpace(vars[name]) != "" || vars[name+"_FILE"] != "" || c.files[name] != ""
 }
 
-// otherNames points at names that Shopify's own templates use for the same values.
-func otherNames(vars map[string]string) string {
+// hints points at a token that is none, and at names that Shopify's own templates use for the same values.
+func (c *Config) hints(vars map[string]string) string {
 	var hints []string
+	if c.placeholder {
+		return " (SHOPIFY_ACCESS_TOKEN holds the placeholder of `evergate run` or `evergate env`: another Evergate has the credentials, and " +
+			URLVariable + " says where)"
+	}
 	for _, n := range [][2]string{{"SHOPIFY_API_KEY", "SHOPIFY_CLIENT_ID"}, {"SHOPIFY_API_SECRET", "SHOPIFY_CLIENT_SECRET"},
 		{"SHOPIFY_API_SECRET_KEY", "SHOPIFY_CLIENT_SECRET"}} {
 		if vars[n[0]] != "" {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"evergate/internal/shopify"
 )
 
 func TestGrantIsInferred(t *testing.T) {
@@ -36,6 +38,9 @@ func TestGrantIsInferred(t *testing.T) {
 		{"static_without_token", []string{id, secret, "EVERGATE_GRANT=static"}, "EVERGATE_GRANT=static needs SHOPIFY_ACCESS_TOKEN"},
 		{"client_credentials_with_token_only", []string{static, "EVERGATE_GRANT=client_credentials"}, "no credentials"},
 		{"unknown", []string{id, secret, "EVERGATE_GRANT=Static"}, `EVERGATE_GRANT="Static": write client_credentials, `},
+		{"placeholder", []string{"SHOPIFY_ACCESS_TOKEN= " + shopify.PlaceholderToken}, "the placeholder of `evergate run` or `evergate env`: another Evergate has the credentials, and EVERGATE_URL says where"},
+		{"static_placeholder", []string{"EVERGATE_GRANT=static", "SHOPIFY_ACCESS_TOKEN=" + shopify.PlaceholderToken}, "another Evergate has the credentials"},
+		{"placeholder_and_id", []string{id, "SHOPIFY_ACCESS_TOKEN=" + shopify.PlaceholderToken}, "another Evergate has the credentials"},
 		{"names_of_the_app_templates", []string{"SHOPIFY_API_KEY=x", "SHOPIFY_API_SECRET=y"}, "SHOPIFY_API_KEY is called SHOPIFY_CLIENT_ID here"},
 		{"name_of_the_ruby_template", []string{id, "SHOPIFY_API_SECRET_KEY=y"}, "SHOPIFY_API_SECRET_KEY is called SHOPIFY_CLIENT_SECRET here"},
 	} {

@@ -12,6 +12,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"evergate/internal/remedy"
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
 
@@ -39,6 +40,10 @@ func parse(environ []string) (*Config, map[string]string, error) {
 	vars := env.ToMap(environ)
 	delete(vars, "") // the library would take it for every field without a name
 	c := &Config{files: map[string]string{}, Warnings: misspelt(vars)}
+	if strings.TrimSpace(vars["SHOPIFY_ACCESS_TOKEN"]) == shopify.PlaceholderToken {
+		c.placeholder = true
+		delete(vars, "SHOPIFY_ACCESS_TOKEN")
+	}
 	var errs []error
 	errs = append(errs, unknownNames(vars)...)
 	errs = append(errs, hiddenNames(vars)...)

@@ -40,12 +40,23 @@ func (c *Config) checkProxy(vars map[string]string) error {
 		value = "http://" + value
 	}
 	u, err := parseProxy(name, value)
+	if err == nil && leadsBack(u, vars[URLVariable]) {
+		c.Warnings = append(c.Warnings, remedy.New("unset it, or name the way out with "+proxySetting, "%s is the Evergate of %s, which is for tools: it is not taken as the way to Shopify", name, URLVariable))
+		return nil
+	}
 	if err != nil {
 		wrong, do := remedy.Split(err)
 		return remedy.New(fmt.Sprintf("%s; or set NO_PROXY=%s if there is a direct way", do, c.Base.Hostname()), "%s", wrong)
 	}
 	c.environProxy, c.environName = u, name
 	return nil
+}
+
+// leadsBack reports whether a proxy is the sidecar whose address for tools is given: whoever has taken the
+// environment of `evergate env` and starts Evergate in it would have it call itself.
+func leadsBack(proxy *url.URL, tools string) bool {
+	u, err := url.Parse(tools)
+	return err == nil && u.Host != "" && u.Host == proxy.Host
 }
 
 // Proxy returns the forward proxy to reach the upstream through, as it is now, and the setting

@@ -30,6 +30,9 @@ var credentials = [...]struct{ prefix, what string }{
 	OnlineToken:         {"shpua_", "an online access token, which ends with its user's session"},
 }
 
+// PlaceholderToken has the shape of an access token and is none. It is for programs that refuse to start without one.
+const PlaceholderToken = "shpat_00000000000000000000000000000000"
+
 // CredentialOf tells what s is by its prefix.
 func CredentialOf(s token.Secret) Credential {
 	for c := UnknownCredential + 1; int(c) < len(credentials); c++ {
