@@ -130,6 +130,7 @@ var sleepers = []string{
 	"internal/inject/pacing_test.go paced.rival",
 	"internal/refresh/source_test.go endpoint.Grant",
 	"internal/shopsim/token_test.go TestRepeatedClientCredentials",
+	"internal/upstream/stall_test.go network.serve",
 }
 
 // A test that sleeps in real time is slow, or fails on a slow machine, or both. In a

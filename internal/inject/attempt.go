@@ -13,8 +13,8 @@ import (
 	"evergate/internal/upstream"
 )
 
-// reason is why a request is sent once more, as the metrics call it. Each of them means that
-// Shopify did not carry the request out.
+// reason is why a request is sent once more, as the metrics call it. Each of them but the last means
+// that Shopify did not carry the request out.
 type reason string
 
 const (
@@ -22,10 +22,14 @@ const (
 	unauthorized    reason = "401"       // the token is replaced; the reservation stays, because nothing was counted
 	tooManyRequests reason = "429"       // the request waits until the rate limit has room
 	throttled       reason = "throttled" // likewise; GraphQL's refusal has the status 200
+	stalled         reason = "stalled"   // a safe request's connection is silent, see upstream
 )
 
+// Stalled is the reason for which upstream sends a request once more.
+const Stalled = string(stalled)
+
 // replays are the reasons that the metrics announce.
-var replays = []string{string(unauthorized), string(tooManyRequests), string(throttled)}
+var replays = []string{string(unauthorized), string(tooManyRequests), string(throttled), string(stalled)}
 
 // roundTrip returns Shopify's answer. It is the one loop of attempts: each takes a token,
 // reserves its place at the rate limit, sends, and learns from the answer whether there is a

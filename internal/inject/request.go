@@ -8,6 +8,7 @@ import (
 
 	"evergate/internal/shopify"
 	"evergate/internal/token"
+	"evergate/internal/upstream"
 )
 
 // outgoing is the request for Shopify of one attempt, with everything that is made for it, in
@@ -15,6 +16,7 @@ import (
 // a request after its answer.
 type outgoing struct {
 	http.Request
+	ctx   upstream.Context
 	url   url.URL
 	body  bytes.Reader
 	token [1]string
@@ -24,7 +26,7 @@ type outgoing struct {
 func (h *Handler) outgoing(rec *record) *outgoing {
 	in := rec.in
 	out := &outgoing{
-		Request: *new(http.Request).WithContext(in.Context()),
+		ctx: upstream.Context{Context: in.Context()},
 		url: url.URL{
 			Scheme: h.opt.Base.Scheme,
 			Host:   h.opt.Base.Host,
@@ -34,6 +36,7 @@ func (h *Handler) outgoing(rec *record) *outgoing {
 			ForceQuery: in.URL.ForceQuery,
 		},
 	}
+	out.Request = *new(http.Request).WithContext(&out.ctx)
 	out.Method, out.URL, out.Host, out.Header = in.Method, &out.url, h.domain, outgoingHeader(in.Header)
 	out.Proto, out.ProtoMajor, out.ProtoMinor = "HTTP/1.1", 1, 1
 	return out

@@ -48,6 +48,7 @@ func newShop(in *Installation, who *access.Access, met *metrics.Metrics, log Log
 		return nil, err // config.Load has tried it
 	}
 	in.Endpoint.ClockSkew = met.ClockSkew
+	in.Transport.Resent = func() { met.Replayed(inject.Stalled) }
 	s := &shop{in: in, log: log, admission: admission, source: in.newSource(log.Logger, met), transport: in.Transport, pacer: newPacer(cfg, met), made: time.Now()}
 	if cfg.Grant == config.GrantOffline {
 		s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: in.Endpoint}, Store: in.Store, Scopes: cfg.Scopes})

@@ -49,16 +49,16 @@ func newPool(dial func(context.Context) (net.Conn, error), want int) *pool {
 	return &pool{dial: dial, want: want, wake: make(chan struct{}, 1)}
 }
 
-// get returns the newest warm connection that is alive, or dials. The bool tells which.
-func (p *pool) get(ctx context.Context) (net.Conn, bool, error) {
+// get returns the newest warm connection that is alive, and when it was made, or dials.
+func (p *pool) get(ctx context.Context) (net.Conn, time.Time, error) {
 	for {
 		c := p.pop()
 		if c == nil {
 			conn, err := p.dial(ctx)
-			return conn, false, err
+			return conn, time.Time{}, err
 		}
 		if c.claim() {
-			return c.conn, true, nil
+			return c.conn, c.made, nil
 		}
 	}
 }

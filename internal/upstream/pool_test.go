@@ -145,7 +145,7 @@ func TestDiallingAheadBacksOff(t *testing.T) {
 func TestGetDialsWhenThePoolIsEmpty(t *testing.T) {
 	p := &pipes{}
 	s := newPool(p.dial, 0)
-	if _, warm, err := s.get(t.Context()); warm || err != nil || p.count() != 1 {
+	if _, made, err := s.get(t.Context()); !made.IsZero() || err != nil || p.count() != 1 {
 		t.Errorf("%v after %d dials", err, p.count())
 	}
 }

@@ -5,7 +5,8 @@
 //   - Whatever a request's URL says, it goes to the host of Options.Base, and TLS verifies
 //     that host's name.
 //   - Nothing is added to a request and no redirect is followed. A request is sent a second
-//     time only if it is a GET or HEAD without a body and its connection had never answered.
+//     time only if it is a GET or HEAD without a body, and its connection had ended or stalled
+//     without answering it.
 //   - An error that wraps a *DialError means that nothing was sent.
 //   - A connection of the warm pool that the other side has closed is not handed out.
 package upstream
@@ -18,6 +19,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -60,9 +62,15 @@ type Options struct {
 // docs/adr/0004 for the measurement. It follows no redirects, which is RoundTrip's nature,
 // and adds nothing to a request. It is safe for concurrent use.
 type Transport struct {
+	// Resent is told of each request that is sent on a second connection because the first has
+	// stalled. It is set before the first request; nil: nobody is told.
+	Resent func()
+
 	base   *http.Transport
 	warm   *pool
 	dialer *dialer
+	rivals rivals
+	seen   atomic.Pointer[instant] // when a request was made
 }
 
 // conn is a connection to the upstream. A write that makes no progress for as long as an
@@ -74,25 +82,46 @@ type conn struct {
 	extended     time.Time // the write deadline's last extension; writes come one at a time
 	warm         bool      // it was dialled ahead
 	answered     bool      // a byte has come back; reads come one at a time
-	givenUp      func()    // is told that the peer acknowledges nothing any more
+	pool         *rivals   // is told that the peer acknowledges nothing any more
+	watch        watch
+	fresh        atomic.Pointer[net.Conn] // the connection that took this one's place
+}
+
+// way is where the bytes go.
+func (c *conn) way() net.Conn {
+	if fresh := c.fresh.Load(); fresh != nil {
+		return *fresh
+	}
+	return c.Conn
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	c.watch.stop()
+	return c.way().Close()
 }
 
 // Write implements io.Writer.
 func (c *conn) Write(p []byte) (int, error) {
-	if now := time.Now(); c.writeTimeout > 0 && now.Sub(c.extended) > c.writeTimeout/8 {
-		if err := c.SetWriteDeadline(now.Add(c.writeTimeout)); err != nil {
+	now := time.Now()
+	if c.writeTimeout > 0 && now.Sub(c.extended) > c.writeTimeout/8 {
+		if err := c.way().SetWriteDeadline(now.Add(c.writeTimeout)); err != nil {
 			return 0, err
 		}
 		c.extended = now
 	}
-	return c.Conn.Write(p)
+	c.wrote(p, now)
+	return c.way().Write(p)
 }
 
 // Read implements io.Reader.
 func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
+	n, err := c.way().Read(p)
 	if err != nil && errors.Is(err, syscall.ETIMEDOUT) {
-		c.givenUp()
+		c.pool.giveUp()
+	}
+	if c.watch.waiting.Load() {
+		n, err = c.arrived(p, n, err)
 	}
 	if err != nil && c.warm && !c.answered {
 		err = &staleError{err}
@@ -113,7 +142,7 @@ func (e *staleError) Unwrap() error { return e.err }
 func New(o Options) *Transport {
 	d := &dialer{net: &net.Dialer{
 		Timeout: dialTimeout, Control: boundSilence,
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 2},
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: suspectAge, Interval: 2 * time.Second, Count: 2},
 	}, address: authority(o.Base), proxy: o.Proxy, roots: o.Roots}
 	if o.Base.Scheme == "https" {
 		d.tls = &tls.Config{
@@ -124,13 +153,22 @@ func New(o Options) *Transport {
 			ClientSessionCache: tls.NewLRUClientSessionCache(0),
 		}
 	}
-	t := &Transport{warm: newPool(d.dial, o.Warm), dialer: d}
+	return newTransport(o, d, d.dial)
+}
+
+func newTransport(o Options, d *dialer, dial func(context.Context) (net.Conn, error)) *Transport {
+	t := &Transport{warm: newPool(dial, o.Warm), dialer: d}
+	t.rivals.dial, t.rivals.giveUp, t.rivals.resent = dial, t.giveUp, func() {
+		if t.Resent != nil {
+			t.Resent()
+		}
+	}
 	connect := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		c, warm, err := t.warm.get(ctx)
+		c, made, err := t.warm.get(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return &conn{Conn: c, writeTimeout: o.HeaderTimeout, warm: warm, givenUp: t.giveUp}, nil
+		return &conn{Conn: c, writeTimeout: o.HeaderTimeout, warm: !made.IsZero(), pool: &t.rivals, watch: watch{heard: made}}, nil
 	}
 	t.base = &http.Transport{
 		DialContext:            connect,
@@ -152,6 +190,10 @@ func New(o Options) *Transport {
 //
 // Its error is a *DialError or a *netfail.Error, whose texts quote nothing of what came.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.noticeSleep(now())
+	if _, has := r.Context().(*Context); !has && isSafe(r) {
+		r = r.WithContext(&Context{r.Context()})
+	}
 	resp, err := t.base.RoundTrip(r)
 	if err != nil && isSafe(r) && r.Context().Err() == nil {
 		if _, stale := errors.AsType[*staleError](err); stale {

@@ -1,0 +1,39 @@
+package upstream
+
+import (
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// unacknowledgedBytes reports that the kernel has sent something again more than once and nobody has
+// acknowledged it: the peer does not hear us, so it is not the peer that is slow.
+func unacknowledgedBytes(c net.Conn) bool {
+	raw := socket(c)
+	if raw == nil {
+		return false
+	}
+	var info *unix.TCPInfo
+	var failed error
+	err := raw.Control(func(fd uintptr) { info, failed = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) })
+	return err == nil && failed == nil && info.Unacked > 0 && info.Retransmits >= 2
+}
+
+// socket is what lies below a connection and its layers of TLS.
+func socket(c net.Conn) syscall.RawConn {
+	for {
+		switch layer := c.(type) {
+		case interface{ NetConn() net.Conn }:
+			c = layer.NetConn()
+		case syscall.Conn:
+			raw, err := layer.SyscallConn()
+			if err != nil {
+				return nil
+			}
+			return raw
+		default:
+			return nil
+		}
+	}
+}
