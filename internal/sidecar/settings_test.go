@@ -8,7 +8,7 @@ import (
 )
 
 func environ(more ...string) []string {
-	return append([]string{"SHOPIFY_SHOP=acme", "SHOPIFY_ACCESS_TOKEN=shpat_" + strings.Repeat("0", 32)}, more...)
+	return append([]string{"SHOPIFY_SHOP=acme", "SHOPIFY_ACCESS_TOKEN=shpat_" + strings.Repeat("1", 32)}, more...)
 }
 
 // writeFile writes a file that only its owner can write.
