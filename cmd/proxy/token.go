@@ -12,6 +12,7 @@ import (
 func tokenCommands() []command {
 	return []command{
 		{name: "show", args: "[--reveal] [--json]", summary: "say how the stored grant stands", new: tokenShow},
+		{name: "print", summary: "print an access token that works, for a tool that can only take one", new: tokenPrint},
 		{name: "import", args: "[--refresh|--access] [--no-verify] [--yes]", summary: "put a token that you have into the store", new: tokenImport},
 		{name: "migrate", args: "[--yes]", summary: "exchange a permanent token for one that expires; cannot be undone", new: tokenMigrate},
 		{name: "revoke", args: "[--yes]", summary: "uninstall the app from the shop, which ends all its tokens there", new: tokenRevoke},
@@ -22,7 +23,7 @@ func tokenCommands() []command {
 func tokenCommand() action {
 	return action{run: func(w env) error {
 		listBelow(w.err, "token", tokenCommands())
-		return configError(errors.New("token needs one of show, import, migrate and revoke"))
+		return configError(errors.New("token needs one of show, print, import, migrate and revoke"))
 	}}
 }
 

@@ -57,6 +57,7 @@ var revealers = map[string]string{
 	"internal/config/secret.go":      "the client id, which is kept like a secret but is none",
 	"internal/config/proxy.go":       "a proxy's address, which has its password in it, for the dialler",
 	"internal/config/check.go":       "recognises values that stand in the wrong place",
+	"cmd/proxy/tokenprint.go":        "what the command is for",
 	"internal/config/credentials.go": "recognises values that stand in the wrong place",
 	"internal/grant/endpoint.go":     "the body of the POST to the token endpoint",
 	"internal/grant/secrets.go":      "the body of the POST to the token endpoint",
@@ -68,6 +69,7 @@ var revealers = map[string]string{
 	"internal/store/key.go":          "the key of the store's cipher",
 	"internal/store/wire.go":         "what a store writes",
 	"internal/inject/request.go":     "the header of the request to Shopify",
+	"internal/sidecar/tokenfile.go":  "EVERGATE_TOKEN_FILE, which is for just that",
 }
 
 func TestSecretsAreRevealedInAFewPlacesOnly(t *testing.T) {

@@ -44,7 +44,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/request":   {},
 	"internal/shopify":   {ours: []string{"ascii", "netfail", "remedy", "token"}},
 	"internal/shopsim":   {others: []string{"github.com/vektah/gqlparser/v2"}},
-	"internal/sidecar": {ours: []string{"access", "admin", "clock", "config", "grant", "guard", "idle", "inject", "limit", "listen", "login", "logsink", "metrics", "pace", "refresh", "remedy", "shopify", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
+	"internal/sidecar": {ours: []string{"access", "admin", "clock", "config", "durable", "grant", "guard", "idle", "inject", "limit", "listen", "login", "logsink", "metrics", "pace", "refresh", "remedy", "shopify", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
 		others: []string{"github.com/prometheus/client_golang"}},
 	"internal/store":    {ours: []string{"durable", "remedy", "token"}},
 	"internal/systemd":  {},

@@ -142,6 +142,9 @@ func (s *Source) publish(t token.Token) error {
 	s.health.publishing = make(chan struct{})
 	s.mu.Unlock()
 
+	if s.opt.Published != nil {
+		s.opt.Published(t)
+	}
 	s.wake() // Run has a new moment to wait for
 	if !same {
 		s.logObtained(e, failures)

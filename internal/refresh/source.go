@@ -40,6 +40,8 @@ type Options struct {
 	Obtainer Obtainer
 	// Observer is told of each attempt; nil for none.
 	Observer Observer
+	// Published is told of each token that becomes the current one, one after the other; nil for none. It must not block.
+	Published func(token.Token)
 	// Wait is the longest a caller waits for a token that is being obtained. Zero: 5 seconds.
 	Wait time.Duration
 	// Alive asks Shopify whether it accepts a token, at no cost to the rate limits; the error

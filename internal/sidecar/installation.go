@@ -66,9 +66,9 @@ func OpenInstallation(cfg *config.Config, environ []string, build Build) (*Insta
 }
 
 // newSource returns the source of tokens for the grant that was settled.
-func (in *Installation) newSource(log *slog.Logger, observer refresh.Observer) *refresh.Source {
+func (in *Installation) newSource(log *slog.Logger, observer refresh.Observer, published func(token.Token)) *refresh.Source {
 	return refresh.New(refresh.Options{
-		Shop: in.Config.Shop, Log: log, Obtainer: in.obtainer(), Observer: observer,
+		Shop: in.Config.Shop, Log: log, Obtainer: in.obtainer(), Observer: observer, Published: published,
 		Wait: in.Config.TokenWait, Scopes: in.Config.Scopes, Alive: in.alive,
 	})
 }
@@ -138,13 +138,13 @@ func newTransport(cfg *config.Config, warm, most int) *upstream.Transport {
 
 // TokenOnce comes by a token by the sidecar's own rules, for a command that ends then.
 func (in *Installation) TokenOnce(ctx context.Context) (token.Token, error) {
-	return in.newSource(slog.New(slog.DiscardHandler), nil).Once(ctx)
+	return in.newSource(slog.New(slog.DiscardHandler), nil, nil).Once(ctx)
 }
 
 // TokenAnew is TokenOnce for a command that is to find out whether a token can be had: one that
 // is stored will not do.
 func (in *Installation) TokenAnew(ctx context.Context) (token.Token, error) {
-	s := in.newSource(slog.New(slog.DiscardHandler), nil)
+	s := in.newSource(slog.New(slog.DiscardHandler), nil, nil)
 	defer s.Stop()
 	if err := s.Refresh(ctx); err != nil {
 		return token.Token{}, err

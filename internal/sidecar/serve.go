@@ -21,6 +21,9 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 	background.Go(func() { s.history.Run(work) })
 	background.Go(func() { s.access.Watch(work, s.log.Logger, s.reread) })
 	background.Go(func() { s.notifyManager(work) })
+	if s.shop.tokenFile != nil {
+		background.Go(func() { s.shop.tokenFile.run(work) })
+	}
 	if s.shop.login != nil {
 		background.Go(func() { <-work.Done(); s.shop.login.Close() })
 	}

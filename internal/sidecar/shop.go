@@ -34,6 +34,7 @@ type shop struct {
 	transport *upstream.Transport
 	pacer     *pace.Pacer // nil when it is off
 	login     *login.Flow // nil when the grant needs no login
+	tokenFile *tokenFile  // nil: there is none
 	made      time.Time
 	// retired is what people are told once Shopify has retired the tokens that do not expire.
 	retired atomic.Pointer[string]
@@ -49,7 +50,13 @@ func newShop(in *Installation, who *access.Access, met *metrics.Metrics, log Log
 	}
 	in.Endpoint.ClockSkew = met.ClockSkew
 	in.Transport.Resent = func() { met.Replayed(inject.Stalled) }
-	s := &shop{in: in, log: log, admission: admission, source: in.newSource(log.Logger, met), transport: in.Transport, pacer: newPacer(cfg, met), made: time.Now()}
+	s := &shop{in: in, log: log, admission: admission, transport: in.Transport, pacer: newPacer(cfg, met), made: time.Now()}
+	var published func(token.Token)
+	if cfg.TokenFile != "" {
+		s.tokenFile = newTokenFile(cfg.TokenFile, log.Logger)
+		published = s.tokenFile.published
+	}
+	s.source = in.newSource(log.Logger, met, published)
 	if cfg.Grant == config.GrantOffline {
 		s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: in.Endpoint}, Store: in.Store, Scopes: cfg.Scopes})
 	}
