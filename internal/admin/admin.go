@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"evergate/internal/brief"
 	"evergate/internal/denial"
 	"evergate/internal/guard"
 	"evergate/internal/refresh"
@@ -153,7 +154,7 @@ func reason(st refresh.Status) string {
 	if st.Err == nil {
 		return "it is being obtained"
 	}
-	return st.Err.Error()
+	return brief.Text(st.Err.Error(), longestText)
 }
 
 func say(w http.ResponseWriter, status int, text string) {
@@ -164,7 +165,7 @@ func say(w http.ResponseWriter, status int, text string) {
 
 func (h *handler) refresh(w http.ResponseWriter, r *http.Request) {
 	if err := h.Tokens.Refresh(r.Context()); err != nil {
-		answerJSON(w, http.StatusServiceUnavailable, map[string]string{"errors": err.Error()})
+		answerJSON(w, http.StatusServiceUnavailable, map[string]string{"errors": brief.Text(err.Error(), longestText)})
 		return
 	}
 	answerJSON(w, http.StatusOK, h.report())

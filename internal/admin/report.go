@@ -3,6 +3,7 @@ package admin
 import (
 	"time"
 
+	"evergate/internal/brief"
 	"evergate/internal/refresh"
 )
 
@@ -50,10 +51,10 @@ func (h *handler) report() Report {
 	r.Reauthorize, r.ReauthorizeSince, r.RefreshExpires = st.Reauthorize, st.ReauthorizeSince, st.RefreshExpires
 	r.Refused, r.Notice = st.Refused, h.notice()
 	if st.Unsaved != nil {
-		r.Unsaved = st.Unsaved.Error()
+		r.Unsaved = brief.Text(st.Unsaved.Error(), longestText)
 	}
 	if st.Err != nil {
-		r.LastError = st.Err.Error()
+		r.LastError = brief.Text(st.Err.Error(), longestText)
 	}
 	if !st.Issued.IsZero() {
 		r.TokenAge = seconds(st.Age)
@@ -68,8 +69,11 @@ func (h *handler) notice() string {
 	if h.Notice == nil {
 		return ""
 	}
-	return h.Notice()
+	return brief.Text(h.Notice(), longestText)
 }
+
+// longestText bounds in bytes what others may have a hand in, so that page and /status stay below 64 KiB.
+const longestText = 2 << 10
 
 func seconds(d time.Duration) *int64 {
 	s := int64(d / time.Second)

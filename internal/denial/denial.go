@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"evergate/internal/brief"
 )
 
 // The codes of requests that may not pass.
@@ -110,10 +112,15 @@ func (e *Error) AboutCaller() bool {
 	return false
 }
 
+// longestMessage is in bytes. A message may hold what an upstream has a hand in, such as the names in its certificate.
+const longestMessage = 2 << 10
+
 // Answer sends the denial. Its JSON has the shape of Shopify's own errors, because that is the
 // one that clients parse.
 func (e *Error) Answer(w http.ResponseWriter) {
-	body, err := json.Marshal(e.body())
+	short := *e
+	short.Message = brief.Text(e.Message, longestMessage)
+	body, err := json.Marshal(short.body())
 	if err != nil {
 		body = []byte(`{"errors":"refused"}`) // strings always encode; this cannot happen
 	}

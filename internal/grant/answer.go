@@ -78,9 +78,15 @@ func parseAnswer(body []byte) (answer, error) {
 // isPresent reports whether a member was there: null says the same as nothing.
 func isPresent(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
 
-// isHeaderSafe reports whether s can travel as a header's value: visible ASCII, not empty.
-// Nothing else is asked of a token, which is opaque and of unknown length.
+// longestHeaderValue is far longer than any token, and short enough to be sent: it goes with every request.
+const longestHeaderValue = 16 << 10
+
+// isHeaderSafe reports whether s can travel as a header's value: visible ASCII, not empty, not too long.
+// Nothing else is asked of a token, which is opaque.
 func isHeaderSafe(s string) bool {
+	if len(s) > longestHeaderValue {
+		return false
+	}
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {
 			return false
@@ -89,12 +95,12 @@ func isHeaderSafe(s string) bool {
 	return s != ""
 }
 
-// splitScopes returns nil when Shopify did not say.
+// splitScopes returns nil when Shopify did not say, or more than can be.
 func splitScopes(s string) []string {
 	if s == "" {
 		return nil
 	}
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+	return token.BelievableScopes(strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }))
 }
 
 // parseLife reads expires_in, a number or a number in a string, in seconds. What is

@@ -152,3 +152,22 @@ func TestGrantsAreNamedAsInTheConfiguration(t *testing.T) {
 		t.Error("a name has changed; it is API, in EVERGATE_GRANT and in metrics")
 	}
 }
+
+func TestWhatAnAnswerMakesUsKeepIsBounded(t *testing.T) {
+	for name, c := range map[string]struct{ scope, access string }{
+		"many scopes":  {strings.Repeat("a,", 400_000), "shpat_x"},
+		"a long scope": {strings.Repeat("a", 900_000), "shpat_x"},
+		"a long token": {"read_products", strings.Repeat("a", 900_000)},
+	} {
+		tok, err := ask(t, &canned{status: 200, body: `{"access_token":"` + c.access + `","scope":"` + c.scope + `","expires_in":3600}`})
+		if len(c.access) > longestHeaderValue {
+			if err == nil || len(err.Error()) > 1000 {
+				t.Errorf("%s: %.200v", name, err)
+			}
+			continue
+		}
+		if err != nil || tok.Scopes != nil {
+			t.Errorf("%s: %d scopes, %v", name, len(tok.Scopes), err)
+		}
+	}
+}

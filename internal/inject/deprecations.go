@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"evergate/internal/brief"
 	"evergate/internal/metrics"
 	"evergate/internal/shopify"
 )
@@ -65,10 +66,4 @@ func first(values []string) string {
 }
 
 // short bounds what goes into a log line.
-func short(s string) string {
-	const most = 200
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
-}
+func short(s string) string { return brief.Text(s, 200) }

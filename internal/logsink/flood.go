@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"evergate/internal/brief"
 )
 
 const (
@@ -180,10 +181,4 @@ func fits(list []string) int {
 	return len(list)
 }
 
-// cut bounds a text, and says how long it was.
-func cut(s string) string {
-	if len(s) <= largestValue {
-		return s
-	}
-	return strings.ToValidUTF8(s[:largestValue], "") + fmt.Sprintf("… (%d bytes)", len(s))
-}
+func cut(s string) string { return brief.Text(s, largestValue) }

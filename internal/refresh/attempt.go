@@ -118,6 +118,7 @@ func (s *Source) grant(req request) error {
 // publish makes t the current token.
 func (s *Source) publish(t token.Token) error {
 	now := s.now()
+	t.Scopes = token.BelievableScopes(t.Scopes) // of a stored record, too
 	e := &entry{token: t, plan: newPlan(s.at(t.Issued), t.Life, s.draw())}
 	if e.plan.state(now) == expired {
 		return token.Decide(token.ErrTransient, errors.New("the token was over before it arrived"))

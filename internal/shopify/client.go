@@ -86,8 +86,17 @@ func (c *Client) Scopes(ctx context.Context, access token.Secret) ([]string, err
 	for _, s := range v.Scopes {
 		scopes = append(scopes, s.Handle)
 	}
+	if token.BelievableScopes(scopes) == nil {
+		return nil, remedy.New("see whether EVERGATE_UPSTREAM_URL leads to Shopify", "the answer names more scopes than an app can have")
+	}
 	return scopes, nil
 }
+
+// An answer may name more versions, and longer ones, than Shopify has; those are left out.
+const (
+	mostVersions   = 32
+	longestVersion = len("2026-10") + 8
+)
 
 // Versions is what is known of the API's versions.
 type Versions struct {
@@ -112,9 +121,12 @@ func (c *Client) Versions(ctx context.Context, access token.Secret) (Versions, e
 	if err != nil {
 		return Versions{}, err
 	}
-	out := Versions{Served: a.Header.Get(HeaderAPIVersion)}
+	var out Versions
+	if served := a.Header.Get(HeaderAPIVersion); len(served) <= longestVersion {
+		out.Served = served
+	}
 	for _, version := range v.Data.Versions {
-		if version.Supported {
+		if version.Supported && len(version.Handle) <= longestVersion && len(out.Supported) < mostVersions {
 			out.Supported = append(out.Supported, version.Handle)
 		}
 	}

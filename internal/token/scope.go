@@ -1,6 +1,7 @@
 package token
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -27,4 +28,23 @@ func covers(have []string, want string) bool {
 		}
 	}
 	return false
+}
+
+const (
+	// mostScopes is several times the number of Shopify's scopes.
+	mostScopes = 1000
+	// mostScopeBytes is what they may take as JSON.
+	mostScopeBytes = 16 << 10
+)
+
+// BelievableScopes is the list as it came, or nil, as if nothing had been said, if no app can have so many scopes: they are
+// kept for as long as the token, and shown.
+func BelievableScopes(list []string) []string {
+	if len(list) > mostScopes {
+		return nil
+	}
+	if b, err := json.Marshal(list); err != nil || len(b) > mostScopeBytes {
+		return nil
+	}
+	return list
 }
