@@ -76,6 +76,44 @@ func TestDeadGrantThatWasFoundDoesNotHideClientCredentials(t *testing.T) {
 	}
 }
 
+// A refresh token in the environment works once, if at all: the one of a template, of last year, or
+// of another program that has used it since. Client credentials stand beside it in any case.
+func TestASeedThatIsDeadDoesNotHideClientCredentials(t *testing.T) {
+	t.Parallel()
+	for name, seed := range map[string]func(*testing.T, *grantShop) string{
+		"never_was": func(*testing.T, *grantShop) string { return "shprt_" + strings.Repeat("0", 32) },
+		"ended": func(_ *testing.T, s *grantShop) string {
+			defer s.EndChain("", "")
+			return s.pair().Refresh.Reveal()
+		},
+		"uninstalled_since": func(_ *testing.T, s *grantShop) string {
+			pair := s.pair()
+			s.Uninstall("", "")
+			s.Install("", "")
+			return pair.Refresh.Reveal()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newGrantShop(t)
+			seeded := s.withEnviron("SHOPIFY_REFRESH_TOKEN=" + seed(t, s))
+			for range 2 { // the second start finds it stored, and dead
+				r := start(seeded.environ, "serve")
+				tools, _ := serving(t, r)
+				if status, body := get(t, "http://"+tools+"/admin/api/2026-10/shop.json"); status != 200 {
+					t.Errorf("%d %s", status, body)
+				}
+				r.signals <- os.Interrupt
+				r.mustEnd(t, exitOK)
+				if log := r.err.String(); strings.Count(log, "the stored grant is dead, so another one is used") != 1 || credential.MatchString(log) {
+					t.Error(log)
+				}
+			}
+			seeded.must(t, exitOK, "", []string{"run", "--", "true"})
+		})
+	}
+}
+
 // Whoever asks for the stored grant gets that one, or hears that it is dead before a command is started.
 func TestDeadGrantThatWasAskedForStopsRun(t *testing.T) {
 	t.Parallel()

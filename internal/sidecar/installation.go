@@ -33,7 +33,7 @@ type Installation struct {
 	Endpoint  *grant.Endpoint
 	Store     token.Store // nil: nothing is kept
 	where     string      // as in EVERGATE_STORE
-	found     bool        // the grant is the offline one because it was found in the store
+	fallback  bool        // the grant is the offline one, and client credentials are used while it is dead
 	environ   []string
 	limits    limit.Limits
 }
@@ -76,7 +76,7 @@ func (in *Installation) newSource(log *slog.Logger, observer refresh.Observer, p
 // obtainer is how tokens of the grant are come by.
 func (in *Installation) obtainer() refresh.Obtainer {
 	switch {
-	case in.found:
+	case in.fallback:
 		return refresh.RotatingOr(grant.Offline{Endpoint: in.Endpoint}, in.Store, in.ClientID(),
 			refresh.Fallback{Granter: grant.ClientCredentials{Endpoint: in.Endpoint}, Alive: in.alive})
 	case in.Config.Grant == config.GrantOffline:
@@ -120,7 +120,7 @@ func (in *Installation) alive(ctx context.Context, access token.Secret) (bool, e
 }
 
 // HasFallback reports whether client credentials are used should the stored grant be dead.
-func (in *Installation) HasFallback() bool { return in.found }
+func (in *Installation) HasFallback() bool { return in.fallback }
 
 // NewTransport is for calls where there is no Installation, because its store cannot be opened.
 func NewTransport(cfg *config.Config) *upstream.Transport { return newTransport(cfg, 0, 0) }

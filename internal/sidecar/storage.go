@@ -67,8 +67,11 @@ func (in *Installation) openStore(keys store.Keys, getenv func(string) string) e
 			"if the key is not new, somebody who does not have it has written there: log in again"))
 	}
 	if in.Config.Inferred && in.Config.Grant == config.GrantClientCredentials && in.holdsOffline(s) {
-		in.Config.Grant, in.found = config.GrantOffline, true
+		in.Config.Grant = config.GrantOffline
 	}
+	// Nobody asked for the offline grant by name, whether it was found in the store or is begun with
+	// SHOPIFY_REFRESH_TOKEN: what has been set up is what works.
+	in.fallback = in.Config.Inferred && in.Config.Grant == config.GrantOffline
 	if in.Config.Store != "" || in.Config.Grant == config.GrantOffline {
 		in.Store = s
 	}
