@@ -17,6 +17,9 @@ func TestWhatHasComeThroughAProxyIsNotLocal(t *testing.T) {
 	for _, header := range []string{
 		"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded", "X_Forwarded_For", "x-forwarded-whatever",
 		"Via", "X-Real-Ip", "X_real_ip", "CF-Connecting-IP", "True-Client-IP", "X-Client-IP", "Client-IP", "Fly-Client-IP", "X-Cluster-Client-IP", "X-Original-Host", "CDN-Loop", "X-Original-Forwarded-For",
+		"forwarded", "X-Forward-For", "X-FORWARD-PROTO", "HTTP_X_FORWARDED_FOR", "Z-Forwarded-For", "X-Originally-Forwarded-For", "Ali-CDN-Real-IP", "X-Originating-IP", "X-Real-Port", "Cf-Ray", "CF-Visitor",
+		"X-Varnish", "X-Nginx-Proxy", "X-Scheme", "Front-End-Https", "Remote-Addr", "X-Arr-Log-Id", "X-Envoy-Internal", "Tailscale-User-Login", "X-AppEngine-User-IP", "X-BlueCoat-Via", "Incap-Client-IP",
+		"X-Sucuri-ClientIP", "CloudFront-Viewer-Address", "X-Vercel-Id", "X-Nf-Request-Id", "Fastly-SSL", "X-Host", "Proxy-Client-IP", "WL-Proxy-Client-IP", "X-Azure-SocketIP",
 	} {
 		s := &sidecar{status: fresh}
 		h := s.handler(t)
