@@ -67,7 +67,7 @@ func (r *jsonReader) token() (json.Token, error) {
 		return t, nil
 	case errors.As(err, &syntax) && syntax.Error() != "unexpected end of JSON input": // from Go 1.27 on that is a SyntaxError, too
 		line := 1 + bytes.Count(r.text[:min(int(syntax.Offset), len(r.text))], []byte("\n"))
-		return nil, fmt.Errorf("line %d: this is not JSON: %w", line, err)
+		return nil, fmt.Errorf("line %d: this is not JSON", line) // the decoder's own error quotes the file, which may be another than was meant
 	}
 	return nil, remedy.New("close what is open", "line %d: the file ends too early", r.line())
 }

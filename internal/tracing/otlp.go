@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -163,18 +162,14 @@ func (e *exporter) unsent(err error) error {
 }
 
 func (e *exporter) partial(answer []byte) error {
-	rejected, why := partialSuccess(answer)
-	if rejected == 0 && why == "" {
-		return nil
+	rejected, warned := partialSuccess(answer)
+	switch {
+	case rejected > 0:
+		return fmt.Errorf("%s accepted the message but for %d spans; its own log says why", e.settings.endpoint.Host, rejected)
+	case warned:
+		return fmt.Errorf("%s accepted the message with a warning, which its own log has", e.settings.endpoint.Host)
 	}
-	for _, values := range e.settings.header {
-		for _, v := range values {
-			if v != "" {
-				why = strings.ReplaceAll(why, v, "[redacted]")
-			}
-		}
-	}
-	return fmt.Errorf("%s accepted the message but for %d spans: %s", e.settings.endpoint.Host, rejected, why)
+	return nil
 }
 
 // retryAfter reads seconds or a date (RFC 9110, 10.2.3); zero if there is neither.
@@ -189,9 +184,10 @@ func retryAfter(v string) time.Duration {
 }
 
 // partialSuccess reads an ExportTraceServiceResponse: partial_success (1) with rejected_spans
-// (1) and error_message (2). Its generated type shares a package with gRPC stubs. What is not
+// (1) and error_message (2), of which nothing is quoted: it is a stranger's, and may hold what was
+// sent. Its generated type shares a package with gRPC stubs. What is not
 // such a message says nothing: the spans have been accepted.
-func partialSuccess(answer []byte) (rejected uint64, why string) {
+func partialSuccess(answer []byte) (rejected uint64, warned bool) {
 	eachField(answer, func(n protowire.Number, _ uint64, inner []byte) {
 		if n == 1 {
 			eachField(inner, func(n protowire.Number, v uint64, b []byte) {
@@ -199,12 +195,12 @@ func partialSuccess(answer []byte) (rejected uint64, why string) {
 				case 1:
 					rejected = v
 				case 2:
-					why = string(b)
+					warned = len(b) > 0
 				}
 			})
 		}
 	})
-	return rejected, why
+	return rejected, warned
 }
 
 // eachField calls found for each field of a message up to the first that cannot be read: with
