@@ -66,7 +66,7 @@ type Environment struct {
 
 // For returns the environment that o asks for.
 func For(o Options) (Environment, error) {
-	e := &builder{opt: o, files: map[string]string{}, read: map[string][][]byte{}}
+	e := &builder{opt: o, bundles: map[string]string{}, read: map[string][][]byte{}}
 	e.set("EVERGATE_URL", o.URL)
 	if o.Proxy == "" {
 		e.exemptSidecar()
@@ -79,6 +79,7 @@ func For(o Options) (Environment, error) {
 	if err := fitForFiles(o.Dir); err != nil {
 		return Environment{}, err
 	}
+	e.roots, e.system = certificatesIn(o.Roots), certificatesIn(o.System)
 	e.setProxy(proxy)
 	e.setRoots()
 	e.setWget()
@@ -140,10 +141,12 @@ func write(path string, content []byte, mode os.FileMode) error {
 
 // builder collects an Environment.
 type builder struct {
-	opt   Options
-	env   Environment
-	files map[string]string   // content → path, of bundles
-	read  map[string][][]byte // variable → certificates in the file that it names
+	opt Options
+	env Environment
+	// roots and system are the certificates in Options.
+	roots, system [][]byte
+	bundles       map[string]string   // variable whose file it is merged with → path; that of the system is called ""
+	read          map[string][][]byte // variable → certificates in the file that it names
 	// exempt is what is not to go through the proxy.
 	exempt []string
 }
@@ -177,8 +180,11 @@ func (e *builder) has(name string) bool {
 // add adds a file and returns the path under which the program finds it.
 func (e *builder) add(name string, content []byte) string {
 	e.env.Files = append(e.env.Files, File{name, content})
-	return filepath.Join(e.opt.Dir, filepath.FromSlash(name))
+	return e.path(name)
 }
+
+// path is where the program finds a file.
+func (e *builder) path(name string) string { return filepath.Join(e.opt.Dir, filepath.FromSlash(name)) }
 
 // open reads a file that is named by what the program inherits.
 func (e *builder) open(path string) ([]byte, error) {
@@ -200,22 +206,20 @@ func fitForFiles(dir string) error {
 
 // setPlaceholders gives what many programs refuse to start without. Evergate takes a token from no program and puts its own there.
 func (e *builder) setPlaceholders() {
-	for _, name := range tokenNames {
-		e.set(name, shopify.PlaceholderToken)
-	}
-	for _, name := range secretNames {
-		e.set(name, "placeholder-"+e.opt.Nonce)
-	}
 	id := e.opt.ClientID
 	if id == "" {
 		id = strings.Repeat("0", 32)
 	}
-	if e.get(keyName) == "" {
-		e.set(keyName, id)
-	}
-	for _, name := range shopNames {
-		if e.get(name) == "" {
-			e.set(name, e.opt.Shop)
+	for _, p := range []struct {
+		names []string
+		value string
+	}{
+		{tokenNames, shopify.PlaceholderToken}, {secretNames, "placeholder-" + e.opt.Nonce}, {keyNames, id}, {shopNames, e.opt.Shop},
+	} {
+		for _, name := range p.names {
+			if e.get(name) == "" {
+				e.set(name, p.value)
+			}
 		}
 	}
 }
@@ -224,7 +228,6 @@ func (e *builder) setPlaceholders() {
 var (
 	tokenNames  = []string{"SHOPIFY_ACCESS_TOKEN", "SHOPIFY_ADMIN_API_ACCESS_TOKEN", "SHOPIFY_ADMIN_ACCESS_TOKEN"}
 	secretNames = []string{"SHOPIFY_API_SECRET", "SHOPIFY_API_SECRET_KEY"}
+	keyNames    = []string{"SHOPIFY_API_KEY"}
 	shopNames   = []string{"SHOPIFY_SHOP", "SHOPIFY_STORE_DOMAIN", "MYSHOPIFY_DOMAIN"}
 )
-
-const keyName = "SHOPIFY_API_KEY"

@@ -52,6 +52,12 @@ func (e *builder) setPHP() {
 	if roots == "" {
 		return
 	}
+	var dirs []string
+	for dir := range strings.SplitSeq(e.get("PHP_INI_SCAN_DIR"), string(os.PathListSeparator)) {
+		if dir != e.path("php") {
+			dirs = append(dirs, dir)
+		}
+	}
 	ini := e.add("php/evergate.ini", []byte("curl.cainfo = \""+roots+"\"\nopenssl.cafile = \""+roots+"\"\n"))
-	e.set("PHP_INI_SCAN_DIR", e.get("PHP_INI_SCAN_DIR")+string(os.PathListSeparator)+filepath.Dir(ini))
+	e.set("PHP_INI_SCAN_DIR", strings.Join(append(dirs, filepath.Dir(ini)), string(os.PathListSeparator)))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"software.sslmate.com/src/go-pkcs12"
@@ -23,17 +24,17 @@ func (e *builder) setJava(proxy *url.URL) error {
 		options = append(options, "-D"+scheme+".proxyHost="+proxy.Hostname(), "-D"+scheme+".proxyPort="+proxy.Port())
 	}
 	options = append(options, "-Dhttp.nonProxyHosts="+javaExemptions(e.exempt))
-	inherited := e.get(name)
+	inherited := e.withoutOurs(e.get(name))
 	roots := e.bundle()
 	switch {
-	case strings.Contains(inherited, "-Djavax.net.ssl.trustStore="):
+	case strings.Contains(inherited, trustStoreOption):
 		e.note(name + " names a trust store, which stays: add the certificate of `evergate ca` to it with keytool -importcert, or Java does not trust Evergate")
 	case roots != "":
-		store, err := trustStore(append(certificatesIn(e.opt.System), certificatesIn(e.opt.Roots)...))
+		store, err := trustStore(slices.Concat(e.system, e.roots))
 		if err != nil {
 			return fmt.Errorf("the trust store for Java: %w", err)
 		}
-		options = append(options, "-Djavax.net.ssl.trustStore="+e.add("java.p12", store), "-Djavax.net.ssl.trustStorePassword="+storePassword, "-Djavax.net.ssl.trustStoreType=PKCS12")
+		options = append(options, trustStoreOption+e.add(javaStore, store), "-Djavax.net.ssl.trustStorePassword="+storePassword, "-Djavax.net.ssl.trustStoreType=PKCS12")
 	}
 	for _, o := range options {
 		if strings.ContainsAny(o, " \t") {
@@ -43,6 +44,22 @@ func (e *builder) setJava(proxy *url.URL) error {
 	}
 	e.set(name, inherited)
 	return nil
+}
+
+const (
+	trustStoreOption = "-Djavax.net.ssl.trustStore="
+	javaStore        = "java.p12"
+	// firstOption is that of ours which stands first; nothing but ours follows it.
+	firstOption = "-Dhttp.proxyHost="
+)
+
+// withoutOurs is what was there before the options that name our store, if they do.
+func (e *builder) withoutOurs(inherited string) string {
+	before, after, found := strings.Cut(inherited, firstOption)
+	if found && strings.Contains(after, trustStoreOption+e.path(javaStore)) {
+		return strings.TrimSpace(before)
+	}
+	return inherited
 }
 
 // javaExemptions writes what NO_PROXY says as Java wants it.

@@ -30,9 +30,6 @@ func (e *builder) setProxy(proxy *url.URL) {
 	}
 	e.set("NODE_USE_ENV_PROXY", "1")
 	e.set("PERL_LWP_ENV_PROXY", "1")
-	if was := e.inheritedProxy(); was != "" {
-		e.note(was + " names another proxy, which the program does not call any more; hosts that NO_PROXY lists are called directly")
-	}
 	e.exempt = e.exemptions(func(entry string) bool { return exempts(entry, e.opt.Shop) })
 	list := strings.Join(e.exempt, ",")
 	for _, name := range []string{"NO_PROXY", "no_proxy", "SHOPIFY_NO_PROXY"} {
@@ -40,20 +37,15 @@ func (e *builder) setProxy(proxy *url.URL) {
 	}
 }
 
-// inheritedProxy is the variable that names a proxy already; empty: none does.
-func (e *builder) inheritedProxy() string {
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
-		if e.get(name) != "" {
-			return name
-		}
-	}
-	return ""
+// inheritsProxy reports whether the program's calls go to a proxy already.
+func (e *builder) inheritsProxy() bool {
+	return slices.ContainsFunc([]string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"}, func(name string) bool { return e.get(name) != "" })
 }
 
 // exemptSidecar has a program call the sidecar directly where its environment names a proxy: its calls would go to that
 // machine's localhost. What is exempt already stays so.
 func (e *builder) exemptSidecar() {
-	if e.inheritedProxy() == "" && e.get("ALL_PROXY") == "" && e.get("all_proxy") == "" {
+	if !e.inheritsProxy() {
 		return
 	}
 	all := e.exemptions(func(string) bool { return false })

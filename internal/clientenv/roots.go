@@ -3,6 +3,7 @@ package clientenv
 import (
 	"bytes"
 	"encoding/pem"
+	"slices"
 	"strings"
 )
 
@@ -41,7 +42,7 @@ func (e *builder) setRoots() {
 		own, _ := e.named(name)
 		e.set(name, e.bundleFile(name, own))
 	}
-	if len(certificatesIn(e.opt.System)) == 0 {
+	if len(e.system) == 0 {
 		e.note("no file with the certificates that this system trusts was found, so only Node and Deno trust the local CA; " +
 			"set SSL_CERT_FILE to such a file")
 	}
@@ -51,12 +52,15 @@ func (e *builder) setRoots() {
 // are not known, and must not be replaced.
 func (e *builder) bundle(names ...string) string {
 	for _, name := range names {
+		if e.get(name) == e.path(systemBundle) {
+			break // it is our own, of the last time
+		}
 		if own, ok := e.named(name); ok {
 			return e.bundleFile(name, own)
 		}
 	}
-	if system := certificatesIn(e.opt.System); len(system) > 0 {
-		return e.bundleFile("", system)
+	if len(e.system) > 0 {
+		return e.bundleFile("", e.system)
 	}
 	return ""
 }
@@ -79,25 +83,33 @@ func (e *builder) named(name string) (certificates [][]byte, ok bool) {
 	return certificates, certificates != nil
 }
 
-// bundleFile is the path of a file with certificates and ours; name is what it is called by.
+// bundleFile is the path of a file with certificates and ours; name is the variable that named them.
 func (e *builder) bundleFile(name string, certificates [][]byte) string {
-	var b bytes.Buffer
-	for _, der := range append(certificates[:len(certificates):len(certificates)], certificatesIn(e.opt.Roots)...) {
-		_ = pem.Encode(&b, &pem.Block{Type: certificateType, Bytes: der}) // a Buffer takes everything
-	}
-	if path, ok := e.files[b.String()]; ok {
+	if path, made := e.bundles[name]; made {
 		return path
 	}
-	file := "roots.pem"
+	var b bytes.Buffer
+	written := map[string]bool{}
+	for _, der := range slices.Concat(certificates, e.roots) {
+		if !written[string(der)] {
+			written[string(der)] = true
+			_ = pem.Encode(&b, &pem.Block{Type: certificateType, Bytes: der}) // a Buffer takes everything
+		}
+	}
+	file := systemBundle
 	if name != "" {
 		file = "roots-" + strings.ReplaceAll(strings.ToLower(name), "_", "-") + ".pem"
 	}
 	path := e.add(file, b.Bytes())
-	e.files[b.String()] = path
+	e.bundles[name] = path
 	return path
 }
 
-const certificateType = "CERTIFICATE"
+const (
+	certificateType = "CERTIFICATE"
+	// systemBundle is the file with the system's roots and ours.
+	systemBundle = "roots.pem"
+)
 
 // certificatesIn returns the certificates of a file, and nothing else that may be in it: people keep a key beside its certificate.
 func certificatesIn(text []byte) (all [][]byte) {
