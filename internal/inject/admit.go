@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"evergate/internal/denial"
+	"evergate/internal/limit"
 	"evergate/internal/metrics"
 	"evergate/internal/request"
 )
@@ -56,26 +57,43 @@ func (h *Handler) deny(w http.ResponseWriter, rec *record, d *denial.Error) {
 	case d.AboutCaller() && h.denials.allow(caller, d.Code, rec.route):
 		h.opt.Log.InfoContext(rec.in.Context(), "denied", "caller", caller, "code", d.Code, "route", rec.route.String())
 	}
+	if rec.in.Body == nil || rec.in.Body == http.NoBody {
+		d.Answer(w)
+		return
+	}
+	drain := worthDraining(rec.in)
+	if !drain {
+		w.Header().Set("Connection", "close")
+	}
 	d.Answer(w)
-	drainBody(w, rec.in)
+	if !drain || !drainBody(w, rec.in) {
+		limit.FromContext(rec.in.Context()).Linger()
+	}
 }
 
-// largestDrained and drainTimeout bound what is read of a body that nobody wants.
+// largestDrained and drainTimeout bound what is read of a body that nobody wants, so that the connection can be
+// used again. Beyond them the connection ends, and lingers.
 const (
 	largestDrained = 4 << 20
 	drainTimeout   = 5 * time.Second
 )
 
+// worthDraining reports whether r's body may end soon. What a client has asked leave for it does not
+// send, as a rule.
+func worthDraining(r *http.Request) bool {
+	return r.Header["Expect"] == nil && r.ContentLength <= largestDrained
+}
+
 // drainBody sends the answer and reads what is left of the body. Many clients look for an
 // answer only after they have sent everything, and a connection that is closed with bytes
-// unread can lose the answer on its way; net/http cares for that in some cases only.
-func drainBody(w http.ResponseWriter, r *http.Request) {
-	if r.Body == nil || r.Body == http.NoBody || r.Header["Expect"] != nil {
-		return // what a client has asked leave for it does not send
-	}
+// unread can lose the answer on its way; net/http cares for that in some cases only. It reports
+// whether the body has been read to its end.
+func drainBody(w http.ResponseWriter, r *http.Request) bool {
 	if f, ok := w.(http.Flusher); ok {
 		f.Flush()
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTimeout)) // the server sets its own for the next request
-	_, _ = io.CopyN(io.Discard, r.Body, largestDrained)                             // nobody is left to tell
+	n, err := io.CopyN(io.Discard, r.Body, largestDrained)                          // nobody is left to tell
+	// The server may have read a short body to its end by itself, and closed it.
+	return errors.Is(err, io.EOF) || errors.Is(err, http.ErrBodyReadAfterClose) || err == nil && n == r.ContentLength
 }

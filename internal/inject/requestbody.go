@@ -216,6 +216,14 @@ func (b *requestBody) unread() bool {
 	return b.broken || b.stream != nil && !b.stream.done()
 }
 
+// dropRest says that the request is answered, whatever is still to come of its body. The
+// connection has been told to end then, and lingers until the client has sent what it has to send.
+func (b *requestBody) dropRest(ctx context.Context) {
+	if b.unread() {
+		limit.FromContext(ctx).Linger()
+	}
+}
+
 // letGo bounds the wait for the transport to stop reading a body it was told to drop.
 const letGo = 2 * time.Second
 

@@ -6,6 +6,7 @@
 //     so requests share no lock.
 //   - Connections never has more open than its limit and the one just accepted. Whom it closes for
 //     a newcomer is never in the middle of a request that makes progress.
+//   - A connection that ends while its client may still be sending lingers, as a connection that counts.
 //   - A connection that is being read or written, or that waits for its next request, costs no timer of its own.
 package limit
 

@@ -24,6 +24,7 @@ type Conn struct {
 	stuckSince atomic.Int64 // when a read or write began for which a request waits; 0: none does
 	charged    atomic.Int64 // what its head has taken from the budget
 	gone       atomic.Bool
+	ending     atomic.Int32 // see Linger
 
 	head     int64     // bytes read of a head; belongs to the reader
 	extended time.Time // the write deadline's last extension; writes come one at a time
@@ -36,10 +37,16 @@ type Conn struct {
 	came      int64     // bytes since then
 }
 
-var errHeadRefused = errors.New("there is no memory for so large a head now")
+var (
+	errHeadRefused = errors.New("there is no memory for so large a head now")
+	errUnwanted    = errors.New("the rest of this request's body is not wanted")
+)
 
 // Read implements io.Reader.
 func (c *Conn) Read(p []byte) (int, error) {
+	if c.ending.Load() != open {
+		return 0, errUnwanted
+	}
 	if c.uploading.Load() {
 		return c.readBody(p)
 	}
@@ -168,23 +175,6 @@ func (c *Conn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	c.stuckSince.Store(0)
 	return n, err
-}
-
-// Close implements io.Closer.
-func (c *Conn) Close() error {
-	if c.gone.CompareAndSwap(false, true) {
-		c.set.forget(c)
-		c.set.budget.Give(c.charged.Swap(0))
-	}
-	return c.Conn.Close()
-}
-
-// CloseWrite lets the server end an answer before it closes, so that no reset overtakes it.
-func (c *Conn) CloseWrite() error {
-	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
-	}
-	return errors.ErrUnsupported
 }
 
 // NetConn returns the connection itself.

@@ -116,7 +116,7 @@ func (s *Connections) admit(c *Conn) bool {
 	s.mu.Unlock()
 	if leaves != nil {
 		s.closed.Add(1)
-		_ = leaves.Close()
+		_ = leaves.end()
 	}
 	return true
 }
@@ -139,7 +139,8 @@ func (s *Connections) pick(among func(*Conn) bool) (worst *Conn) {
 
 // The order in which connections are closed for newcomers.
 const (
-	neverAsked = iota // and is not young
+	lingers    = iota // its request is over
+	neverAsked        // and is not young
 	waits             // for a next request, for longer than a moment
 	stuck             // its client does not go on
 	waitsShortly
@@ -149,6 +150,9 @@ const (
 
 func (c *Conn) rank(now time.Time) (rank int, since int64) {
 	since = c.since.Load()
+	if c.ending.Load() == lingering {
+		return lingers, since
+	}
 	if c.serving.Load() {
 		if at := c.stuckSince.Load(); at != 0 && now.UnixNano()-at > int64(stuckFor) {
 			return stuck, at
@@ -194,7 +198,7 @@ func (s *Connections) makeRoom(newcomer *Conn) bool {
 		return false
 	}
 	s.closed.Add(1)
-	_ = c.Close()
+	_ = c.end()
 	return true
 }
 
