@@ -7,6 +7,7 @@
 //   - Nothing is added to a request and no redirect is followed. A request is sent a second
 //     time only if it is a GET or HEAD without a body, and its connection had ended or stalled
 //     without answering it.
+//   - An answer counts that came before its request was at its end, and is the last on its connection.
 //   - An error that wraps a *DialError means that nothing was sent.
 //   - A connection of the warm pool that the other side has closed is not handed out.
 package upstream
@@ -19,6 +20,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -85,6 +88,10 @@ type conn struct {
 	pool         *rivals   // is told that the peer acknowledges nothing any more
 	watch        watch
 	fresh        atomic.Pointer[net.Conn] // the connection that took this one's place
+
+	came    atomic.Int64  // bytes read
+	ended   chan struct{} // closed by Close, which net/http calls when reading has ended, too
+	endOnce sync.Once
 }
 
 // way is where the bytes go.
@@ -98,6 +105,7 @@ func (c *conn) way() net.Conn {
 // Close implements net.Conn.
 func (c *conn) Close() error {
 	c.watch.stop()
+	c.endOnce.Do(func() { close(c.ended) })
 	return c.way().Close()
 }
 
@@ -111,7 +119,11 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.extended = now
 	}
 	c.wrote(p, now)
-	return c.way().Write(p)
+	n, err := c.way().Write(p)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.awaitAnswer()
+	}
+	return n, err
 }
 
 // Read implements io.Reader.
@@ -123,6 +135,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.watch.waiting.Load() {
 		n, err = c.arrived(p, n, err)
 	}
+	c.came.Add(int64(n))
 	if err != nil && c.warm && !c.answered {
 		err = &staleError{err}
 	}
@@ -168,7 +181,7 @@ func newTransport(o Options, d *dialer, dial func(context.Context) (net.Conn, er
 		if err != nil {
 			return nil, err
 		}
-		return &conn{Conn: c, writeTimeout: o.HeaderTimeout, warm: !made.IsZero(), pool: &t.rivals, watch: watch{heard: made}}, nil
+		return &conn{Conn: c, writeTimeout: o.HeaderTimeout, warm: !made.IsZero(), pool: &t.rivals, watch: watch{heard: made}, ended: make(chan struct{})}, nil
 	}
 	t.base = &http.Transport{
 		DialContext:            connect,
@@ -191,6 +204,9 @@ func newTransport(o Options, d *dialer, dial func(context.Context) (net.Conn, er
 // Its error is a *DialError or a *netfail.Error, whose texts quote nothing of what came.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.noticeSleep(now())
+	if r.Body != nil && r.GetBody == nil {
+		return t.upload(r)
+	}
 	if _, has := r.Context().(*Context); !has && isSafe(r) {
 		r = r.WithContext(&Context{r.Context()})
 	}
@@ -200,13 +216,18 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			resp, err = t.base.RoundTrip(r)
 		}
 	}
+	return resp, told(err)
+}
+
+// told is an error as RoundTrip returns it.
+func told(err error) error {
 	if err == nil {
-		return resp, nil
+		return nil
 	}
 	if dial, ok := errors.AsType[*DialError](err); ok {
-		return resp, dial
+		return dial
 	}
-	return resp, netfail.Plain(err)
+	return netfail.Plain(err)
 }
 
 // isSafe reports whether a request changes nothing and has no body that is used up.
