@@ -6,6 +6,8 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -25,12 +27,13 @@ import (
 const (
 	api  = "/admin/api/2026-07/"
 	long = api + "long.json"
+	slow = api + "slow.json"
 	// answered is how long anybody who behaves well may wait, on a machine that does other things, too.
 	answered = 10 * time.Second
 	key      = "evg_AttackAttackAttackAttackAttackAttackAttack1"
 )
 
-// newShopify answers everything, and one path at length.
+// newShopify answers everything, one path at length and one a byte at a time.
 func newShopify(t *testing.T) *httptest.Server {
 	t.Helper()
 	piece := make([]byte, 64<<10)
@@ -43,6 +46,10 @@ func newShopify(t *testing.T) *httptest.Server {
 			}
 			return
 		}
+		if r.URL.Path == slow {
+			trickle(w, r)
+			return
+		}
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(w, `{"data":{}}`)
 	}))
@@ -50,10 +57,28 @@ func newShopify(t *testing.T) *httptest.Server {
 	return s
 }
 
+// trickle answers a byte a second until the client has gone.
+func trickle(w http.ResponseWriter, r *http.Request) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		if _, err := io.WriteString(w, " "); err != nil {
+			return
+		}
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-tick.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
 // sidecar is `serve` in a cgroup.
 type sidecar struct {
 	*process.Process
 	tools, admin string
+	roots        *x509.CertPool // nil: tools speak plain HTTP
 }
 
 func start(t *testing.T, descriptors int, settings ...string) *sidecar {
@@ -66,7 +91,7 @@ func start(t *testing.T, descriptors int, settings ...string) *sidecar {
 	}, settings...)
 	script := fmt.Sprintf(`echo $$ > %s && ulimit -n %d && exec %s serve`, g.procs(), descriptors, binary)
 	p := process.Start(t, process.Command(t, "/bin/sh", environ, "-c", script))
-	return &sidecar{p, p.AwaitLog(t, "listening for tools").Address, p.AwaitLog(t, "listening for operators").Address}
+	return &sidecar{Process: p, tools: p.AwaitLog(t, "listening for tools").Address, admin: p.AwaitLog(t, "listening for operators").Address}
 }
 
 // keysFile has one key, for a listener that demands them.
@@ -113,10 +138,15 @@ func (s *sidecar) attack(t *testing.T, n int, send func(net.Conn, int)) {
 func (s *sidecar) mustAnswer(t *testing.T, method, path, body string) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: answered}
+	tools := "http://" + s.tools
+	if s.roots != nil {
+		tools = "https://" + s.tools
+		client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: s.roots, ServerName: "localhost", MinVersion: tls.VersionTLS12}
+	}
 	for _, c := range []struct{ method, url, body string }{
 		{http.MethodGet, "http://" + s.admin + "/livez", ""},
 		{http.MethodGet, "http://" + s.admin + "/metrics", ""},
-		{method, "http://" + s.tools + path, body},
+		{method, tools + path, body},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), c.method, c.url, strings.NewReader(c.body))
 		if err != nil {
