@@ -34,13 +34,20 @@ type shopify struct {
 type shopOptions struct {
 	shopsim.Settings
 	products int
+	// redirect, if set, is where the authorize page may send the browser.
+	redirect string
 	// around sees each request before the simulator does.
 	around func(http.Handler) http.Handler
 }
 
 func newShopify(t *testing.T, o shopOptions) *shopify {
 	t.Helper()
+	app := shopsim.App{ClientID: shopsim.DefaultClientID, ClientSecret: shopsim.DefaultClientSecret}
+	if o.redirect != "" {
+		app.RedirectURLs = []string{o.redirect}
+	}
 	s := &shopify{Sim: shopsim.New(shopsim.Options{
+		Apps:     []shopsim.App{app},
 		Shops:    []shopsim.Shop{{Domain: shopsim.DefaultShop, Products: o.products}},
 		Settings: o.Settings,
 	})}
