@@ -91,7 +91,7 @@ func (c *checkup) prepare() {
 
 // checks is the list. After a mistake in the settings it ends where nothing more can be known.
 func (c *checkup) checks() []check.Check {
-	list := []check.Check{check.Configuration(c.mistakes, c.cfg.Warnings, c.summary()), check.SecretFiles(c.secretFiles()), check.Access(c.access), check.Limits(sidecar.LimitsOf(c.cfg))}
+	list := []check.Check{check.Configuration(c.mistakes, c.cfg.Warnings, c.summary()), check.SecretFiles(c.secretFiles()), check.Access(c.access), check.LocalCA(sidecar.OpenCA(c.cfg, c.environ), sidecar.NeedsCA(c.cfg)), check.Limits(sidecar.LimitsOf(c.cfg))}
 	if len(c.mistakes) == 0 {
 		list = append(list, check.Stored(c.store()))
 	}

@@ -19,7 +19,7 @@ import (
 var checking = []string{"check", "--json"}
 
 // allChecks are the names in the order in which they are made. They are API.
-var allChecks = []string{"configuration", "secret-files", "access", "limits", "store", "listeners", "dns", "connection", "shop", "clock", "grant", "scopes", "api-version"}
+var allChecks = []string{"configuration", "secret-files", "access", "local-ca", "limits", "store", "listeners", "dns", "connection", "shop", "clock", "grant", "scopes", "api-version"}
 
 // results runs the check and returns what it says, by name; of several the worst.
 func (s *grantShop) results(t *testing.T, code int, args ...string) (map[string]check.Result, []string) {

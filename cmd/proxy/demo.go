@@ -52,7 +52,7 @@ func demo() action {
 			if err != nil {
 				return err
 			}
-			s, err := sidecar.New(c, cfg.Access, log, config.Getenv(w.environ))
+			s, err := sidecar.New(c, cfg, log, config.Getenv(w.environ))
 			if err != nil {
 				return err
 			}
@@ -78,12 +78,13 @@ func demoEnviron(environ []string, upstream string) []string {
 		"SHOPIFY_CLIENT_ID=" + shopsim.DefaultClientID,
 		"SHOPIFY_CLIENT_SECRET=" + shopsim.DefaultClientSecret,
 		"EVERGATE_UPSTREAM_URL=" + upstream,
+		"EVERGATE_CA_DIR=memory:",
 	}
 	for _, e := range environ {
 		switch name, _, _ := strings.Cut(e, "="); name {
 		case "EVERGATE_LISTEN", "EVERGATE_ADMIN_LISTEN", "EVERGATE_LOG_LEVEL", "EVERGATE_LOG_FORMAT", "EVERGATE_ACCESS_LOG",
 			"EVERGATE_POLICY", "EVERGATE_POLICY_FILE", "EVERGATE_SOCKET_PEERS", "EVERGATE_CLIENT_KEYS_FILE", "EVERGATE_ALLOWED_HOSTS", "EVERGATE_TRUSTED_PROXIES",
-			"EVERGATE_TLS_CERT_FILE", "EVERGATE_TLS_KEY_FILE", "EVERGATE_TLS_CLIENT_CA_FILE":
+			"EVERGATE_TLS_CERT_FILE", "EVERGATE_TLS_KEY_FILE", "EVERGATE_TLS_CLIENT_CA_FILE", "EVERGATE_CA_DIR":
 			out = append(out, e)
 		}
 	}

@@ -96,6 +96,7 @@ func commands() []command {
 		{name: "login", args: "[--port N] [--paste] […]", summary: "have a merchant authorise the app, and store the grant", new: logIn},
 		{name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", new: tokenCommand, sub: tokenCommands()},
 		{name: "key", args: "NAME [--policy P] […]", summary: "make a key by which a client is known", new: keyCommand},
+		{name: "ca", summary: "print the root certificate of the local CA, which clients have to trust; make it if there is none", new: caCommand},
 		{name: "check", args: "[--json]", summary: "say what is right and wrong with this configuration", new: checkCommand},
 		{name: "run", args: "[--policy P] […] -- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", new: runCommand, takesCommand: true},
 		{name: "wait", args: "[--timeout 60s]", summary: "wait until the sidecar of this environment is ready", new: wait},

@@ -49,6 +49,8 @@ type Options struct {
 	MayCommand func(*request.Request) error
 	// Version is shown to people.
 	Version string
+	// Roots are the roots of the local CA, in PEM form, which is made if there is none.
+	Roots func() ([]byte, error)
 	// Exchange, if set, answers POST /-/token-exchange.
 	Exchange http.Handler
 }
@@ -69,6 +71,7 @@ func New(o Options) http.Handler {
 	mux.Handle("GET /livez", h.named(h.livez))
 	mux.Handle("GET /readyz", h.named(h.readyz))
 	mux.Handle("GET /startupz", h.named(h.startupz))
+	mux.Handle("GET /ca.pem", h.named(h.roots))
 	mux.Handle("GET /{$}", h.local(h.page))
 	mux.Handle("GET /events", h.local(h.events))
 	mux.Handle("GET /status", h.local(h.status))
@@ -148,6 +151,18 @@ func (h *handler) startupz(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	say(w, http.StatusOK, "ok")
+}
+
+// roots hands out what clients have to trust. It is no secret, and who asks may be in another container.
+func (h *handler) roots(w http.ResponseWriter, _ *http.Request) {
+	text, err := h.Roots()
+	if err != nil {
+		say(w, http.StatusServiceUnavailable, "there is no local CA: "+err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-pem-file")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(text)
 }
 
 func reason(st refresh.Status) string {

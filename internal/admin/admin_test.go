@@ -27,6 +27,7 @@ import (
 
 // sidecar is what the listener asks and orders, with everything it was told.
 type sidecar struct {
+	noCA      error // why there are no roots
 	status    refresh.Status
 	err       error // of Refresh
 	stopping  bool
@@ -64,6 +65,7 @@ func (s *sidecar) handler(t *testing.T) http.Handler {
 	return New(Options{
 		Tokens: s, Admission: newAdmission(t), Gatherer: reg, Quit: func() { s.quits++ },
 		Stopping: func() bool { return s.stopping }, Version: "1.2.3",
+		Roots: func() ([]byte, error) { return []byte("-----BEGIN CERTIFICATE-----\n"), s.noCA },
 	})
 }
 
@@ -276,7 +278,7 @@ func TestForeignHostsGetNothing(t *testing.T) {
 			open         bool
 			status       int
 		}{
-			{"GET", "/metrics", true, 200}, {"GET", "/livez", true, 200}, {"GET", "/readyz", true, 200}, {"GET", "/startupz", true, 200},
+			{"GET", "/metrics", true, 200}, {"GET", "/livez", true, 200}, {"GET", "/readyz", true, 200}, {"GET", "/startupz", true, 200}, {"GET", "/ca.pem", true, 200},
 			{"GET", "/", false, 200}, {"GET", "/status", false, 200}, {"POST", "/-/refresh", false, 200}, {"POST", "/-/quit", false, 202},
 		} {
 			w := call(h, c.method, c.path, host(name))
@@ -294,6 +296,18 @@ func TestForeignHostsGetNothing(t *testing.T) {
 		if !allowed.local && s.refreshes+s.quits != 0 {
 			t.Errorf("%q had its order carried out", name)
 		}
+	}
+}
+
+func TestRootsOfTheLocalCAAreHandedOut(t *testing.T) {
+	t.Parallel()
+	s := &sidecar{status: fresh}
+	if w := call(s.handler(t), "GET", "/ca.pem"); w.Code != 200 || !strings.HasPrefix(w.Body.String(), "-----BEGIN CERTIFICATE") || w.Header().Get("Content-Type") != "application/x-pem-file" {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	s.noCA = errors.New("no place: set one")
+	if w := call(s.handler(t), "GET", "/ca.pem"); w.Code != 503 || !strings.Contains(w.Body.String(), "no place: set one") {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

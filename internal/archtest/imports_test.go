@@ -11,14 +11,14 @@ import (
 // mayImport is the matrix: for each package, the other packages of the module that it may
 // import, and the modules that it may. What is not here is forbidden, a new package too.
 var mayImport = map[string]struct{ ours, others []string }{
-	"cmd/proxy":          {ours: []string{"access", "admin", "caller", "check", "clock", "config", "grant", "grantadmin", "guard", "listen", "login", "logsink", "remedy", "shopify", "shopsim", "sidecar", "store", "systemd", "token"}},
+	"cmd/proxy":          {ours: []string{"access", "admin", "caller", "check", "clock", "config", "grant", "grantadmin", "guard", "listen", "localca", "login", "logsink", "remedy", "shopify", "shopsim", "sidecar", "store", "systemd", "token"}},
 	"internal/access":    {ours: []string{"caller", "listen", "policy", "reload", "remedy", "request"}},
 	"internal/admin":     {ours: []string{"brief", "denial", "guard", "markup", "refresh", "request", "token"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/archtest":  {},
 	"internal/ascii":     {},
 	"internal/brief":     {},
 	"internal/caller":    {ours: []string{"ascii", "denial", "reload", "remedy", "request", "shopify", "token"}, others: []string{"golang.org/x/sys"}},
-	"internal/check":     {ours: []string{"access", "limit", "listen", "netfail", "remedy", "shopify", "token"}},
+	"internal/check":     {ours: []string{"access", "limit", "listen", "localca", "netfail", "remedy", "shopify", "token"}},
 	"internal/clientenv": {ours: []string{"remedy", "shopify"}, others: []string{"software.sslmate.com/src/go-pkcs12"}},
 	"internal/clock":     {},
 	"internal/config":    {ours: []string{"guard", "listen", "remedy", "shopify", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
@@ -45,7 +45,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/request":   {},
 	"internal/shopify":   {ours: []string{"ascii", "netfail", "remedy", "token"}},
 	"internal/shopsim":   {others: []string{"github.com/vektah/gqlparser/v2"}},
-	"internal/sidecar": {ours: []string{"access", "admin", "clock", "config", "durable", "grant", "guard", "idle", "inject", "limit", "listen", "login", "logsink", "metrics", "pace", "refresh", "remedy", "shopify", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
+	"internal/sidecar": {ours: []string{"access", "admin", "clock", "config", "durable", "grant", "guard", "idle", "inject", "limit", "listen", "localca", "login", "logsink", "metrics", "pace", "refresh", "remedy", "shopify", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
 		others: []string{"github.com/prometheus/client_golang"}},
 	"internal/store":    {ours: []string{"durable", "remedy", "token"}},
 	"internal/systemd":  {},

@@ -39,6 +39,7 @@ func (c *Config) check(vars map[string]string) error {
 	add(c.checkPublicURL())
 	add(c.checkLoginListen())
 	errs = append(errs, c.checkStore()...)
+	add(c.CheckCADir())
 	errs = append(errs, c.checkDurations(vars)...)
 	if c.MaxConnections < 0 {
 		add(remedy.New("write 1 or more, or leave it out to have it derived from what the process may have", "EVERGATE_MAX_CONNECTIONS=%d", c.MaxConnections))

@@ -50,6 +50,8 @@ type Config struct {
 	TLSKeyFile     string `env:"EVERGATE_TLS_KEY_FILE" help:"Its private key."`
 	TLSClientCA    string `env:"EVERGATE_TLS_CLIENT_CA_FILE" help:"The authorities whose client certificates tls: listeners accept instead of a key."`
 
+	CADir string `env:"EVERGATE_CA_DIR" help:"The directory where the local CA rests, whose certificates tls: listeners without files and CONNECT show (evergate ca); memory: makes one that ends with the process. Without it ca below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate. It is made when it is first needed."`
+
 	Store            string       `env:"EVERGATE_STORE" help:"Where a grant rests: memory: or file:DIR. Without it the offline grant rests in a file below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate, and the others in memory."`
 	StoreKey         token.Secret `env:"EVERGATE_STORE_KEY" help:"32 bytes, as base64 or hex, that encrypt what is stored (AES-256-GCM)."`
 	StoreKeyPrevious token.Secret `env:"EVERGATE_STORE_KEY_PREVIOUS" help:"The key before EVERGATE_STORE_KEY: still read, no more written."`

@@ -57,9 +57,12 @@ type Authority struct {
 
 // Open returns the authority that rests where place says, which is asked when it is first needed: a
 // directory, or "memory:" for one that ends with the process. It touches nothing.
-func Open(place func() (dir string, err error), log *slog.Logger) *Authority {
-	return &Authority{place: place, log: log}
+func Open(place func() (dir string, err error)) *Authority {
+	return &Authority{place: place, log: slog.New(slog.DiscardHandler)}
 }
+
+// WarnTo says where warnings go; nowhere without it. It is for before the first use.
+func (a *Authority) WarnTo(log *slog.Logger) { a.log = log }
 
 // Roots are the roots to trust, in PEM form: one, and its successor beside it when the end is near. It
 // makes an authority if there is none.
@@ -133,7 +136,7 @@ func (a *Authority) find() error {
 	}
 	dir, err := a.place()
 	if err != nil {
-		return remedy.New("set EVERGATE_CA_DIR to a directory, or to memory:", "there is no place for the local CA: %w", err)
+		return err
 	}
 	if dir != memorySpec {
 		if a.folder, err = newFolder(dir); err != nil {

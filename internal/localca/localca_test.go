@@ -20,7 +20,9 @@ import (
 // at returns an authority that rests in dir, and what it logs.
 func at(dir string) (*Authority, *bytes.Buffer) {
 	var logged bytes.Buffer
-	return Open(func() (string, error) { return dir, nil }, slog.New(slog.NewTextHandler(&logged, nil))), &logged
+	a := Open(func() (string, error) { return dir, nil })
+	a.WarnTo(slog.New(slog.NewTextHandler(&logged, nil)))
+	return a, &logged
 }
 
 // every makes leaves for all names that an authority signs for.

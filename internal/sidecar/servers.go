@@ -52,7 +52,7 @@ func (s *Sidecar) serverForOperators(registry *prometheus.Registry, version stri
 	return &http.Server{
 		Handler: admin.New(admin.Options{
 			Tokens: s.shop.source, Admission: s.shop.admission, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
-			Notice: s.notice, LogLevel: s.log.setLevel, MayCommand: s.access.MayCommand, Exchange: s.shop.exchange(),
+			Notice: s.notice, LogLevel: s.log.setLevel, MayCommand: s.access.MayCommand, Exchange: s.shop.exchange(), Roots: s.ca.Roots,
 		}),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
 		IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog, ConnState: limit.State,

@@ -1,32 +1,67 @@
 package sidecar
 
 import (
+	"slices"
+	"strings"
+
 	"evergate/internal/access"
 	"evergate/internal/config"
+	"evergate/internal/listen"
+	"evergate/internal/localca"
+	"evergate/internal/token"
 )
 
-// Settings are the configuration and what its files say about who may do what.
+// Settings are the configuration, what its files say about who may do what, and the authority of this
+// machine's own clients.
 type Settings struct {
 	*config.Config
 	Access *access.Access
+	CA     *localca.Authority
 }
 
 // Load reads and checks every setting, and the files about access. The error joins one error for
-// each mistake; the Config is there all the same. others see the Config before it is final.
+// each mistake; the Config and the CA are there all the same. others see the Config before it is final.
 func Load(environ []string, others ...func(*config.Config) error) (Settings, error) {
 	var s Settings
 	var err error
 	s.Config, err = config.Load(environ, append(others, func(c *config.Config) (err error) {
-		s.Access, err = access.New(accessOptions(c))
+		s.CA = OpenCA(c, environ)
+		s.Access, err = access.New(accessOptions(c, s.CA))
 		return err
 	})...)
 	return s, err
 }
 
-func accessOptions(c *config.Config) access.Options {
-	o := access.Options{Policy: c.Policy, PolicyFile: c.PolicyFile, Peers: c.SocketPeers, KeysFile: c.ClientKeysFile, Unsafe: c.UnsafeListen, Everybody: c.HeldTo}
+// OpenCA returns the local CA of these settings. It touches nothing.
+func OpenCA(c *config.Config, environ []string) *localca.Authority {
+	return localca.Open(func() (string, error) { return c.CAPlace(config.Getenv(environ)) })
+}
+
+// NeedsCA reports whether a listener cannot do without the local CA.
+func NeedsCA(c *config.Config) bool {
+	return !c.HasTLSPair() && slices.ContainsFunc(c.Listeners, func(a listen.Address) bool { return a.TLS })
+}
+
+func accessOptions(c *config.Config, ca *localca.Authority) access.Options {
+	o := access.Options{
+		Policy: c.Policy, PolicyFile: c.PolicyFile, Peers: c.SocketPeers, KeysFile: c.ClientKeysFile, Unsafe: c.UnsafeListen, Everybody: c.HeldTo,
+		Local: ca.Leaves(leavesFor(c.Shop)).Certificate,
+	}
 	if c.HasTLSPair() {
 		o.CertFile, o.KeyFile, o.ClientCAFile = c.TLSCertFile, c.TLSKeyFile, c.TLSClientCA
 	}
 	return o
+}
+
+// leavesFor says which certificates the local CA makes: for the names by which the shop is called.
+func leavesFor(shop token.Shop) localca.LeafOptions {
+	if shop.IsZero() {
+		return localca.LeafOptions{}
+	}
+	label, _, _ := strings.Cut(shop.Domain(), ".")
+	local := label + ".localhost"
+	return localca.LeafOptions{
+		Allows:  func(name string) bool { return name == shop.Domain() || name == local },
+		Unnamed: func() []string { return []string{shop.Domain(), local} },
+	}
 }

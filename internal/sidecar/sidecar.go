@@ -22,6 +22,7 @@ import (
 	"evergate/internal/admin"
 	"evergate/internal/config"
 	"evergate/internal/listen"
+	"evergate/internal/localca"
 	"evergate/internal/metrics"
 	"evergate/internal/tracing"
 	"evergate/internal/tunnel"
@@ -37,6 +38,7 @@ func (b Build) UserAgent() string { return "Evergate/" + b.Version }
 type Sidecar struct {
 	cfg     *config.Config
 	access  *access.Access
+	ca      *localca.Authority
 	log     Logger
 	shop    *shop // the one that is served
 	history *admin.History
@@ -78,7 +80,7 @@ func Assemble(settings Settings, log Logger, environ []string, build Build) (*Si
 	if err := in.seed(ctx); err != nil {
 		return nil, fmt.Errorf("the grant cannot be begun with SHOPIFY_REFRESH_TOKEN: %w", err)
 	}
-	s, err := New(in, settings.Access, log, config.Getenv(environ))
+	s, err := New(in, settings, log, config.Getenv(environ))
 	if err != nil {
 		return nil, err
 	}
@@ -88,10 +90,12 @@ func Assemble(settings Settings, log Logger, environ []string, build Build) (*Si
 
 // New wires the rooms together. It opens no listener yet. getenv is for what others have
 // standardised.
-func New(in *Installation, who *access.Access, log Logger, getenv func(string) string) (*Sidecar, error) {
-	s := &Sidecar{cfg: in.Config, access: who, log: log, quit: make(chan struct{}), reread: make(chan struct{}, 1)}
+func New(in *Installation, settings Settings, log Logger, getenv func(string) string) (*Sidecar, error) {
+	who := settings.Access
+	s := &Sidecar{cfg: in.Config, access: who, ca: settings.CA, log: log, quit: make(chan struct{}), reread: make(chan struct{}, 1)}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.ca.WarnTo(log.Logger)
 	met := metrics.New(registry, in.Build.Version, in.Build.Commit, runtime.Version())
 
 	var err error
