@@ -69,7 +69,7 @@ func (a *aroundCommand) hold(c *config.Config) error {
 // sidecarFailed marks an error as one of the sidecar, so that it is not taken for one of CMD. A mistake in the
 // configuration keeps its own code.
 func sidecarFailed(err error) error {
-	if err == nil || exitCode(err) != exitFailure {
+	if exit := (*exitError)(nil); err == nil || errors.As(err, &exit) || exitCode(err) != exitFailure {
 		return err
 	}
 	return &exitError{exitSidecar, err}

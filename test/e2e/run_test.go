@@ -41,6 +41,8 @@ func TestRunExitsAsItsCommandDoes(t *testing.T) {
 	}{
 		"success":        {commandLine("exit", "0"), 0},
 		"failure":        {commandLine("exit", "3"), 3},
+		"plain_failure":  {commandLine("exit", "1"), 1},
+		"own_of_ours":    {commandLine("exit", "125"), 125},
 		"killed":         {commandLine("die", "9"), 128 + 9},
 		"terminated":     {commandLine("die", "15"), 128 + 15},
 		"no_command":     {nil, 2},
