@@ -22,10 +22,7 @@ func clean(value string) (string, error) {
 	if isUTF16(value) {
 		return "", remedy.New("save it as UTF-8, without a byte order mark", "is UTF-16 text")
 	}
-	value = strings.TrimSpace(value)
-	for strings.HasPrefix(value, bom) {
-		value = strings.TrimSpace(value[len(bom):])
-	}
+	value = unmarked(value)
 	for i, r := range value {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(value[i:], "\uFFFD"):
@@ -42,11 +39,19 @@ func clean(value string) (string, error) {
 	return value, nil
 }
 
+// unmarked takes byte order marks and white space off; two files put together have two marks.
+func unmarked(value string) string {
+	value = strings.TrimSpace(value)
+	for strings.HasPrefix(value, bom) {
+		value = strings.TrimSpace(value[len(bom):])
+	}
+	return value
+}
+
 // cleanSecret is clean for a credential. RFC 6749 (appendix A) has them of visible ASCII, and no credential of
 // Shopify's has a space.
 func cleanSecret(value string) (string, error) {
-	trimmed := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(value), bom))
-	if isJSON(trimmed) {
+	if isJSON(unmarked(value)) {
 		return "", remedy.New("keep the value alone, without braces and names", "holds JSON")
 	}
 	value, err := clean(value)

@@ -54,6 +54,7 @@ var illegibleSecrets = map[string]struct{ content, say string }{
 	"zero_width_last":   {aSecret + "\u200D", "U+200D"},
 	"word_joiner":       {"\u2060" + aSecret, "U+2060"},
 	"mark_inside":       {aSecret[:9] + "\uFEFF" + aSecret[9:], "U+FEFF"},
+	"marked_json":       {"\uFEFF\uFEFF{\"secret\": 1}", "holds JSON"},
 	"mark_last":         {aSecret + "\uFEFF", "U+FEFF"},
 	"soft_hyphen":       {aSecret[:9] + "\u00AD" + aSecret[9:], "U+00AD"},
 	"right_to_left":     {"\u202E" + aSecret, "U+202E"},
