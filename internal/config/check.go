@@ -15,6 +15,7 @@ import (
 	"evergate/internal/guard"
 	"evergate/internal/listen"
 	"evergate/internal/remedy"
+	"evergate/internal/resolve"
 	"evergate/internal/store"
 	"evergate/internal/token"
 )
@@ -35,6 +36,7 @@ func (c *Config) check(vars map[string]string) error {
 	errs = append(errs, c.checkAccess(vars)...)
 	add(c.checkUpstream())
 	add(c.checkProxy(vars))
+	add(c.checkResolver())
 	add(c.checkRoots())
 	add(c.checkPublicURL())
 	add(c.checkLoginListen())
@@ -121,6 +123,16 @@ func (c *Config) checkProxies() (errs []error) {
 		}
 	}
 	return errs
+}
+
+func (c *Config) checkResolver() error {
+	if c.Resolver == "" {
+		return nil
+	}
+	if _, err := resolve.Parse(c.Resolver); err != nil {
+		return remedy.New("write for example 10.0.0.2, 10.0.0.2:53 or resolv.conf", "EVERGATE_RESOLVER=%q: %w", c.Resolver, err)
+	}
+	return nil
 }
 
 func (c *Config) checkUpstream() error {

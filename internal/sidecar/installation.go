@@ -11,6 +11,7 @@ import (
 	"evergate/internal/grant"
 	"evergate/internal/limit"
 	"evergate/internal/refresh"
+	"evergate/internal/resolve"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
 	"evergate/internal/upstream"
@@ -131,6 +132,11 @@ func newTransport(cfg *config.Config, warm, most int) *upstream.Transport {
 		o.Proxy = func() (upstream.Proxy, error) {
 			u, setting, err := cfg.Proxy()
 			return upstream.Proxy{URL: u, Setting: setting}, err
+		}
+	}
+	if cfg.Resolver != "" {
+		if r, err := resolve.Parse(cfg.Resolver); err == nil { // config.Load has tried it
+			o.Lookup = r.Lookup
 		}
 	}
 	return upstream.New(o)

@@ -5,9 +5,12 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
+	"time"
 
 	"evergate/internal/access"
+	"evergate/internal/config"
 	"evergate/internal/idle"
 	"evergate/internal/listen"
 )
@@ -28,12 +31,62 @@ func (s *Sidecar) ListenOn(ctx context.Context, tools []listen.Address, operator
 			return err
 		}
 	}
-	if err := s.listenForOthers(ctx, operators); err != nil {
+	err := s.listenForOthers(ctx, operators)
+	if err == nil {
+		err = s.checkLoop(ctx)
+	}
+	if err != nil {
 		s.closeListeners()
 		s.listeners = nil
-		return err
+	}
+	return err
+}
+
+// loopWait bounds the look at where the shop's name leads, before anything is served.
+const loopWait = 3 * time.Second
+
+// checkLoop refuses a way to Shopify that would lead back here. The shop's own name is made to lead here for tools that
+// cannot be given an address, which takes a listener with TLS; without one nothing is looked up.
+func (s *Sidecar) checkLoop(ctx context.Context) error {
+	s.shop.transport.AvoidLoop(s.isOurs)
+	if !slices.ContainsFunc(s.listeners, func(l listen.Opened) bool { return l.Address.TLS }) {
+		return nil
+	}
+	ctx, stop := context.WithTimeout(ctx, loopWait)
+	defer stop()
+	if err := s.shop.transport.CheckLoop(ctx); err != nil {
+		return config.Wrong(err)
 	}
 	return nil
+}
+
+// isOurs reports whether tools are listened for at an address.
+func (s *Sidecar) isOurs(at netip.AddrPort) bool {
+	for _, l := range s.listeners {
+		tcp, ok := l.Listener.Addr().(*net.TCPAddr)
+		if !ok || tcp.AddrPort().Port() != at.Port() {
+			continue
+		}
+		switch own := tcp.AddrPort().Addr().Unmap(); {
+		case own == at.Addr().Unmap():
+			return true
+		case own.IsUnspecified() && isThisMachine(at.Addr().Unmap()):
+			return true
+		}
+	}
+	return false
+}
+
+// isThisMachine reports whether an address is one of this machine's.
+func isThisMachine(ip netip.Addr) bool {
+	if ip.IsLoopback() || ip.IsUnspecified() {
+		return true
+	}
+	own, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(own, func(a net.Addr) bool {
+		n, ok := a.(*net.IPNet)
+		return ok && n.IP.Equal(ip.AsSlice())
+	})
 }
 
 // listenForOthers opens the listeners of those who call no tools.

@@ -17,7 +17,6 @@ func (t *Transport) DialOther(ctx context.Context, address string, may func(neti
 		return d.tunnel(ctx)
 	}
 	judged := *t.dialer.net
-	judged.ControlContext = nil
 	control := judged.Control
 	judged.Control = func(network, resolved string, c syscall.RawConn) error {
 		ip, err := netip.ParseAddrPort(resolved)
@@ -30,5 +29,5 @@ func (t *Transport) DialOther(ctx context.Context, address string, may func(neti
 		return control(network, resolved, c)
 	}
 	d.net = &judged
-	return d.net.DialContext(ctx, "tcp", address)
+	return d.direct(ctx)
 }

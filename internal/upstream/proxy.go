@@ -43,14 +43,14 @@ const maxConnectAnswer = 64 << 10
 // a file that changes.
 func (d *dialer) tunnel(ctx context.Context) (net.Conn, error) {
 	if d.proxy == nil {
-		return d.net.DialContext(ctx, "tcp", d.address)
+		return d.direct(ctx)
 	}
 	p, err := d.proxy()
 	if err != nil {
 		return nil, &settingError{err}
 	}
 	if p.URL == nil {
-		return d.net.DialContext(ctx, "tcp", d.address)
+		return d.direct(ctx)
 	}
 	conn, err := d.through(ctx, p)
 	if err != nil {

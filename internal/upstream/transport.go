@@ -19,6 +19,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"sync"
@@ -59,6 +60,8 @@ type Options struct {
 	Most int
 	// Proxy says through which forward proxy the way leads; it is asked at each dial. Nil: none.
 	Proxy func() (Proxy, error)
+	// Lookup finds the addresses of the upstream where the way leads through no proxy. Nil: this system does.
+	Lookup Lookup
 }
 
 // Transport carries requests to one upstream and to no other. It speaks HTTP/1.1: see
@@ -153,10 +156,11 @@ func (e *staleError) Unwrap() error { return e.err }
 // New returns a Transport. KeepWarm dials ahead; without it, connections are
 // dialled when needed.
 func New(o Options) *Transport {
-	d := &dialer{net: &net.Dialer{
-		Timeout: dialTimeout, Control: boundSilence,
+	d := &dialer{address: authority(o.Base), proxy: o.Proxy, roots: o.Roots, lookup: o.Lookup, ours: new(atomic.Pointer[func(netip.AddrPort) bool])}
+	d.net = &net.Dialer{
+		Timeout: dialTimeout, Control: d.control,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: suspectAge, Interval: 2 * time.Second, Count: 2},
-	}, address: authority(o.Base), proxy: o.Proxy, roots: o.Roots}
+	}
 	if o.Base.Scheme == "https" {
 		d.tls = &tls.Config{
 			MinVersion:         tls.VersionTLS12,
@@ -268,6 +272,9 @@ type dialer struct {
 	tls     *tls.Config // nil: plain HTTP
 	proxy   func() (Proxy, error)
 	roots   *x509.CertPool
+	lookup  Lookup // nil: this system's
+	// ours says which addresses are this process's own; nil: that is not known. It is shared by copies.
+	ours *atomic.Pointer[func(netip.AddrPort) bool]
 }
 
 // DialError says that no connection came about, so nothing was sent.
