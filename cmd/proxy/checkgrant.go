@@ -90,7 +90,7 @@ func (c *checkup) nothingStored() []check.Result {
 	return one(check.Fail, "run `evergate login`, or `evergate token import`", "no grant is stored for %s in %s", c.cfg.Shop, c.installation.RecordPlace())
 }
 
-// obtained makes one attempt to come by a token and says so.
+// obtained makes one attempt to obtain a token and reports it.
 func (c *checkup) obtained(ctx context.Context, said string) []check.Result {
 	t, err := c.installation.TokenOnce(ctx)
 	return c.report(t, err, said)

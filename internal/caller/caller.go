@@ -59,7 +59,7 @@ func (c Caller) Policy() string {
 	return c.key.policy
 }
 
-// Compiled when the first name is read: its size makes it dear.
+// Compiled when the first name is read: the repetition makes it expensive to compile.
 var namePattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$`) })
 
 // IsName reports whether a caller can have this name: agent, agent.example.com,

@@ -24,7 +24,7 @@ type pipeAddr string
 func (a pipeAddr) Network() string { return string(a) }
 func (pipeAddr) String() string    { return "somewhere" }
 
-// A wrapper that hides what is inside must not open a door.
+// A wrapper that hides what is inside must not let anybody pass.
 func TestAConnectionOfAnUnknownKindIsTakenForAStranger(t *testing.T) {
 	t.Parallel()
 	g, err := New(Options{Peers: "uid:1000"})

@@ -233,7 +233,7 @@ func parseKey(fields []string) (*clientKey, error) {
 	return k, nil
 }
 
-// Compiled when the first name is read: its size makes it dear.
+// Compiled when the first name is read: the repetition makes it expensive to compile.
 var policyPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`) })
 
 // isPolicyName accepts what can be the name of a policy; package policy says which there are.

@@ -58,7 +58,7 @@ type Admitted struct {
 	Host string
 	// OwnName says that Host is the shop's own domain. Without a port links need no change then.
 	OwnName bool
-	// TLS says that the client has come by https, to us or to a proxy that is believed.
+	// TLS says that the client spoke https, to us or to a proxy that is believed.
 	TLS bool
 	// Caller is who sends it. It is known of a request that is refused, too.
 	Caller caller.Caller

@@ -20,8 +20,8 @@ var failures = []string{denial.CodeBadBody, denial.CodeNoToken, denial.CodeRateL
 // statusClientGone is what a request counts as whose client went away; nothing is sent.
 const statusClientGone = 499
 
-// fail answers for a request that may pass and has got no answer of Shopify's. It is the only
-// place that turns errors into statuses.
+// fail answers for a request that may pass and has got no answer of Shopify's: the rules' own
+// denials, which have their status already, are answered in admit.go.
 func (h *Handler) fail(w http.ResponseWriter, rec *record, err error) {
 	ctx := rec.in.Context()
 	if ctx.Err() != nil {

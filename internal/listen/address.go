@@ -28,7 +28,7 @@ type Address struct {
 	Network string
 	// Address is host:port, or the path of a socket.
 	Address string
-	// TLS says that clients come by https.
+	// TLS says that clients speak https.
 	TLS bool
 	// Shop is the shop that everything arriving here is for; zero when the request says.
 	Shop token.Shop

@@ -74,7 +74,7 @@ func (in *Installation) newSource(log *slog.Logger, observer refresh.Observer, p
 	})
 }
 
-// obtainer is how tokens of the grant are come by.
+// obtainer is how tokens of the grant are obtained.
 func (in *Installation) obtainer() refresh.Obtainer {
 	switch {
 	case in.fallback:
@@ -142,7 +142,7 @@ func newTransport(cfg *config.Config, warm, most int) *upstream.Transport {
 	return upstream.New(o)
 }
 
-// TokenOnce comes by a token by the sidecar's own rules, for a command that ends then.
+// TokenOnce obtains a token by the sidecar's own rules, for a command that ends then.
 func (in *Installation) TokenOnce(ctx context.Context) (token.Token, error) {
 	return in.newSource(slog.New(slog.DiscardHandler), nil, nil).Once(ctx)
 }

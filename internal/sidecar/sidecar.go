@@ -1,4 +1,4 @@
-// Package sidecar wires the house together and runs it: it opens the way to Shopify and the
+// Package sidecar puts the packages together and runs them: it opens the way to Shopify and the
 // store, makes what is needed for a shop, listens for tools and operators, tells the service
 // manager how it fares, and ends so that no request is lost that can be answered and no token
 // that Shopify has handed out.
