@@ -235,7 +235,8 @@ func costOf(t *testing.T, j job) (need, cost float64) {
 func TestPacingGetsNearlyAllOfABucketAndNoCallerIsThrottled(t *testing.T) {
 	t.Parallel()
 	need, cost := costOf(t, graphQLJob)
-	gzipped, zstandard := graphQLJob, graphQLJob
+	gzipped, zstandard, head := graphQLJob, graphQLJob, restJob
+	head.method = "HEAD"                                                 // Shopify counts it as it counts GET
 	gzipped.accept, zstandard.accept = "gzip", "deflate, gzip, br, zstd" // the latter is what curl --compressed sends
 	for _, api := range []struct {
 		name    string
@@ -244,6 +245,7 @@ func TestPacingGetsNearlyAllOfABucketAndNoCallerIsThrottled(t *testing.T) {
 		callers []int
 	}{
 		{"rest", restJob, possible(40, 2, 1, 1), []int{1, 20, 200}},
+		{"rest_head", head, possible(40, 2, 1, 1), []int{1, 20}},
 		{"graphql", graphQLJob, possible(2000, 100, need, cost), []int{1, 20, 200}},
 		{"graphql_gzip", gzipped, possible(2000, 100, need, cost), []int{20}},
 		{"graphql_zstd", zstandard, possible(2000, 100, need, cost), []int{1, 20}},

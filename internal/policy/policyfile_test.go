@@ -96,6 +96,16 @@ func TestEveryMistakeInAPolicyFileIsReportedWithItsPlace(t *testing.T) {
 }
 
 // The examples of the manual are what people copy.
+// What is named by mistake may be a file of secrets.
+func TestAFileThatIsNoJSONIsNotQuoted(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"Xq", "{Xq", `{"default":Xq`, `["a" Xq`, `{"default":"\Xq"}`} {
+		if _, err := parsePolicies([]byte(text)); err == nil || strings.Contains(err.Error(), "X") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestTheExamplesOfTheManualAreRight(t *testing.T) {
 	page, err := os.ReadFile("../../docs/operating/policy.md")
 	if err != nil {

@@ -4,8 +4,10 @@ package reload
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -92,6 +94,45 @@ func TestAMountedSecretIsAccepted(t *testing.T) {
 		}
 	}
 	wantWay(t, "a Secret", filepath.Join(volume, "keys"), "")
+}
+
+// As the kubelet mounts a Secret for a pod with an fsGroup: all of it is root's and the group's, who may read;
+// the process is neither root nor the owner of anything on the way.
+func TestAMountedSecretOfAGroupIsAccepted(t *testing.T) {
+	const user, group = 65532, 2000
+	if path := os.Getenv("WAY_OF_A_GROUP"); path != "" { // the process below
+		if os.Geteuid() != user {
+			t.Fatalf("this runs as %d", os.Geteuid())
+		}
+		wantWay(t, "a Secret of a group", path, "")
+		return
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away, and become somebody else")
+	}
+	volume := mkdir(t, filepath.Join(open(t), "volume"), 0o777|os.ModeSticky|os.ModeSetgid)
+	inner := mkdir(t, filepath.Join(volume, "..2026_11_28"), 0o755|os.ModeSetgid)
+	file := put(t, filepath.Join(inner, "keys"))
+	if err := os.Chmod(file, 0o440); err != nil {
+		t.Fatal(err)
+	}
+	data, keys := filepath.Join(volume, "..data"), filepath.Join(volume, "keys")
+	for name, target := range map[string]string{data: "..2026_11_28", keys: "..data/keys"} {
+		if err := os.Symlink(target, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{volume, inner, file, data, keys} {
+		if err := os.Lchown(path, 0, group); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Dir, cmd.Env = "/", append(os.Environ(), "WAY_OF_A_GROUP="+keys)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user, Groups: []uint32{group}}}
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("%v: %s", err, out)
+	}
 }
 
 func TestWhatBelongsToSomebodyElseIsRefused(t *testing.T) {
