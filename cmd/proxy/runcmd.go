@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -13,10 +12,11 @@ import (
 	"syscall"
 	"time"
 
+	"evergate/internal/caller"
 	"evergate/internal/config"
 	"evergate/internal/remedy"
 	"evergate/internal/sidecar"
-	"evergate/internal/systemd"
+	"evergate/internal/token"
 )
 
 const (
@@ -29,10 +29,22 @@ const (
 	exitNotFound      = 127
 )
 
+// runDefaults are settings that differ for a sidecar around one command. A command calls other hosts than the shop as well, so
+// that they must be reached through the proxy that it is given. Its user could read a key of the local CA in a file.
+var runDefaults = []string{
+	"EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0", "EVERGATE_LOG_LEVEL=warn", "EVERGATE_CONNECT=tunnel", "EVERGATE_CA_DIR=memory:",
+}
+
+// childName is how the caller is called that shows the key of --policy.
+const childName = "run"
+
 // aroundCommand is what `run` is asked for.
 type aroundCommand struct {
 	policy  string
+	noProxy bool
 	timeout time.Duration
+
+	key token.Secret // that CMD shows, and that ends with it; empty: none
 }
 
 // runCommand starts the sidecar on a free port, runs CMD with EVERGATE_URL pointing at it
@@ -42,6 +54,7 @@ func runCommand() action {
 	return action{
 		flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&a.policy, "policy", "", "what CMD may do: full, read-only or a `POLICY` of EVERGATE_POLICY_FILE; it holds for everybody who calls this sidecar, in place of EVERGATE_POLICY")
+			fs.BoolVar(&a.noProxy, "no-proxy", false, "give CMD nothing but EVERGATE_URL: no HTTPS_PROXY, no certificates, no placeholder for a token")
 			fs.DurationVar(&a.timeout, "timeout", a.timeout, "how long to wait for the token before CMD is started")
 		},
 		run: steadily(a.run),
@@ -62,7 +75,11 @@ func (a *aroundCommand) hold(c *config.Config) error {
 			return remedy.New("leave one out", "--policy holds everybody who calls this sidecar to one policy, and %s has callers who may have their own", s.name)
 		}
 	}
-	c.HeldTo = a.policy
+	key, line, err := caller.NewKey(childName, "", nil)
+	if err != nil {
+		return err
+	}
+	a.key, c.HeldTo, c.ChildKey = key, a.policy, line
 	return nil
 }
 
@@ -90,7 +107,7 @@ func (a *aroundCommand) runWithSidecar(w env) error {
 		}
 		return &exitError{code, err}
 	}
-	cfg, err := sidecar.Load(withDefaults(w.environ, "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0", "EVERGATE_LOG_LEVEL=warn"), a.hold)
+	cfg, err := sidecar.Load(withDefaults(w.environ, runDefaults...), a.hold)
 	if err != nil {
 		return reportConfig(cfg.Config, err, w.err)
 	}
@@ -110,7 +127,11 @@ func (a *aroundCommand) runWithSidecar(w env) error {
 	served, failed := make(chan struct{}), error(nil)
 	go func() { failed = s.Serve(begin, force); close(served) }()
 
-	result := a.runReady(w, s, served, path, argv)
+	found, result := surround(w.environ, a.offer(cfg, s), log.Logger)
+	if result == nil {
+		result = a.runReady(w, s, served, program{path, argv, found.environ})
+		found.remove()
+	}
 	close(begin)
 	go func() {
 		for sig := range w.signals {
@@ -126,6 +147,21 @@ func (a *aroundCommand) runWithSidecar(w env) error {
 	return result
 }
 
+// program is what to start, and in which environment.
+type program struct {
+	path          string
+	argv, environ []string
+}
+
+// offer is what CMD is pointed at.
+func (a *aroundCommand) offer(cfg sidecar.Settings, s *sidecar.Sidecar) target {
+	to := target{url: s.URL(), key: a.key, shop: cfg.Shop.Domain()}
+	if !a.noProxy && cfg.Connect != config.ConnectOff {
+		to.roots = cfg.CA.Roots
+	}
+	return to
+}
+
 // commandLine is what stands after `run` and its flags.
 func commandLine(args []string) ([]string, error) {
 	if len(args) == 0 {
@@ -136,7 +172,7 @@ func commandLine(args []string) ([]string, error) {
 
 // runReady waits until the sidecar is ready and runs the command. Its error carries the
 // exit code. served is closed when the sidecar has ended.
-func (a *aroundCommand) runReady(w env, s *sidecar.Sidecar, served <-chan struct{}, path string, argv []string) error {
+func (a *aroundCommand) runReady(w env, s *sidecar.Sidecar, served <-chan struct{}, p program) error {
 	ctx, stop := context.WithTimeoutCause(context.Background(), a.timeout, fmt.Errorf("no token within %s", a.timeout))
 	defer stop()
 	ready := make(chan error, 1)
@@ -151,19 +187,19 @@ func (a *aroundCommand) runReady(w env, s *sidecar.Sidecar, served <-chan struct
 		select {
 		case err := <-ready:
 			if err != nil {
-				return fmt.Errorf("the sidecar did not become ready, so %s was not started: %w", argv[0], err)
+				return fmt.Errorf("the sidecar did not become ready, so %s was not started: %w", p.argv[0], err)
 			}
 			waiting = false
 		case sig := <-w.signals:
 			if asksToEnd(sig) {
-				return fmt.Errorf("%s before the sidecar was ready, so %s was not started", sig, argv[0])
+				return fmt.Errorf("%s before the sidecar was ready, so %s was not started", sig, p.argv[0])
 			}
 		case <-served:
-			return fmt.Errorf("the sidecar ended before it was ready, so %s was not started", argv[0])
+			return fmt.Errorf("the sidecar ended before it was ready, so %s was not started", p.argv[0])
 		}
 	}
 	cmd := &exec.Cmd{
-		Path: path, Args: argv, Env: commandEnviron(w.environ, s.URL()),
+		Path: p.path, Args: p.argv, Env: p.environ,
 		Stdin: w.stdin, Stdout: w.inherited.out, Stderr: w.inherited.err,
 	}
 	started, done := make(chan error), make(chan error, 1)
@@ -220,76 +256,4 @@ func withDefaults(environ []string, defaults ...string) []string {
 		}
 	}
 	return out
-}
-
-// isShopifySecret knows the names that Shopify's own templates use for the same secrets.
-func isShopifySecret(name string) bool {
-	return strings.HasPrefix(name, "SHOPIFY_") && (strings.Contains(name, "SECRET") || strings.Contains(name, "TOKEN"))
-}
-
-// commandEnviron is the environment without our secrets and with the address to call.
-func commandEnviron(environ []string, address string) []string {
-	secret := append(config.SecretNames(), config.URLVariable)
-	out := slices.DeleteFunc(systemd.Strip(environ), func(e string) bool {
-		name, _, _ := strings.Cut(e, "=")
-		return slices.Contains(secret, name) || isShopifySecret(name)
-	})
-	if usesProxy(out) {
-		out = withoutProxy(out, address)
-	}
-	return append(out, config.URLVariable+"="+address)
-}
-
-// usesProxy reports whether programs that are started with environ send their calls to a proxy.
-func usesProxy(environ []string) bool {
-	return slices.ContainsFunc(environ, func(e string) bool {
-		name, value, _ := strings.Cut(e, "=")
-		name = strings.ToLower(name)
-		return value != "" && strings.HasSuffix(name, "_proxy") && name != "no_proxy"
-	})
-}
-
-// withoutProxy has the command call the sidecar directly where the environment names a proxy: its calls
-// would go to that machine's localhost. What is exempt already stays so. Programs differ in which of the
-// two spellings they read.
-func withoutProxy(environ []string, address string) []string {
-	exempt := []string{"localhost", "127.0.0.1", "::1"}
-	if host := hostOf(address); host != "" && !slices.Contains(exempt, host) {
-		exempt = append(exempt, host)
-	}
-	var all []string
-	for _, e := range environ {
-		name, value, _ := strings.Cut(e, "=")
-		if !strings.EqualFold(name, "NO_PROXY") {
-			continue
-		}
-		for entry := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ',' || r == ' ' }) {
-			if !slices.Contains(all, entry) {
-				all = append(all, entry)
-			}
-		}
-	}
-	for _, host := range exempt {
-		if !slices.Contains(all, host) {
-			all = append(all, host)
-		}
-	}
-	if slices.Contains(all, "*") {
-		all = []string{"*"} // everything; some programs know it only when it is alone
-	}
-	list := strings.Join(all, ",")
-	kept := slices.DeleteFunc(environ, func(e string) bool {
-		name, _, _ := strings.Cut(e, "=")
-		return strings.EqualFold(name, "NO_PROXY")
-	})
-	return append(kept, "NO_PROXY="+list, "no_proxy="+list)
-}
-
-// hostOf is the host that an address for tools names; empty for a socket.
-func hostOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	return u.Hostname()
 }

@@ -32,8 +32,8 @@ type Options struct {
 	PolicyFile string
 	// Everybody is the name of a policy that holds whoever calls, in place of all that Policy and PolicyFile say; empty: none.
 	Everybody string
-	// KeysFile has a line for each key that a client may show.
-	KeysFile string
+	// KeysFile has a line for each key that a client may show; Keys are such lines, of keys that end with this process.
+	KeysFile, Keys string
 	// Peers says who may connect to Unix sockets; empty: the owner of the socket alone.
 	Peers string
 	// CertFile and KeyFile are for tls: listeners, both or none; ClientCAFile, with them,
@@ -64,7 +64,7 @@ func New(o Options) (*Access, error) {
 	}
 	var badPolicy, badCallers error
 	a.policies, badPolicy = policy.New(policy.Options{Policy: o.Policy, File: o.PolicyFile, Everybody: o.Everybody})
-	a.callers, badCallers = caller.New(caller.Options{KeysFile: o.KeysFile, Peers: o.Peers, Authorities: a.tls.Authorities, Named: a.policies.Names})
+	a.callers, badCallers = caller.New(caller.Options{KeysFile: o.KeysFile, Keys: o.Keys, Peers: o.Peers, Authorities: a.tls.Authorities, Named: a.policies.Names})
 	a.files = append(append(append(a.files, a.policies.Files()...), a.callers.Files()...), a.tls.Files()...)
 	loaded := a.files.Load()
 	var unknown error

@@ -5,6 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -135,4 +138,38 @@ func FuzzKeys(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The key of a command that the sidecar is for is in no file, and is known beside those that are.
+func TestAKeyCanEndWithTheProcess(t *testing.T) {
+	own, line := newKey(t, "run", "")
+	filed, fileLine := newKey(t, "agent", "")
+	file := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(file, []byte(fileLine), 0o600); err != nil { // without the end of the line
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		options Options
+		known   map[string]string
+	}{
+		{Options{Keys: line}, map[string]string{own: "run"}},
+		{Options{Keys: line, KeysFile: file}, map[string]string{own: "run", filed: "agent"}},
+	} {
+		g, err := New(c.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Files().Load(); err != nil {
+			t.Fatal(err)
+		}
+		for key, name := range c.known {
+			caller, err := g.Identify(&request.Request{Fields: request.Header(http.Header{"Authorization": {"Bearer " + key}})})
+			if err != nil || caller.Name != name {
+				t.Errorf("%+v, %v, want %s", caller, err, name)
+			}
+		}
+	}
+	if _, err := New(Options{Keys: "no line of a key"}); err == nil {
+		t.Error("accepted")
+	}
 }

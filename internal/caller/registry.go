@@ -2,6 +2,8 @@ package caller
 
 import (
 	"crypto/x509"
+	"errors"
+	"slices"
 	"sync/atomic"
 
 	"evergate/internal/reload"
@@ -13,6 +15,8 @@ import (
 type Options struct {
 	// KeysFile has a line for each key that a client may show; empty: none may.
 	KeysFile string
+	// Keys are lines as KeysFile has them, of keys that end with this process.
+	Keys string
 	// Peers says who may connect to Unix sockets; empty: whoever its mode lets.
 	Peers string
 	// Authorities are those of client certificates as they are now; nil, or a nil pool: none.
@@ -41,6 +45,9 @@ func New(o Options) (*Registry, error) {
 	case len(g.peers) > 0 && !knowsPeers:
 		err = remedy.New("remove it, or use EVERGATE_CLIENT_KEYS_FILE", "EVERGATE_SOCKET_PEERS: this system does not tell who is at the other end of a socket")
 	}
+	if o.Keys != "" {
+		err = errors.Join(err, g.takeKeys([][]byte{nil}))
+	}
 	if o.KeysFile != "" {
 		g.files = reload.Values{reload.New("EVERGATE_CLIENT_KEYS_FILE", []string{o.KeysFile}, g.takeKeys)}
 	}
@@ -51,7 +58,7 @@ func New(o Options) (*Registry, error) {
 func (g *Registry) Files() reload.Values { return g.files }
 
 func (g *Registry) takeKeys(contents [][]byte) error {
-	ring, err := parseKeys(contents[0])
+	ring, err := parseKeys(slices.Concat(contents[0], []byte("\n"+g.opt.Keys)))
 	if err == nil {
 		g.keys.Store(ring)
 	}

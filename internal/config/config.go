@@ -101,6 +101,7 @@ type Config struct {
 	// What follows is for the program that a command starts, and set by that command.
 
 	HeldTo       string // a policy for everybody who calls, whatever the settings say
+	ChildKey     string // a line as of ClientKeysFile, of the key that the program shows
 	AuditDenials bool   // a line in the log for each call that is refused
 
 	environProxy *url.URL // of HTTPS_PROXY and NO_PROXY; nil: none

@@ -44,7 +44,7 @@ func NeedsCA(c *config.Config) bool {
 
 func accessOptions(c *config.Config, ca *localca.Authority) access.Options {
 	o := access.Options{
-		Policy: c.Policy, PolicyFile: c.PolicyFile, Peers: c.SocketPeers, KeysFile: c.ClientKeysFile, Unsafe: c.UnsafeListen, Everybody: c.HeldTo,
+		Policy: c.Policy, PolicyFile: c.PolicyFile, Peers: c.SocketPeers, KeysFile: c.ClientKeysFile, Unsafe: c.UnsafeListen, Everybody: c.HeldTo, Keys: c.ChildKey,
 		Local: ca.Leaves(leavesFor(c.Shop)).Certificate,
 	}
 	if c.HasTLSPair() {
