@@ -99,6 +99,7 @@ func commands() []command {
 		{name: "ca", summary: "print the root certificate of the local CA, which clients have to trust; make it if there is none", new: caCommand},
 		{name: "check", args: "[--json]", summary: "say what is right and wrong with this configuration", new: checkCommand},
 		{name: "run", args: "[--policy P] […] -- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", new: runCommand, takesCommand: true},
+		{name: "env", args: "[--shell|--dotenv|--docker|--kubernetes] […]", summary: "print what points programs at the sidecar of this environment", new: envCommand},
 		{name: "wait", args: "[--timeout 60s]", summary: "wait until the sidecar of this environment is ready", new: wait},
 		{name: "healthcheck", args: "[--ready|--startup]", summary: "ask the sidecar whether it is alive, ready, or has had a token", new: healthcheck},
 		{name: "quit", summary: "tell the sidecar to shut down cleanly", new: quit},

@@ -66,22 +66,35 @@ func (c *Client) WithKey(key token.Secret) *Client {
 
 // Call returns an error, the first line of the answer, unless the status is 2xx.
 func (c *Client) Call(ctx context.Context, method, path string) error {
+	_, err := c.ask(ctx, method, path)
+	return err
+}
+
+// Get returns an answer whose status is 2xx; for another one the error is as of Call.
+func (c *Client) Get(ctx context.Context, path string) ([]byte, error) {
+	return c.ask(ctx, http.MethodGet, path)
+}
+
+// largestAnswer is more than a sidecar ever has to say.
+const largestAnswer = 1 << 20
+
+func (c *Client) ask(ctx context.Context, method, path string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !c.key.Empty() {
 		req.Header.Set("Authorization", "Bearer "+c.key.Reveal())
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("no sidecar answers on %s: start it, or set EVERGATE_ADMIN_LISTEN as it has it (%w)", c.address, errors.Unwrap(err))
+		return nil, fmt.Errorf("no sidecar answers on %s: start it, or set EVERGATE_ADMIN_LISTEN as it has it (%w)", c.address, errors.Unwrap(err))
 	}
 	defer resp.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-	line, _, _ := strings.Cut(string(body), "\n")
+	body, err := io.ReadAll(io.LimitReader(resp.Body, largestAnswer))
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("%s: %s", resp.Status, line)
+		line, _, _ := strings.Cut(string(body[:min(len(body), 4<<10)]), "\n")
+		return nil, fmt.Errorf("%s: %s", resp.Status, line)
 	}
-	return nil
+	return body, err
 }
