@@ -30,7 +30,7 @@ import (
 
 const day = 24 * time.Hour
 
-// When things happen. ADR 0016 has the reasons.
+// When things happen. docs/adr/0017-an-authority-that-can-do-little.md has the reasons.
 const (
 	life       = 5 * 365 * day // of an authority
 	successor  = 180 * day     // before its end, when the next one is made

@@ -13,7 +13,7 @@ import (
 )
 
 // What makes a connection stalled on which a safe request waits for its answer's first byte.
-// docs/adr/0016 has the reasons.
+// docs/adr/0016-a-stalled-connection.md has the reasons.
 const (
 	// unheard is how long what was sent may be unacknowledged, where the kernel says so.
 	unheard = 1500 * time.Millisecond

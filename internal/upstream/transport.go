@@ -65,7 +65,7 @@ type Options struct {
 }
 
 // Transport carries requests to one upstream and to no other. It speaks HTTP/1.1: see
-// docs/adr/0004 for the measurement. It follows no redirects, which is RoundTrip's nature,
+// docs/adr/0004-http1-upstream.md for the measurement. It follows no redirects, which is RoundTrip's nature,
 // and adds nothing to a request. It is safe for concurrent use.
 type Transport struct {
 	// Resent is told of each request that is sent on a second connection because the first has
