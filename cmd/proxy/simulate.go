@@ -17,7 +17,7 @@ func simulate() action {
 		listen, control, shop, id, secret, caFile string
 		scopes, locations                         string
 		plain                                     bool
-		products, variants                        int
+		products, variants, orders, customers     int
 		life                                      time.Duration
 	)
 	return action{
@@ -31,13 +31,17 @@ func simulate() action {
 			fs.BoolVar(&plain, "plain", false, "serve HTTP instead of HTTPS")
 			fs.IntVar(&products, "products", 10, "how many products the shop has")
 			fs.IntVar(&variants, "variants", 1, "how many variants each of them has")
+			fs.IntVar(&orders, "orders", 0, "how many orders the shop has")
+			fs.IntVar(&customers, "customers", 0, "how many people made them; one if not given")
 			fs.StringVar(&locations, "locations", "", "the names of the places where stock is kept, comma separated")
 			fs.StringVar(&scopes, "scopes", shopsim.AllScopes, "what the app may do, comma separated")
 			fs.DurationVar(&life, "token-life", 0, "how long a token lives (Shopify's own life if not given)")
 		},
 		run: func(w env) error {
 			options := shopsim.Options{
-				Shops:         []shopsim.Shop{{Domain: shop, Products: products, Variants: variants, Locations: names(locations)}},
+				Shops: []shopsim.Shop{{
+					Domain: shop, Products: products, Variants: variants, Orders: orders, Customers: customers, Locations: names(locations),
+				}},
 				LocalhostShop: shop, // for clients that cannot send another Host
 				Apps:          []shopsim.App{{ClientID: id, ClientSecret: secret, Scopes: scopes}},
 				Settings:      shopsim.Settings{TokenLife: life},

@@ -133,6 +133,12 @@ func gqlTypeOf(v any) string {
 		return "InventoryLevel"
 	case *location:
 		return "Location"
+	case *customer:
+		return "Customer"
+	case *order:
+		return "Order"
+	case *lineItem:
+		return "LineItem"
 	case *adjustment:
 		return "InventoryAdjustmentGroup"
 	}
@@ -155,6 +161,8 @@ func (r *gqlRun) node(id any) any {
 		"InventoryItem":   {"read_inventory", func() any { return r.itemByID(id) }},
 		"InventoryLevel":  {"read_inventory", func() any { return r.levelByID(id) }},
 		"Location":        {"read_locations", func() any { return r.locationByID(id) }},
+		"Order":           {"read_orders", func() any { return r.orderByID(id) }},
+		"Customer":        {"read_customers", func() any { return r.customerByID(id) }},
 	}[kind]
 	if find.get == nil || !r.token.allows(find.scope) {
 		return nil

@@ -71,6 +71,11 @@ type Shop struct {
 	// Variants is how many variants each of those products has. Default: one, as every product has.
 	Variants int
 
+	// Orders is how many orders the shop has, of products that it started with, and Customers how many people
+	// made them. They can only be read. Default: none; with orders, one customer.
+	Orders    int
+	Customers int
+
 	// Locations are the names of the places where stock is kept. Default: one, "Shop location".
 	Locations []string
 
@@ -188,6 +193,9 @@ func (sh Shop) validate() error {
 	}
 	if sh.Products < 0 || sh.Products > maxProducts {
 		return fmt.Errorf("shop %q: the number of products must be between 0 and %d", sh.Domain, maxProducts)
+	}
+	if min(sh.Orders, sh.Customers) < 0 || max(sh.Orders, sh.Customers) > maxProducts {
+		return fmt.Errorf("shop %q: the numbers of orders and customers must be between 0 and %d", sh.Domain, maxProducts)
 	}
 	if sh.Variants < 0 || sh.Variants > maxVariants {
 		return fmt.Errorf("shop %q: the number of variants must be between 0 and %d", sh.Domain, maxVariants)

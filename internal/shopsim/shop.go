@@ -22,6 +22,7 @@ type shop struct {
 	keys      map[string]onceUse // of @idempotent, by app and key
 
 	variantsEach int // of the products that were there from the start
+	sales        sales
 }
 
 func newShop(cfg Shop, index int) *shop {
@@ -37,6 +38,7 @@ func newShop(cfg Shop, index int) *shop {
 		keys:      map[string]onceUse{},
 
 		variantsEach: cfg.Variants,
+		sales:        sales{orders: cfg.Orders, customers: cfg.Customers},
 	}
 	if sh.name == "" {
 		sh.name = displayName(sh.domain)
