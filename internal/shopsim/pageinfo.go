@@ -51,14 +51,23 @@ func decodeCursor(s string) (cursor, error) {
 	return c, nil
 }
 
-// listProducts answers one page of products.
-func (s *Sim) listProducts(q *request) *response {
+// restList is a REST resource that is listed page by page.
+type restList[T gqlNode] struct {
+	name    string
+	items   []T      // in the order of their keys
+	filters []string // the parameters that choose items
+	match   func(T, url.Values) bool
+	view    func(T) map[string]any
+}
+
+// page answers one page of the list.
+func (l restList[T]) page(q *request) *response {
 	query := q.URL.Query()
 	limit, refused := pageLimit(query)
 	if refused != nil {
 		return refused
 	}
-	at, refused := pageCursor(query)
+	at, refused := pageCursor(query, l.filters)
 	if refused != nil {
 		return refused
 	}
@@ -66,17 +75,43 @@ func (s *Sim) listProducts(q *request) *response {
 	if err != nil {
 		return badPageInfo()
 	}
-	all := q.shop.products.matching(filters)
+	all := l.matching(filters)
 	from, to := pageBounds(all, at, limit)
 	views := []any{}
-	for _, p := range all[from:to] {
-		views = append(views, p.restView(fieldList(query)))
+	for _, item := range all[from:to] {
+		views = append(views, reduced(l.view(item), fieldList(query)))
 	}
-	resp := jsonResponse(http.StatusOK, map[string]any{"products": views})
+	resp := jsonResponse(http.StatusOK, map[string]any{l.name: views})
 	if link := pageLinks(q, all, from, to, at.Filter); link != "" {
 		resp.header.Set("Link", link)
 	}
 	return resp
+}
+
+// count answers how many items there are.
+func (l restList[T]) count(q *request) *response {
+	return jsonResponse(http.StatusOK, map[string]int{"count": len(l.matching(q.URL.Query()))})
+}
+
+// matching lists the items that a query asks for. Parameters that are not filters are ignored, as Shopify
+// ignores what it does not know.
+func (l restList[T]) matching(query url.Values) []T {
+	since, err := strconv.ParseInt(query.Get("since_id"), 10, 64)
+	ids := query.Get("ids")
+	if l.match == nil && err != nil && ids == "" {
+		return l.items
+	}
+	var out []T
+	for _, item := range l.items {
+		switch {
+		case err == nil && item.key() <= since:
+		case ids != "" && !slices.Contains(strings.Split(ids, ","), strconv.FormatInt(item.key(), 10)):
+		case l.match != nil && !l.match(item, query):
+		default:
+			out = append(out, item)
+		}
+	}
+	return out
 }
 
 func pageLimit(query url.Values) (int, *response) {
@@ -96,10 +131,10 @@ func pageLimit(query url.Values) (int, *response) {
 
 // pageCursor says where the page begins: at the start with the filters of the
 // query, or where page_info points, which only limit and fields may accompany.
-func pageCursor(query url.Values) (cursor, *response) {
+func pageCursor(query url.Values, filters []string) (cursor, *response) {
 	if !query.Has("page_info") {
 		filter := url.Values{}
-		for _, name := range productFilters {
+		for _, name := range append([]string{"ids", "since_id"}, filters...) {
 			if v := query.Get(name); v != "" {
 				filter.Set(name, v)
 			}
@@ -123,9 +158,9 @@ func badPageInfo() *response {
 	return jsonErrors(http.StatusBadRequest, map[string]string{"page_info": "Invalid value."})
 }
 
-// pageBounds cuts the page out of all products that match.
-func pageBounds(all []*product, at cursor, limit int) (from, to int) {
-	pos, found := slices.BinarySearchFunc(all, at.LastID, func(p *product, id int64) int { return cmp.Compare(p.id, id) })
+// pageBounds cuts the page out of all items that match.
+func pageBounds[T gqlNode](all []T, at cursor, limit int) (from, to int) {
+	pos, found := slices.BinarySearchFunc(all, at.LastID, func(item T, id int64) int { return cmp.Compare(item.key(), id) })
 	if at.Direction == "prev" {
 		return max(0, pos-limit), pos
 	}
@@ -137,7 +172,7 @@ func pageBounds(all []*product, at cursor, limit int) (from, to int) {
 
 // pageLinks is the Link header: absolute URLs at the shop's own domain, which
 // is why a proxy has to rewrite it. There is none when everything fits a page.
-func pageLinks(q *request, all []*product, from, to int, filter string) string {
+func pageLinks[T gqlNode](q *request, all []T, from, to int, filter string) string {
 	var links []string
 	add := func(rel string, at cursor) {
 		values := url.Values{"page_info": {at.encode()}}
@@ -150,10 +185,10 @@ func pageLinks(q *request, all []*product, from, to int, filter string) string {
 		links = append(links, fmt.Sprintf("<%s>; rel=%q", u.String(), rel))
 	}
 	if from > 0 && from < len(all) {
-		add("previous", cursor{Direction: "prev", LastID: all[from].id, Filter: filter})
+		add("previous", cursor{Direction: "prev", LastID: all[from].key(), Filter: filter})
 	}
 	if to < len(all) && to > 0 {
-		add("next", cursor{Direction: "next", LastID: all[to-1].id, Filter: filter})
+		add("next", cursor{Direction: "next", LastID: all[to-1].key(), Filter: filter})
 	}
 	return strings.Join(links, ", ")
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -112,20 +111,8 @@ func (ps *productStore) remove(id int64) {
 	}
 }
 
-// productFilters are the query parameters that choose products.
-var productFilters = []string{"ids", "since_id", "status", "title", "vendor", "product_type", "handle"}
-
-// matching lists the products that a query asks for. Parameters that are not
-// filters are ignored, as Shopify ignores what it does not know.
-func (ps *productStore) matching(query url.Values) []*product {
-	var out []*product
-	for _, p := range ps.list {
-		if p.matches(query) {
-			out = append(out, p)
-		}
-	}
-	return out
-}
+// productFilters are the query parameters that choose products, beside those that every list has.
+var productFilters = []string{"status", "title", "vendor", "product_type", "handle"}
 
 func (p *product) matches(query url.Values) bool {
 	for name, have := range map[string]string{
@@ -135,11 +122,7 @@ func (p *product) matches(query url.Values) bool {
 			return false
 		}
 	}
-	if since, err := strconv.ParseInt(query.Get("since_id"), 10, 64); err == nil && p.id <= since {
-		return false
-	}
-	ids := query.Get("ids")
-	return ids == "" || slices.Contains(strings.Split(ids, ","), strconv.FormatInt(p.id, 10))
+	return true
 }
 
 // fieldList reads the fields parameter; nil means all.
@@ -150,27 +133,45 @@ func fieldList(query url.Values) []string {
 	return nil
 }
 
-// restView is the product as REST shows it, reduced to fields if there are any.
-func (p *product) restView(fields []string) map[string]any {
-	view := map[string]any{
+// productView is the product as REST shows it.
+func (sh *shop) productView(p *product) map[string]any {
+	variants := []any{}
+	for _, v := range sh.variantsOf(p) {
+		variants = append(variants, v.restView())
+	}
+	return map[string]any{
 		"id": p.id, "title": p.title, "body_html": p.bodyHTML, "vendor": p.vendor, "product_type": p.productType,
 		"created_at": restTime(p.created), "updated_at": restTime(p.updated), "published_at": nil,
 		"handle": p.handle, "template_suffix": nil, "published_scope": "global", "tags": p.tags, "status": p.status,
-		"admin_graphql_api_id": p.gid(), "variants": []any{}, "options": []any{}, "images": []any{}, "image": nil,
+		"admin_graphql_api_id": p.gid(), "variants": variants, "options": []any{}, "images": []any{}, "image": nil,
 	}
+}
+
+// reduced leaves of a view the fields that are asked for, if any are.
+func reduced(view map[string]any, fields []string) map[string]any {
 	if fields == nil {
 		return view
 	}
-	reduced := map[string]any{}
+	some := map[string]any{}
 	for _, f := range fields {
 		if v, ok := view[strings.TrimSpace(f)]; ok {
-			reduced[strings.TrimSpace(f)] = v
+			some[strings.TrimSpace(f)] = v
 		}
 	}
-	return reduced
+	return some
 }
 
 // restTime is shop-local with an offset, unlike GraphQL's UTC.
 func restTime(t time.Time) string {
 	return t.In(time.FixedZone("", -5*60*60)).Format(time.RFC3339)
+}
+
+// restInstant reads a time as REST takes it; false means that there is none that can be read.
+func restInstant(text string) (time.Time, bool) {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
 }

@@ -2,12 +2,15 @@ package shopsim
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // api answers everything that needs an access token.
@@ -83,37 +86,98 @@ func accessScopes(q *request, t *token) *response {
 
 // rest answers the REST resources.
 func (s *Sim) rest(q *request, t *token) *response {
-	if q.route.name == routeShop {
+	parts := strings.Split(q.route.resource, "/")
+	resource, known := restResources()[parts[0]]
+	if !known {
+		return notFound()
+	}
+	scope := resource.scope
+	if scope != "" && !isRead(q.Method) {
+		scope = strings.Replace(scope, "read_", "write_", 1)
+	}
+	if !t.allows(scope) {
+		return jsonErrors(http.StatusForbidden, fmt.Sprintf("[API] This action requires merchant approval for %s scope.", scope))
+	}
+	return resource.answer(s, q, parts[1:])
+}
+
+// restResource is what stands first in a path.
+type restResource struct {
+	route  string
+	scope  string // that reading takes; writing takes the write scope
+	answer func(s *Sim, q *request, below []string) *response
+}
+
+// restResources are all that there are.
+var restResources = sync.OnceValue(func() map[string]restResource {
+	return map[string]restResource{
+		"shop":             {routeShop, "", restShop},
+		"products":         {routeProducts, "read_products", restProducts},
+		"variants":         {routeVariants, "read_products", restVariants},
+		"inventory_items":  {routeInventory, "read_inventory", restItems},
+		"inventory_levels": {routeInventory, "read_inventory", restLevels},
+		"locations":        {routeLocations, "read_locations", restLocations},
+		"orders":           {routeOrders, "read_orders", restOrders},
+		"customers":        {routeCustomers, "read_customers", restCustomers},
+	}
+})
+
+func restShop(_ *Sim, q *request, below []string) *response {
+	if len(below) > 0 {
+		return notFound()
+	}
+	if !isRead(q.Method) {
+		return methodNotAllowed(http.MethodGet)
+	}
+	return jsonResponse(http.StatusOK, map[string]any{"shop": q.shop.restView()})
+}
+
+// readOnly answers a resource that can only be read: the list, how many there are, and each by its id.
+func readOnly[T gqlNode](q *request, below []string, one string, l restList[T]) *response {
+	switch {
+	case !isRead(q.Method):
+		return methodNotAllowed(http.MethodGet)
+	case len(below) == 0:
+		return l.page(q)
+	case len(below) > 1:
+		return notFound()
+	case below[0] == "count":
+		return l.count(q)
+	}
+	id, err := strconv.ParseInt(below[0], 10, 64)
+	if i, found := slices.BinarySearchFunc(l.items, id, func(item T, id int64) int { return cmp.Compare(item.key(), id) }); err == nil && found {
+		return jsonResponse(http.StatusOK, map[string]any{one: reduced(l.view(l.items[i]), fieldList(q.URL.Query()))})
+	}
+	return notFound()
+}
+
+func (sh *shop) productList() restList[*product] {
+	return restList[*product]{name: "products", items: sh.products.list, filters: productFilters, match: (*product).matches, view: sh.productView}
+}
+
+func restProducts(_ *Sim, q *request, below []string) *response {
+	switch {
+	case len(below) == 0:
+		return productCollection(q)
+	case len(below) == 2 && below[1] == "variants":
+		id, err := strconv.ParseInt(below[0], 10, 64)
+		p := q.shop.products.get(id)
+		if err != nil || p == nil {
+			return notFound()
+		}
+		return readOnly(q, nil, "variant", variantList(q.shop.variantsOf(p)))
+	case len(below) > 1:
+		return notFound()
+	case below[0] == "count":
 		if !isRead(q.Method) {
 			return methodNotAllowed(http.MethodGet)
 		}
-		return jsonResponse(http.StatusOK, map[string]any{"shop": q.shop.restView()})
+		return q.shop.productList().count(q)
 	}
-	if q.route.name != routeProducts {
-		return notFound()
-	}
-	if scope := productScope(q.Method); !t.allows(scope) {
-		return jsonErrors(http.StatusForbidden,
-			fmt.Sprintf("[API] This action requires merchant approval for %s scope.", scope))
-	}
-	switch id, isItem := strings.CutPrefix(q.route.resource, "products/"); {
-	case !isItem:
-		return s.productCollection(q)
-	case id == "count":
-		return countProducts(q)
-	default:
-		return productItem(q, id)
-	}
+	return productItem(q, below[0])
 }
 
 func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
-
-func productScope(method string) string {
-	if isRead(method) {
-		return "read_products"
-	}
-	return "write_products"
-}
 
 func (sh *shop) restView() map[string]any {
 	return map[string]any{
@@ -124,10 +188,10 @@ func (sh *shop) restView() map[string]any {
 	}
 }
 
-func (s *Sim) productCollection(q *request) *response {
+func productCollection(q *request) *response {
 	switch {
 	case isRead(q.Method):
-		return s.listProducts(q)
+		return q.shop.productList().page(q)
 	case q.Method == http.MethodPost:
 		return createProduct(q)
 	}
@@ -143,19 +207,11 @@ func createProduct(q *request) *response {
 	if problems != nil {
 		return jsonErrors(http.StatusUnprocessableEntity, problems)
 	}
-	resp := jsonResponse(http.StatusCreated, map[string]any{"product": p.restView(nil)})
+	resp := jsonResponse(http.StatusCreated, map[string]any{"product": q.shop.productView(p)})
 	dir, _ := strings.CutSuffix(strings.TrimRight(q.URL.Path, "/"), ".json")
 	location := url.URL{Scheme: "https", Host: q.shop.domain, Path: fmt.Sprintf("%s/%d.json", dir, p.id)}
 	resp.header.Set("Location", location.String())
 	return resp
-}
-
-func countProducts(q *request) *response {
-	if !isRead(q.Method) {
-		return methodNotAllowed(http.MethodGet)
-	}
-	count := len(q.shop.products.matching(q.URL.Query()))
-	return jsonResponse(http.StatusOK, map[string]int{"count": count})
 }
 
 func productItem(q *request, idText string) *response {
@@ -166,7 +222,7 @@ func productItem(q *request, idText string) *response {
 	}
 	switch {
 	case isRead(q.Method):
-		return jsonResponse(http.StatusOK, map[string]any{"product": p.restView(fieldList(q.URL.Query()))})
+		return jsonResponse(http.StatusOK, map[string]any{"product": reduced(q.shop.productView(p), fieldList(q.URL.Query()))})
 	case q.Method == http.MethodDelete:
 		q.shop.products.remove(id)
 		return jsonResponse(http.StatusOK, struct{}{})
@@ -184,7 +240,7 @@ func updateProduct(q *request, p *product) *response {
 	if problems := p.update(fields, q.now); problems != nil {
 		return jsonErrors(http.StatusUnprocessableEntity, problems)
 	}
-	return jsonResponse(http.StatusOK, map[string]any{"product": p.restView(nil)})
+	return jsonResponse(http.StatusOK, map[string]any{"product": q.shop.productView(p)})
 }
 
 // productBody reads {"product": {...}}.

@@ -159,7 +159,7 @@ func TestVersionsFallForward(t *testing.T) {
 		{"/admin/products.json", "2026-01", 200, false},
 		{"/admin/api/2030-01/products.json", "", 404, false},
 		{"/admin/api/2026-02/products.json", "", 404, false},
-		{"/admin/api/2026-10/orders.json", "2026-10", 404, false},
+		{"/admin/api/2026-10/spoons.json", "2026-10", 404, false},
 		{"/admin/api/2026-10/products", "2026-10", 404, false},
 	} {
 		a := c.get(tc.path)

@@ -16,6 +16,11 @@ const (
 	routeUninstall = "uninstall"
 	routeGraphQL   = "graphql"
 	routeProducts  = "rest:products"
+	routeVariants  = "rest:variants"
+	routeInventory = "rest:inventory"
+	routeLocations = "rest:locations"
+	routeOrders    = "rest:orders"
+	routeCustomers = "rest:customers"
 	routeShop      = "rest:shop"
 	routeREST      = "rest:other"
 	routeOther     = "other"
@@ -66,13 +71,12 @@ func parseRoute(path string) route {
 }
 
 func resourceRoute(resource string) string {
-	switch {
-	case resource == "graphql":
+	if resource == "graphql" {
 		return routeGraphQL
-	case resource == "shop":
-		return routeShop
-	case resource == "products", strings.HasPrefix(resource, "products/"):
-		return routeProducts
+	}
+	first, _, _ := strings.Cut(resource, "/")
+	if r, known := restResources()[first]; known {
+		return r.route
 	}
 	return routeREST
 }
