@@ -36,6 +36,7 @@ type settingsWire struct {
 	GraphQLSize      float64    `json:"graphql_size"`
 	GraphQLRestore   float64    `json:"graphql_restore"`
 	MaxQueryCost     int        `json:"max_query_cost"`
+	BulkTime         seconds    `json:"bulk_time"`
 	SetCookie        bool       `json:"set_cookie"`
 	Gzip             bool       `json:"gzip"`
 	Zstd             bool       `json:"zstd"`
@@ -72,6 +73,7 @@ func wireSettings(c Settings) settingsWire {
 		GraphQLSize:      c.GraphQLSize,
 		GraphQLRestore:   c.GraphQLRestore,
 		MaxQueryCost:     c.MaxQueryCost,
+		BulkTime:         seconds(c.BulkTime),
 		SetCookie:        c.SetCookie,
 		Gzip:             c.Gzip,
 		Zstd:             c.Zstd,
@@ -109,6 +111,7 @@ func (w settingsWire) settings() Settings {
 		GraphQLSize:      w.GraphQLSize,
 		GraphQLRestore:   w.GraphQLRestore,
 		MaxQueryCost:     w.MaxQueryCost,
+		BulkTime:         time.Duration(w.BulkTime),
 		SetCookie:        w.SetCookie,
 		Gzip:             w.Gzip,
 		Zstd:             w.Zstd,

@@ -15,9 +15,13 @@ func mutationResolvers() map[string]gqlFields {
 	return map[string]gqlFields{
 		gqlMutation: {
 			"appUninstall":              {resolve: appUninstall},
+			"bulkOperationCancel":       {resolve: bulkCancel},
+			"bulkOperationRunMutation":  {resolve: bulkRunMutation},
+			"bulkOperationRunQuery":     {resolve: bulkRunQuery},
 			"inventorySetQuantities":    {scope: "write_inventory", once: true, resolve: inventorySetQuantities},
 			"productCreate":             {scope: "write_products", resolve: productCreate},
 			"productVariantsBulkUpdate": {scope: "write_products", resolve: productVariantsBulkUpdate},
+			"stagedUploadsCreate":       {resolve: stagedUploadsCreate},
 		},
 		"AppUninstallPayload": {"userErrors": leaf(func(struct{}) any { return []any{} })},
 	}

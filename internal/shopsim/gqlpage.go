@@ -3,6 +3,7 @@ package shopsim
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -63,6 +64,12 @@ type gqlListing[T gqlNode] struct {
 func connection[P any, T gqlNode](scope string, list func(r *gqlRun, parent P, args map[string]any) gqlListing[T]) *gqlField {
 	return &gqlField{scope: scope, check: checkPage, resolve: func(r *gqlRun, parent any, args map[string]any) any {
 		of, _ := parent.(P) // the root has none
+		if r.bulk {         // which reads all, whatever was asked for
+			args = maps.Clone(args)
+			for _, name := range []string{"first", "last", "after", "before"} {
+				delete(args, name)
+			}
+		}
 		return list(r, of, args).page(args)
 	}}
 }

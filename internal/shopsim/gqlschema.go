@@ -67,7 +67,7 @@ var adminSchema = sync.OnceValue(func() *gqlSchema {
 		s.read(doc)
 	}
 	for _, add := range []func() map[string]gqlFields{
-		introspectionResolvers, shopResolvers, productResolvers, variantResolvers, inventoryResolvers, orderResolvers, mutationResolvers,
+		introspectionResolvers, shopResolvers, productResolvers, variantResolvers, inventoryResolvers, orderResolvers, bulkResolvers, mutationResolvers,
 	} {
 		for of, fields := range add() {
 			s.resolve(of, fields)

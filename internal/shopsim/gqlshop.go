@@ -139,6 +139,8 @@ func gqlTypeOf(v any) string {
 		return "Order"
 	case *lineItem:
 		return "LineItem"
+	case *bulkOperation:
+		return "BulkOperation"
 	case *adjustment:
 		return "InventoryAdjustmentGroup"
 	}
@@ -161,6 +163,7 @@ func (r *gqlRun) node(id any) any {
 		"InventoryItem":   {"read_inventory", func() any { return r.itemByID(id) }},
 		"InventoryLevel":  {"read_inventory", func() any { return r.levelByID(id) }},
 		"Location":        {"read_locations", func() any { return r.locationByID(id) }},
+		"BulkOperation":   {"", func() any { return r.bulkByID(id) }},
 		"Order":           {"read_orders", func() any { return r.orderByID(id) }},
 		"Customer":        {"read_customers", func() any { return r.customerByID(id) }},
 	}[kind]

@@ -74,6 +74,7 @@ func (s *Sim) graphQL(q *request, t *token) *response {
 		return refused
 	}
 	run := &gqlRun{sim: s, q: q, token: t, schema: adminSchema()}
+	s.runBulk(q.shop, q.now)
 	plan, problems := s.planGQL(req, run)
 	if problems != nil {
 		return gqlFailure(problems...)

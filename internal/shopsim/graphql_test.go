@@ -159,9 +159,10 @@ func TestEveryFieldResolves(t *testing.T) {
 		"product": "(id: 7000000000001)", "productVariant": "(id: 40000000000000)", "inventoryItem": "(id: 50000000000000)",
 		"inventoryLevel": `(locationId: "gid://shopify/Location/80000000001")`, "location": `(id: "gid://shopify/Location/80000000001")`,
 		"node": `(id: "gid://shopify/Location/80000000001")`, "nodes": `(ids: ["gid://shopify/Product/7000000000002"])`,
-		"order": `(id: "gid://shopify/Order/5500000000002")`, "customer": "(id: 6600000000001)",
+		"bulkOperation": "(id: 720918)", "order": `(id: "gid://shopify/Order/5500000000002")`, "customer": "(id: 6600000000001)",
 		"quantities": `(names: ["available", "on_hand", "committed"])`, "__type": `(name: "Product")`,
 	}
+	want(t, c.query(`mutation { bulkOperationRunQuery(query: "{ products { nodes { id } } }") { bulkOperation { id } userErrors { message } } }`, nil, ""), 200, `"userErrors":[]`)
 	schema := adminSchema()
 	var write func(of *ast.Definition, open string) string
 	write = func(of *ast.Definition, open string) string {

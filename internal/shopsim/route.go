@@ -23,6 +23,7 @@ const (
 	routeCustomers = "rest:customers"
 	routeShop      = "rest:shop"
 	routeREST      = "rest:other"
+	routeFiles     = "files"
 	routeOther     = "other"
 )
 
@@ -42,6 +43,9 @@ func (r route) isREST() bool { return strings.HasPrefix(r.name, "rest:") }
 // the server behind it, so the server in its tests must not be strict.
 func parseRoute(path string) route {
 	parts := strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
+	if len(parts) > 0 && (parts[0] == stagedPath || parts[0] == resultPath) {
+		return route{name: routeFiles}
+	}
 	if len(parts) < 2 || parts[0] != "admin" {
 		return route{name: routeOther}
 	}

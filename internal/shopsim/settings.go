@@ -101,6 +101,9 @@ type Settings struct {
 	// MaxQueryCost is the most that a single query may cost. Default: 1000.
 	MaxQueryCost int
 
+	// BulkTime is how long a bulk operation takes. Default: 2s.
+	BulkTime time.Duration
+
 	// SetCookie adds Set-Cookie headers to API answers.
 	SetCookie bool
 
@@ -136,6 +139,7 @@ func (c Settings) withDefaults() Settings {
 	c.GraphQLSize = orDefault(c.GraphQLSize, 2000)
 	c.GraphQLRestore = orDefault(c.GraphQLRestore, 100)
 	c.MaxQueryCost = orDefault(c.MaxQueryCost, 1000)
+	c.BulkTime = orDefault(c.BulkTime, 2*time.Second)
 	return c
 }
 
@@ -152,8 +156,8 @@ func (c Settings) Validate() error {
 		oneOf("signed_form", c.SignedForm, SignedDecoded, SignedEncoded),
 		headerSafe("rest_retry_after", c.RESTRetryAfter),
 	}
-	if min(c.TokenLife, c.SameWhile) < 0 {
-		errs = append(errs, errors.New("token_life and same_while must not be negative"))
+	if min(c.TokenLife, c.SameWhile, c.BulkTime) < 0 {
+		errs = append(errs, errors.New("token_life, same_while and bulk_time must not be negative"))
 	}
 	if min(c.CodeLife, c.OfflineLife, c.OnlineLife, c.RefreshLife, c.RetryWindow, c.MigrationWindow) < 0 {
 		errs = append(errs, errors.New("code_life, offline_life, online_life, refresh_life, retry_window and "+

@@ -21,7 +21,8 @@ type shop struct {
 	locations []*location
 	keys      map[string]onceUse // of @idempotent, by app and key
 
-	variantsEach int // of the products that were there from the start
+	bulk         []*bulkOperation // in the order of their ids
+	variantsEach int              // of the products that were there from the start
 	sales        sales
 }
 

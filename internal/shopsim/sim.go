@@ -43,6 +43,7 @@ type state struct {
 	faultSeq int
 	journal  journal
 	writes   []Write
+	files    map[string]*stagedFile // by path
 	stats    stats
 }
 
@@ -72,6 +73,7 @@ func newState(o Options) *state {
 		chains:   map[grantKey]*chain{},
 		refresh:  map[string]*refreshToken{},
 		migrated: map[string]migration{},
+		files:    map[string]*stagedFile{},
 		sweepAt:  minSweep,
 		journal:  newJournal(o.JournalSize, o.JournalBody),
 		stats:    newStats(),
@@ -217,11 +219,14 @@ func (s *Sim) process(q *request, f Fault) *response {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q.now = time.Now() // a fault may have delayed the request until now
+	if len(q.body) > maxBody && (q.shop != nil || q.route.name == routeFiles) {
+		return jsonErrors(http.StatusRequestEntityTooLarge, "Request body too large")
+	}
+	if q.route.name == routeFiles {
+		return s.serveFile(q)
+	}
 	if q.shop == nil {
 		return s.unknownHost(q)
-	}
-	if len(q.body) > maxBody {
-		return jsonErrors(http.StatusRequestEntityTooLarge, "Request body too large")
 	}
 	var resp *response
 	switch q.route.name {
