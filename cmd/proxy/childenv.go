@@ -50,7 +50,7 @@ func surround(environ []string, to target, log *slog.Logger) (s surroundings, er
 	}
 	if to.roots != nil {
 		if o.Proxy = proxyOf(to.url, to.key); o.Proxy == "" {
-			log.Warn("the command gets EVERGATE_URL alone: a forward proxy needs an address without TLS in EVERGATE_LISTEN")
+			log.Info("the command gets EVERGATE_URL alone: a forward proxy needs an address without TLS in EVERGATE_LISTEN")
 		}
 	}
 	if o.Proxy != "" {

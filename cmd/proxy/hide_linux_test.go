@@ -1,14 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
+	"evergate/internal/shopify"
 	"evergate/internal/shopsim"
 	"evergate/test/process"
 )
@@ -95,5 +98,53 @@ func TestNobodyOfTheSameUserReadsTheSecretsFromProc(t *testing.T) {
 			}
 		}
 		p.Kill()
+	}
+}
+
+// An agent is the command of `run` and the same user. It is told to look for whatever it could call Shopify with by itself.
+func TestACommandThatLooksForTheTokenFindsNone(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim := shopsim.New(shopsim.Options{})
+	server, err := sim.StartPlain("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	dir, err := os.MkdirTemp("", "hunt-") // another user must get there, which t.TempDir does not let it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	script, temporary := filepath.Join(dir, "hunt.sh"), filepath.Join(dir, "tmp")
+	if err := errors.Join(os.Mkdir(temporary, 0o777), os.Chmod(dir, 0o777), os.Chmod(temporary, 0o777), os.WriteFile(script, []byte(`
+env
+cat /proc/[0-9]*/environ /proc/[0-9]*/task/*/environ /proc/[0-9]*/cmdline 2>/dev/null
+grep -r . "$TMPDIR" 2>/dev/null
+for what in mem maps environ; do
+	if (: <"/proc/$PPID/$what") 2>/dev/null; then echo "the parent's $what can be read"; fi
+done
+echo "looked everywhere"
+`), 0o644)); err != nil { //nolint:gosec // for another user
+		t.Fatal(err)
+	}
+	secret := sim.IssueToken("", "", 0)
+	cmd := exec.CommandContext(t.Context(), self)
+	cmd.Env = []string{
+		"PROXY_TEST_COMMAND=proxy run --policy read-only -- sh " + script, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + temporary, "MARK=that was found",
+		"SHOPIFY_SHOP=" + shopsim.DefaultShop, "SHOPIFY_ACCESS_TOKEN=" + secret, "COPY=Bearer " + secret, "EVERGATE_UPSTREAM_URL=" + server.URL,
+	}
+	out, err := cmd.Output()
+	if found := string(out); err != nil || strings.Count(found, "MARK=that was found") < 2 || !strings.Contains(found, "SHOPIFY_ACCESS_TOKEN="+shopify.PlaceholderToken) ||
+		!strings.HasSuffix(found, "looked everywhere\n") || !strings.Contains(found, "BEGIN CERTIFICATE") {
+		t.Fatalf("it cannot look: %v\n%.2000s", err, found)
+	}
+	for what, text := range map[string]string{"the token": secret, "the token's name with something else than the placeholder": "COPY=", "a key of the local CA": "PRIVATE KEY", "memory": "can be read"} {
+		if i := strings.Index(string(out), text); i >= 0 {
+			t.Errorf("it finds %s: …%q", what, out[max(0, i-100):min(len(out), i+100)])
+		}
 	}
 }

@@ -53,7 +53,7 @@ func (h *Handler) deny(w http.ResponseWriter, rec *record, d *denial.Error) {
 	h.opt.Metrics.CallerServed(caller, metrics.Denied)
 	switch {
 	case h.opt.AuditDenials != nil:
-		h.opt.AuditDenials.WarnContext(rec.in.Context(), "denied", "caller", caller, "code", d.Code, "method", metrics.MethodName(rec.in.Method), "route", rec.passage.Target.Route.String())
+		h.audit(rec, d)
 	case d.AboutCaller() && h.denials.allow(caller, d.Code, rec.route):
 		h.opt.Log.InfoContext(rec.in.Context(), "denied", "caller", caller, "code", d.Code, "route", rec.route.String())
 	}
@@ -69,6 +69,25 @@ func (h *Handler) deny(w http.ResponseWriter, rec *record, d *denial.Error) {
 	if !drain || !drainBody(w, rec.in) {
 		limit.FromContext(rec.in.Context()).Linger()
 	}
+}
+
+// longestAudited is how much of a host is written to the log.
+const longestAudited = 100
+
+// audit writes a line for a denial. The host that a forward proxy was asked for is part of it: there is no route, and whoever watches a
+// program wants to know where it was going.
+func (h *Handler) audit(rec *record, d *denial.Error) {
+	method := metrics.MethodName(rec.in.Method)
+	if rec.in.Method == http.MethodConnect {
+		method = http.MethodConnect
+	}
+	attrs := []any{"caller", rec.passage.Caller.Name, "code", d.Code, "method", method}
+	if d.Code == denial.CodeDeniedConnect {
+		attrs = append(attrs, "host", rec.in.Host[:min(len(rec.in.Host), longestAudited)])
+	} else {
+		attrs = append(attrs, "route", rec.passage.Target.Route.String())
+	}
+	h.opt.AuditDenials.WarnContext(rec.in.Context(), "denied", attrs...)
 }
 
 // largestDrained and drainTimeout bound what is read of a body that nobody wants, so that the connection can be
