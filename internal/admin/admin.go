@@ -67,7 +67,7 @@ func New(o Options) http.Handler {
 	mux := http.NewServeMux()
 	// OpenMetrics carries exemplars, protobuf native histograms too; who asks for neither gets
 	// Prometheus' text. Prometheus asks for what it can store.
-	mux.Handle("GET /metrics", h.named(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}).ServeHTTP))
+	mux.Handle("GET /metrics", h.named(scraped(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))))
 	mux.Handle("GET /livez", h.named(h.livez))
 	mux.Handle("GET /readyz", h.named(h.readyz))
 	mux.Handle("GET /startupz", h.named(h.startupz))
@@ -81,7 +81,7 @@ func New(o Options) http.Handler {
 	if o.Exchange != nil {
 		mux.Handle("POST /-/token-exchange", h.local(h.order(o.Exchange.ServeHTTP)))
 	}
-	return mux
+	return denyStrays(mux)
 }
 
 // named keeps out web pages whose name was made to resolve to this machine. What is left are the
@@ -137,17 +137,17 @@ func (h *handler) livez(w http.ResponseWriter, _ *http.Request) { say(w, http.St
 func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) {
 	switch st := h.Tokens.Status(); {
 	case h.Stopping():
-		say(w, http.StatusServiceUnavailable, "shutting down")
+		sayUnavailable(w, denial.CodeStopping, "shutting down")
 	case st.Usable:
 		say(w, http.StatusOK, "ok")
 	default:
-		say(w, http.StatusServiceUnavailable, "no usable token: "+reason(st))
+		sayUnavailable(w, denial.CodeNoToken, "no usable token: "+reason(st))
 	}
 }
 
 func (h *handler) startupz(w http.ResponseWriter, _ *http.Request) {
 	if st := h.Tokens.Status(); !st.Obtained {
-		say(w, http.StatusServiceUnavailable, "no token yet: "+reason(st))
+		sayUnavailable(w, denial.CodeNoToken, "no token yet: "+reason(st))
 		return
 	}
 	say(w, http.StatusOK, "ok")
@@ -157,7 +157,7 @@ func (h *handler) startupz(w http.ResponseWriter, _ *http.Request) {
 func (h *handler) roots(w http.ResponseWriter, _ *http.Request) {
 	text, err := h.Roots()
 	if err != nil {
-		say(w, http.StatusServiceUnavailable, "there is no local CA: "+err.Error())
+		deny(w, http.StatusServiceUnavailable, denial.CodeNoLocalCA, "There is no local CA: "+err.Error())
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-pem-file")
@@ -178,9 +178,15 @@ func say(w http.ResponseWriter, status int, text string) {
 	_, _ = fmt.Fprintln(w, text)
 }
 
+// sayUnavailable answers a probe, which shows people the text as it is: it is in no JSON.
+func sayUnavailable(w http.ResponseWriter, code, text string) {
+	w.Header().Set(denial.Header, code)
+	say(w, http.StatusServiceUnavailable, text)
+}
+
 func (h *handler) refresh(w http.ResponseWriter, r *http.Request) {
 	if err := h.Tokens.Refresh(r.Context()); err != nil {
-		answerJSON(w, http.StatusServiceUnavailable, map[string]string{"errors": brief.Text(err.Error(), longestText)})
+		deny(w, http.StatusServiceUnavailable, denial.CodeRefreshFailed, err.Error())
 		return
 	}
 	answerJSON(w, http.StatusOK, h.report())
@@ -195,11 +201,11 @@ func (h *handler) quit(w http.ResponseWriter, _ *http.Request) {
 func (h *handler) logLevel(w http.ResponseWriter, r *http.Request) {
 	level := r.URL.Query().Get("level")
 	if h.LogLevel == nil {
-		http.NotFound(w, r)
+		notFound(w)
 		return
 	}
 	if err := h.LogLevel(level); err != nil {
-		answerJSON(w, http.StatusBadRequest, map[string]string{"errors": err.Error()})
+		deny(w, http.StatusBadRequest, denial.CodeInvalidLogLevel, err.Error())
 		return
 	}
 	answerJSON(w, http.StatusOK, map[string]string{"level": level})

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"evergate/internal/denial"
+	"evergate/internal/denial/denialtest"
 	"evergate/internal/guard"
 	"evergate/internal/refresh"
 	"evergate/internal/token"
@@ -62,11 +63,11 @@ func (s *sidecar) handler(t *testing.T) http.Handler {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "evergate_something", Help: "Something."}, func() float64 { return 42 }))
-	return New(Options{
+	return denialtest.Watched(t, New(Options{
 		Tokens: s, Admission: newAdmission(t), Gatherer: reg, Quit: func() { s.quits++ },
 		Stopping: func() bool { return s.stopping }, Version: "1.2.3",
 		Roots: func() ([]byte, error) { return []byte("-----BEGIN CERTIFICATE-----\n"), s.noCA },
-	})
+	}))
 }
 
 // call is a call from this machine, by name; edit makes it another one.

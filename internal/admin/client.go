@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -64,7 +65,7 @@ func (c *Client) WithKey(key token.Secret) *Client {
 	return c
 }
 
-// Call returns an error, the first line of the answer, unless the status is 2xx.
+// Call returns an error, what the answer says, unless the status is 2xx.
 func (c *Client) Call(ctx context.Context, method, path string) error {
 	_, err := c.ask(ctx, method, path)
 	return err
@@ -77,6 +78,16 @@ func (c *Client) Get(ctx context.Context, path string) ([]byte, error) {
 
 // largestAnswer is more than a sidecar ever has to say.
 const largestAnswer = 1 << 20
+
+// messageIn is what an answer says that is not a success: a denial's JSON, or a line for probes.
+func messageIn(body []byte) string {
+	var denied struct{ Errors string }
+	if json.Unmarshal(body, &denied) == nil && denied.Errors != "" {
+		return denied.Errors
+	}
+	line, _, _ := strings.Cut(string(body[:min(len(body), 4<<10)]), "\n")
+	return line
+}
 
 func (c *Client) ask(ctx context.Context, method, path string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
@@ -93,8 +104,7 @@ func (c *Client) ask(ctx context.Context, method, path string) ([]byte, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, largestAnswer))
 	if resp.StatusCode/100 != 2 {
-		line, _, _ := strings.Cut(string(body[:min(len(body), 4<<10)]), "\n")
-		return nil, fmt.Errorf("%s: %s", resp.Status, line)
+		return nil, fmt.Errorf("%s: %s", resp.Status, messageIn(body))
 	}
 	return body, err
 }

@@ -44,6 +44,36 @@ func TestGlobalsOfNetHTTPAreNotUsed(t *testing.T) {
 	}
 }
 
+// answerers are the files that may write a status by themselves, and how they keep what every answer of Evergate's own
+// has that is no success: X-Evergate-Error.
+var answerers = map[string]string{
+	"internal/denial/denial.go":   "writes it",
+	"internal/inject/response.go": "passes Shopify's answers on, which have none",
+	"internal/admin/admin.go":     "successes as JSON, and probes, which get it from sayUnavailable",
+	"internal/admin/deny.go":      "what comes from elsewhere, to which it adds the header",
+	"internal/login/page.go":      "pages, which get it from writeErrorPage",
+}
+
+func TestErrorsAreAnsweredInOnePlace(t *testing.T) {
+	t.Parallel()
+	for _, f := range files(t) {
+		if !inHouse(f) || f.dir() == "internal/shopsim" {
+			continue // the simulator's answers are Shopify's
+		}
+		f.uses(func(pkg, name string, at *ast.SelectorExpr) {
+			if pkg == "net/http" && (name == "Error" || name == "NotFound" || name == "NotFoundHandler") {
+				t.Errorf("%s: http.%s has neither X-Evergate-Error nor Evergate's shape: answer with a denial.Error", f.at(at.Pos()), name)
+			}
+		})
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "WriteHeader" && answerers[f.name] == "" {
+				t.Errorf("%s: a status is written: answer with a denial.Error, or say in the list here why not", f.at(sel.Pos()))
+			}
+			return true
+		})
+	}
+}
+
 // revealers are the files that may see the value of a secret, and what for.
 var revealers = map[string]string{
 	"internal/admin/client.go":       "the header of an order to a sidecar",

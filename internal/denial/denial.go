@@ -48,10 +48,22 @@ const (
 	CodeUpstreamTimeout     = "upstream_timeout"
 )
 
-// The codes of the admin listener.
+// The codes of the other listeners: those for operators and for merchants.
 const (
-	CodeNotLocal     = "not_local"
-	CodeTooManyPages = "too_many_pages"
+	CodeNotFound         = "not_found"
+	CodeMethodNotAllowed = "method_not_allowed"
+	CodeNotLocal         = "not_local"
+	CodeTooManyPages     = "too_many_pages"
+	CodeStopping         = "stopping"
+	CodeInvalidLogLevel  = "invalid_log_level"
+	CodeRefreshFailed    = "refresh_failed"
+	CodeMetricsFailed    = "metrics_failed"
+	CodeNoLocalCA        = "no_local_ca"
+	CodeWrongGrant       = "wrong_grant"
+
+	CodeInvalidSessionToken = "invalid_session_token"
+	CodeLoginRefused        = "login_refused"
+	CodeLoginFailed         = "login_failed"
 )
 
 // Header tells a client, and a person who reads its log, that an answer is Evergate's own and

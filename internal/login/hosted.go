@@ -38,10 +38,9 @@ func (f *Flow) Hosted(public *url.URL, log *slog.Logger) http.Handler {
 		}
 		switch path := r.URL.EscapedPath(); {
 		case path != StartPath && path != CallbackPath:
-			http.NotFound(w, r)
+			denyPath(w)
 		case r.Method != http.MethodGet: // a HEAD must not use up a code
-			w.Header().Set("Allow", http.MethodGet)
-			http.Error(w, "a browser opens this page with GET", http.StatusMethodNotAllowed)
+			denyMethod(w)
 		case path == StartPath:
 			h.start(w, r)
 		default:
@@ -61,7 +60,7 @@ func (h hosted) start(w http.ResponseWriter, r *http.Request) {
 	authorize, state, err := h.Begin(redirect.String())
 	if err != nil {
 		h.log.Error("a login cannot begin", "shop", h.Grant.Endpoint.API.Shop.Domain(), "err", err)
-		writePage(w, http.StatusServiceUnavailable, failurePage(err, hostedHint))
+		writeErrorPage(w, http.StatusServiceUnavailable, denial.CodeLoginFailed, failurePage(err, hostedHint))
 		return
 	}
 	h.setCookie(w, state, int(Life/time.Second))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"evergate/internal/denial"
+	"evergate/internal/denial/denialtest"
 	"evergate/internal/grant"
 	"evergate/internal/shopsim"
 )
@@ -26,7 +27,7 @@ func newHosted(t *testing.T) *hostedRig {
 	t.Helper()
 	h := &hostedRig{rig: newRig(t, func(o *Options) { o.Scopes = []string{"read_orders"} })}
 	log := slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	h.handler = h.flow.Hosted(&url.URL{Scheme: "https", Host: "login.example.com"}, log)
+	h.handler = denialtest.Watched(t, h.flow.Hosted(&url.URL{Scheme: "https", Host: "login.example.com"}, log))
 	return h
 }
 
@@ -190,7 +191,7 @@ func TestLoopbackAnswersOnePathOnce(t *testing.T) {
 	authorize, state := r.begin(t)
 	query := r.decide(t, authorize, "install")
 	var heard []Outcome
-	h := r.flow.Loopback("/callback", state, func(o Outcome) { heard = append(heard, o) })
+	h := denialtest.Watched(t, r.flow.Loopback("/callback", state, func(o Outcome) { heard = append(heard, o) }))
 	for _, path := range []string{"/", "/favicon.ico", "/callback/", "/%63allback", "/status"} {
 		if w := visit(h, http.MethodGet, path+"?"+query); w.Code != http.StatusNotFound || w.Header().Get("Connection") != "close" {
 			t.Errorf("%s: %d %v", path, w.Code, w.Header())

@@ -19,10 +19,9 @@ func (f *Flow) Loopback(path, state string, heard func(Outcome)) http.Handler {
 		w.Header().Set("Connection", "close")
 		switch {
 		case r.URL.EscapedPath() != path:
-			http.NotFound(w, r)
+			denyPath(w)
 		case r.Method != http.MethodGet: // a HEAD must not use up a code
-			w.Header().Set("Allow", http.MethodGet)
-			http.Error(w, "a browser opens this page with GET", http.StatusMethodNotAllowed)
+			denyMethod(w)
 		default:
 			g, err := f.Finish(r.Context(), state, r.URL.RawQuery)
 			writeOutcome(w, g, err, loopbackHint)

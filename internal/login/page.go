@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"evergate/internal/denial"
 	"evergate/internal/grant"
 	"evergate/internal/markup"
 )
@@ -97,6 +98,22 @@ func writePage(w http.ResponseWriter, status int, v view) {
 	_, _ = v.html().WriteTo(w)
 }
 
+// writeErrorPage is writePage for what did not succeed, with the header that programs look at.
+func writeErrorPage(w http.ResponseWriter, status int, code string, v view) {
+	w.Header().Set(denial.Header, code)
+	writePage(w, status, v)
+}
+
+// denyPath answers what is no page of a login.
+func denyPath(w http.ResponseWriter) {
+	(&denial.Error{Status: http.StatusNotFound, Code: denial.CodeNotFound, Message: "There is no such page: only a login is here."}).Answer(w)
+}
+
+func denyMethod(w http.ResponseWriter) {
+	w.Header().Set("Allow", http.MethodGet)
+	(&denial.Error{Status: http.StatusMethodNotAllowed, Code: denial.CodeMethodNotAllowed, Message: "A browser opens this page with GET."}).Answer(w)
+}
+
 func writeOutcome(w http.ResponseWriter, g Granted, err error, where hint) {
 	switch {
 	case err == nil:
@@ -104,9 +121,9 @@ func writeOutcome(w http.ResponseWriter, g Granted, err error, where hint) {
 	case errors.Is(err, grant.ErrDeclined):
 		writePage(w, http.StatusOK, declinedPage(where))
 	case !IsOver(err):
-		writePage(w, http.StatusBadRequest, refusalPage(err, where))
+		writeErrorPage(w, http.StatusBadRequest, denial.CodeLoginRefused, refusalPage(err, where))
 	default:
-		writePage(w, http.StatusBadGateway, failurePage(err, where))
+		writeErrorPage(w, http.StatusBadGateway, denial.CodeLoginFailed, failurePage(err, where))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"time"
 
+	"evergate/internal/denial"
 	"evergate/internal/grant"
 	"evergate/internal/token"
 )
@@ -61,11 +62,14 @@ func (f *Flow) ExchangeHandler(log *slog.Logger) http.Handler {
 		}
 		if err != nil {
 			log.Warn("a session token was not exchanged", "shop", f.Grant.Endpoint.API.Shop.Domain(), "err", err)
-			answerJSON(w, exchangeStatus(err), map[string]string{"errors": err.Error()})
+			w.Header().Set("Cache-Control", "no-store")
+			exchangeDenial(err).Answer(w)
 			return
 		}
 		f.logGranted(log, "a session token was exchanged for a new grant", g)
-		answerJSON(w, http.StatusOK, exchanged{g.Shop.Domain(), append([]string{}, g.Scopes...), g.MissingScopes, g.Expires})
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		_ = json.NewEncoder(w).Encode(exchanged{g.Shop.Domain(), append([]string{}, g.Scopes...), g.MissingScopes, g.Expires})
 	})
 }
 
@@ -94,22 +98,16 @@ func readSession(body io.Reader, contentType string) (token.Secret, error) {
 	return token.NewSecret(value), nil
 }
 
-// exchangeStatus tells the caller's mistakes from what may work later.
-func exchangeStatus(err error) int {
+// exchangeDenial tells the caller's mistakes from what may work later.
+func exchangeDenial(err error) *denial.Error {
+	d := &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeLoginFailed, Message: err.Error()}
 	switch {
 	case errors.Is(err, errNoSession), errors.Is(err, grant.ErrSessionToken), errors.Is(err, grant.ErrSubjectToken):
-		return http.StatusBadRequest
+		d.Status, d.Code = http.StatusBadRequest, denial.CodeInvalidSessionToken
 	case errors.Is(err, errOtherShop):
-		return http.StatusForbidden
+		d.Status, d.Code = http.StatusForbidden, denial.CodeDeniedShop
 	}
-	return http.StatusServiceUnavailable
-}
-
-func answerJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v)
+	return d
 }
 
 func (f *Flow) logGranted(log *slog.Logger, message string, g Granted) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/denial"
 	"evergate/internal/shopsim"
 )
 
@@ -83,7 +84,8 @@ func TestWhatIsNoSessionTokenIsNotExchanged(t *testing.T) {
 		var log bytes.Buffer
 		w := r.post(&log, tc.contentType, tc.body)
 		var answer struct{ Errors string }
-		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != tc.want || answer.Errors == "" || !strings.Contains(log.String(), "not exchanged") {
+		code := map[int]string{400: denial.CodeInvalidSessionToken, 403: denial.CodeDeniedShop}[tc.want]
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != tc.want || w.Header().Get(denial.Header) != code || answer.Errors == "" || !strings.Contains(log.String(), "not exchanged") {
 			t.Errorf("%s: %d %s", tc.name, w.Code, w.Body)
 		}
 	}

@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"evergate/internal/access"
 	"evergate/internal/clock"
 	"evergate/internal/config"
+	"evergate/internal/denial"
 	"evergate/internal/grant"
 	"evergate/internal/guard"
 	"evergate/internal/inject"
@@ -91,9 +91,8 @@ func (s *shop) exchange() http.Handler {
 }
 
 func noExchange(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(http.StatusConflict)
-	_ = json.NewEncoder(w).Encode(map[string]string{"errors": "a session token is exchanged for an offline grant: set EVERGATE_GRANT=offline"})
+	(&denial.Error{Status: http.StatusConflict, Code: denial.CodeWrongGrant,
+		Message: "a session token is exchanged for an offline grant: set EVERGATE_GRANT=offline"}).Answer(w)
 }
 
 // tokenStates translates the source's status for the metrics, which know nobody.

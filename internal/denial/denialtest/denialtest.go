@@ -2,8 +2,10 @@
 package denialtest
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -70,4 +72,36 @@ func Want(t testing.TB, what string, err error, code string) {
 	if d.Code != code || (err != nil) != (code != "") || (d.Message == "") != (code == "") {
 		t.Errorf("%.200s: %+v, want code %q", what, d, code)
 	}
+}
+
+// Watched is h, with a test that fails when an answer to an httptest.ResponseRecorder is not as docs/reference/errors.md
+// has it: what is no success has a code and says why, in JSON but for a page or the text for a probe, and nothing else has a code.
+func Watched(t testing.TB, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r)
+		answer, ok := w.(*httptest.ResponseRecorder)
+		if !ok {
+			return
+		}
+		header := answer.Result().Header
+		codes, kind := header[denial.Header], header.Get("Content-Type")
+		if answer.Code < http.StatusBadRequest {
+			if len(codes) != 0 {
+				t.Errorf("%s %s: %d with the code %q", r.Method, r.URL, answer.Code, codes)
+			}
+			return
+		}
+		if len(codes) != 1 || codes[0] == "" {
+			t.Errorf("%s %s: %d with the codes %q: %s", r.Method, r.URL, answer.Code, codes, answer.Body)
+		}
+		var shape map[string]string
+		switch {
+		case kind == "text/html; charset=utf-8", kind == "text/plain; charset=utf-8":
+			if answer.Body.Len() == 0 {
+				t.Errorf("%s %s: %d and no word", r.Method, r.URL, answer.Code)
+			}
+		case kind != "application/json; charset=utf-8" || json.Unmarshal(answer.Body.Bytes(), &shape) != nil || len(shape) != 1 || shape["errors"] == "":
+			t.Errorf("%s %s: %d, %s: %s", r.Method, r.URL, answer.Code, kind, answer.Body)
+		}
+	})
 }
