@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 const (
@@ -138,12 +139,13 @@ func compact(b []byte) string {
 func FuzzHeaders(f *testing.F) {
 	f.Add("32/40", "2.0", "Exceeded 2 calls per second")
 	f.Add("1/0", "NaN", "Exceeded 99999999999999 calls per second")
+	f.Add("0", "7000", "0")
 	f.Fuzz(func(t *testing.T, limit, after, body string) {
 		h := http.Header{"X-Shopify-Shop-Api-Call-Limit": {limit}, "Retry-After": {after}}
 		if used, size, ok := callLimit(h); ok && (used < 0 || size <= 0) {
 			t.Fatalf("%v of %v", used, size)
 		}
-		if d := retryAfter(h); d < 0 || d.Hours() > 1 {
+		if d := retryAfter(h); d < 0 || d > 24*time.Hour {
 			t.Fatalf("Retry-After is %s", d)
 		}
 		if rate, ok := refusedRate([]byte(body)); ok && !(rate > 0) {
