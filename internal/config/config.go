@@ -40,6 +40,7 @@ type Config struct {
 	// A client could otherwise say where links are to lead others.
 	TrustedProxies []string `env:"EVERGATE_TRUSTED_PROXIES" help:"Addresses of proxies in front of Evergate, comma separated, single or as ranges such as 10.0.0.0/8: what their X-Forwarded-Proto and X-Forwarded-Host say is where links in answers point. From anybody else these fields are ignored."`
 
+	CAFile  string `env:"EVERGATE_CA_FILE" help:"Write what clients have to trust to this file at the start, for those who cannot run evergate ca: the certificates that this system trusts, and the local CA's. It is public."`
 	Connect string `env:"EVERGATE_CONNECT" envDefault:"shops" help:"What listeners for tools do as a forward proxy, for clients whose address cannot be changed (HTTPS_PROXY): shops serves CONNECT to the shop with a certificate of the local authority (evergate ca); tunnel also connects clients to port 443 of other hosts, untouched, but never to this machine or its network; off refuses CONNECT."`
 
 	Policy         string `env:"EVERGATE_POLICY" envDefault:"full" help:"What callers may do: full, read-only (GET, and GraphQL queries), or none, which only a key's own policy lifts."`

@@ -134,12 +134,21 @@ func WriteTemp(dir, pattern string, content []byte) (path string, err error) {
 // Write makes content the file at path, whose temporary name pattern makes as for os.CreateTemp. If it
 // fails, what was there before is still there, unless the rename is in doubt.
 func Write(path, pattern string, content []byte) error {
+	return WriteMode(path, pattern, content, fileMode)
+}
+
+// WriteMode is Write for a file that others may read.
+func WriteMode(path, pattern string, content []byte, mode fs.FileMode) error {
 	dir := filepath.Dir(path)
 	temp, err := WriteTemp(dir, pattern, content)
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(temp, path); err != nil {
+	err = os.Chmod(temp, mode)
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
 		_ = os.Remove(temp) // the error that is told is the rename's
 		return err
 	}

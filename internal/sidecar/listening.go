@@ -35,6 +35,9 @@ func (s *Sidecar) ListenOn(ctx context.Context, tools []listen.Address, operator
 	if err == nil {
 		err = s.checkLoop(ctx)
 	}
+	if err == nil && s.cfg.CAFile != "" {
+		err = s.writeRoots()
+	}
 	if err != nil {
 		s.closeListeners()
 		s.listeners = nil

@@ -35,6 +35,8 @@ func TestImage(t *testing.T) {
 		{"ends_cleanly_when_told_to_quit", endsCleanlyWhenToldToQuit},
 		{"explains_missing_settings", explainsMissingSettings},
 		{"serves_an_app_of_its_pod_across_expiries", servesAnAppOfItsPodAcrossExpiries},
+		{"serves_an_app_that_calls_the_shop_itself", servesAnAppThatCallsTheShopItself},
+		{"refuses_to_call_itself", refusesToCallItself},
 		{"keeps_the_order_of_a_native_sidecar", keepsTheOrderOfANativeSidecar},
 		{"lets_a_job_complete", letsAJobComplete},
 		{"falls_back_to_an_ordinary_container", fallsBackToAnOrdinaryContainer},

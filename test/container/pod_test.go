@@ -22,8 +22,8 @@ func servesAnAppOfItsPodAcrossExpiries(t *testing.T, p *podman) {
 	p.must(t, "pod", "create", "--name", pod, "--network", "none")
 
 	secret := rand.Text()
-	p.startShopify(t, secret)
-	p.startSidecar(t, secretFile(t, secret))
+	p.startShopify(t, pod, secret)
+	p.startSidecar(t, pod, secretFile(t, secret))
 
 	// Twenty calls, half a second apart, are three lives of a token and a bit.
 	out := p.once(t, "--pod", pod, appImage, "/app", "--url", "http://localhost:8080/admin/api/2026-10/products.json",
@@ -49,7 +49,7 @@ func servesAnAppOfItsPodAcrossExpiries(t *testing.T, p *podman) {
 
 // startShopify runs the simulator. Its CA is its own and goes to a new volume, which takes the ownership of the
 // image's /data over: otherwise the unprivileged user could not write there.
-func (p *podman) startShopify(t *testing.T, secret string) {
+func (p *podman) startShopify(t *testing.T, pod, secret string) {
 	t.Helper()
 	p.start(t, "shopify", "--pod", pod, "--volume", "trust:/data", image, "simulate", "--listen", "127.0.0.1:4443",
 		"--control", "127.0.0.1:4444", "--shop", "blue-finch", "--client-id", "id", "--client-secret", secret,
@@ -61,13 +61,13 @@ func (p *podman) startShopify(t *testing.T, secret string) {
 	})
 }
 
-func (p *podman) startSidecar(t *testing.T, secretFile string) {
+func (p *podman) startSidecar(t *testing.T, pod, secretFile string, more ...string) {
 	t.Helper()
-	p.start(t, "sidecar", "--pod", pod, "--volume", "trust:/trust:ro",
+	p.start(t, "sidecar", append(more, "--pod", pod, "--volume", "trust:/trust:ro",
 		"--volume", secretFile+":/run/secrets/shopify_client_secret:ro",
 		"--env", "SHOPIFY_CLIENT_SECRET_FILE=/run/secrets/shopify_client_secret",
 		"--env", "SHOPIFY_SHOP=blue-finch", "--env", "SHOPIFY_CLIENT_ID=id", "--env", "EVERGATE_LOG_FORMAT=json",
-		"--env", "EVERGATE_UPSTREAM_URL=https://127.0.0.1:4443", "--env", "EVERGATE_UPSTREAM_CA_FILE=/trust/ca.pem", image)
+		"--env", "EVERGATE_UPSTREAM_URL=https://127.0.0.1:4443", "--env", "EVERGATE_UPSTREAM_CA_FILE=/trust/ca.pem", image)...)
 	p.must(t, "exec", "sidecar", "/evergate", "wait", "--timeout", "30s")
 }
 

@@ -148,13 +148,19 @@ func TestTheDocumentedTemplateIsTheTestedOne(t *testing.T) {
 	}
 }
 
-// TestTheComposeFileIsTheDocumentedOne: docs/containers/container.md shows what lies in deploy/compose.
-func TestTheComposeFileIsTheDocumentedOne(t *testing.T) {
+// TestTheComposeFilesAreTheDocumentedOnes: docs/containers/container.md shows what lies in deploy/compose.
+func TestTheComposeFilesAreTheDocumentedOnes(t *testing.T) {
 	t.Parallel()
-	file := read(t, root+"/deploy/compose/compose.yaml")
+	for _, name := range []string{"compose.yaml", "hosts.yaml"} {
+		theComposeFileIsTheDocumentedOne(t, read(t, root+"/deploy/compose/"+name))
+	}
+}
+
+func theComposeFileIsTheDocumentedOne(t *testing.T, file string) {
+	t.Helper()
 	_, body, ok := strings.Cut(file, "\nservices:\n")
 	if !ok || !strings.Contains(read(t, root+"/docs/containers/container.md"), "```yaml\nservices:\n"+body+"```") {
-		t.Error("the compose file in docs/containers/container.md is not that in deploy/compose")
+		t.Error("a compose file in docs/containers/container.md is not that in deploy/compose")
 	}
 	for _, path := range [][]any{
 		{"services", "evergate", "read_only"},

@@ -27,6 +27,15 @@ fsGroupChangePolicy: OnRootMismatch
 {{- end -}}
 {{- end -}}
 
+{{/* An unprivileged user may listen on the shop's port in this pod's network. It is one of the sysctls that Kubernetes calls safe. */}}
+{{- define "evergate.sysctls" -}}
+{{- if .values.sidecar.hosts -}}
+sysctls:
+  - name: net.ipv4.ip_unprivileged_port_start
+    value: "443"
+{{- end -}}
+{{- end -}}
+
 {{- define "evergate.httpProbe" -}}
 httpGet:
   path: {{ index . 0 }}

@@ -116,6 +116,10 @@ SHOPIFY_CLIENT_ID SHOPIFY_CLIENT_SECRET SHOPIFY_CLIENT_SECRET_PREVIOUS SHOPIFY_A
   readOnly: true
 {{- end }}
 {{- end }}
+{{- if and .values.sidecar.hosts (not .deployment) }}
+- name: evergate-trust
+  mountPath: /run/evergate/trust
+{{- end }}
 {{- if ne .values.store.kind "none" }}
 - name: {{ include "evergate.storeVolume" . }}
   mountPath: /data
@@ -159,6 +163,11 @@ pod would need an fsGroup, which would change the volumes of your containers as 
 - name: evergate-data
   emptyDir:
     sizeLimit: 16Mi
+{{- end }}
+{{- if and .values.sidecar.hosts (not .deployment) }}
+- name: evergate-trust
+  emptyDir:
+    sizeLimit: 4Mi
 {{- end }}
 {{- with .values.extraVolumes }}
 {{ toYaml . }}

@@ -44,7 +44,53 @@ then lets requests end and exits 0. A preStop would only delay that.
 
 {{- define "evergate.podSecurityContext" -}}
 {{- $values := include "evergate.of" . | fromJson -}}
-{{- include "evergate.fsGroup" (dict "values" $values) -}}
+{{- $e := dict "values" $values -}}
+{{- printf "%s\n%s" (include "evergate.fsGroup" $e) (include "evergate.sysctls" $e) | trim -}}
+{{- end -}}
+
+{{/*
+Where the shop's own name leads to the sidecar (sidecar.hosts), three more, empty otherwise. In the pod's spec:
+
+  hostAliases:
+    {{- include "evergate.hostAliases" . | nindent 4 }}
+
+and in each of your containers that calls the shop
+
+      env:
+        {{- include "evergate.clientEnv" . | nindent 8 }}
+      volumeMounts:
+        {{- include "evergate.clientVolumeMounts" . | nindent 8 }}
+*/}}
+{{- define "evergate.hostAliases" -}}
+{{- $values := include "evergate.of" . | fromJson -}}
+{{- if $values.sidecar.hosts -}}
+- ip: 127.0.0.1
+  hostnames: [{{ trimSuffix ".myshopify.com" $values.shop }}.myshopify.com]
+{{- end -}}
+{{- end -}}
+
+{{/* Each variable is one that an ecosystem reads for the certificates to trust. */}}
+{{- define "evergate.clientEnv" -}}
+{{- $values := include "evergate.of" . | fromJson -}}
+{{- if $values.sidecar.hosts -}}
+{{- include "evergate.rootsEnv" . | trim -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "evergate.rootsEnv" -}}
+{{- range list "SSL_CERT_FILE" "CURL_CA_BUNDLE" "REQUESTS_CA_BUNDLE" "NODE_EXTRA_CA_CERTS" "DENO_CERT" "PERL_LWP_SSL_CA_FILE" }}
+- name: {{ . }}
+  value: /run/evergate/trust/roots.pem
+{{- end }}
+{{- end -}}
+
+{{- define "evergate.clientVolumeMounts" -}}
+{{- $values := include "evergate.of" . | fromJson -}}
+{{- if $values.sidecar.hosts -}}
+- name: evergate-trust
+  mountPath: /run/evergate/trust
+  readOnly: true
+{{- end -}}
 {{- end -}}
 
 {{/* What the PodMonitor finds the pods by. */}}
@@ -69,6 +115,11 @@ evergate/sidecar: {{ include "evergate.fullname" (dict "root" (ternary .root . (
 {{- if not .native -}}
 {{- $_ := set $more "EVERGATE_SHUTDOWN_DELAY" (printf "%vs" $v.sidecar.shutdownDelaySeconds) -}}
 {{- end -}}
+{{- $listen := printf "127.0.0.1:%v" $v.sidecar.port -}}
+{{- if $v.sidecar.hosts -}}
+{{- $listen = printf "%s,tls:127.0.0.1:443" $listen -}}
+{{- $_ := merge $more (dict "EVERGATE_RESOLVER" "resolv.conf" "EVERGATE_CA_DIR" "memory:" "EVERGATE_CA_FILE" "/run/evergate/trust/roots.pem") -}}
+{{- end -}}
 - name: evergate
   image: {{ include "evergate.image" . }}
   imagePullPolicy: {{ $v.image.pullPolicy }}
@@ -77,7 +128,7 @@ evergate/sidecar: {{ include "evergate.fullname" (dict "root" (ternary .root . (
   {{- end }}
   env:
     {{- include "evergate.env" (merge (dict
-      "listen" (printf "127.0.0.1:%v" $v.sidecar.port)
+      "listen" $listen
       "adminListen" (ternary (printf ":%v" $v.admin.port) (printf "127.0.0.1:%v" $v.admin.port) $v.admin.exposed)
       "more" $more) .) | trim | nindent 4 }}
   {{- if $v.admin.exposed }}
