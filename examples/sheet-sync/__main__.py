@@ -12,7 +12,7 @@ from typing import Dict, List, Optional
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # also where Python leaves the folder out (-P, -I)
 
 from client import Client, Refused, Tries, Unreachable  # noqa: E402
-from sheet import Sheet, SheetError, fetch, read  # noqa: E402
+from sheet import NoSheet, Sheet, SheetError, fetch, read  # noqa: E402
 from shop import Shop  # noqa: E402
 from state import Lock, Locked, State, StateError  # noqa: E402
 from sync import Entry, Options, Sync, problem_entry  # noqa: E402
@@ -124,9 +124,19 @@ def finder(found: Dict[str, str], args: argparse.Namespace):
     return place
 
 
+def fetched(args: argparse.Namespace) -> bytes:
+    """The sheet; its server may have a bad moment."""
+    tries = Tries(args.patience, lambda text: show(text, args))
+    while True:
+        try:
+            return fetch(args.sheet)
+        except NoSheet as e:
+            tries.wait(e)
+
+
 def run(args: argparse.Namespace) -> int:
     names = {name: getattr(args, f"{name}_column") for name in ("sku", "price", "quantity", "location")}
-    sheet = read(fetch(args.sheet), {k: v for k, v in names.items() if v}, args.decimal)
+    sheet = read(fetched(args), {k: v for k, v in names.items() if v}, args.decimal)
     state = State(args.state)
     lock = None
     if not args.dry_run:

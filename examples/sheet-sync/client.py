@@ -7,6 +7,7 @@ import http.client
 import json
 import random
 import time
+from email.utils import parsedate_to_datetime
 from typing import Any, Callable, Dict, Optional
 from urllib.parse import urlsplit
 
@@ -20,7 +21,11 @@ class NotDone(Exception):
 
 
 class Unknown(Exception):
-    """The call may have been carried out."""
+    """The call may have been carried out. It is worth looking after so many seconds, if that is known."""
+
+    def __init__(self, why: str, wait: Optional[float] = None):
+        super().__init__(why)
+        self.wait = wait
 
 
 class Refused(Exception):
@@ -117,7 +122,7 @@ def judge(status: int, headers: Any, body: bytes) -> Dict[str, Any]:
     if status == 401:  # Evergate has tried it again already, with a new token
         raise NotDone(said or "the token was refused", 5.0)
     if status >= 500:
-        raise Unknown(f"status {status}: {said or code or 'no answer of Shopify'}")
+        raise Unknown(f"status {status}: {said or code or 'no answer of Shopify'}", retry_after(headers))
     if status != 200:
         raise Refused(f"status {status}: {said or code or body[:200].decode('utf-8', 'replace')}")
     if not isinstance(answer, dict):
@@ -148,9 +153,15 @@ def errors_of(answer: Any) -> str:
 
 
 def retry_after(headers: Any) -> Optional[float]:
+    """Seconds, or a date: both are allowed."""
+    text = headers.get("Retry-After") or ""
     try:
-        return max(0.0, float(headers.get("Retry-After", "")))
+        return max(0.0, float(text))
     except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, IndexError):  # the last two before Python 3.10
         return None
 
 

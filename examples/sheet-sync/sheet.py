@@ -3,6 +3,7 @@
 import codecs
 import csv
 import hashlib
+import http.client
 import io
 import re
 import urllib.error
@@ -24,6 +25,12 @@ HEADINGS = {
 
 class SheetError(Exception):
     """The sheet cannot be used at all."""
+
+
+class NoSheet(Exception):
+    """The sheet could not be fetched; later it may be."""
+
+    wait = None
 
 
 class Problem(NamedTuple):
@@ -69,12 +76,19 @@ def fetch(source: str, timeout: float = 60) -> bytes:
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             body = within(answer.read(MAX_BYTES + 1))
-            kind = answer.headers.get_content_type()
-    except (urllib.error.URLError, OSError) as e:
-        raise SheetError(f"cannot fetch the sheet: {getattr(e, 'reason', e)}") from None
+            headers = answer.headers
+    except urllib.error.HTTPError as e:
+        e.close()
+        error = NoSheet if e.code >= 500 or e.code == 429 else SheetError
+        raise error(f"cannot fetch the sheet: status {e.code}") from None
+    except (OSError, http.client.HTTPException) as e:  # also one that broke off
+        raise NoSheet(f"cannot fetch the sheet: {getattr(e, 'reason', '') or e or type(e).__name__}") from None
+    kind = headers.get_content_type()
     if kind == "text/html" or body.lstrip()[:1] == b"<":
         raise SheetError("the URL leads to a web page, not to a CSV. In Google Sheets: File, Share, Publish to web, "
                          "and choose 'Comma-separated values (.csv)'")
+    if not headers.get("Content-Length") and not headers.get("Transfer-Encoding") and body[-1:] != b"\n":
+        raise NoSheet("the sheet may have been cut short: the server does not say how long it is")
     return body
 
 

@@ -1,4 +1,5 @@
 import json
+import socket
 import threading
 import unittest
 from http.server import BaseHTTPRequestHandler
@@ -47,10 +48,13 @@ class Judging(unittest.TestCase):
             self.assertEqual(self.outcome(503, {"errors": "m"}, X_Evergate_Error=code), want)
 
     def test_how_long_to_wait(self):
-        for headers, wait in (({"Retry-After": "1.5"}, 1.5), ({}, None), ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, None)):
+        for headers, wait in (({"Retry-After": "1.5"}, 1.5), ({}, None), ({"Retry-After": "soon"}, None), ({"Retry-After": "Wed, 21 Oct 2020 07:28:00 GMT"}, 0)):
             with self.assertRaises(NotDone) as caught:
                 judge(429, headers, b"")
             self.assertEqual(caught.exception.wait, wait)
+        with self.assertRaises(Unknown) as lost:
+            judge(503, {"Retry-After": "7"}, b"")
+        self.assertEqual(lost.exception.wait, 7)
         cost = {"requestedQueryCost": 102, "throttleStatus": {"currentlyAvailable": 2, "restoreRate": 50}}
         with self.assertRaises(NotDone) as caught:
             judge(200, {}, json.dumps({"errors": [{"extensions": {"code": "THROTTLED"}}], "extensions": {"cost": cost}}).encode())
@@ -102,10 +106,11 @@ class Calling(unittest.TestCase):
         self.assertEqual(self.client().read("{ shop }", {}), {"shop": 1})
 
     def test_nobody_there_means_that_nothing_was_sent(self):
-        client = self.client(patience=0.1)
-        self.server.socket.close()  # nobody accepts any more
-        self.assertRaises(NotDone, client.once, "mutation { x }", {})
-        self.assertRaises(Unreachable, client.read, "{ x }", {})
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))  # and does not listen
+            client = Client(f"http://127.0.0.1:{taken.getsockname()[1]}", "2026-10", patience=0.1)
+            self.assertRaises(NotDone, client.once, "mutation { x }", {})
+            self.assertRaises(Unreachable, client.read, "{ x }", {})
 
     def test_addresses(self):
         for url in ("localhost:8080", "ftp://x", "http://", ""):

@@ -1,5 +1,9 @@
+import http.client
+import io
 import unittest
+import urllib.error
 from decimal import Decimal
+from email.message import Message
 from unittest import mock
 
 import sheet
@@ -96,9 +100,21 @@ class Reading(unittest.TestCase):
         answer = mock.MagicMock()
         answer.__enter__.return_value = answer
         answer.read.return_value = b"<!DOCTYPE html>"
-        answer.headers.get_content_type.return_value = "text/plain"
+        answer.headers = Message()
+        answer.headers["Content-Length"] = "15"
         with mock.patch.object(sheet.urllib.request, "urlopen", return_value=answer), self.assertRaisesRegex(SheetError, "Publish to web"):
             sheet.fetch("https://docs.google.com/spreadsheets/d/x/pubhtml")
+        del answer.headers["Content-Length"]
+        answer.read.return_value = b"sku,price\nA,1"
+        with mock.patch.object(sheet.urllib.request, "urlopen", return_value=answer):
+            self.assertRaisesRegex(sheet.NoSheet, "cut short", sheet.fetch, "http://x/sheet.csv")
+        for code, error in ((404, SheetError), (403, SheetError), (429, sheet.NoSheet), (503, sheet.NoSheet)):
+            failure = urllib.error.HTTPError("http://x", code, "m", Message(), io.BytesIO())
+            with mock.patch.object(sheet.urllib.request, "urlopen", side_effect=failure):
+                self.assertRaises(error, sheet.fetch, "http://x/sheet.csv")
+        for failure in (http.client.IncompleteRead(b"x"), ConnectionResetError(), urllib.error.URLError("refused"), TimeoutError()):
+            with mock.patch.object(sheet.urllib.request, "urlopen", side_effect=failure):
+                self.assertRaises(sheet.NoSheet, sheet.fetch, "http://x/sheet.csv")
         self.assertRaisesRegex(SheetError, "cannot read", sheet.fetch, "/nonexistent/sheet.csv")
 
 

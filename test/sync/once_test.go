@@ -1,9 +1,12 @@
 package sync
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"evergate/internal/shopsim"
@@ -95,5 +98,27 @@ func TestTheUnitsAreWellFormed(t *testing.T) {
 		if code := p.Exit(t); code != 0 || p.Err.String() != "" {
 			t.Errorf("%s: %d %s", unit, code, p.Err.String())
 		}
+	}
+}
+
+func TestASheetAtAURL(t *testing.T) {
+	t.Parallel()
+	s := exampleShop(t)
+	var tries atomic.Int32
+	sheets := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/pub":
+			http.Redirect(w, r, "/export?output=csv", http.StatusTemporaryRedirect) // as Google's does
+		case tries.Add(1) == 1:
+			panic(http.ErrAbortHandler)
+		default:
+			w.Header().Set("Content-Type", "text/csv")
+			_, _ = w.Write([]byte("SKU,Price\r\nSKU-00003,4.00"))
+		}
+	}))
+	defer sheets.Close()
+	code, out := s.once(t, nil, sheets.URL+"/pub?output=csv")
+	if mustSay(t, out, "1 SKUs: 1 prices and 0 quantities changed, 0 problems"); code != 0 || len(s.Writes()) != 1 {
+		t.Errorf("exit code %d, writes %v: %s", code, s.Writes(), out)
 	}
 }
