@@ -1,26 +1,51 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
 	"log/slog"
+	"os"
+	"runtime"
 
 	"evergate/internal/config"
 	"evergate/internal/localca"
+	"evergate/internal/remedy"
 	"evergate/internal/sidecar"
+	"evergate/internal/truststore"
 )
+
+func caCommands() []command {
+	return []command{
+		{name: "install", args: "[--from FILE] [--yes]", summary: "have this machine and the browsers of this user trust the local CA", new: caInstall},
+		{name: "uninstall", args: "[--purge] [--yes]", summary: "end that trust, also in authorities from before; --purge removes the authority and its key", new: caUninstall},
+	}
+}
 
 // caCommand prints what clients have to trust, and makes it if there is none. What is printed is public.
 func caCommand() action {
+	bundle := false
 	return action{
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolVar(&bundle, "bundle", false, "print the certificates that this system trusts before it, for programs that take one file for all")
+		},
 		run: func(w env) error {
 			ca, err := openCA(w)
 			if err != nil {
 				return err
 			}
+			var text []byte
+			if bundle {
+				if text, err = rootsOfSystem(w); err != nil {
+					return err
+				}
+			}
 			roots, err := ca.Roots()
 			if err != nil {
 				return err
 			}
-			_, err = w.out.Write(roots)
+			_, err = w.out.Write(append(text, roots...))
 			return err
 		},
 	}
@@ -39,4 +64,61 @@ func openCA(w env) (*localca.Authority, error) {
 	ca := sidecar.OpenCA(cfg, w.environ)
 	ca.WarnTo(slog.New(slog.NewTextHandler(w.err, nil)))
 	return ca, nil
+}
+
+// machine is whose trust is changed.
+func (w env) machine() *truststore.Machine {
+	if w.trust != nil {
+		return w.trust
+	}
+	home := config.Getenv(w.environ)("HOME")
+	if home == "" {
+		home, _ = os.UserHomeDir() // without one there are no browsers
+	}
+	return truststore.This(runtime.GOOS, home)
+}
+
+// rootsOfSystem are the certificates that programs on this system trust.
+func rootsOfSystem(w env) ([]byte, error) {
+	if path := config.Getenv(w.environ)("SSL_CERT_FILE"); path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("SSL_CERT_FILE: %w", err)
+		}
+		return withNewline(text), nil
+	}
+	ctx, stop := w.untilSignal()
+	defer stop()
+	if text, err := w.machine().Roots(ctx); err == nil && len(text) > 0 {
+		return withNewline(text), nil
+	}
+	if text := systemRoots(); len(text) > 0 {
+		return withNewline(text), nil
+	}
+	return nil, remedy.New("name it in SSL_CERT_FILE", "the file with the certificates that this system trusts was not found")
+}
+
+func withNewline(text []byte) []byte {
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	return text
+}
+
+// eachStore does one thing to every place of trust and says what came of it. A place that fails does not keep the others from
+// their turn.
+func eachStore(w env, m *truststore.Machine, do func(context.Context, truststore.Store) (string, error)) error {
+	stores, missing := m.Stores()
+	ctx, stop := w.untilSignal()
+	defer stop()
+	errs := remedy.All(missing)
+	for _, s := range stores {
+		said, err := do(ctx, s)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s.Name(), err))
+			continue
+		}
+		fmt.Fprintf(w.out, "%s: %s\n", s.Name(), said)
+	}
+	return errors.Join(errs...)
 }

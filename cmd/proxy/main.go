@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"evergate/internal/config"
+	"evergate/internal/truststore"
 )
 
 func main() {
@@ -40,6 +41,8 @@ type env struct {
 	hear func(...os.Signal)
 	// browse opens an address in the person's browser; nil: there is none.
 	browse func(url string) error
+	// trust is the machine whose trust ca install changes; nil: this one.
+	trust *truststore.Machine
 }
 
 func processEnv() env {
@@ -96,7 +99,7 @@ func commands() []command {
 		{name: "login", args: "[--port N] [--paste] […]", summary: "have a merchant authorise the app, and store the grant", new: logIn},
 		{name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", new: tokenCommand, sub: tokenCommands()},
 		{name: "key", args: "NAME [--policy P] […]", summary: "make a key by which a client is known", new: keyCommand},
-		{name: "ca", summary: "print the root certificate of the local CA, which clients have to trust; make it if there is none", new: caCommand},
+		{name: "ca", args: "[--bundle]|install|uninstall", summary: "print the certificate of the local CA, have this machine trust it, end that", new: caCommand, sub: caCommands()},
 		{name: "check", args: "[--json]", summary: "say what is right and wrong with this configuration", new: checkCommand},
 		{name: "run", args: "[--policy P] […] -- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", new: runCommand, takesCommand: true},
 		{name: "env", args: "[--shell|--dotenv|--docker|--kubernetes] […]", summary: "print what points programs at the sidecar of this environment", new: envCommand},

@@ -11,7 +11,7 @@ import (
 // mayImport is the matrix: for each package, the other packages of the module that it may
 // import, and the modules that it may. What is not here is forbidden, a new package too.
 var mayImport = map[string]struct{ ours, others []string }{
-	"cmd/proxy":          {ours: []string{"access", "admin", "caller", "check", "clientenv", "clock", "config", "grant", "grantadmin", "guard", "listen", "localca", "login", "logsink", "remedy", "shopify", "shopsim", "sidecar", "store", "systemd", "token"}},
+	"cmd/proxy":          {ours: []string{"access", "admin", "caller", "check", "clientenv", "clock", "config", "grant", "grantadmin", "guard", "listen", "localca", "login", "logsink", "remedy", "shopify", "shopsim", "sidecar", "store", "systemd", "token", "truststore"}},
 	"internal/access":    {ours: []string{"caller", "listen", "policy", "reload", "remedy", "request"}},
 	"internal/admin":     {ours: []string{"brief", "denial", "guard", "markup", "refresh", "request", "token"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/archtest":  {},
@@ -48,12 +48,13 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/shopsim":   {others: []string{"github.com/vektah/gqlparser/v2"}},
 	"internal/sidecar": {ours: []string{"access", "admin", "clientenv", "clock", "config", "denial", "durable", "grant", "guard", "idle", "inject", "limit", "listen", "localca", "login", "logsink", "metrics", "pace", "refresh", "remedy", "resolve", "shopify", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
 		others: []string{"github.com/prometheus/client_golang"}},
-	"internal/store":    {ours: []string{"durable", "remedy", "token"}},
-	"internal/systemd":  {},
-	"internal/token":    {ours: []string{"remedy"}},
-	"internal/tracing":  {ours: []string{"netfail"}, others: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf", "github.com/go-logr/logr"}},
-	"internal/tunnel":   {ours: []string{"denial", "guard", "limit", "netfail", "request"}},
-	"internal/upstream": {ours: []string{"clock", "netfail", "remedy"}, others: []string{"golang.org/x/net/proxy", "golang.org/x/sys"}},
+	"internal/store":      {ours: []string{"durable", "remedy", "token"}},
+	"internal/systemd":    {},
+	"internal/token":      {ours: []string{"remedy"}},
+	"internal/tracing":    {ours: []string{"netfail"}, others: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf", "github.com/go-logr/logr"}},
+	"internal/truststore": {ours: []string{"remedy"}},
+	"internal/tunnel":     {ours: []string{"denial", "guard", "limit", "netfail", "request"}},
+	"internal/upstream":   {ours: []string{"clock", "netfail", "remedy"}, others: []string{"golang.org/x/net/proxy", "golang.org/x/sys"}},
 
 	"internal/grantadmin":        {ours: []string{"config", "grant", "remedy", "shopify", "store", "token"}},
 	"internal/denial/denialtest": {ours: []string{"denial"}},

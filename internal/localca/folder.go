@@ -43,22 +43,24 @@ func newFolder(path string) (*folder, error) {
 
 // read returns all that is there. With an error it returns what is right beside what is wrong.
 func (f *folder) read() ([]*generation, error) {
-	entries, err := os.ReadDir(f.dir.Path)
+	err := f.dir.Check()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err == nil || errors.Is(err, fs.ErrPermission) {
-		if bad := f.dir.Check(); bad != nil {
-			return nil, bad
-		}
+	var entries []fs.DirEntry
+	if err == nil {
+		entries, err = os.ReadDir(f.dir.Path)
 	}
 	if err != nil {
-		return nil, remedy.New("make it readable for the user that runs Evergate, or name another one in EVERGATE_CA_DIR", "the local CA's directory cannot be read: %w", err)
+		if _, remedied := remedy.Split(err); remedied != "" {
+			return nil, err
+		}
+		return nil, remedy.New("make it readable for the user that runs Evergate, or name another one in EVERGATE_CA_DIR", "the local CA cannot be read: %w", err)
 	}
 	var all []*generation
 	var errs []error
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), filePrefix) || !strings.HasSuffix(e.Name(), fileSuffix) {
+		if !isAuthority(e.Name()) {
 			continue
 		}
 		g, err := readFile(filepath.Join(f.dir.Path, e.Name()))
@@ -175,6 +177,47 @@ func (g *generation) file() string {
 	return filePrefix + hex.EncodeToString(sum[:8]) + fileSuffix
 }
 
+// remove removes all that is ours.
+func (f *folder) remove() (dir string, err error) {
+	if err := f.dir.Check(); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", nil
+		}
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	lock := filepath.Join(f.dir.Path, ".lock")
+	unlock, err := durable.Lock(ctx, lock)
+	if err != nil {
+		return "", f.unwritable(err)
+	}
+	defer unlock()
+	entries, err := os.ReadDir(f.dir.Path)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if isAuthority(e.Name()) || isTemp(e.Name()) {
+			if err := os.Remove(filepath.Join(f.dir.Path, e.Name())); err != nil {
+				return "", f.unwritable(err)
+			}
+		}
+	}
+	// Whoever waits for the lock of a file that is gone makes its authority in a directory that is gone, and says so.
+	_ = os.Remove(lock)
+	_ = os.Remove(f.dir.Path) // what is left is somebody else's
+	return f.dir.Path, nil
+}
+
+func isAuthority(name string) bool {
+	return strings.HasPrefix(name, filePrefix) && strings.HasSuffix(name, fileSuffix)
+}
+
+func isTemp(name string) bool {
+	return strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
+}
+
 // sweep removes, under the lock, what a process left that died while it was writing, and authorities
 // that have ended.
 func (f *folder) sweep() error {
@@ -185,8 +228,8 @@ func (f *folder) sweep() error {
 	for _, e := range entries {
 		path := filepath.Join(f.dir.Path, e.Name())
 		switch {
-		case strings.HasPrefix(e.Name(), tempPrefix) && strings.HasSuffix(e.Name(), tempSuffix):
-		case strings.HasPrefix(e.Name(), filePrefix) && strings.HasSuffix(e.Name(), fileSuffix):
+		case isTemp(e.Name()):
+		case isAuthority(e.Name()):
 			if g, err := readFile(path); err != nil || len(living([]*generation{g})) > 0 {
 				continue
 			}

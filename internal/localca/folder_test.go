@@ -166,3 +166,30 @@ func TestPlaceThatIsMissingIsSaid(t *testing.T) {
 		t.Error("a leaf without an authority")
 	}
 }
+
+func TestRemovedAuthorityLeavesNothing(t *testing.T) {
+	t.Parallel()
+	dir, _ := made(t)
+	a, _ := at(dir)
+	first := roots(t, a)
+	if place, err := a.Remove(); err != nil || place != dir {
+		t.Errorf("%q, %v", place, err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory: %v", err)
+	}
+	if place, err := a.Remove(); err != nil || place != "" {
+		t.Errorf("a second time: %q, %v", place, err)
+	}
+	if roots(t, a).Equal(first) {
+		t.Error("it came back")
+	}
+	notes := filepath.Join(dir, "notes")
+	put(t, notes, nil)
+	if _, err := a.Remove(); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 || left[0].Name() != "notes" {
+		t.Errorf("%v, %v", left, err)
+	}
+}

@@ -129,6 +129,21 @@ func (a *Authority) Status() (Status, error) {
 	return s, nil
 }
 
+// Remove removes every authority from the directory, and the directory if nothing else is in it. The place is empty
+// where there was nothing.
+func (a *Authority) Remove() (place string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.find(); err != nil {
+		return "", err
+	}
+	a.all = nil
+	if a.folder == nil {
+		return "", nil
+	}
+	return a.folder.remove()
+}
+
 // find settles where the authority rests.
 func (a *Authority) find() error {
 	if a.placed {
