@@ -31,7 +31,7 @@ type checkup struct {
 	storeErr     error
 	noRefresh    bool
 
-	token token.Secret // what the grant's check came by
+	token token.Secret // what the grant's check obtained
 }
 
 // checkCommand says what is right and wrong with this configuration.
@@ -174,8 +174,10 @@ func newScopes(grantName string) string {
 	switch grantName {
 	case config.GrantClientCredentials:
 		return "add them to a new version of the app in the Dev Dashboard, release it, and approve it on the store"
+	case config.GrantOffline:
+		return "log in again with `evergate login`, which asks for what SHOPIFY_SCOPES names"
 	case config.GrantStatic:
 		return "add them to the custom app in the store's admin, under Settings > Apps"
 	}
-	return "log in again with `evergate login`, which asks for what SHOPIFY_SCOPES names"
+	return "" // config.Load lets no other grant through
 }

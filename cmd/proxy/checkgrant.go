@@ -12,19 +12,21 @@ import (
 	"evergate/internal/token"
 )
 
-// grant comes by a token in the way in which the sidecar does. A stored access token of an
+// grant obtains a token in the way in which the sidecar does. A stored access token of an
 // offline grant is used as it is while it lives, so that no refresh token is spent for a
 // question. With client credentials one is obtained in any case: one that was stored says
 // nothing about whether the client's secret is right now.
 func (c *checkup) grant(ctx context.Context) []check.Result {
 	switch c.cfg.Grant {
+	case config.GrantClientCredentials:
+		t, err := c.installation.TokenAnew(ctx)
+		return c.report(t, err, "a token was obtained with client credentials")
 	case config.GrantOffline:
 		return c.offlineGrant(ctx)
 	case config.GrantStatic:
 		return c.obtained(ctx, "the permanent token of SHOPIFY_ACCESS_TOKEN is at hand; "+aboutPermanent)
 	}
-	t, err := c.installation.TokenAnew(ctx)
-	return c.report(t, err, "a token was obtained with client credentials")
+	return one(check.Fail, "", "nothing is known of the grant %q", c.cfg.Grant) // config.Load lets no other through
 }
 
 const aboutPermanent = "from 2027 on Shopify refuses such tokens of public apps, see docs/using/permanent-tokens.md"

@@ -127,7 +127,7 @@ const (
 	ConnectTunnel = "tunnel"
 )
 
-// The values of Grant.
+// The values of Grant. TestEverySwitchOverGrantsHasThemAll names what has to know a new one.
 const (
 	GrantAuto              = "auto"
 	GrantClientCredentials = "client_credentials"

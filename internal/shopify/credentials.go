@@ -8,7 +8,10 @@ import "slices"
 // upload, one export or one customer (stagedUploadsCreate, bulk operations, account activation),
 // which give nobody more than the call that asked for them could do itself.
 
-// credentialSegments are the names below which REST has to do with credentials.
+// credentialSegments are the names below which REST has to do with credentials. Shopify documents the first three
+// directly below /admin, and the last below a version; all are looked for directly below /admin, /admin/api and a
+// version, because it serves resources with and without one. Deeper they are refused to nobody: a resource below
+// another is named by what it belongs to, and no credential belongs to a product.
 var credentialSegments = [...]string{"access_tokens", "api_permissions", "oauth", "storefront_access_tokens"}
 
 // credentialMutations are the root fields of GraphQL that mint or destroy one.

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -67,27 +68,35 @@ func OpenInstallation(cfg *config.Config, environ []string, build Build) (*Insta
 }
 
 // newSource returns the source of tokens for the grant that was settled.
-func (in *Installation) newSource(log *slog.Logger, observer refresh.Observer, published func(token.Token)) *refresh.Source {
+func (in *Installation) newSource(log *slog.Logger, observer refresh.Observer, published func(token.Token)) (*refresh.Source, error) {
+	obtainer, err := in.obtainer()
+	if err != nil {
+		return nil, err
+	}
 	return refresh.New(refresh.Options{
-		Shop: in.Config.Shop, Log: log, Obtainer: in.obtainer(), Observer: observer, Published: published,
+		Shop: in.Config.Shop, Log: log, Obtainer: obtainer, Observer: observer, Published: published,
 		Wait: in.Config.TokenWait, Scopes: in.Config.Scopes, Alive: in.alive,
-	})
+	}), nil
 }
 
 // obtainer is how tokens of the grant are obtained.
-func (in *Installation) obtainer() refresh.Obtainer {
-	switch {
-	case in.fallback:
-		return refresh.RotatingOr(grant.Offline{Endpoint: in.Endpoint}, in.Store, in.ClientID(),
-			refresh.Fallback{Granter: grant.ClientCredentials{Endpoint: in.Endpoint}, Alive: in.alive})
-	case in.Config.Grant == config.GrantOffline:
-		return refresh.Rotating(grant.Offline{Endpoint: in.Endpoint}, in.Store, in.ClientID())
-	case in.Config.Grant == config.GrantStatic:
-		return refresh.Polled(grant.Static{Read: in.Config.StaticToken})
-	case in.Store != nil:
-		return refresh.Cached(grant.ClientCredentials{Endpoint: in.Endpoint}, in.Store, in.ClientID())
+func (in *Installation) obtainer() (refresh.Obtainer, error) {
+	askAnew := grant.ClientCredentials{Endpoint: in.Endpoint}
+	switch in.Config.Grant {
+	case config.GrantClientCredentials:
+		if in.Store != nil {
+			return refresh.Cached(askAnew, in.Store, in.ClientID()), nil
+		}
+		return refresh.Direct(askAnew), nil
+	case config.GrantOffline:
+		if in.fallback {
+			return refresh.RotatingOr(grant.Offline{Endpoint: in.Endpoint}, in.Store, in.ClientID(), refresh.Fallback{Granter: askAnew, Alive: in.alive}), nil
+		}
+		return refresh.Rotating(grant.Offline{Endpoint: in.Endpoint}, in.Store, in.ClientID()), nil
+	case config.GrantStatic:
+		return refresh.Polled(grant.Static{Read: in.Config.StaticToken}), nil
 	}
-	return refresh.Direct(grant.ClientCredentials{Endpoint: in.Endpoint})
+	return nil, fmt.Errorf("nothing obtains tokens by the grant %q", in.Config.Grant) // config.Load lets no other through
 }
 
 // ClientID is the app that a stored grant must be of. A file that cannot be read now is
@@ -144,13 +153,20 @@ func newTransport(cfg *config.Config, warm, most int) *upstream.Transport {
 
 // TokenOnce obtains a token by the sidecar's own rules, for a command that ends then.
 func (in *Installation) TokenOnce(ctx context.Context) (token.Token, error) {
-	return in.newSource(slog.New(slog.DiscardHandler), nil, nil).Once(ctx)
+	s, err := in.newSource(slog.New(slog.DiscardHandler), nil, nil)
+	if err != nil {
+		return token.Token{}, err
+	}
+	return s.Once(ctx)
 }
 
 // TokenAnew is TokenOnce for a command that is to find out whether a token can be had: one that
 // is stored will not do.
 func (in *Installation) TokenAnew(ctx context.Context) (token.Token, error) {
-	s := in.newSource(slog.New(slog.DiscardHandler), nil, nil)
+	s, err := in.newSource(slog.New(slog.DiscardHandler), nil, nil)
+	if err != nil {
+		return token.Token{}, err
+	}
 	defer s.Stop()
 	if err := s.Refresh(ctx); err != nil {
 		return token.Token{}, err

@@ -56,7 +56,9 @@ func newShop(in *Installation, who *access.Access, met *metrics.Metrics, log Log
 		s.tokenFile = newTokenFile(cfg.TokenFile, log.Logger)
 		published = s.tokenFile.published
 	}
-	s.source = in.newSource(log.Logger, met, published)
+	if s.source, err = in.newSource(log.Logger, met, published); err != nil {
+		return nil, err
+	}
 	if cfg.Grant == config.GrantOffline {
 		s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: in.Endpoint}, Store: in.Store, Scopes: cfg.Scopes})
 	}
