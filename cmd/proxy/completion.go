@@ -67,7 +67,15 @@ _evergate() {
 	for _, s := range slices.Backward(all) { // the longer name first
 		switch {
 		case s.takesCommand:
-			fmt.Fprintf(&b, "	%s | '%[1]s --')\n		_evergate_reply < <(compgen -A command -A file -- \"$current\")\n		return\n		;;\n", s.name)
+			fmt.Fprintf(&b, `	%s | '%[1]s -'*)
+		if [[ $current == -* && "$above " != *' -- '* ]]; then
+			words='%s'
+		elif [[ $above == %[1]s || $above == *' --' ]]; then
+			_evergate_reply < <(compgen -A command -A file -- "$current")
+			return
+		fi
+		;;
+`, s.name, strings.Join(s.words(all), " "))
 		case len(s.words(all)) > 0:
 			pattern := s.name
 			if strings.Contains(pattern, " ") {
@@ -105,6 +113,9 @@ func zshCompletion(all []synopsis) string {
 			continue
 		}
 		fmt.Fprintf(&b, "%s() {\n	_arguments", functions(s.name))
+		if s.takesCommand {
+			b.WriteString(" -S '(-)1: :_command_names -e' '*:: :_normal'")
+		}
 		for _, f := range s.flags {
 			value := ""
 			if f.value != "" {
@@ -139,10 +150,7 @@ func zshChoice(b *strings.Builder, all []synopsis, above, name string, functions
 	}
 	b.WriteString("\n	)\n	_arguments -C '1: :->command' '*:: :->rest'\n	case $state in\n	command) _describe command choices ;;\n	rest)\n		case $line[1] in\n")
 	for _, s := range below(all, above) {
-		switch {
-		case s.takesCommand:
-			fmt.Fprintf(b, "		%s)\n			shift words; ((CURRENT--))\n			if [[ $words[1] == -- ]] && ((CURRENT > 1)); then shift words; ((CURRENT--)); fi\n			_normal\n			;;\n", s.lastWord())
-		case len(below(all, s.name)) > 0 || len(s.flags) > 0:
+		if len(below(all, s.name)) > 0 || len(s.flags) > 0 {
 			fmt.Fprintf(b, "		%s) %s ;;\n", s.lastWord(), functions(s.name))
 		}
 	}
@@ -163,7 +171,13 @@ func fishCompletion(all []synopsis) string {
 		}
 		fmt.Fprintf(&b, "complete -c evergate -n %s -a %s -d %s\n", single(condition), s.lastWord(), single(s.summary))
 		if s.takesCommand {
-			fmt.Fprintf(&b, "complete -c evergate -n %s -x -a '(__fish_complete_subcommand --fcs-skip=2)'\n", single("__fish_seen_subcommand_from "+first))
+			taking := " -" // a value, which is not the command; what begins with -- in the first place would be for fish
+			for _, f := range s.flags {
+				if f.value != "" {
+					taking += " --" + f.name
+				}
+			}
+			fmt.Fprintf(&b, "complete -c evergate -n %s -x -a '(__fish_complete_subcommand --fcs-skip=2%s)'\n", single("__fish_seen_subcommand_from "+first), taking)
 		}
 		for _, f := range s.flags {
 			condition, takes := "__fish_seen_subcommand_from "+first, ""

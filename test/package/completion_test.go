@@ -26,8 +26,11 @@ var completions = map[string]string{
 	"simulate --ca-file /etc/nsswitch.c": "simulate --ca-file /etc/nsswitch.conf",
 	"login --no":                         "login --no-browser",
 	"run -- systemd-socket-activ":        "run -- systemd-socket-activate",
-	"nonsense --":                        "nonsense --",
-	"wait --timeout 5s --no-such-fla":    "wait --timeout 5s --no-such-fla",
+	"run --no-p":                         "run --no-proxy",
+	"run --policy read-only -- systemd-socket-activ": "run --policy read-only -- systemd-socket-activate",
+	"env --kub":                       "env --kubernetes",
+	"nonsense --":                     "nonsense --",
+	"wait --timeout 5s --no-such-fla": "wait --timeout 5s --no-such-fla",
 }
 
 // completionFile is as the package has it.
