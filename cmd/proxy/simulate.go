@@ -11,65 +11,74 @@ import (
 	"evergate/internal/shopsim"
 )
 
+// simulation is what the flags of simulate say.
+type simulation struct {
+	listen, control, shop, id, secret, caFile string
+	scopes, locations                         string
+	plain                                     bool
+	products, variants, orders, customers     int
+	life                                      time.Duration
+}
+
+func (m *simulation) flags(fs *flag.FlagSet) {
+	fs.StringVar(&m.listen, "listen", "127.0.0.1:4443", "where the simulated Shopify listens")
+	fs.StringVar(&m.control, "control", "", "where its control API listens; empty for none")
+	fs.StringVar(&m.shop, "shop", shopsim.DefaultShop, "the shop")
+	fs.StringVar(&m.id, "client-id", shopsim.DefaultClientID, "the app's client id")
+	fs.StringVar(&m.secret, "client-secret", shopsim.DefaultClientSecret, "the app's client secret")
+	fs.StringVar(&m.caFile, "ca-file", "", "write the certificate to trust to this file")
+	fs.BoolVar(&m.plain, "plain", false, "serve HTTP instead of HTTPS")
+	fs.IntVar(&m.products, "products", 10, "how many products the shop has")
+	fs.IntVar(&m.variants, "variants", 1, "how many variants each of them has")
+	fs.IntVar(&m.orders, "orders", 0, "how many orders the shop has")
+	fs.IntVar(&m.customers, "customers", 0, "how many people made them; one if not given")
+	fs.StringVar(&m.locations, "locations", "", "the names of the places where stock is kept, comma separated")
+	fs.StringVar(&m.scopes, "scopes", shopsim.AllScopes, "what the app may do, comma separated")
+	fs.DurationVar(&m.life, "token-life", 0, "how long a token lives (Shopify's own life if not given)")
+}
+
+func (m *simulation) options() shopsim.Options {
+	return shopsim.Options{
+		Shops: []shopsim.Shop{{
+			Domain: m.shop, Products: m.products, Variants: m.variants, Orders: m.orders, Customers: m.customers, Locations: names(m.locations),
+		}},
+		LocalhostShop: m.shop, // for clients that cannot send another Host
+		Apps:          []shopsim.App{{ClientID: m.id, ClientSecret: m.secret, Scopes: m.scopes}},
+		Settings:      shopsim.Settings{TokenLife: m.life},
+	}
+}
+
 // simulate runs the simulator alone, for people who test other programs against it.
 func simulate() action {
-	var (
-		listen, control, shop, id, secret, caFile string
-		scopes, locations                         string
-		plain                                     bool
-		products, variants, orders, customers     int
-		life                                      time.Duration
-	)
+	var m simulation
 	return action{
-		flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&listen, "listen", "127.0.0.1:4443", "where the simulated Shopify listens")
-			fs.StringVar(&control, "control", "", "where its control API listens; empty for none")
-			fs.StringVar(&shop, "shop", shopsim.DefaultShop, "the shop")
-			fs.StringVar(&id, "client-id", shopsim.DefaultClientID, "the app's client id")
-			fs.StringVar(&secret, "client-secret", shopsim.DefaultClientSecret, "the app's client secret")
-			fs.StringVar(&caFile, "ca-file", "", "write the certificate to trust to this file")
-			fs.BoolVar(&plain, "plain", false, "serve HTTP instead of HTTPS")
-			fs.IntVar(&products, "products", 10, "how many products the shop has")
-			fs.IntVar(&variants, "variants", 1, "how many variants each of them has")
-			fs.IntVar(&orders, "orders", 0, "how many orders the shop has")
-			fs.IntVar(&customers, "customers", 0, "how many people made them; one if not given")
-			fs.StringVar(&locations, "locations", "", "the names of the places where stock is kept, comma separated")
-			fs.StringVar(&scopes, "scopes", shopsim.AllScopes, "what the app may do, comma separated")
-			fs.DurationVar(&life, "token-life", 0, "how long a token lives (Shopify's own life if not given)")
-		},
+		flags: m.flags,
 		run: func(w env) error {
-			options := shopsim.Options{
-				Shops: []shopsim.Shop{{
-					Domain: shop, Products: products, Variants: variants, Orders: orders, Customers: customers, Locations: names(locations),
-				}},
-				LocalhostShop: shop, // for clients that cannot send another Host
-				Apps:          []shopsim.App{{ClientID: id, ClientSecret: secret, Scopes: scopes}},
-				Settings:      shopsim.Settings{TokenLife: life},
-			}
+			options := m.options()
 			if err := options.Validate(); err != nil {
 				return configError(err)
 			}
 			sim := shopsim.New(options)
 			start := sim.Start
-			if plain {
+			if m.plain {
 				start = sim.StartPlain
 			}
-			server, err := start(listen)
+			server, err := start(m.listen)
 			if err != nil {
 				return err
 			}
 			defer server.Close()
-			if caFile != "" {
-				if plain {
+			if m.caFile != "" {
+				if m.plain {
 					return configError(errors.New("--ca-file makes no sense with --plain: drop one"))
 				}
-				if err := os.WriteFile(caFile, server.CAPEM, 0o644); err != nil {
+				if err := os.WriteFile(m.caFile, server.CAPEM, 0o644); err != nil {
 					return err
 				}
 			}
-			fmt.Fprintf(w.out, "simulated Shopify at %s for %s\n", server.URL, shop)
-			if control != "" {
-				c, err := sim.StartControl(control)
+			fmt.Fprintf(w.out, "simulated Shopify at %s for %s\n", server.URL, m.shop)
+			if m.control != "" {
+				c, err := sim.StartControl(m.control)
 				if err != nil {
 					return err
 				}

@@ -377,33 +377,32 @@ func (q *request) address() string {
 	return "https://" + q.Host
 }
 
-func bulkResolvers() map[string]gqlFields {
-	at := func(of func(b *bulkOperation, now time.Time) any) *gqlField {
-		return &gqlField{resolve: func(r *gqlRun, parent any, _ map[string]any) any { return of(parent.(*bulkOperation), r.q.now) }}
+// bulkOperations are those of the app that asks.
+func (r *gqlRun) bulkOperations() (out []*bulkOperation) {
+	for _, b := range r.q.shop.bulk {
+		if b.token.app == r.token.app {
+			out = append(out, b)
+		}
 	}
+	return out
+}
+
+func bulkResolvers() map[string]gqlFields {
 	outcome := func() gqlFields {
 		return gqlFields{
 			"bulkOperation": leaf(func(o bulkOutcome) any { return orNull(o.operation) }),
 			"userErrors":    leaf(func(o bulkOutcome) any { return anyList(o.errors) }),
 		}
 	}
-	mine := func(r *gqlRun) (out []*bulkOperation) {
-		for _, b := range r.q.shop.bulk {
-			if b.token.app == r.token.app {
-				out = append(out, b)
-			}
-		}
-		return out
-	}
 	return map[string]gqlFields{
 		gqlQuery: {
 			"bulkOperation": {resolve: func(r *gqlRun, _ any, args map[string]any) any { return r.bulkByID(args["id"]) }},
 			"bulkOperations": connection("", func(r *gqlRun, _ any, args map[string]any) gqlListing[*bulkOperation] {
 				now := r.q.now
-				return gqlListing[*bulkOperation]{items: mine(r), match: matching(args, func(b *bulkOperation) searchDoc { return searchBulk(b, now) })}
+				return gqlListing[*bulkOperation]{items: r.bulkOperations(), match: matching(args, func(b *bulkOperation) searchDoc { return searchBulk(b, now) })}
 			}),
 			"currentBulkOperation": {resolve: func(r *gqlRun, _ any, args map[string]any) any {
-				for _, b := range slices.Backward(mine(r)) {
+				for _, b := range slices.Backward(r.bulkOperations()) {
 					if b.kind() == args["type"] {
 						return b
 					}
@@ -411,38 +410,7 @@ func bulkResolvers() map[string]gqlFields {
 				return nil
 			}},
 		},
-		"BulkOperation": {
-			"id":     leaf(func(b *bulkOperation) any { return gid("BulkOperation", b.id) }),
-			"type":   leaf(func(b *bulkOperation) any { return b.kind() }),
-			"query":  leaf(func(b *bulkOperation) any { return b.text }),
-			"status": at(func(b *bulkOperation, now time.Time) any { return b.status(now) }),
-			"createdAt": leaf(func(b *bulkOperation) any {
-				return gqlTime(b.created)
-			}),
-			"completedAt": leaf(func(b *bulkOperation) any {
-				if !b.ran || b.failure != "" {
-					return nil
-				}
-				return gqlTime(b.done)
-			}),
-			"errorCode":       leaf(func(b *bulkOperation) any { return emptyIsNull(b.failure) }),
-			"objectCount":     leaf(func(b *bulkOperation) any { return strconv.Itoa(b.objects) }),
-			"rootObjectCount": leaf(func(b *bulkOperation) any { return strconv.Itoa(b.roots) }),
-			"partialDataUrl":  leaf(func(*bulkOperation) any { return nil }),
-			"fileSize": leaf(func(b *bulkOperation) any {
-				if b.result == nil {
-					return nil
-				}
-				return strconv.Itoa(len(b.result.body))
-			}),
-			"url": {resolve: func(r *gqlRun, parent any, _ map[string]any) any {
-				b := parent.(*bulkOperation)
-				if b.result == nil || b.status(r.q.now) != "COMPLETED" {
-					return nil
-				}
-				return r.q.address() + "/" + b.result.path
-			}},
-		},
+		"BulkOperation":                   bulkFields(),
 		"BulkOperationCancelPayload":      outcome(),
 		"BulkOperationRunQueryPayload":    outcome(),
 		"BulkOperationRunMutationPayload": outcome(),
@@ -461,6 +429,39 @@ func bulkResolvers() map[string]gqlFields {
 			"name":  leaf(func(p [2]string) any { return p[0] }),
 			"value": leaf(func(p [2]string) any { return p[1] }),
 		},
+	}
+}
+
+func bulkFields() gqlFields {
+	return gqlFields{
+		"id":        leaf(func(b *bulkOperation) any { return gid("BulkOperation", b.id) }),
+		"type":      leaf(func(b *bulkOperation) any { return b.kind() }),
+		"query":     leaf(func(b *bulkOperation) any { return b.text }),
+		"status":    {resolve: func(r *gqlRun, parent any, _ map[string]any) any { return parent.(*bulkOperation).status(r.q.now) }},
+		"createdAt": leaf(func(b *bulkOperation) any { return gqlTime(b.created) }),
+		"completedAt": leaf(func(b *bulkOperation) any {
+			if !b.ran || b.failure != "" {
+				return nil
+			}
+			return gqlTime(b.done)
+		}),
+		"errorCode":       leaf(func(b *bulkOperation) any { return emptyIsNull(b.failure) }),
+		"objectCount":     leaf(func(b *bulkOperation) any { return strconv.Itoa(b.objects) }),
+		"rootObjectCount": leaf(func(b *bulkOperation) any { return strconv.Itoa(b.roots) }),
+		"partialDataUrl":  leaf(func(*bulkOperation) any { return nil }),
+		"fileSize": leaf(func(b *bulkOperation) any {
+			if b.result == nil {
+				return nil
+			}
+			return strconv.Itoa(len(b.result.body))
+		}),
+		"url": {resolve: func(r *gqlRun, parent any, _ map[string]any) any {
+			b := parent.(*bulkOperation)
+			if b.result == nil || b.status(r.q.now) != "COMPLETED" {
+				return nil
+			}
+			return r.q.address() + "/" + b.result.path
+		}},
 	}
 }
 

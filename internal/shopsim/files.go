@@ -95,7 +95,7 @@ func (s *Sim) upload(q *request) *response {
 	fields := map[string][]byte{}
 	for form := multipart.NewReader(bytes.NewReader(q.body), params["boundary"]); ; {
 		part, err := form.NextPart()
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // what is cut short ends with a wrapped one
 			break
 		}
 		if err != nil {

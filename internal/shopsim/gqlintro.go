@@ -192,18 +192,7 @@ func typeResolvers() gqlFields {
 			}
 			return r.visible(all, args)
 		}, ast.Enum),
-		"ofType": {resolve: func(r *gqlRun, parent any, _ map[string]any) any {
-			switch t := parent.(gqlTypeRef).of; {
-			case t == nil:
-				return nil
-			case t.NonNull:
-				inner := *t
-				inner.NonNull = false
-				return r.schema.typeRef(&inner)
-			default:
-				return r.schema.typeRef(t.Elem)
-			}
-		}},
+		"ofType": {resolve: ofType},
 	}
 }
 
@@ -215,4 +204,18 @@ func (t gqlTypeRef) kind() string {
 		return "NON_NULL"
 	}
 	return "LIST"
+}
+
+// ofType is what a list or a non-null is made of.
+func ofType(r *gqlRun, parent any, _ map[string]any) any {
+	switch t := parent.(gqlTypeRef).of; {
+	case t == nil:
+		return nil
+	case t.NonNull:
+		inner := *t
+		inner.NonNull = false
+		return r.schema.typeRef(&inner)
+	default:
+		return r.schema.typeRef(t.Elem)
+	}
 }

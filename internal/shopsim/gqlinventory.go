@@ -12,69 +12,13 @@ import (
 
 func inventoryResolvers() map[string]gqlFields {
 	return map[string]gqlFields{
-		gqlQuery: {
-			"inventoryItem": {scope: "read_inventory", resolve: func(r *gqlRun, _ any, args map[string]any) any { return r.itemByID(args["id"]) }},
-			"inventoryItems": connection("read_inventory", func(r *gqlRun, _ any, args map[string]any) gqlListing[*inventoryItem] {
-				var items []*inventoryItem
-				for _, v := range r.q.shop.allVariants() {
-					items = append(items, v.item)
-				}
-				return gqlListing[*inventoryItem]{items: items, match: matching(args, searchItem)}
-			}),
-			"inventoryLevel": {scope: "read_inventory", resolve: func(r *gqlRun, _ any, args map[string]any) any { return r.levelByID(args["id"]) }},
-			"location": {scope: "read_locations", resolve: func(r *gqlRun, _ any, args map[string]any) any {
-				if args["id"] == nil {
-					return r.q.shop.locations[0]
-				}
-				return r.locationByID(args["id"])
-			}},
-			"locations": connection("read_locations", func(r *gqlRun, _ any, args map[string]any) gqlListing[*location] {
-				l := gqlListing[*location]{items: r.q.shop.locations, match: matching(args, searchLocation)}
-				if args["sortKey"] == "NAME" {
-					l.by = func(a, b *location) int { return cmp.Compare(a.name, b.name) }
-				}
-				return l
-			}),
-		},
-		"InventoryItem": {
-			"id":               leaf(func(it *inventoryItem) any { return it.gid() }),
-			"legacyResourceId": leaf(func(it *inventoryItem) any { return strconv.FormatInt(it.id, 10) }),
-			"sku":              leaf(func(it *inventoryItem) any { return it.sku }),
-			"tracked":          leaf(func(it *inventoryItem) any { return it.tracked }),
-			"requiresShipping": leaf(func(it *inventoryItem) any { return it.shipping }),
-			"unitCost":         leaf(func(it *inventoryItem) any { return orNull(it.cost) }),
-			"variant":          leaf(func(it *inventoryItem) any { return it.variant }),
-			"createdAt":        leaf(func(it *inventoryItem) any { return gqlTime(it.variant.created) }),
-			"updatedAt":        leaf(func(it *inventoryItem) any { return gqlTime(it.updated) }),
-			"locationsCount":   leaf(func(it *inventoryItem) any { return len(it.levels) }),
-			"inventoryLevel": {resolve: func(_ *gqlRun, parent any, args map[string]any) any {
-				id, _ := gidOf("Location", args["locationId"])
-				return orNull(parent.(*inventoryItem).at(id))
-			}},
-			"inventoryLevels": connection("", func(_ *gqlRun, it *inventoryItem, _ map[string]any) gqlListing[*inventoryLevel] {
-				return gqlListing[*inventoryLevel]{items: it.levels}
-			}),
-		},
+		gqlQuery:        inventoryQueries(),
+		"InventoryItem": inventoryItemFields(),
 		"MoneyV2": {
 			"amount":       leaf(func(m *money) any { return m.String() }),
 			"currencyCode": leaf(func(*money) any { return shopCurrency }),
 		},
-		"InventoryLevel": {
-			"id":            leaf(func(l *inventoryLevel) any { return l.gid() }),
-			"isActive":      leaf(func(*inventoryLevel) any { return true }),
-			"canDeactivate": leaf(func(*inventoryLevel) any { return true }),
-			"item":          leaf(func(l *inventoryLevel) any { return l.item }),
-			"location":      leaf(func(l *inventoryLevel) any { return l.location }),
-			"createdAt":     leaf(func(l *inventoryLevel) any { return gqlTime(l.item.variant.created) }),
-			"updatedAt":     leaf(func(l *inventoryLevel) any { return gqlTime(l.updated) }),
-			"quantities": {resolve: func(_ *gqlRun, parent any, args map[string]any) any {
-				out := []any{}
-				for _, name := range args["names"].([]any) {
-					out = append(out, namedQuantity{parent.(*inventoryLevel), name.(string)})
-				}
-				return out
-			}},
-		},
+		"InventoryLevel": inventoryLevelFields(),
 		"InventoryQuantity": {
 			"id": leaf(func(q namedQuantity) any {
 				return fmt.Sprintf("gid://shopify/InventoryQuantity/%d-%d?name=%s", q.level.item.id, q.level.location.id, url.QueryEscape(q.name))
@@ -83,17 +27,7 @@ func inventoryResolvers() map[string]gqlFields {
 			"quantity":  leaf(func(q namedQuantity) any { return q.value() }),
 			"updatedAt": leaf(func(q namedQuantity) any { return gqlTime(q.level.updated) }),
 		},
-		"Location": {
-			"id":                   leaf(func(l *location) any { return l.gid() }),
-			"legacyResourceId":     leaf(func(l *location) any { return strconv.FormatInt(l.id, 10) }),
-			"name":                 leaf(func(l *location) any { return l.name }),
-			"isActive":             leaf(func(*location) any { return true }),
-			"fulfillsOnlineOrders": leaf(func(*location) any { return true }),
-			"shipsInventory":       leaf(func(*location) any { return true }),
-			"address":              leaf(func(l *location) any { return l }),
-			"createdAt":            leaf(func(*location) any { return gqlTime(seedTime) }),
-			"updatedAt":            leaf(func(*location) any { return gqlTime(seedTime) }),
-		},
+		"Location": locationFields(),
 		"LocationAddress": {
 			"address1":    leaf(func(*location) any { return "1 Example Street" }),
 			"city":        leaf(func(*location) any { return "New York" }),
@@ -122,6 +56,88 @@ func inventoryResolvers() map[string]gqlFields {
 			"item":                leaf(func(c quantityChange) any { return c.level.item }),
 			"location":            leaf(func(c quantityChange) any { return c.level.location }),
 		},
+	}
+}
+
+func inventoryQueries() gqlFields {
+	return gqlFields{
+		"inventoryItem": {scope: "read_inventory", resolve: func(r *gqlRun, _ any, args map[string]any) any { return r.itemByID(args["id"]) }},
+		"inventoryItems": connection("read_inventory", func(r *gqlRun, _ any, args map[string]any) gqlListing[*inventoryItem] {
+			var items []*inventoryItem
+			for _, v := range r.q.shop.allVariants() {
+				items = append(items, v.item)
+			}
+			return gqlListing[*inventoryItem]{items: items, match: matching(args, searchItem)}
+		}),
+		"inventoryLevel": {scope: "read_inventory", resolve: func(r *gqlRun, _ any, args map[string]any) any { return r.levelByID(args["id"]) }},
+		"location": {scope: "read_locations", resolve: func(r *gqlRun, _ any, args map[string]any) any {
+			if args["id"] == nil {
+				return r.q.shop.locations[0]
+			}
+			return r.locationByID(args["id"])
+		}},
+		"locations": connection("read_locations", func(r *gqlRun, _ any, args map[string]any) gqlListing[*location] {
+			l := gqlListing[*location]{items: r.q.shop.locations, match: matching(args, searchLocation)}
+			if args["sortKey"] == "NAME" {
+				l.by = func(a, b *location) int { return cmp.Compare(a.name, b.name) }
+			}
+			return l
+		}),
+	}
+}
+
+func locationFields() gqlFields {
+	return gqlFields{
+		"id":                   leaf(func(l *location) any { return l.gid() }),
+		"legacyResourceId":     leaf(func(l *location) any { return strconv.FormatInt(l.id, 10) }),
+		"name":                 leaf(func(l *location) any { return l.name }),
+		"isActive":             leaf(func(*location) any { return true }),
+		"fulfillsOnlineOrders": leaf(func(*location) any { return true }),
+		"shipsInventory":       leaf(func(*location) any { return true }),
+		"address":              leaf(func(l *location) any { return l }),
+		"createdAt":            leaf(func(*location) any { return gqlTime(seedTime) }),
+		"updatedAt":            leaf(func(*location) any { return gqlTime(seedTime) }),
+	}
+}
+
+func inventoryLevelFields() gqlFields {
+	return gqlFields{
+		"id":            leaf(func(l *inventoryLevel) any { return l.gid() }),
+		"isActive":      leaf(func(*inventoryLevel) any { return true }),
+		"canDeactivate": leaf(func(*inventoryLevel) any { return true }),
+		"item":          leaf(func(l *inventoryLevel) any { return l.item }),
+		"location":      leaf(func(l *inventoryLevel) any { return l.location }),
+		"createdAt":     leaf(func(l *inventoryLevel) any { return gqlTime(l.item.variant.created) }),
+		"updatedAt":     leaf(func(l *inventoryLevel) any { return gqlTime(l.updated) }),
+		"quantities": {resolve: func(_ *gqlRun, parent any, args map[string]any) any {
+			out := []any{}
+			for _, name := range args["names"].([]any) {
+				out = append(out, namedQuantity{parent.(*inventoryLevel), name.(string)})
+			}
+			return out
+		}},
+	}
+}
+
+func inventoryItemFields() gqlFields {
+	return gqlFields{
+		"id":               leaf(func(it *inventoryItem) any { return it.gid() }),
+		"legacyResourceId": leaf(func(it *inventoryItem) any { return strconv.FormatInt(it.id, 10) }),
+		"sku":              leaf(func(it *inventoryItem) any { return it.sku }),
+		"tracked":          leaf(func(it *inventoryItem) any { return it.tracked }),
+		"requiresShipping": leaf(func(it *inventoryItem) any { return it.shipping }),
+		"unitCost":         leaf(func(it *inventoryItem) any { return orNull(it.cost) }),
+		"variant":          leaf(func(it *inventoryItem) any { return it.variant }),
+		"createdAt":        leaf(func(it *inventoryItem) any { return gqlTime(it.variant.created) }),
+		"updatedAt":        leaf(func(it *inventoryItem) any { return gqlTime(it.updated) }),
+		"locationsCount":   leaf(func(it *inventoryItem) any { return len(it.levels) }),
+		"inventoryLevel": {resolve: func(_ *gqlRun, parent any, args map[string]any) any {
+			id, _ := gidOf("Location", args["locationId"])
+			return orNull(parent.(*inventoryItem).at(id))
+		}},
+		"inventoryLevels": connection("", func(_ *gqlRun, it *inventoryItem, _ map[string]any) gqlListing[*inventoryLevel] {
+			return gqlListing[*inventoryLevel]{items: it.levels}
+		}),
 	}
 }
 

@@ -9,22 +9,7 @@ func orderResolvers() map[string]gqlFields {
 	bag := func(amount func(*order) money) *gqlField { return leaf(func(o *order) any { return amount(o) }) }
 	inside := func(m money) any { return &m }
 	return map[string]gqlFields{
-		gqlQuery: {
-			"order": {scope: "read_orders", resolve: func(r *gqlRun, _ any, args map[string]any) any { return r.orderByID(args["id"]) }},
-			"orders": connection("read_orders", func(r *gqlRun, _ any, args map[string]any) gqlListing[*order] {
-				return gqlListing[*order]{items: r.q.shop.allOrders(), by: orderOrder(args), match: matching(args, searchOrder)}
-			}),
-			"ordersCount": {scope: "read_orders", resolve: func(r *gqlRun, _ any, args map[string]any) any {
-				return counted(r.q.shop.allOrders(), matching(args, searchOrder))
-			}},
-			"customer": {scope: "read_customers", resolve: func(r *gqlRun, _ any, args map[string]any) any { return r.customerByID(args["id"]) }},
-			"customers": connection("read_customers", func(r *gqlRun, _ any, args map[string]any) gqlListing[*customer] {
-				return gqlListing[*customer]{items: r.q.shop.allCustomers(), by: customerOrder(args), match: matching(args, searchCustomer)}
-			}),
-			"customersCount": {scope: "read_customers", resolve: func(r *gqlRun, _ any, args map[string]any) any {
-				return counted(r.q.shop.allCustomers(), matching(args, searchCustomer))
-			}},
-		},
+		gqlQuery: orderQueries(),
 		"Order": {
 			"id":                       leaf(func(o *order) any { return gid("Order", o.id) }),
 			"legacyResourceId":         leaf(func(o *order) any { return strconv.FormatInt(o.id, 10) }),
@@ -68,27 +53,50 @@ func orderResolvers() map[string]gqlFields {
 			"presentmentMoney": leaf(inside),
 			"shopMoney":        leaf(inside),
 		},
-		"Customer": {
-			"id":                  leaf(func(c *customer) any { return gid("Customer", c.id) }),
-			"legacyResourceId":    leaf(func(c *customer) any { return strconv.FormatInt(c.id, 10) }),
-			"firstName":           leaf(func(c *customer) any { return c.first }),
-			"lastName":            leaf(func(c *customer) any { return c.last }),
-			"displayName":         leaf(func(c *customer) any { return c.name() }),
-			"email":               leaf(func(c *customer) any { return c.email }),
-			"defaultEmailAddress": leaf(func(c *customer) any { return c.email }),
-			"verifiedEmail":       leaf(func(*customer) any { return true }),
-			"state":               leaf(func(*customer) any { return "DISABLED" }),
-			"note":                leaf(func(*customer) any { return nil }),
-			"tags":                leaf(func(*customer) any { return []string{} }),
-			"numberOfOrders":      leaf(func(c *customer) any { return strconv.Itoa(len(c.orders)) }),
-			"amountSpent":         leaf(func(c *customer) any { return &c.spent }),
-			"createdAt":           leaf(func(c *customer) any { return gqlTime(c.created) }),
-			"updatedAt":           leaf(func(c *customer) any { return gqlTime(c.created) }),
-			"orders": connection("read_orders", func(_ *gqlRun, c *customer, _ map[string]any) gqlListing[*order] {
-				return gqlListing[*order]{items: c.orders}
-			}),
-		},
+		"Customer":             customerFields(),
 		"CustomerEmailAddress": {"emailAddress": leaf(func(address string) any { return address })},
+	}
+}
+
+func orderQueries() gqlFields {
+	return gqlFields{
+		"order": {scope: "read_orders", resolve: func(r *gqlRun, _ any, args map[string]any) any { return r.orderByID(args["id"]) }},
+		"orders": connection("read_orders", func(r *gqlRun, _ any, args map[string]any) gqlListing[*order] {
+			return gqlListing[*order]{items: r.q.shop.allOrders(), by: orderOrder(args), match: matching(args, searchOrder)}
+		}),
+		"ordersCount": {scope: "read_orders", resolve: func(r *gqlRun, _ any, args map[string]any) any {
+			return counted(r.q.shop.allOrders(), matching(args, searchOrder))
+		}},
+		"customer": {scope: "read_customers", resolve: func(r *gqlRun, _ any, args map[string]any) any { return r.customerByID(args["id"]) }},
+		"customers": connection("read_customers", func(r *gqlRun, _ any, args map[string]any) gqlListing[*customer] {
+			return gqlListing[*customer]{items: r.q.shop.allCustomers(), by: customerOrder(args), match: matching(args, searchCustomer)}
+		}),
+		"customersCount": {scope: "read_customers", resolve: func(r *gqlRun, _ any, args map[string]any) any {
+			return counted(r.q.shop.allCustomers(), matching(args, searchCustomer))
+		}},
+	}
+}
+
+func customerFields() gqlFields {
+	return gqlFields{
+		"id":                  leaf(func(c *customer) any { return gid("Customer", c.id) }),
+		"legacyResourceId":    leaf(func(c *customer) any { return strconv.FormatInt(c.id, 10) }),
+		"firstName":           leaf(func(c *customer) any { return c.first }),
+		"lastName":            leaf(func(c *customer) any { return c.last }),
+		"displayName":         leaf(func(c *customer) any { return c.name() }),
+		"email":               leaf(func(c *customer) any { return c.email }),
+		"defaultEmailAddress": leaf(func(c *customer) any { return c.email }),
+		"verifiedEmail":       leaf(func(*customer) any { return true }),
+		"state":               leaf(func(*customer) any { return "DISABLED" }),
+		"note":                leaf(func(*customer) any { return nil }),
+		"tags":                leaf(func(*customer) any { return []string{} }),
+		"numberOfOrders":      leaf(func(c *customer) any { return strconv.Itoa(len(c.orders)) }),
+		"amountSpent":         leaf(func(c *customer) any { return &c.spent }),
+		"createdAt":           leaf(func(c *customer) any { return gqlTime(c.created) }),
+		"updatedAt":           leaf(func(c *customer) any { return gqlTime(c.created) }),
+		"orders": connection("read_orders", func(_ *gqlRun, c *customer, _ map[string]any) gqlListing[*order] {
+			return gqlListing[*order]{items: c.orders}
+		}),
 	}
 }
 

@@ -147,13 +147,14 @@ func (p *gqlPlanner) fields(on, of *ast.Definition, selection ast.SelectionSet, 
 			return
 		}
 		g := groups[s.Alias] // the name, if there is no alias
-		if g == nil {
+		switch {
+		case g == nil:
 			g = &gqlGroup{first: s}
 			groups[s.Alias] = g
 			order = append(order, s.Alias)
-		} else if g.first.Name != s.Name {
+		case g.first.Name != s.Name:
 			p.fail(s.Position, path, "fieldConflict", "Field '%s' has a field conflict: %s or %s?", s.Alias, g.first.Name, s.Name)
-		} else if argumentText(g.first) != argumentText(s) {
+		case argumentText(g.first) != argumentText(s):
 			p.fail(s.Position, path, "fieldConflict", "Field '%s' has an argument conflict: %s or %s?",
 				s.Alias, argumentText(g.first), argumentText(s))
 		}

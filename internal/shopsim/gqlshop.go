@@ -44,17 +44,7 @@ func shopResolvers() map[string]gqlFields {
 				return out
 			}},
 		},
-		"Shop": {
-			"id":              leaf(func(sh *shop) any { return gid("Shop", sh.id) }),
-			"name":            leaf(func(sh *shop) any { return sh.name }),
-			"email":           leaf(func(*shop) any { return "owner@example.com" }),
-			"myshopifyDomain": leaf(func(sh *shop) any { return sh.domain }),
-			"url":             leaf(func(sh *shop) any { return "https://" + sh.domain }),
-			"currencyCode":    leaf(func(*shop) any { return shopCurrency }),
-			"ianaTimezone":    leaf(func(*shop) any { return "America/New_York" }),
-			"primaryDomain":   leaf(func(sh *shop) any { return sh }),
-			"plan":            leaf(func(sh *shop) any { return sh }),
-		},
+		"Shop": shopFields(),
 		"Domain": {
 			"host": leaf(func(sh *shop) any { return sh.domain }),
 			"url":  leaf(func(sh *shop) any { return "https://" + sh.domain }),
@@ -89,12 +79,30 @@ func shopResolvers() map[string]gqlFields {
 			"count":     leaf(func(n int) any { return n }),
 			"precision": leaf(func(int) any { return "EXACT" }),
 		},
-		"PageInfo": {
-			"hasNextPage":     leaf(func(p gqlPage) any { return p.hasNext }),
-			"hasPreviousPage": leaf(func(p gqlPage) any { return p.hasPrior }),
-			"startCursor":     leaf(func(p gqlPage) any { return p.cursor(0) }),
-			"endCursor":       leaf(func(p gqlPage) any { return p.cursor(len(p.items) - 1) }),
-		},
+		"PageInfo": pageInfoFields(),
+	}
+}
+
+func shopFields() gqlFields {
+	return gqlFields{
+		"id":              leaf(func(sh *shop) any { return gid("Shop", sh.id) }),
+		"name":            leaf(func(sh *shop) any { return sh.name }),
+		"email":           leaf(func(*shop) any { return "owner@example.com" }),
+		"myshopifyDomain": leaf(func(sh *shop) any { return sh.domain }),
+		"url":             leaf(func(sh *shop) any { return "https://" + sh.domain }),
+		"currencyCode":    leaf(func(*shop) any { return shopCurrency }),
+		"ianaTimezone":    leaf(func(*shop) any { return "America/New_York" }),
+		"primaryDomain":   leaf(func(sh *shop) any { return sh }),
+		"plan":            leaf(func(sh *shop) any { return sh }),
+	}
+}
+
+func pageInfoFields() gqlFields {
+	return gqlFields{
+		"hasNextPage":     leaf(func(p gqlPage) any { return p.hasNext }),
+		"hasPreviousPage": leaf(func(p gqlPage) any { return p.hasPrior }),
+		"startCursor":     leaf(func(p gqlPage) any { return p.cursor(0) }),
+		"endCursor":       leaf(func(p gqlPage) any { return p.cursor(len(p.items) - 1) }),
 	}
 }
 

@@ -104,7 +104,7 @@ func (f *fortune) runSync(dir, sheet string, code int) {
 	f.t.Helper()
 	for {
 		cmd := process.Command(f.t, python(f.t), []string{"PYTHONDONTWRITEBYTECODE=1", "EVERGATE_URL=http://127.0.0.1:" + f.port},
-			folder, "--state", filepath.Join(dir, "state.json"), "--report", filepath.Join(dir, "report.csv"), "--batch", "10", "--settle", "0.3", "--patience", "25", sheet)
+			folder, "--state", filepath.Join(dir, "state.json"), "--report", filepath.Join(dir, "report.csv"), "--batch", "10", "--settle", "0.5", "--patience", "25", sheet)
 		p := process.Launch(f.t, cmd)
 		f.mu.Lock()
 		f.syncing = p
@@ -115,7 +115,7 @@ func (f *fortune) runSync(dir, sheet string, code int) {
 		case <-time.After(f.pause(6 * time.Second)):
 			f.hurt()
 		}
-		got := p.ExitWithin(f.t, 2*longest)
+		got := p.ExitWithin(f.t, 4*longest)
 		if strings.Contains(p.Err.String(), "Traceback") {
 			f.t.Fatalf("it broke:\n%s", p.Tail())
 		}
