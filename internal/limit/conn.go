@@ -26,10 +26,12 @@ type Conn struct {
 	gone       atomic.Bool
 	ending     atomic.Int32 // see Linger
 
-	head     int64     // bytes read of a head; belongs to the reader
-	extended time.Time // the write deadline's last extension; writes come one at a time
+	head     int64        // bytes read of a head; belongs to the reader
+	extended atomic.Int64 // when the write deadline was moved; 0: it has to be, with the next write
+	writeBy  atomic.Int64 // the write deadline that others have set; 0: none
 
-	many      atomic.Bool // it carries many requests at a time, or a tunnel: no byte of it is one request's
+	many      atomic.Bool // it carries many requests at a time, or another's bytes: no byte of it is one request's
+	streams   streams
 	uploading atomic.Bool
 	mu        sync.Mutex // keeps the end of an upload from meeting a read that sets its deadline
 	armed     bool
@@ -90,15 +92,24 @@ func (c *Conn) Stall() time.Duration {
 	return c.set.stall
 }
 
-// BeginTunnel says that the connection is a tunnel from now on. What is inside may be a connection of a server's, whose State
-// tells again what goes on there. A nil Conn does nothing.
+// BeginTunnel says that the connection is a tunnel from now on, in which nobody has asked for anything yet. What is inside may
+// be a connection of a server's, whose State tells again what goes on there. A nil Conn does nothing.
 func (c *Conn) BeginTunnel() {
 	if c == nil {
 		return
 	}
 	c.headEnded()
 	c.since.Store(time.Now().UnixNano())
+	c.asked.Store(false)
 	c.serving.Store(false)
+}
+
+// CarriesOthers says that what comes over the connection is not for us: no byte of it belongs to a request's head. A nil
+// Conn does nothing.
+func (c *Conn) CarriesOthers() {
+	if c != nil {
+		c.many.Store(true)
+	}
 }
 
 // Moved says that something has gone through a tunnel, so that it is not the first to be closed for a newcomer. A nil
@@ -164,17 +175,41 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if c.set.stall == 0 {
 		return c.Conn.Write(p)
 	}
-	now := time.Now()
-	if now.Sub(c.extended) > c.set.stall/8 {
-		if err := c.Conn.SetWriteDeadline(now.Add(c.set.stall)); err != nil {
+	now := time.Now().UnixNano()
+	if now-c.extended.Load() > int64(c.set.stall/8) {
+		by := now + int64(c.set.stall)
+		if others := c.writeBy.Load(); others != 0 {
+			by = min(by, others)
+		}
+		if err := c.Conn.SetWriteDeadline(time.Unix(0, by)); err != nil {
 			return 0, err
 		}
-		c.extended = now
+		c.extended.Store(now)
 	}
-	c.stuckSince.Store(now.UnixNano())
+	c.stuckSince.Store(now)
 	n, err := c.Conn.Write(p)
 	c.stuckSince.Store(0)
 	return n, err
+}
+
+// SetWriteDeadline implements net.Conn. What a server sets for a handshake, or takes away behind it, leaves the bound of the next
+// write in force.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	by := int64(0)
+	if !t.IsZero() {
+		by = t.UnixNano()
+	}
+	c.writeBy.Store(by)
+	c.extended.Store(0)
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline implements net.Conn.
+func (c *Conn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
 }
 
 // NetConn returns the connection itself.

@@ -154,7 +154,11 @@ func (c *Conn) rank(now time.Time) (rank int, since int64) {
 		return lingers, since
 	}
 	if c.serving.Load() {
-		if at := c.stuckSince.Load(); at != 0 && now.UnixNano()-at > int64(stuckFor) {
+		at := c.stuckSince.Load()
+		if at == 0 && c.many.Load() {
+			at = c.streams.stuckSince()
+		}
+		if at != 0 && now.UnixNano()-at > int64(stuckFor) {
 			return stuck, at
 		}
 		return never, 0
@@ -212,6 +216,9 @@ func State(served net.Conn, state http.ConnState) {
 	case http.StateNew:
 		c.since.Store(time.Now().UnixNano())
 	case http.StateActive:
+		if c.many.Load() {
+			c.streams.since.Store(0)
+		}
 		c.serving.Store(true)
 		if !c.asked.Load() && !c.many.Load() && isHTTP2(served) {
 			c.many.Store(true)

@@ -293,3 +293,118 @@ func TestWhoCameBeforeTheListenerClosedIsServed(t *testing.T) {
 		_ = first.Close()
 	})
 }
+
+// bare is a Conn without a server, and the other end of it.
+func bare(t *testing.T, budget *Budget) (*Conn, net.Conn) {
+	here, there := net.Pipe()
+	t.Cleanup(func() { _, _ = here.Close(), there.Close() })
+	return &Conn{Conn: there, set: NewConnections(9, budget, stall)}, here
+}
+
+// gaveUp writes to somebody who does not read, and says how long that took.
+func gaveUp(t *testing.T, c *Conn) time.Duration {
+	t.Helper()
+	began := time.Now()
+	if _, err := c.Write([]byte("x")); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the write ended with %v", err)
+	}
+	return time.Since(began)
+}
+
+func TestABoundOfOthersNeitherEndsNorOutlastsOurs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, client := bare(t, nil)
+		go func() { _, _ = client.Read(make([]byte, 1)) }()
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		// As net/http does around a handshake, and when a connection is hijacked.
+		_ = c.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Time{})
+		if took := gaveUp(t, c); took != stall {
+			t.Errorf("without another bound it takes %s", took)
+		}
+		_ = c.SetWriteDeadline(time.Now().Add(5 * time.Second)) // as crypto/tls does to say that it closes
+		if took := gaveUp(t, c); took != 5*time.Second {
+			t.Errorf("within another's it takes %s", took)
+		}
+		_ = c.SetWriteDeadline(time.Now().Add(-time.Second))
+		if took := gaveUp(t, c); took != 0 {
+			t.Errorf("behind another's it takes %s", took)
+		}
+		_ = c.SetWriteDeadline(time.Now().Add(time.Hour))
+		if took := gaveUp(t, c); took != stall {
+			t.Errorf("with a long one it takes %s", took)
+		}
+	})
+}
+
+func TestWhatIsNotForUsIsNoHead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(64 << 10)
+		c, client := bare(t, b)
+		go func() { _, _ = client.Write(make([]byte, 1<<20)) }()
+		c.BeginTunnel()
+		c.CarriesOthers()
+		if n, err := io.Copy(io.Discard, io.LimitReader(c, 1<<20)); err != nil || n != 1<<20 || b.Held() != 0 {
+			t.Errorf("%d bytes, %v, %d held", n, err, b.Held())
+		}
+	})
+}
+
+func TestATunnelInWhichNobodyAskedIsLikeAConnectionOnWhichNobodyDid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := bare(t, nil)
+		c.serving.Store(true)
+		c.asked.Store(true)
+		c.BeginTunnel()
+		if r, _ := c.rank(time.Now()); r != asksFirst {
+			t.Errorf("a new one has the rank %d", r)
+		}
+		time.Sleep(2 * time.Second)
+		if r, _ := c.rank(time.Now()); r != neverAsked {
+			t.Errorf("a silent one has the rank %d", r)
+		}
+		c.Moved()
+		if r, _ := c.rank(time.Now()); r != waitsShortly {
+			t.Errorf("one in use has the rank %d", r)
+		}
+	})
+}
+
+func TestAConnectionOfManyIsStuckWhenAllWaitForTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := bare(t, nil)
+		c.many.Store(true)
+		c.serving.Store(true)
+		after := func(what string, want int) {
+			t.Helper()
+			time.Sleep(stuckFor + time.Second)
+			if got, _ := c.rank(time.Now()); got != want {
+				t.Errorf("%s: rank %d, want %d", what, got, want)
+			}
+		}
+		after("nothing is known yet", never)
+		c.BeginStream()
+		after("one is served", never)
+		c.BeginWait()
+		if got, _ := c.rank(time.Now()); got != never {
+			t.Errorf("it waits for a moment: rank %d", got)
+		}
+		after("it waits", stuck)
+		c.BeginStream()
+		after("another is served", never)
+		c.EndStream()
+		after("the other is answered", stuck)
+		c.EndWait()
+		after("it has got on", never)
+		c.EndStream()
+		after("all are answered, and nobody takes the answers", stuck)
+		var none *Conn
+		none.BeginStream()
+		none.BeginWait()
+		none.EndWait()
+		none.EndStream()
+		none.CarriesOthers()
+	})
+}
