@@ -27,7 +27,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/grant":     {ours: []string{"netfail", "remedy", "shopify", "token"}},
 	"internal/guard":     {ours: []string{"access", "ascii", "caller", "denial", "policy", "remedy", "request", "shopify", "token"}},
 	"internal/idle":      {},
-	"internal/inject":    {ours: []string{"brief", "caller", "denial", "guard", "limit", "metrics", "netfail", "pace", "policy", "prefixed", "request", "shopify", "token", "tracing", "upstream"}},
+	"internal/inject":    {ours: []string{"ascii", "brief", "caller", "denial", "guard", "limit", "metrics", "netfail", "pace", "policy", "prefixed", "request", "shopify", "token", "tracing", "upstream"}},
 	"internal/limit":     {ours: []string{"remedy"}},
 	"internal/listen":    {ours: []string{"ascii", "reload", "remedy", "token"}},
 	"internal/localca":   {ours: []string{"durable", "remedy"}, others: []string{"github.com/hashicorp/golang-lru/v2"}},

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"evergate/internal/denial"
-	"evergate/internal/limit"
 	"evergate/internal/metrics"
 	"evergate/internal/request"
 )
@@ -62,12 +61,12 @@ func (h *Handler) deny(w http.ResponseWriter, rec *record, d *denial.Error) {
 		return
 	}
 	drain := worthDraining(rec.in)
-	if !drain {
+	if !drain && rec.in.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")
 	}
 	d.Answer(w)
 	if !drain || !drainBody(w, rec.in) {
-		limit.FromContext(rec.in.Context()).Linger()
+		rec.ownConn().Linger()
 	}
 }
 

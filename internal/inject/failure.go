@@ -30,7 +30,7 @@ func (h *Handler) fail(w http.ResponseWriter, rec *record, err error) {
 	}
 	if rec.in.ProtoMajor == 1 && rec.body.unread() {
 		w.Header().Set("Connection", "close") // see unread
-		defer rec.body.dropRest(ctx)
+		defer rec.body.dropRest(rec.ownConn())
 	}
 	d := h.classify(err)
 	rec.status, rec.code = d.Status, d.Code

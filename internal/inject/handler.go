@@ -153,6 +153,6 @@ func (h *Handler) serve(w http.ResponseWriter, rec *record) error {
 	}
 	rec.status, rec.answer = resp.StatusCode, resp.Header
 	h.copyResponse(w, rec, resp)
-	rec.body.dropRest(rec.in.Context())
+	rec.body.dropRest(rec.ownConn())
 	return nil
 }

@@ -3,8 +3,13 @@ package inject
 import (
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"evergate/internal/ascii"
 	"evergate/internal/denial"
 	"evergate/internal/limit"
 )
@@ -13,81 +18,206 @@ import (
 // takes from the budget what a connection is reckoned to cost, and its header, which may be large while others wait; and
 // what holds a connection to progress holds each of them.
 
-// streamCost is what a request is reckoned to cost beside its header and its body, in bytes.
-const streamCost = 16 << 10
+const (
+	// streamCost is what a request is reckoned to cost beside its header and its body, in bytes.
+	streamCost = 24 << 10
+	// fieldCost is what each of its field lines is reckoned to cost beside the bytes of it: its places in the client's header and in Shopify's.
+	fieldCost = 160
+	// StreamBuffer is how much of a request's body may lie here unread.
+	StreamBuffer = 64 << 10
+)
+
+// stream is what a request has to itself on a connection that carries many.
+type stream struct {
+	conn  *limit.Conn // may be nil
+	stall time.Duration
+	loan  limit.Loan
+
+	waits atomic.Int32 // reads and writes that wait for the client
+
+	mu      sync.Mutex
+	control *http.ResponseController // nil: the handler has ended, and with it what this would control
+}
 
 // multiplexed takes what a request of HTTP/2 costs from the budget, and returns w with the time limited in which
-// nothing moves. The error is a denial.
+// nothing moves. The error says what HTTP/1.1 would have made impossible, or that there is no room.
 func (h *Handler) multiplexed(w http.ResponseWriter, rec *record) (http.ResponseWriter, error) {
-	size := int64(limit.Free + streamCost)
-	for name, values := range rec.in.Header {
-		size += int64(len(name))
-		for _, v := range values {
-			size += int64(len(v))
+	conn := limit.FromContext(rec.in.Context())
+	s := &stream{conn: conn, stall: conn.Stall(), loan: limit.Borrow(h.opt.Memory), control: http.NewResponseController(w)}
+	rec.stream = s
+	conn.BeginStream()
+	if s.stall > 0 {
+		if rec.in.ContentLength != 0 {
+			rec.in.Body = &movingBody{ReadCloser: rec.in.Body, stream: s, left: s.stall}
 		}
+		w = &movingWriter{ResponseWriter: w, stream: s}
 	}
-	rec.stream = limit.Borrow(h.opt.Memory)
-	if !rec.stream.Grow(size) {
+	if !s.loan.Grow(streamSize(rec.in)) {
 		return w, &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeMemoryBudget, RetryAfter: retryNoRoom,
 			Message: "Evergate serves as many requests at a time as its memory bears (EVERGATE_MEMORY_BUDGET). Send it again soon."}
 	}
-	stall := limit.FromContext(rec.in.Context()).Stall()
-	if stall == 0 {
-		return w, nil
-	}
-	control := http.NewResponseController(w)
-	if rec.in.Body != nil && rec.in.Body != http.NoBody {
-		rec.in.Body = &movingBody{ReadCloser: rec.in.Body, control: control, stall: stall}
-	}
-	return &movingWriter{ResponseWriter: w, control: control, stall: stall}, nil
+	return w, checkDowngrade(rec.in)
 }
 
-// movingBody is a request's body of which each further kibibyte may take as long as an upload may stand still.
+// streamSize is what a request is reckoned to cost.
+func streamSize(r *http.Request) int64 {
+	size := int64(limit.Free + streamCost)
+	if r.ContentLength < 0 {
+		size += StreamBuffer
+	} else {
+		size += min(r.ContentLength, StreamBuffer)
+	}
+	for name, values := range r.Header {
+		for _, v := range values {
+			size += int64(len(name)+len(v)) + fieldCost
+		}
+	}
+	return size
+}
+
+// checkDowngrade refuses what cannot be said in HTTP/1.1, or would be read in another way there (RFC 9113, 8.2 and 8.3). net/http
+// has looked at the names and values of fields.
+func checkDowngrade(r *http.Request) error {
+	if !isToken(r.Method) {
+		return denial.New(http.StatusBadRequest, denial.CodeDeniedMethod, "The method "+denial.Quote(r.Method)+" is no name. Send GET, POST, PUT or DELETE.")
+	}
+	if r.Method != http.MethodConnect && (r.RequestURI != "*" && !strings.HasPrefix(r.RequestURI, "/") || strings.ContainsFunc(r.RequestURI, isBlank)) {
+		return denial.New(http.StatusBadRequest, denial.CodeAmbiguousPath, "The path "+denial.Quote(r.RequestURI)+" does not begin with a slash, or has a space in it. Send it as it would stand in HTTP/1.1, with %20 for a space.")
+	}
+	for _, host := range r.Header["Host"] {
+		if !ascii.EqualFold(host, r.Host) {
+			return denial.New(http.StatusBadRequest, denial.CodeMisdirectedHost, "This request names two hosts: "+denial.Quote(r.Host)+" as :authority, and "+denial.Quote(host)+". Send one.")
+		}
+	}
+	for _, declared := range r.Header["Content-Length"] {
+		if n, err := strconv.ParseUint(declared, 10, 63); err != nil || int64(n) != r.ContentLength { //nolint:gosec // 63 bits
+			return errClientBody
+		}
+	}
+	return nil
+}
+
+func isBlank(c rune) bool { return c <= ' ' || c == 0x7f }
+
+// isToken reports whether s is a token (RFC 9110, 5.6.2).
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// end is called when the handler ends. What is left of the answer goes out after that, and takes no longer than a part of it may.
+func (s *stream) end() {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	if s.stall > 0 {
+		_ = s.control.SetWriteDeadline(time.Now().Add(s.stall))
+	}
+	s.control = nil
+	s.mu.Unlock()
+	s.loan.Return()
+	s.conn.EndStream()
+}
+
+// beginWait and endWait count a request once that waits for its client in both directions.
+func (s *stream) beginWait() {
+	if s.waits.Add(1) == 1 {
+		s.conn.BeginWait()
+	}
+}
+
+func (s *stream) endWait() {
+	if s.waits.Add(-1) == 0 {
+		s.conn.EndWait()
+	}
+}
+
+// giveUp ends what waits for the client.
+func (s *stream) giveUp(deadline func(*http.ResponseController, time.Time) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.control != nil {
+		_ = deadline(s.control, time.Unix(1, 0))
+	}
+}
+
+// patience is a timer that is used again and again by one goroutine at a time.
+type patience struct{ timer *time.Timer }
+
+func (p *patience) begin(d time.Duration, end func()) {
+	if p.timer == nil {
+		p.timer = time.AfterFunc(d, end)
+		return
+	}
+	p.timer.Reset(d)
+}
+
+func (p *patience) end() { p.timer.Stop() }
+
+// movingBody is a request's body of which each further kibibyte may be waited for as long as an upload may stand still.
 type movingBody struct {
 	io.ReadCloser
-	control *http.ResponseController
-	stall   time.Duration
-	window  time.Time // when the deadline was moved
-	came    int       // bytes since then
+	*stream
+	patience patience
+	left     time.Duration // that may be waited
+	came     int           // bytes since it was as much as there is
 }
 
 // Read implements io.Reader.
 func (b *movingBody) Read(p []byte) (int, error) {
-	if now := time.Now(); b.window.IsZero() || b.came >= limit.Slowest && now.Sub(b.window) > b.stall/8 {
-		_ = b.control.SetReadDeadline(now.Add(b.stall))
-		b.window, b.came = now, 0
-	}
+	began := time.Now()
+	b.patience.begin(b.left, b.late)
+	b.beginWait()
 	n, err := b.ReadCloser.Read(p)
-	b.came += n
+	b.endWait()
+	b.patience.end()
+	b.left -= time.Since(began)
+	if b.came += n; b.came >= limit.Slowest {
+		b.left, b.came = b.stall, 0
+	}
 	return n, err
 }
+
+func (b *movingBody) late() { b.giveUp((*http.ResponseController).SetReadDeadline) }
 
 // movingWriter is an answer that does not wait for its client for ever.
 type movingWriter struct {
 	http.ResponseWriter
-	control *http.ResponseController
-	stall   time.Duration
-	window  time.Time // when the deadline was moved
+	*stream
+	patience patience
 }
 
 // Write implements io.Writer.
 func (w *movingWriter) Write(p []byte) (int, error) {
-	w.move()
+	defer w.wait()()
 	return w.ResponseWriter.Write(p)
 }
 
 // Flush implements http.Flusher.
 func (w *movingWriter) Flush() {
-	w.move()
-	_ = w.control.Flush()
+	defer w.wait()()
+	_ = http.NewResponseController(w.ResponseWriter).Flush()
 }
+
+// wait begins to wait for the client, and returns what ends that.
+func (w *movingWriter) wait() (end func()) {
+	w.patience.begin(w.stall, w.late)
+	w.beginWait()
+	return w.got
+}
+
+func (w *movingWriter) got() {
+	w.endWait()
+	w.patience.end()
+}
+
+func (w *movingWriter) late() { w.giveUp((*http.ResponseController).SetWriteDeadline) }
 
 // Unwrap is for http.ResponseController.
 func (w *movingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *movingWriter) move() {
-	if now := time.Now(); now.Sub(w.window) > w.stall/8 {
-		_ = w.control.SetWriteDeadline(now.Add(w.stall))
-		w.window = now
-	}
-}

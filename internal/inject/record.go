@@ -18,7 +18,7 @@ type record struct {
 	in          *http.Request
 	passage     guard.Admitted
 	body        requestBody
-	stream      limit.Loan // of a request of HTTP/2
+	stream      *stream // of a request of HTTP/2; nil: it is none
 	reservation pace.Reservation
 	// unauthorized says that a 401 has been met and its token been replaced, or tried to be.
 	unauthorized bool
@@ -40,11 +40,19 @@ func (r *record) caller() pace.Caller {
 	return pace.Caller{Key: r.in.RemoteAddr} // the server has been told nothing of connections
 }
 
+// ownConn is the client's connection where it carries this request alone; nil: it carries others, or is none that is counted.
+func (r *record) ownConn() *limit.Conn {
+	if r.in.ProtoMajor != 1 {
+		return nil
+	}
+	return limit.FromContext(r.in.Context())
+}
+
 // observe tells everybody who keeps account of a request that has been answered.
 func (h *Handler) observe(rec *record) {
 	took := time.Since(rec.began)
 	rec.body.release()
-	rec.stream.Return()
+	rec.stream.end()
 	h.opt.Metrics.RequestDoneInTrace(rec.span.TraceID(), rec.route, rec.in.Method, rec.status, took)
 	rec.span.Waited(rec.waited)
 	rec.span.Done(rec.status, rec.code)

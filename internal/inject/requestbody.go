@@ -36,8 +36,8 @@ func (h *Handler) readBody(rec *record) error {
 	in := rec.in
 	rec.body.loan = limit.Borrow(h.opt.Memory)
 	var conn *limit.Conn
-	if in.ProtoMajor == 1 && in.Body != nil && in.Body != http.NoBody {
-		conn = limit.FromContext(in.Context())
+	if in.Body != nil && in.Body != http.NoBody {
+		conn = rec.ownConn()
 	}
 	if !rec.passage.NeedsBody() {
 		return rec.body.take(conn, in.Body, in.ContentLength, h.opt.ReplayBuffer)
@@ -217,10 +217,11 @@ func (b *requestBody) unread() bool {
 }
 
 // dropRest says that the request is answered, whatever is still to come of its body. The
-// connection has been told to end then, and lingers until the client has sent what it has to send.
-func (b *requestBody) dropRest(ctx context.Context) {
+// connection has been told to end then, and lingers until the client has sent what it has to send. conn is nil where it goes
+// on for others: then net/http has the client end the one request.
+func (b *requestBody) dropRest(conn *limit.Conn) {
 	if b.unread() {
-		limit.FromContext(ctx).Linger()
+		conn.Linger()
 	}
 }
 

@@ -21,8 +21,8 @@ const (
 	largestHeader = 128 << 10
 	// mostStreams is how many requests a connection of HTTP/2 may have at a time: as RFC 9113, 6.5.2, has it, no less.
 	mostStreams = 100
-	// streamBuffer is the least that net/http allows.
-	streamBuffer = 64 << 10
+	// uploadBuffer is how much of its requests' bodies a connection of HTTP/2 may have lie here unread.
+	uploadBuffer = 256 << 10
 	// mostHeaderValues is far more than any tool sends, and less than would make net/http's map dear.
 	mostHeaderValues = 1000
 	// largestLoginHeader is plenty for a cookie and a callback.
@@ -40,6 +40,7 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *ht
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is judged like everything else
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: mostStreams, MaxReceiveBufferPerStream: inject.StreamBuffer, MaxReceiveBufferPerConnection: uploadBuffer},
 		ConnState:                    s.connState,
 		BaseContext:                  s.access.BaseContext, ConnContext: s.connContext,
 	}
