@@ -42,8 +42,11 @@ func (s *Sidecar) drain(force <-chan struct{}) error {
 	limited, stop := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
 	defer stop()
 	s.closeListeners()
-	_ = s.tunnels.Listener().Close()
 	waitFor(&s.accepting, limited.Done())
+	s.pending.heard(limited)
+	// Those who came have opened their tunnels, and what is inside has not been heard yet.
+	_ = s.tunnels.Listener().Close()
+	waitFor(&s.acceptingInside, limited.Done())
 	s.pending.heard(limited)
 	var tunnels sync.WaitGroup
 	tunnels.Go(func() { s.tunnels.Shutdown(limited) })

@@ -32,7 +32,7 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 	for _, l := range s.listeners {
 		s.accepting.Go(func() { failed <- s.proxy.Serve(l.Listener) })
 	}
-	s.accepting.Go(func() { failed <- s.proxy.Serve(s.tunnels.Listener()) })
+	s.acceptingInside.Go(func() { failed <- s.proxy.Serve(s.tunnels.Listener()) })
 	for _, l := range s.adminOn {
 		go func() { failed <- s.admin.Serve(access.ForOperators(s.limits.operators.Wrap(l.Listener))) }()
 	}

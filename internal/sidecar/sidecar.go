@@ -52,8 +52,10 @@ type Sidecar struct {
 	merchantsOn  []listen.Opened
 	manager      manager
 	accepting    sync.WaitGroup // the loops that accept tools' connections
-	pending      pending
-	limits       limits
+	// acceptingInside is the one that accepts what is inside of their tunnels.
+	acceptingInside sync.WaitGroup
+	pending         pending
+	limits          limits
 
 	quit     chan struct{} // closed by POST /-/quit
 	quitOnce sync.Once

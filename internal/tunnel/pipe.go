@@ -21,33 +21,30 @@ const (
 	dialTimeout = 20 * time.Second
 	// silence ends a tunnel to another host through which nothing goes either way.
 	silence = 10 * time.Minute
-	// piece is how much of a tunnel is on its way at a time, in each direction.
+	// few bytes are on their way at a time, in each direction; a piece while so many come that the few are not enough, and
+	// until for a lull nothing does. A piece is taken from the budget, so that tunnels that are silent do not use it up.
+	few   = 512
 	piece = 16 << 10
+	lull  = 100 * time.Millisecond
 	// resting is the silence after which a tunnel to another host is ended by a shutdown.
 	resting = 500 * time.Millisecond
 )
 
 // connectOther opens a tunnel to another host. The dialled connection decides whether it may be one.
 func (s *Server) connectOther(w http.ResponseWriter, r *http.Request, host string) error {
-	loan := limit.Borrow(s.opt.Memory)
-	if !loan.Grow(limit.Free + 2*piece) {
-		return &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeMemoryBudget, RetryAfter: time.Second,
-			Message: "Evergate holds as much for its clients as it may (EVERGATE_MEMORY_BUDGET). Open the tunnel again soon."}
-	}
 	ctx, stop := context.WithTimeout(r.Context(), dialTimeout)
 	defer stop()
 	out, err := s.opt.Dial(ctx, net.JoinHostPort(trimBrackets(host), "443"))
 	if err != nil {
-		loan.Return()
 		return denialOf(host, err)
 	}
 	in, err := hijack(w, r)
 	if err != nil {
-		loan.Return()
 		_ = out.Close()
 		return err
 	}
-	p := &pipe{in: in, out: out, loan: loan, conn: limit.ConnOf(in)}
+	p := &pipe{in: in, out: out, server: s, conn: limit.ConnOf(in)}
+	p.conn.CarriesOthers()
 	p.moved.Store(time.Now().UnixNano())
 	if !s.begin(p) {
 		p.end()
@@ -139,7 +136,7 @@ func (s *Server) endThose(which func(*pipe) bool) {
 // pipe is a tunnel to another host.
 type pipe struct {
 	in, out net.Conn
-	loan    limit.Loan
+	server  *Server
 	conn    *limit.Conn // in, as it is counted; may be nil
 	moved   atomic.Int64
 	once    sync.Once
@@ -162,36 +159,59 @@ func (p *pipe) run() {
 	p.copy(p.in, p.out)
 	other.Wait()
 	p.end()
-	p.loan.Return()
 }
 
 // copy passes on what src says until it ends, and tells dst that it has.
 func (p *pipe) copy(dst, src net.Conn) {
-	buf := make([]byte, piece)
+	buf := make([]byte, few)
 	for {
-		_ = src.SetReadDeadline(time.Now().Add(silence))
-		n, err := src.Read(buf)
-		if n > 0 {
-			p.moved.Store(time.Now().UnixNano())
-			p.conn.Moved()
-			_ = dst.SetWriteDeadline(time.Now().Add(silence))
-			if _, err := dst.Write(buf[:n]); err != nil {
-				p.end()
-				return
-			}
-		}
-		switch {
-		case err == nil, errors.Is(err, os.ErrDeadlineExceeded) && p.silent() < silence: // the other way is not silent
-		case errors.Is(err, io.EOF):
-			if closeWrite(dst) != nil {
-				p.end()
-			}
-			return
-		default:
-			p.end()
+		n, ok := p.step(dst, src, buf, silence)
+		if !ok || n == few && !p.copyMuch(dst, src) {
 			return
 		}
 	}
+}
+
+// copyMuch is copy for as long as much comes. It reports false when nothing more does.
+func (p *pipe) copyMuch(dst, src net.Conn) bool {
+	s := p.server
+	if !s.opt.Memory.Take(piece) {
+		return true
+	}
+	defer s.opt.Memory.Give(piece)
+	buf := s.pieces.Get().(*[piece]byte) //nolint:errcheck,forcetypeassert // there is nothing else in it
+	defer s.pieces.Put(buf)
+	for {
+		if n, ok := p.step(dst, src, buf[:], lull); !ok || n == 0 {
+			return ok
+		}
+	}
+}
+
+// step passes on what src says next. It reports false when nothing more is to come, or to be passed on.
+func (p *pipe) step(dst, src net.Conn, buf []byte, within time.Duration) (n int, ok bool) {
+	_ = src.SetReadDeadline(time.Now().Add(within))
+	n, err := src.Read(buf)
+	if n > 0 {
+		p.moved.Store(time.Now().UnixNano())
+		p.conn.Moved()
+		_ = dst.SetWriteDeadline(time.Now().Add(silence))
+		if _, err := dst.Write(buf[:n]); err != nil {
+			p.end()
+			return n, false
+		}
+	}
+	switch {
+	case err == nil, errors.Is(err, os.ErrDeadlineExceeded) && p.silent() < silence: // the other way is not silent
+		return n, true
+	case errors.Is(err, io.EOF):
+		if closeWrite(dst) != nil {
+			p.end()
+		}
+	default:
+		p.end()
+	}
+	return n, false
 }
 
 // closeWrite tells the other side that nothing more comes.

@@ -49,6 +49,7 @@ type Options struct {
 type Server struct {
 	opt    Options
 	inside *inside
+	pieces sync.Pool // of *[piece]byte
 
 	mu    sync.Mutex // taken when a tunnel to another host begins or ends
 	pipes map[*pipe]struct{}
@@ -58,7 +59,7 @@ type Server struct {
 
 // New returns a Server.
 func New(o Options) *Server {
-	return &Server{opt: o, inside: newInside(), pipes: map[*pipe]struct{}{}}
+	return &Server{opt: o, inside: newInside(), pieces: sync.Pool{New: func() any { return new([piece]byte) }}, pipes: map[*pipe]struct{}{}}
 }
 
 // Listener accepts the connections inside of tunnels to the shop. They speak TLS.

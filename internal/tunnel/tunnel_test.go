@@ -333,6 +333,43 @@ func TestTunnelsToOthersPassUntouched(t *testing.T) {
 	}
 }
 
+func TestMuchPassesThroughATunnelWhateverIsHeldForOthers(t *testing.T) {
+	t.Parallel()
+	const much = 4 << 20
+	for name, room := range map[string]int64{"room": 1 << 20, "no room": 0} {
+		far, near := net.Pipe()
+		r := newRig(t, access.Options{}, func(context.Context, string) (net.Conn, error) { return near, nil })
+		budget := limit.NewBudget(room)
+		r.opt.Memory = budget
+		conn, err := net.Dial("tcp", r.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, make([]byte, len(established))); err != nil {
+			t.Fatal(err)
+		}
+		if held := budget.Held(); held != 0 {
+			t.Errorf("%s: a silent tunnel holds %d bytes", name, held)
+		}
+		go func() { _, _ = conn.Write(make([]byte, much)) }()
+		if n, err := io.Copy(io.Discard, io.LimitReader(far, much)); err != nil || n != much {
+			t.Errorf("%s: %d bytes up, %v", name, n, err)
+		}
+		go func() { _, _ = far.Write(make([]byte, much)); _ = far.Close() }()
+		if n, err := io.Copy(io.Discard, conn); err != nil || n != much {
+			t.Errorf("%s: %d bytes down, %v", name, n, err)
+		}
+		_ = conn.Close()
+		r.all.Wait()
+		if held := budget.Held(); held != 0 {
+			t.Errorf("%s: %d bytes are held by nobody", name, held)
+		}
+	}
+}
+
 func TestATunnelThatCannotBeOpenedIsRefused(t *testing.T) {
 	t.Parallel()
 	for code, failure := range map[string]error{
