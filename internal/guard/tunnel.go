@@ -82,7 +82,7 @@ func (a *Admission) admitOther(host string, rules *policy.Policy) error {
 	switch {
 	case ascii.EqualFold(bare, a.domain):
 		return deniedConnect("The shop's name is written without a dot at its end: CONNECT " + a.domain + ":443.")
-	case local || a.hosts.has(bare) || isAddress(host) && !public(host):
+	case local || a.hosts.has(bare) || isAddress(host) && !public(host) || !isAddress(host) && isPrivateName(bare):
 		return deniedConnect("A tunnel leads neither to this machine nor to its network, and " + denial.Quote(host) + " is there. Have the client go there without a proxy (NO_PROXY).")
 	case a.tunnels != AllTunnels && ascii.HasSuffixFold(bare, shopSuffix):
 		return deniedConnect("The shop " + denial.Quote(host) + " is not served here; the one that is known is " + a.domain + ". Name that one.")
@@ -98,6 +98,49 @@ func (a *Admission) admitOther(host string, rules *policy.Policy) error {
 func public(host string) bool {
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil && IsPublic(ip)
+}
+
+// longestName is that of a host name (RFC 1035, 2.3.4).
+const longestName = 253
+
+// privateSuffixes end the names that no name server of the internet knows: those of RFC 6762, 6761, 8375 and ICANN's reserved ones, and
+// what routers and clusters use beside them. A forward proxy in front of us may know them.
+var privateSuffixes = [...]string{
+	".local", ".localdomain", ".internal", ".intranet", ".private", ".corp", ".home", ".lan", ".home.arpa", ".svc", ".test", ".invalid", ".onion",
+}
+
+// isPrivateName reports whether a name that is no address, without a dot at its end, can only be a host's of this network, or is
+// read as an address by some: 127.1, 0x7f.1, 2130706433.
+func isPrivateName(name string) bool {
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	if len(last) == len(name) || len(name) > longestName || isNumber(last) {
+		return true
+	}
+	for _, suffix := range privateSuffixes {
+		if ascii.HasSuffixFold(name, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// isNumber reports whether the last label of a name makes it an address (the URL standard's "ends in a number").
+func isNumber(label string) bool {
+	if len(label) >= 2 && label[0] == '0' && label[1]|0x20 == 'x' {
+		label = label[2:]
+		for i := range len(label) {
+			if !ascii.IsHex(label[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	for i := range len(label) {
+		if label[i] < '0' || label[i] > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 func deniedConnect(message string) error {

@@ -41,6 +41,14 @@ func (d *dialer) direct(ctx context.Context) (net.Conn, error) {
 	return nil, err
 }
 
+// addresses looks a name up where direct does.
+func (d *dialer) addresses(ctx context.Context, host string) ([]netip.Addr, error) {
+	if d.lookup != nil {
+		return d.lookup(ctx, host)
+	}
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+}
+
 // try dials one of the addresses that are left, in its share of the time.
 func (d *dialer) try(ctx context.Context, address string, left int) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok && left > 1 {
@@ -94,13 +102,7 @@ func (t *Transport) CheckLoop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lookup := t.dialer.lookup
-	if lookup == nil {
-		lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
-			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		}
-	}
-	addresses, err := lookup(ctx, host)
+	addresses, err := t.dialer.addresses(ctx, host)
 	if err != nil {
 		return nil //nolint:nilerr // there may be an address later, and what is dialled is looked at again
 	}
