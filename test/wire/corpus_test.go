@@ -119,7 +119,11 @@ func answer(in *bufio.Reader, method string) (int, error) {
 func TestMalformedRequestsHaveOneMeaningOrNone(t *testing.T) {
 	t.Parallel()
 	up := newRecorder(t, nil)
-	s := up.sidecar(t)
+	runCorpus(t, up, up.sidecar(t))
+}
+
+func runCorpus(t *testing.T, up *recorder, s *sidecar) {
+	t.Helper()
 	forwarded, breaks, names := 0, 0, map[string]bool{}
 	for _, list := range [][]attack{lengths, codings, chunks, lines, fields, targets, hosts, methods, versions, offers} {
 		for _, a := range list {

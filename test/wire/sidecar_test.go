@@ -16,6 +16,9 @@ type sidecar struct {
 	*process.Process
 	host  string // of the tools' listener, with its port
 	admin string
+	way   func(testing.TB) net.Conn // that dial goes; nil: straight to the tools' listener
+	// plainWay connects to the tools' listener; nil: by TCP.
+	plainWay func() (net.Conn, error)
 }
 
 func (up *recorder) sidecar(t *testing.T, more ...string) *sidecar {
@@ -23,13 +26,26 @@ func (up *recorder) sidecar(t *testing.T, more ...string) *sidecar {
 	cmd := exec.CommandContext(t.Context(), binary, "serve")
 	cmd.Env = up.environ(more...)
 	p := process.Start(t, cmd)
-	return &sidecar{p, p.AwaitLog(t, "listening for tools").Address, p.AwaitLog(t, "listening for operators").Address}
+	return &sidecar{Process: p, host: p.AwaitLog(t, "listening for tools").Address, admin: p.AwaitLog(t, "listening for operators").Address}
 }
 
-// dial connects to the tools' listener.
+// dial connects to where tools' requests are read.
 func (s *sidecar) dial(t testing.TB) net.Conn {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", s.host, patience)
+	if s.way != nil {
+		return s.way(t)
+	}
+	return s.plain(t)
+}
+
+// plain connects to the tools' listener.
+func (s *sidecar) plain(t testing.TB) net.Conn {
+	t.Helper()
+	connect := s.plainWay
+	if connect == nil {
+		connect = func() (net.Conn, error) { return net.DialTimeout("tcp", s.host, patience) }
+	}
+	conn, err := connect()
 	if err != nil {
 		t.Fatal(err)
 	}
