@@ -56,12 +56,12 @@ func (h *Handler) deny(w http.ResponseWriter, rec *record, d *denial.Error) {
 	case d.AboutCaller() && h.denials.allow(caller, d.Code, rec.route):
 		h.opt.Log.InfoContext(rec.in.Context(), "denied", "caller", caller, "code", d.Code, "route", rec.route.String())
 	}
-	if rec.in.Body == nil || rec.in.Body == http.NoBody {
+	if rec.in.Body == nil || rec.in.Body == http.NoBody || rec.in.ProtoMajor != 1 { // net/http ends a stream whose body is not wanted
 		d.Answer(w)
 		return
 	}
 	drain := worthDraining(rec.in)
-	if !drain && rec.in.ProtoMajor == 1 {
+	if !drain {
 		w.Header().Set("Connection", "close")
 	}
 	d.Answer(w)

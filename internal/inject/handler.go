@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"evergate/internal/denial"
@@ -75,8 +76,9 @@ type Handler struct {
 	domain       string // the shop's
 	deprecations deprecations
 	denials      logLimiter
-	forbidden    logLimiter // of 403s without a known reason
-	flushers     sync.Pool  // of *headerFlusher
+	forbidden    logLimiter   // of 403s without a known reason
+	refusing     atomic.Int64 // requests of HTTP/2 that are told that there is no room
+	flushers     sync.Pool    // of *headerFlusher
 }
 
 // New returns a Handler.

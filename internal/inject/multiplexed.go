@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strconv"
@@ -20,9 +21,11 @@ import (
 
 const (
 	// streamCost is what a request is reckoned to cost beside its header and its body, in bytes.
-	streamCost = 24 << 10
+	streamCost = 48 << 10
 	// fieldCost is what each of its field lines is reckoned to cost beside the bytes of it: its places in the client's header and in Shopify's.
 	fieldCost = 160
+	// mostRefusing is how many requests are told at a time that there is no room for them, which takes room, too.
+	mostRefusing = 256
 	// StreamBuffer is how much of a request's body may lie here unread.
 	StreamBuffer = 64 << 10
 )
@@ -32,8 +35,13 @@ type stream struct {
 	conn  *limit.Conn // may be nil
 	stall time.Duration
 	loan  limit.Loan
+	// counted says that there was room for it beside the others.
+	counted bool
 
 	waits atomic.Int32 // reads and writes that wait for the client
+
+	// refused counts those that are told that there is no room; nil: this one is not.
+	refused *atomic.Int64
 
 	mu      sync.Mutex
 	control *http.ResponseController // nil: the handler has ended, and with it what this would control
@@ -45,14 +53,20 @@ func (h *Handler) multiplexed(w http.ResponseWriter, rec *record) (http.Response
 	conn := limit.FromContext(rec.in.Context())
 	s := &stream{conn: conn, stall: conn.Stall(), loan: limit.Borrow(h.opt.Memory), control: http.NewResponseController(w)}
 	rec.stream = s
-	conn.BeginStream()
+	s.counted = conn.BeginStream()
 	if s.stall > 0 {
 		if rec.in.ContentLength != 0 {
 			rec.in.Body = &movingBody{ReadCloser: rec.in.Body, stream: s, left: s.stall}
 		}
 		w = &movingWriter{ResponseWriter: w, stream: s}
 	}
-	if !s.loan.Grow(streamSize(rec.in)) {
+	if !s.counted || !s.loan.Grow(streamSize(rec.in)) {
+		if h.refusing.Add(1) > mostRefusing {
+			h.refusing.Add(-1)
+			rec.status = http.StatusServiceUnavailable
+			panic(http.ErrAbortHandler) // the client sees the stream's end, which costs nothing
+		}
+		s.refused = &h.refusing
 		return w, &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeMemoryBudget, RetryAfter: retryNoRoom,
 			Message: "Evergate serves as many requests at a time as its memory bears (EVERGATE_MEMORY_BUDGET). Send it again soon."}
 	}
@@ -110,8 +124,9 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// end is called when the handler ends. What is left of the answer goes out after that, and takes no longer than a part of it may.
-func (s *stream) end() {
+// end is called when the handler ends. What is left of the answer goes out after that, and takes no longer than a part of it may. Until
+// then, which is the end of ctx, it counts.
+func (s *stream) end(ctx context.Context) {
 	if s == nil {
 		return
 	}
@@ -121,8 +136,17 @@ func (s *stream) end() {
 	}
 	s.control = nil
 	s.mu.Unlock()
-	s.loan.Return()
-	s.conn.EndStream()
+	context.AfterFunc(ctx, func() {
+		s.loan.Return()
+		if s.counted {
+			s.conn.EndStream()
+		}
+		if s.refused != nil {
+			s.refused.Add(-1)
+		}
+	})
+	s.conn.BeginWait()
+	context.AfterFunc(ctx, s.conn.EndWait)
 }
 
 // beginWait and endWait count a request once that waits for its client in both directions.

@@ -73,7 +73,7 @@ func newMany(t *testing.T, room int64, shopify roundTripper) *many {
 	m := &many{budget: limit.NewBudget(room)}
 	m.handler = New(Options{Shop: shop, Base: &url.URL{Scheme: "https", Host: shopDomain}, Admission: admission, Tokens: &fakeTokens{current: "shpat_first"}, ReplayBuffer: 1 << 20,
 		Metrics: metrics.New(prometheus.NewRegistry(), "test", "none", "go"), Log: slog.New(slog.DiscardHandler), Transport: shopify, Memory: m.budget})
-	m.set = limit.NewConnections(9, m.budget, manyStall)
+	m.set = limit.NewConnections(200, m.budget, manyStall)
 	listener := &pipeListener{make(chan net.Conn), make(chan struct{})}
 	server := &http.Server{
 		Handler: m.handler, ConnState: limit.State, ConnContext: limit.WithConn, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Hour,

@@ -52,7 +52,7 @@ func (r *record) ownConn() *limit.Conn {
 func (h *Handler) observe(rec *record) {
 	took := time.Since(rec.began)
 	rec.body.release()
-	rec.stream.end()
+	rec.stream.end(rec.in.Context())
 	h.opt.Metrics.RequestDoneInTrace(rec.span.TraceID(), rec.route, rec.in.Method, rec.status, took)
 	rec.span.Waited(rec.waited)
 	rec.span.Done(rec.status, rec.code)

@@ -36,6 +36,9 @@ type Connections struct {
 	closed atomic.Int64  // for a newcomer
 	room   chan struct{} // somebody may have left
 
+	opened  atomic.Int64 // as many as there are in open
+	streams atomic.Int64 // requests under way beside the first one of each connection
+
 	mu   sync.Mutex // taken when a client comes or goes, not for a request
 	open map[*Conn]struct{}
 }
@@ -97,22 +100,33 @@ func (l *listener) Close() error {
 
 func (s *Connections) add(c *Conn) {
 	s.mu.Lock()
-	s.open[c] = struct{}{}
+	s.take(c)
 	s.mu.Unlock()
+}
+
+// take and drop keep the count of those that are open. s.mu is held.
+func (s *Connections) take(c *Conn) {
+	s.open[c] = struct{}{}
+	s.opened.Store(int64(len(s.open)))
+}
+
+func (s *Connections) drop(c *Conn) {
+	delete(s.open, c)
+	s.opened.Store(int64(len(s.open)))
 }
 
 // admit takes c in, if need be in another's place.
 func (s *Connections) admit(c *Conn) bool {
 	s.mu.Lock()
 	var leaves *Conn
-	if len(s.open) >= s.limit {
+	if len(s.open)+int(s.streams.Load()) >= s.limit {
 		if leaves = s.pick(func(*Conn) bool { return true }); leaves == nil {
 			s.mu.Unlock()
 			return false
 		}
-		delete(s.open, leaves)
+		s.drop(leaves)
 	}
-	s.open[c] = struct{}{}
+	s.take(c)
 	s.mu.Unlock()
 	if leaves != nil {
 		s.closed.Add(1)
@@ -177,7 +191,7 @@ func (c *Conn) rank(now time.Time) (rank int, since int64) {
 
 func (s *Connections) forget(c *Conn) {
 	s.mu.Lock()
-	delete(s.open, c)
+	s.drop(c)
 	s.mu.Unlock()
 	s.hint()
 }
@@ -195,7 +209,7 @@ func (s *Connections) makeRoom(newcomer *Conn) bool {
 	s.mu.Lock()
 	c := s.pick(func(c *Conn) bool { return c != newcomer && c.charged.Load() > 0 })
 	if c != nil {
-		delete(s.open, c)
+		s.drop(c)
 	}
 	s.mu.Unlock()
 	if c == nil {

@@ -408,3 +408,50 @@ func TestAConnectionOfManyIsStuckWhenAllWaitForTheClient(t *testing.T) {
 		none.CarriesOthers()
 	})
 }
+
+func TestRequestsBesideTheFirstOfAConnectionCountLikeConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := NewConnections(8, nil, stall)
+		open := func() *Conn {
+			here, there := net.Pipe()
+			t.Cleanup(func() { _, _ = here.Close(), there.Close() })
+			c := &Conn{Conn: there, set: set}
+			if !set.admit(c) {
+				return nil
+			}
+			return c
+		}
+		busy := open()
+		busy.many.Store(true)
+		busy.serving.Store(true)
+		var counted []bool
+		for range 6 {
+			counted = append(counted, busy.BeginStream())
+		}
+		if got := [6]bool(counted); got != [6]bool{true, true, true, true, true, false} { // half of the room
+			t.Errorf("%v", got)
+		}
+		idle := open()
+		idle.asked.Store(true)
+		for range 2 {
+			open().serving.Store(true)
+		}
+		time.Sleep(2 * time.Second)
+		if newcomer := open(); newcomer == nil || set.Closed() != 1 || !idle.gone.Load() {
+			t.Errorf("a newcomer beside eight: %v, %d closed", newcomer, set.Closed())
+		} else {
+			newcomer.serving.Store(true)
+		}
+		if open() != nil {
+			t.Error("there is room for a newcomer when all are served")
+		}
+		for _, c := range counted {
+			if c {
+				busy.EndStream()
+			}
+		}
+		if open() == nil || set.streams.Load() != 0 {
+			t.Errorf("%d are counted when all are over", set.streams.Load())
+		}
+	})
+}

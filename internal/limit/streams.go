@@ -13,19 +13,52 @@ type streams struct {
 	since   atomic.Int64 // when there was none any more that did not; 0: not since the connection was last idle
 }
 
-// BeginStream says that a request is under way beside others. A nil Conn does nothing.
-func (c *Conn) BeginStream() {
-	if c != nil {
-		c.streams.under.Add(1)
+// BeginStream says that a request is under way beside others, and reports whether it may be. The first of a connection is what a
+// connection counts for; each further one counts like another connection, because it needs as much, and one to Shopify. A nil Conn
+// does nothing.
+func (c *Conn) BeginStream() bool {
+	if c == nil || c.streams.under.Add(1) == 1 || c.set.moreStreams(c) {
+		return true
 	}
+	c.streams.under.Add(-1)
+	return false
 }
 
-// EndStream says that it is answered, as far as that is known before its client has taken the answer. A nil Conn does nothing.
+// EndStream says that a request is over that BeginStream let begin. A nil Conn does nothing.
 func (c *Conn) EndStream() {
-	if c != nil {
-		c.streams.under.Add(-1)
-		c.streams.since.Store(time.Now().UnixNano())
+	if c == nil {
+		return
 	}
+	if c.streams.under.Add(-1) > 0 {
+		c.set.streams.Add(-1)
+		c.set.hint()
+	}
+	c.streams.since.Store(time.Now().UnixNano())
+}
+
+// moreStreams takes in another request of c's, if need be in the place of another connection. At most half of the room is theirs.
+func (s *Connections) moreStreams(c *Conn) bool {
+	if n := s.streams.Add(1); n > int64(s.limit/2) || n+s.opened.Load() > int64(s.limit) && !s.makeWay(c) {
+		s.streams.Add(-1)
+		return false
+	}
+	return true
+}
+
+// makeWay closes the connection that would be closed for a newcomer.
+func (s *Connections) makeWay(newcomer *Conn) bool {
+	s.mu.Lock()
+	c := s.pick(func(c *Conn) bool { return c != newcomer })
+	if c != nil {
+		s.drop(c)
+	}
+	s.mu.Unlock()
+	if c == nil {
+		return false
+	}
+	s.closed.Add(1)
+	_ = c.end()
+	return true
 }
 
 // BeginWait says that a request under way waits for its client: for a part of its body, or to be rid of a part of its answer. A
