@@ -15,7 +15,7 @@ field() { tr -d '\r' <"$header" | awk -v name="$1:" 'tolower($1) == name { sub(/
 titles() { grep -o '"title":"[^"]*"' | cut -d '"' -f 4; }
 
 products=$EVERGATE_URL/admin/api/2026-10/products.json
-page="$products?limit=2"
+page="$products?limit=2&fields=title" # a variant has a title, too
 while [ -n "$page" ]; do
   fetch "$page" | titles
   page=$(field link | sed -n 's/.*<\([^>]*\)>; rel="next".*/\1/p')
@@ -25,4 +25,4 @@ done
 fetch "$products" --header 'Content-Type: application/json' --data '{"product":{"title":"Lamp"}}' >/dev/null
 location=$(field location)
 echo "$location"
-fetch "$location" | titles
+fetch "$location?fields=title" | titles
