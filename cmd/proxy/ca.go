@@ -18,8 +18,10 @@ import (
 
 func caCommands() []command {
 	return []command{
-		{name: "install", args: "[--from FILE] [--yes]", summary: "have this machine and the browsers of this user trust the local CA", new: caInstall},
-		{name: "uninstall", args: "[--purge] [--yes]", summary: "end that trust, also in authorities from before; --purge removes the authority and its key", new: caUninstall},
+		{name: "install", args: "[--from FILE] [--yes]", summary: "have this machine and the browsers of this user trust the local CA", new: caInstall,
+			examples: []string{"evergate ca install"}},
+		{name: "uninstall", args: "[--purge] [--yes]", summary: "end that trust, also in authorities from before; --purge removes the authority and its key", new: caUninstall,
+			examples: []string{"evergate ca uninstall"}},
 	}
 }
 

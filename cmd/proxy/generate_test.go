@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,13 +31,74 @@ func TestMisspeltCommandsAreGuessed(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ line, want string }{
 		{"srve", "did you mean serve?"}, {"LOGIN", "did you mean login?"}, {"help chek", "did you mean check?"}, {"token shwo", "did you mean show?"},
+		{"help token shwo", "did you mean token show?"}, {"--verison", "did you mean --version?"}, {"--hlep", "did you mean --help?"},
+		{"check --jsno", "check has no flag --jsno; did you mean --json?"}, {"wait --timeuot=1s", "did you mean --timeout?"},
+		{"token show --reveil", "token show has no flag --reveil; did you mean --reveal?"}, {"run --hepl", "did you mean --help?"},
 	} {
-		if o := execute(right(), strings.Fields(tc.line)...); o.code != exitConfig || o.out != "" || !strings.Contains(o.err, tc.want) {
+		if o := execute(right(), strings.Fields(tc.line)...); o.code != exitConfig || o.out != "" || !strings.HasSuffix(o.err, tc.want+"\n") || strings.Count(o.err, "\n") != 1 {
 			t.Errorf("%s: %+v", tc.line, o)
 		}
 	}
+	if o := execute(right(), "check", "--frobnicate"); o.code != exitConfig || o.err != "evergate: check has no flag --frobnicate; `evergate help check` lists those it has\n" {
+		t.Errorf("%+v", o)
+	}
 	if o := execute(right(), "frobnicate"); strings.Contains(o.err, "did you mean") {
 		t.Errorf("%+v", o)
+	}
+}
+
+func TestEveryCommandPrintsItsPageWhenAskedByAFlag(t *testing.T) {
+	t.Parallel()
+	for _, s := range pages() {
+		words := strings.Fields(s.name)
+		want := execute(nil, append([]string{"help"}, words...)...)
+		for _, f := range []string{"-h", "-help", "--help"} {
+			if o := execute(nil, append(words[:len(words):len(words)], f)...); o != want || o.code != exitOK || o.out == "" {
+				t.Errorf("%s %s: %+v, want %+v", s.name, f, o, want)
+			}
+		}
+	}
+	if o := execute(nil, "key", "agent", "--policy", "none", "--help"); o.code != exitOK || o.err != "" || !strings.HasPrefix(o.out, "Usage: evergate key") {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestAFlagAfterTheOtherProgramIsThatProgramsOwn(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"run -- --help", "run no-such-command-anywhere --help", "run -- no-such-command-anywhere -h"} {
+		if o := execute(right(), strings.Fields(line)...); o.code != exitNotFound || o.out != "" {
+			t.Errorf("%s: %+v", line, o)
+		}
+	}
+}
+
+// An example has to be a command of that page, with flags that exist.
+func TestEveryPageHasAnExampleThatHolds(t *testing.T) {
+	t.Parallel()
+	for _, s := range pages() {
+		if o := execute(nil, append([]string{"help"}, strings.Fields(s.name)...)...); len(s.examples) == 0 || !strings.Contains(o.out, "\nExamples:\n\n  "+s.examples[0]+"\n") {
+			t.Errorf("%s: %q", s.name, o.out)
+		}
+		var known []string
+		for _, f := range s.flags {
+			known = append(known, f.name)
+		}
+		for _, e := range s.examples {
+			_, line, _ := strings.Cut(" "+e, " evergate ")
+			if _, inner, ok := strings.Cut(e, "$(evergate "); ok {
+				line, _, _ = strings.Cut(inner, ")")
+			}
+			rest, isOwn := strings.CutPrefix(line+" ", s.name+" ")
+			if !isOwn && len(s.sub) == 0 {
+				t.Errorf("%s: %q is of another command", s.name, e)
+			}
+			own, _, _ := strings.Cut(" "+rest, " -- ")
+			for _, word := range strings.Fields(own) {
+				if name, isFlag := strings.CutPrefix(word, "--"); isFlag && !slices.Contains(known, name) {
+					t.Errorf("%s: %q: there is no --%s", s.name, e, name)
+				}
+			}
+		}
 	}
 }
 

@@ -83,6 +83,8 @@ type command struct {
 	sub []command
 	// takesCommand says that what follows is a command line of another program.
 	takesCommand bool
+	// examples are lines for a shell, shown on the command's page.
+	examples []string
 }
 
 // action is what a command takes and does. Asking for its flags does nothing else.
@@ -94,29 +96,46 @@ type action struct {
 
 func commands() []command {
 	return []command{
-		{name: "serve", summary: "run the sidecar (also without a command)", new: serve},
-		{name: "demo", summary: "run Shopify's simulator and the sidecar in front of it; needs no account", new: demo},
-		{name: "login", args: "[--port N] [--paste] […]", summary: "have a merchant authorise the app, and store the grant", new: logIn},
-		{name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", new: tokenCommand, sub: tokenCommands()},
-		{name: "key", args: "NAME [--policy P] […]", summary: "make a key by which a client is known", new: keyCommand},
-		{name: "ca", args: "[--bundle]|install|uninstall", summary: "print the certificate of the local CA, have this machine trust it, end that", new: caCommand, sub: caCommands()},
-		{name: "check", args: "[--json]", summary: "say what is right and wrong with this configuration", new: checkCommand},
-		{name: "run", args: "[--policy P] […] -- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", new: runCommand, takesCommand: true},
-		{name: "env", args: "[--shell|--dotenv|--docker|--kubernetes] […]", summary: "print what points programs at the sidecar of this environment", new: envCommand},
-		{name: "wait", args: "[--timeout 60s]", summary: "wait until the sidecar of this environment is ready", new: wait},
-		{name: "healthcheck", args: "[--ready|--startup]", summary: "ask the sidecar whether it is alive, ready, or has had a token", new: healthcheck},
-		{name: "quit", summary: "tell the sidecar to shut down cleanly", new: quit},
-		{name: "config", args: "[--markdown]", summary: "list every setting with its value, secrets redacted", new: printConfig},
-		{name: "simulate", summary: "run Shopify's simulator alone, to test other programs against", new: simulate},
-		{name: "version", summary: "print the version", new: printVersion},
+		{name: "serve", summary: "run the sidecar (also without a command)", new: serve,
+			examples: []string{"evergate serve", "SHOPIFY_CLIENT_SECRET_FILE=/run/secrets/client_secret evergate serve"}},
+		{name: "demo", summary: "run Shopify's simulator and the sidecar in front of it; needs no account", new: demo,
+			examples: []string{"evergate demo", "EVERGATE_POLICY=read-only evergate demo"}},
+		{name: "login", args: "[--port N] [--paste] […]", summary: "have a merchant authorise the app, and store the grant", new: logIn,
+			examples: []string{"evergate login", "evergate login --paste --port 3456"}},
+		{name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", new: tokenCommand, sub: tokenCommands(),
+			examples: []string{"evergate token show"}},
+		{name: "key", args: "NAME [--policy P] […]", summary: "make a key by which a client is known", new: keyCommand,
+			examples: []string{"evergate key agent --policy read-only"}},
+		{name: "ca", args: "[--bundle]|install|uninstall", summary: "print the certificate of the local CA, have this machine trust it, end that", new: caCommand, sub: caCommands(),
+			examples: []string{"evergate ca > evergate-ca.pem", "evergate ca --bundle > roots.pem"}},
+		{name: "check", args: "[--json]", summary: "say what is right and wrong with this configuration", new: checkCommand,
+			examples: []string{"evergate check", "evergate check --json"}},
+		{name: "run", args: "[--policy P] […] -- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", new: runCommand, takesCommand: true,
+			examples: []string{`evergate run -- sh -c 'curl -sS "$EVERGATE_URL/admin/api/2026-10/products/count.json"'`, "evergate run --policy read-only -- npx @shopify/dev-mcp"}},
+		{name: "env", args: "[--shell|--dotenv|--docker|--kubernetes] […]", summary: "print what points programs at the sidecar of this environment", new: envCommand,
+			examples: []string{`eval "$(evergate env --shell)"`, "evergate env --dotenv > .env"}},
+		{name: "wait", args: "[--timeout 60s]", summary: "wait until the sidecar of this environment is ready", new: wait,
+			examples: []string{"evergate wait --timeout 2m"}},
+		{name: "healthcheck", args: "[--ready|--startup]", summary: "ask the sidecar whether it is alive, ready, or has had a token", new: healthcheck,
+			examples: []string{"evergate healthcheck --ready"}},
+		{name: "quit", summary: "tell the sidecar to shut down cleanly", new: quit,
+			examples: []string{"evergate quit"}},
+		{name: "config", args: "[--markdown]", summary: "list every setting with its value, secrets redacted", new: printConfig,
+			examples: []string{"evergate config"}},
+		{name: "simulate", summary: "run Shopify's simulator alone, to test other programs against", new: simulate,
+			examples: []string{"evergate simulate --listen 127.0.0.1:4443 --control 127.0.0.1:4444 --ca-file ca.pem"}},
+		{name: "version", summary: "print the version", new: printVersion,
+			examples: []string{"evergate version"}},
 	}
 }
 
 // generators are commands that packages are made with; people need not know of them.
 func generators() []command {
 	return []command{
-		{name: "completion", args: "bash|zsh|fish", summary: "print what makes a shell complete Evergate's commands", new: printCompletion},
-		{name: "man", summary: "print the manual page", new: printMan},
+		{name: "completion", args: "bash|zsh|fish", summary: "print what makes a shell complete Evergate's commands", new: printCompletion,
+			examples: []string{"evergate completion bash > /etc/bash_completion.d/evergate"}},
+		{name: "man", summary: "print the manual page", new: printMan,
+			examples: []string{"evergate man > evergate.1"}},
 	}
 }
 
@@ -151,7 +170,7 @@ func exitCode(err error) int {
 }
 
 func dispatch(w env) error {
-	name := "serve"
+	name, flags := "serve", []string{"help"}
 	if len(w.args) > 0 && !strings.HasPrefix(w.args[0], "-") {
 		name, w.args = w.args[0], w.args[1:]
 	} else if len(w.args) > 0 {
@@ -160,6 +179,8 @@ func dispatch(w env) error {
 			name, w.args = "help", nil
 		case "version":
 			name, w.args = "version", w.args[1:]
+		default:
+			flags = append(flags, "version")
 		}
 	}
 	if name == "help" {
@@ -168,23 +189,26 @@ func dispatch(w env) error {
 	all := append(commands(), generators()...)
 	c, found := named(all, name)
 	if !found {
-		usage(w.err)
-		return configError(fmt.Errorf("there is no command %q%s", name, guess(name, namesOf(all))))
+		return unknownCommand(name, namesOf(all))
 	}
+	s := synopsisOf("", c)
 	if len(c.sub) > 0 && len(w.args) > 0 && !strings.HasPrefix(w.args[0], "-") {
 		below, found := named(c.sub, w.args[0])
 		if !found {
-			listBelow(w.err, name, c.sub)
-			return configError(fmt.Errorf("%s takes no argument %q%s", name, w.args[0], guess(w.args[0], namesOf(c.sub))))
+			return configError(fmt.Errorf("%s takes no argument %q%s", name, w.args[0], guess(w.args[0], namesOf(c.sub), "evergate help "+name)))
 		}
-		c, name, w.args = below, name+" "+w.args[0], w.args[1:]
+		s, w.args = synopsisOf(name, below), w.args[1:]
 	}
-	a := c.new()
+	a := s.new()
 	var err error
-	if w.args, err = parseFlags(w, c, name, a); err != nil {
+	if w.args, err = parseFlags(w, s, a, flags); err != nil {
 		return err
 	}
 	return a.run(w)
+}
+
+func unknownCommand(name string, known []string) error {
+	return configError(fmt.Errorf("there is no command %q%s", name, guess(name, known, "evergate help")))
 }
 
 func named(all []command, name string) (command, bool) {
@@ -204,18 +228,24 @@ func namesOf(all []command) (names []string) {
 
 // help prints the list of commands, or the page of the one that is named.
 func help(w env) error {
-	if len(w.args) == 0 {
+	if len(w.args) == 0 || isHelpFlag(w.args[0]) {
 		usage(w.out)
 		return nil
 	}
 	name := strings.Join(w.args, " ")
-	for _, s := range synopses() {
+	var known []string
+	for _, s := range pages() {
 		if s.name == name {
 			s.page(w.out)
 			return nil
 		}
+		known = append(known, s.name)
 	}
-	return configError(fmt.Errorf("there is no command %q%s", name, guess(name, namesOf(commands()))))
+	return unknownCommand(name, known)
+}
+
+func isHelpFlag(arg string) bool {
+	return slices.Contains([]string{"-h", "--h", "-help", "--help"}, arg)
 }
 
 // page is the help for one command.
@@ -230,6 +260,9 @@ func (s synopsis) page(to io.Writer) {
 			text += " Default: " + f.initial
 		}
 		fmt.Fprintf(to, "\n  %s\n        %s\n", strings.TrimSpace("--"+f.name+" "+f.value), text)
+	}
+	if len(s.examples) > 0 {
+		fmt.Fprintf(to, "\nExamples:\n\n  %s\n", strings.Join(s.examples, "\n  "))
 	}
 }
 
@@ -246,56 +279,73 @@ func usage(to io.Writer) {
 	for _, c := range commands() {
 		fmt.Fprintf(to, "  %-30s %s\n", strings.TrimSpace(c.name+" "+c.args), c.summary)
 	}
-	fmt.Fprintln(to, "\nSettings come from the environment: `evergate config` lists them.")
+	fmt.Fprintln(to, "\n`evergate help COMMAND` tells more about one of them.")
+	fmt.Fprintln(to, "Settings come from the environment: `evergate config` lists them.")
 }
 
-// parseFlags sets what the flags and the argument say, in whatever order they come. It returns the command line
-// that follows them, where one does.
-func parseFlags(w env, c command, name string, a action) (rest []string, _ error) {
-	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(w.err)
+// parseFlags sets what the flags and the argument say, in whatever order they come, and returns the command line that
+// follows them, where one does. Asked for help it prints the command's page. more are names that a misspelt flag may stand
+// for besides the command's own flags.
+func parseFlags(w env, s synopsis, a action, more []string) (rest []string, _ error) {
+	fs := flag.NewFlagSet(s.name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // its messages have no guess, and its help is not the page
 	if a.flags != nil {
 		a.flags(fs)
 	}
-	if len(c.sub) > 0 {
-		fs.Usage = func() { listBelow(w.err, name, c.sub) }
-	}
-	if c.takesCommand {
-		fs.Usage = func() {}
-	}
 	for rest, taken := w.args, false; ; taken = true {
-		err := fs.Parse(rest)
-		switch {
-		case errors.Is(err, flag.ErrHelp):
-			if c.takesCommand {
-				err = errors.Join(err, help(env{args: []string{name}, out: w.out}))
-			}
+		if err := fs.Parse(rest); errors.Is(err, flag.ErrHelp) {
+			s.page(w.out)
 			return nil, err
-		case err != nil:
-			return nil, &exitError{exitConfig, nil} // flag has printed what is wrong
-		case c.takesCommand:
+		} else if err != nil {
+			return nil, s.flagError(err, more)
+		}
+		switch {
+		case s.takesCommand:
 			return fs.Args(), nil
 		case fs.NArg() == 0:
 			return nil, nil
 		case a.arg == nil || taken:
-			return nil, configError(fmt.Errorf("%s takes no argument %q", name, fs.Arg(0)))
+			return nil, configError(fmt.Errorf("%s takes no argument %q", s.name, fs.Arg(0)))
 		}
 		*a.arg, rest = fs.Arg(0), fs.Args()[1:]
 	}
 }
 
-// guess offers the name that is nearest to a misspelt one, or nothing.
-func guess(name string, names []string) string {
+// flagError is a mistake that package flag has found, with a guess if no such flag exists. Only the
+// text of flag's error tells that case from others.
+func (s synopsis) flagError(err error, more []string) error {
+	name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+	if !unknown {
+		return configError(fmt.Errorf("%s: %w", s.name, err))
+	}
+	known := slices.Clone(more)
+	for _, f := range s.flags {
+		known = append(known, f.name)
+	}
+	hint := "; `evergate help " + s.name + "` lists those it has"
+	if near := nearest(name, known); near != "" {
+		hint = "; did you mean --" + near + "?"
+	}
+	return configError(fmt.Errorf("%s has no flag --%s%s", s.name, name, hint))
+}
+
+// guess offers the name that is nearest to a misspelt one, or else the command that lists them all.
+func guess(name string, names []string, lister string) string {
+	if near := nearest(name, names); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	return "; `" + lister + "` lists what there is"
+}
+
+// nearest is the name that a misspelt one most likely stands for, or empty.
+func nearest(name string, names []string) string {
 	best, least := "", 3 // more than two letters is another word
 	for _, n := range names {
 		if d := distance(strings.ToLower(name), n); d < least && d < len(n) {
 			best, least = n, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
+	return best
 }
 
 // distance is how many letters have to be put in, taken out, or changed.

@@ -63,8 +63,12 @@ func TestUnknownCommandIsAMistake(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"start", "SERVE", "check "} {
 		o := execute(right(), name)
-		if o.code != exitConfig || o.out != "" || !strings.Contains(o.err, `there is no command "`+name+`"`) || !strings.Contains(o.err, "healthcheck") {
-			t.Errorf("%+v", o)
+		hint := "; `evergate help` lists what there is\n"
+		if near := strings.TrimSpace(strings.ToLower(name)); near != "start" {
+			hint = "; did you mean " + near + "?\n"
+		}
+		if want := `evergate: there is no command "` + name + `"` + hint; o.code != exitConfig || o.out != "" || o.err != want {
+			t.Errorf("%+v, want %q", o, want)
 		}
 	}
 }
@@ -88,7 +92,7 @@ func TestBadFlagsAreMistakes(t *testing.T) {
 		if o := execute(right(), surplus...); o.code != exitConfig || !strings.Contains(o.err, c.name+` takes no argument "surplus"`) || o.out != "" {
 			t.Errorf("%s: %+v", c.name, o)
 		}
-		if o := execute(right(), c.name, "--help"); o.code != exitOK || !strings.Contains(o.err, "Usage of "+c.name) {
+		if o := execute(right(), c.name, "--help"); o.code != exitOK || o.err != "" || !strings.HasPrefix(o.out, "Usage: evergate "+c.name) {
 			t.Errorf("%s: %+v", c.name, o)
 		}
 	}

@@ -116,7 +116,7 @@ func TestCommandLine(t *testing.T) {
 		"--policy p a": "a", "--policy=p -- a --timeout 1s": "a --timeout 1s", "--timeout 1s --policy p -- --help": "--help",
 	} {
 		run, _ := named(commands(), "run")
-		rest, err := parseFlags(env{args: strings.Fields(in), err: io.Discard}, run, "run", run.new())
+		rest, err := parseFlags(env{args: strings.Fields(in), err: io.Discard}, synopsisOf("", run), run.new(), nil)
 		if got, wrong := commandLine(rest); err != nil || wrong != nil || strings.Join(got, " ") != want {
 			t.Errorf("%s: %q, %v, %v", in, got, err, wrong)
 		}

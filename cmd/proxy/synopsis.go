@@ -22,16 +22,28 @@ type option struct {
 
 // synopses are all commands with their flags, as the code that runs them declares them. A
 // command above others is followed by those.
-func synopses() []synopsis {
-	var all []synopsis
-	for _, c := range commands() {
-		all = append(all, synopsis{name: c.name, usage: joined(c.name, c.args), command: c, flags: flagsOf(c)})
+func synopses() []synopsis { return synopsesOf(commands()) }
+
+// pages are the commands that have a page of help: those of the list, and the generators.
+func pages() []synopsis { return append(synopses(), synopsesOf(generators())...) }
+
+func synopsesOf(list []command) (all []synopsis) {
+	for _, c := range list {
+		all = append(all, synopsisOf("", c))
 		for _, below := range c.sub {
-			name := c.name + " " + below.name
-			all = append(all, synopsis{name: name, usage: joined(name, below.args), command: below, flags: flagsOf(below)})
+			all = append(all, synopsisOf(c.name, below))
 		}
 	}
 	return all
+}
+
+// synopsisOf is that of a command under another one, or under none.
+func synopsisOf(above string, c command) synopsis {
+	name := c.name
+	if above != "" {
+		name = above + " " + c.name
+	}
+	return synopsis{name: name, usage: joined(name, c.args), command: c, flags: flagsOf(c)}
 }
 
 func joined(name, args string) string {

@@ -11,11 +11,16 @@ import (
 
 func tokenCommands() []command {
 	return []command{
-		{name: "show", args: "[--reveal] [--json]", summary: "say how the stored grant stands", new: tokenShow},
-		{name: "print", summary: "print an access token that works, for a tool that can only take one", new: tokenPrint},
-		{name: "import", args: "[--refresh|--access] [--no-verify] [--yes]", summary: "put a token that you have into the store", new: tokenImport},
-		{name: "migrate", args: "[--yes]", summary: "exchange a permanent token for one that expires; cannot be undone", new: tokenMigrate},
-		{name: "revoke", args: "[--yes]", summary: "uninstall the app from the shop, which ends all its tokens there", new: tokenRevoke},
+		{name: "show", args: "[--reveal] [--json]", summary: "say how the stored grant stands", new: tokenShow,
+			examples: []string{"evergate token show", "evergate token show --json"}},
+		{name: "print", summary: "print an access token that works, for a tool that can only take one", new: tokenPrint,
+			examples: []string{`TOKEN=$(evergate token print)`}},
+		{name: "import", args: "[--refresh|--access] [--no-verify] [--yes]", summary: "put a token that you have into the store", new: tokenImport,
+			examples: []string{"evergate token import < /run/secrets/refresh_token"}},
+		{name: "migrate", args: "[--yes]", summary: "exchange a permanent token for one that expires; cannot be undone", new: tokenMigrate,
+			examples: []string{"evergate token migrate"}},
+		{name: "revoke", args: "[--yes]", summary: "uninstall the app from the shop, which ends all its tokens there", new: tokenRevoke,
+			examples: []string{"evergate token revoke"}},
 	}
 }
 

@@ -133,11 +133,11 @@ func TestTokenNeedsACommandThatExists(t *testing.T) {
 			t.Errorf("%q: %+v", args, o)
 		}
 	}
-	if o := execute(right(), "token", "--help"); o.code != exitOK || !strings.Contains(o.err, "token migrate [--yes]") {
+	if o := execute(right(), "token", "--help"); o.code != exitOK || o.err != "" || !strings.Contains(o.out, "token migrate [--yes]") {
 		t.Errorf("%+v", o)
 	}
 	for _, c := range tokenCommands() {
-		if o := execute(right(), "token", c.name, "--help"); o.code != exitOK || !strings.Contains(o.err, "Usage of token "+c.name) {
+		if o := execute(right(), "token", c.name, "--help"); o.code != exitOK || o.err != "" || !strings.HasPrefix(o.out, "Usage: evergate token "+c.name) {
 			t.Errorf("%+v", o)
 		}
 		if o := execute(nil, "token", c.name); o.code != exitConfig || !strings.Contains(o.err, "SHOPIFY_SHOP is not set") {

@@ -3,15 +3,9 @@ package browser
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -119,57 +113,5 @@ func requireBrowser(t *testing.T) (modules string) {
 		t.Skip("drives a browser: not with -short")
 	}
 	process.RequireProgram(t, "chromium", "apt-get install chromium")
-	process.RequireProgram(t, "node", "apt-get install nodejs")
-	process.RequireProgram(t, "npm", "apt-get install npm")
-	modules, err := installModules()
-	if err != nil {
-		process.Missing(t, err.Error(), "npm ci --ignore-scripts, in test/browser")
-	}
-	return modules
-}
-
-// installModules installs what package-lock.json names, once for each state of that file:
-// from then on no network is needed.
-func installModules() (modules string, err error) {
-	lock, err := os.ReadFile("package-lock.json")
-	if err != nil {
-		return "", err
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(lock)
-	home := filepath.Join(cache, "evergate-browser-test", hex.EncodeToString(sum[:8]))
-	modules = filepath.Join(home, "node_modules")
-	if _, err := os.Stat(modules); err == nil {
-		return modules, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(home), 0o755); err != nil {
-		return "", err
-	}
-	temp, err := os.MkdirTemp(filepath.Dir(home), "new-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(temp)
-	manifest, err := os.ReadFile("package.json")
-	if err != nil {
-		return "", err
-	}
-	for name, content := range map[string][]byte{"package.json": manifest, "package-lock.json": lock} {
-		if err := os.WriteFile(filepath.Join(temp, name), content, 0o644); err != nil {
-			return "", err
-		}
-	}
-	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	cmd.Dir = temp
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("playwright-core is not installed: npm ci: %w: %s", err, out)
-	}
-	// Whole or not at all; another test process may be faster.
-	if err := os.Rename(temp, home); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, syscall.ENOTEMPTY) {
-		return "", err
-	}
-	return modules, nil
+	return process.NodeModules(t, "evergate-browser-test")
 }

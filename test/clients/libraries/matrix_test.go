@@ -1,0 +1,294 @@
+//go:build linux
+
+package libraries
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"evergate/internal/shopify"
+	"evergate/test/process"
+)
+
+// mode is a way to lead a program to Evergate.
+type mode string
+
+const (
+	byURL   mode = "base URL"
+	byRun   mode = "run"
+	byHosts mode = "hosts file"
+)
+
+var modes = []mode{byURL, byRun, byHosts}
+
+// rounds is how often a program lists, creates and asks; the tokens of one round have expired in the next.
+const rounds = 3
+
+// matrix is what came of it.
+type matrix struct {
+	mu     sync.Mutex
+	worked map[string]map[mode]bool
+}
+
+func TestLibrariesWorkWhileTheirTokensExpire(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a program for each library and mode: not with -short")
+	}
+	kit := newKit(t)
+	var m matrix
+	m.worked = map[string]map[mode]bool{}
+	t.Run("each", func(t *testing.T) {
+		for _, l := range libraries {
+			for _, way := range modes {
+				t.Run(strings.ReplaceAll(l.name+" "+string(way), "/", "_"), func(t *testing.T) {
+					t.Parallel()
+					if way == byRun && l.noRun != "" {
+						kit.mustFail(t, l)
+						return
+					}
+					kit.mustWork(t, l, way)
+					m.mu.Lock()
+					defer m.mu.Unlock()
+					if m.worked[l.name] == nil {
+						m.worked[l.name] = map[mode]bool{}
+					}
+					m.worked[l.name][way] = !t.Failed()
+				})
+			}
+		}
+	})
+	m.compareWithDocs(t)
+}
+
+// kit is what the programs need, made once.
+type kit struct {
+	modules string
+	dir     string // with what has been compiled
+	// starts has room for those that start, which takes most of the work: where all do so at once, handshakes take too long.
+	starts chan struct{}
+}
+
+func newKit(t *testing.T) *kit {
+	t.Helper()
+	process.RequireProgram(t, "javac", "apt-get install default-jdk-headless")
+	k := &kit{modules: process.NodeModules(t, "evergate-libraries-test"), dir: t.TempDir(), starts: make(chan struct{}, 3)}
+	for _, n := range []node{node22, node26} {
+		if _, err := os.Stat(k.program(n)); err != nil {
+			process.Missing(t, "npm has no "+string(n)+" for this machine", "npm ci, on amd64")
+		}
+	}
+	k.build(t, "testdata/goshopify", "go mod download, in testdata/goshopify", "go", "build", "-o", filepath.Join(k.dir, "goshopify"), ".")
+	k.build(t, "testdata/java", "apt-get install default-jdk-headless", "javac", "-d", k.dir, "Products.java")
+	return k
+}
+
+func (k *kit) build(t *testing.T, dir, remedy string, command ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		process.Missing(t, fmt.Sprintf("%s cannot be built: %v: %s", dir, err, out), remedy)
+	}
+}
+
+func (k *kit) program(n node) string {
+	if n == node20 {
+		return "node"
+	}
+	return filepath.Join(k.modules, string(n), "bin", "node")
+}
+
+// command is how a program is started.
+func (k *kit) command(t *testing.T, l library, url string) []string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("testdata", l.program))
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := append([]string{url}, l.args...)
+	switch filepath.Ext(path) {
+	case ".java":
+		return append([]string{"java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", k.dir, "Products"}, args...)
+	case ".go":
+		return append([]string{filepath.Join(k.dir, "goshopify")}, args...)
+	default:
+		return append([]string{k.program(l.node), filepath.Join(k.project(t, l, filepath.Dir(path)), filepath.Base(path))}, args...)
+	}
+}
+
+// project is a directory with the programs for Node and the packages that a library sees.
+func (k *kit) project(t *testing.T, l library, programs string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(programs)); err != nil {
+		t.Fatal(err)
+	}
+	modules := filepath.Join(dir, "node_modules")
+	link := func(name, to string) {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(modules, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(filepath.Join(k.modules, to), filepath.Join(modules, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l.alias == "" {
+		link("", "")
+	} else {
+		link(official, l.alias)
+	}
+	return dir
+}
+
+// mustWork runs a program until its tokens have expired several times.
+func (k *kit) mustWork(t *testing.T, l library, way mode) {
+	k.starts <- struct{}{}
+	started := sync.OnceFunc(func() { <-k.starts })
+	defer started()
+	m, p := k.start(t, l, way)
+	made := []int64{}
+	for i := range rounds {
+		if i > 0 {
+			m.awaitExpiry(t)
+		}
+		got := p.round(t, fmt.Sprintf("product %d", i))
+		started()
+		if got.Domain != shop {
+			t.Errorf("GraphQL says that the shop is %q", got.Domain)
+		}
+		seen := slices.Compact(slices.Sorted(slices.Values(got.IDs)))
+		if len(got.IDs) != products+i || len(seen) != products+i {
+			t.Errorf("round %d: %d products, %d of them different; there are %d", i, len(got.IDs), len(seen), products+i)
+		}
+		for _, id := range made {
+			if !slices.Contains(seen, id) {
+				t.Errorf("round %d: product %d, which was created, is not there", i, id)
+			}
+		}
+		made = append(made, got.Created)
+	}
+	p.end(t)
+	if got := m.tokens(); got < rounds {
+		t.Errorf("%d tokens for %d rounds, of which none is as long as a token lives", got, rounds)
+	}
+}
+
+// mustFail shows that what the manual says about a library is true.
+func (k *kit) mustFail(t *testing.T, l library) {
+	m, p := k.start(t, l, byRun)
+	if _, err := io.WriteString(p.stdin, "product\n"); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.Exit(t); code == 0 || p.Out.String() != "" {
+		t.Errorf("it works: the manual says that it does not. Exit code %d, %q", code, p.Out.String())
+	}
+	if n := m.Stats().Routes["rest:products"]; len(n) > 0 {
+		t.Errorf("calls reached Shopify: %v", n)
+	}
+}
+
+// program is one that runs.
+type program struct {
+	*process.Process
+	stdin io.WriteCloser
+	lines int // that have been read
+}
+
+// seen is what it has seen in one round.
+type seen struct {
+	IDs     []int64 `json:"ids"`
+	Created int64   `json:"created"`
+	Domain  string  `json:"domain"`
+}
+
+func (p *program) round(t *testing.T, title string) (got seen) {
+	t.Helper()
+	if _, err := io.WriteString(p.stdin, title+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	p.AwaitTextWithin(t, &p.Out, "the end of a round", 2*process.Patience, func(text string) bool {
+		lines = strings.SplitAfter(text, "\n")
+		return len(lines) > p.lines+1
+	})
+	if err := json.Unmarshal([]byte(lines[p.lines]), &got); err != nil {
+		t.Fatalf("%v: %s", err, lines[p.lines])
+	}
+	p.lines++
+	return got
+}
+
+func (p *program) end(t *testing.T) {
+	t.Helper()
+	if err := p.stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.Exit(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// start makes a machine with Evergate on it, and starts the program there.
+func (k *kit) start(t *testing.T, l library, way mode) (*machine, *program) {
+	t.Helper()
+	switch way {
+	case byURL:
+		m := newMachine(t, "")
+		m.serve(t, "")
+		return m, m.launch(t, placeholders, k.command(t, l, "http://localhost:8080"))
+	case byHosts:
+		m := newMachine(t, "127.0.0.1 "+shop+"\n")
+		m.serve(t, "tls:127.0.0.1:443")
+		return m, m.launch(t, append(m.trust(t, l), placeholders...), k.command(t, l, "https://"+shop))
+	default:
+		m := newMachine(t, "")
+		return m, m.launch(t, m.environ, append([]string{binary, "run", "--"}, k.command(t, l, "https://"+shop)...))
+	}
+}
+
+// placeholders stand for what is not needed, for programs that do not start without.
+var placeholders = []string{"SHOPIFY_SHOP=" + shop, "SHOPIFY_ACCESS_TOKEN=" + shopify.PlaceholderToken, "SHOPIFY_API_SECRET=placeholder"}
+
+// serve starts Evergate.
+func (m *machine) serve(t *testing.T, listen string) {
+	t.Helper()
+	p := process.Start(t, process.Command(t, binary, append(slices.Clone(m.environ), "EVERGATE_LISTEN="+listen)))
+	p.AwaitLog(t, "listening for tools")
+}
+
+// trust has a program trust the local CA, as docs/using/ca.md says.
+func (m *machine) trust(t *testing.T, l library) []string {
+	t.Helper()
+	pem, err := process.Output(process.Command(t, binary, m.environ, "ca"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := m.write(t, "root.pem", pem)
+	if filepath.Ext(l.program) != ".java" {
+		return []string{"NODE_EXTRA_CA_CERTS=" + root, "SSL_CERT_FILE=" + root}
+	}
+	store := filepath.Join(m.dir, "roots.p12")
+	if out, err := process.Output(process.Command(t, "keytool", nil, "-importcert", "-noprompt", "-alias", "evergate", "-file", root,
+		"-keystore", store, "-storetype", "PKCS12", "-storepass", "changeit")); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return []string{"JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=" + store + " -Djavax.net.ssl.trustStorePassword=changeit"}
+}
+
+func (m *machine) launch(t *testing.T, environ, command []string) *program {
+	t.Helper()
+	cmd := process.Command(t, command[0], environ, command[1:]...)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &program{Process: process.Start(t, cmd), stdin: stdin}
+}
