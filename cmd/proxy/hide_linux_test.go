@@ -128,7 +128,7 @@ for what in mem maps environ; do
 	if (: <"/proc/$PPID/$what") 2>/dev/null; then echo "the parent's $what can be read"; fi
 done
 echo "looked everywhere"
-`), 0o644)); err != nil { //nolint:gosec // for another user
+`), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	secret := sim.IssueToken("", "", 0)

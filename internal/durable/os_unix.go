@@ -13,7 +13,7 @@ import (
 // noFollow has an open fail on a symlink that was put there after it was checked.
 const noFollow = syscall.O_NOFOLLOW
 
-// ReadersLock: a file that is open can be renamed over.
+// ReadersLock says whether those who read a file lock it. They need not: a file that is open can be renamed over.
 const ReadersLock = false
 
 // tryLock locks f if nobody else has; unlock closes it. Go opens files close-on-exec, so a

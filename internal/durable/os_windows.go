@@ -12,7 +12,7 @@ import (
 // noFollow: there is no such flag; the check before the open has to do.
 const noFollow = 0
 
-// ReadersLock: a file that is open for reading cannot be renamed over.
+// ReadersLock says whether those who read a file lock it: one that is open for reading cannot be renamed over.
 const ReadersLock = true
 
 var lockFileEx = syscall.NewLazyDLL("kernel32.dll").NewProc("LockFileEx")

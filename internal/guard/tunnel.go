@@ -169,9 +169,9 @@ func splitAuthority(target string) (host, port string, ok bool) {
 // notPublic are the addresses that are no host's on the internet (IANA's registries of special-purpose addresses), and those
 // that have another address in them, which could be any.
 var notPublic = [...]netip.Prefix{
-	prefix(0, 0, 0, 0, 8), prefix(10, 0, 0, 0, 8), prefix(100, 64, 0, 0, 10), prefix(127, 0, 0, 0, 8), prefix(169, 254, 0, 0, 16), prefix(172, 16, 0, 0, 12),
-	prefix(192, 0, 0, 0, 24), prefix(192, 0, 2, 0, 24), prefix(192, 88, 99, 0, 24), prefix(192, 168, 0, 0, 16), prefix(198, 18, 0, 0, 15), prefix(198, 51, 100, 0, 24),
-	prefix(203, 0, 113, 0, 24), prefix(224, 0, 0, 0, 3),
+	prefix(0, 0, 0, 8), prefix(10, 0, 0, 8), prefix(100, 64, 0, 10), prefix(127, 0, 0, 8), prefix(169, 254, 0, 16), prefix(172, 16, 0, 12),
+	prefix(192, 0, 0, 24), prefix(192, 0, 2, 24), prefix(192, 88, 99, 24), prefix(192, 168, 0, 16), prefix(198, 18, 0, 15), prefix(198, 51, 100, 24),
+	prefix(203, 0, 113, 24), prefix(224, 0, 0, 3),
 }
 
 // global is where IPv6 addresses of hosts on the internet are (2000::/3), and notGlobal what of it is none: Teredo, ORCHID and
@@ -184,8 +184,8 @@ var (
 	}
 )
 
-func prefix(a, b, c, d byte, bits int) netip.Prefix {
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{a, b, c, d}), bits)
+func prefix(a, b, c byte, bits int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{a, b, c}), bits)
 }
 
 // IsPublic reports whether an address is a host's on the internet: none of a loopback, a link, a private network, documentation

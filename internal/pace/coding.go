@@ -21,11 +21,11 @@ type coding struct {
 // decoders are the codings that one Pacer can read.
 type decoders struct{ gzip, deflate, brotli, zstd coding }
 
-func (d *decoders) init() {
-	d.gzip.open = func(r io.Reader) (resetter, error) { return gzip.NewReader(r) }
-	d.deflate.open = openZlib
-	d.brotli.open = func(r io.Reader) (resetter, error) { return brotli.NewReader(r), nil }
-	d.zstd.open = openZstd
+func (by *decoders) init() {
+	by.gzip.open = func(r io.Reader) (resetter, error) { return gzip.NewReader(r) }
+	by.deflate.open = openZlib
+	by.brotli.open = func(r io.Reader) (resetter, error) { return brotli.NewReader(r), nil }
+	by.zstd.open = openZstd
 }
 
 // resetter is a decompressing reader that can be used again.
@@ -35,16 +35,16 @@ type resetter interface {
 }
 
 // named returns the coding with a name, in lower case; nil: nobody here can read it.
-func (d *decoders) named(name string) *coding {
+func (by *decoders) named(name string) *coding {
 	switch name {
 	case "gzip", "x-gzip":
-		return &d.gzip
+		return &by.gzip
 	case "deflate":
-		return &d.deflate
+		return &by.deflate
 	case "br":
-		return &d.brotli
+		return &by.brotli
 	case "zstd":
-		return &d.zstd
+		return &by.zstd
 	}
 	return nil
 }
@@ -80,12 +80,12 @@ type codings struct {
 
 // parse reads a Content-Encoding in lower case. It reports false if one of the codings is
 // unknown, or if there are too many.
-func (d *decoders) parse(encoding string) (c codings, known bool) {
+func (by *decoders) parse(encoding string) (c codings, known bool) {
 	for name := range strings.SplitSeq(encoding, ",") {
 		if name = strings.Trim(name, " \t"); name == "" || name == "identity" {
 			continue
 		}
-		stage := d.named(name)
+		stage := by.named(name)
 		if stage == nil || c.count == mostCodings {
 			return codings{}, false
 		}

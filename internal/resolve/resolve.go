@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,7 +25,7 @@ import (
 )
 
 const (
-	// Conf, in place of an address, stands for the name servers of /etc/resolv.conf.
+	// Conf stands in place of an address for the name servers of /etc/resolv.conf.
 	Conf = "resolv.conf"
 
 	confFile = "/etc/resolv.conf"
@@ -76,7 +77,7 @@ func serversOf(path string) (servers []string, _ error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	lines := bufio.NewScanner(io.LimitReader(f, 64<<10))
 	for lines.Scan() && len(servers) < mostServers {
 		fields := strings.Fields(lines.Text())
@@ -113,7 +114,7 @@ func (r *Resolver) Lookup(ctx context.Context, host string) ([]netip.Addr, error
 		})
 	}
 	both.Wait()
-	all := append(found[0], found[1]...)
+	all := slices.Concat(found[0], found[1])
 	switch err := errors.Join(failed[:]...); {
 	case len(all) > 0:
 		return all, nil
@@ -166,7 +167,7 @@ func exchange(ctx context.Context, network, server string, id uint16, question [
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 	if network == "tcp" {
-		question = append(binary.BigEndian.AppendUint16(nil, uint16(len(question))), question...) //nolint:gosec // a name is at most 255 bytes
+		question = append(binary.BigEndian.AppendUint16(nil, uint16(len(question))), question...)
 	}
 	if _, err := conn.Write(question); err != nil {
 		return nil, false, err

@@ -38,7 +38,7 @@ func (s *Server) connectOther(w http.ResponseWriter, r *http.Request, host strin
 	if err != nil {
 		return denialOf(host, err)
 	}
-	in, err := hijack(w, r)
+	in, err := hijack(w)
 	if err != nil {
 		_ = out.Close()
 		return err

@@ -78,7 +78,7 @@ func (s *Server) Connect(w http.ResponseWriter, r *http.Request, view *request.R
 	if !t.Ours {
 		return t, s.connectOther(w, r, t.Host)
 	}
-	conn, err := hijack(w, r)
+	conn, err := hijack(w)
 	if err != nil {
 		return t, err
 	}
@@ -87,7 +87,7 @@ func (s *Server) Connect(w http.ResponseWriter, r *http.Request, view *request.R
 }
 
 // hijack takes the connection over and says that the tunnel is open.
-func hijack(w http.ResponseWriter, r *http.Request) (net.Conn, error) {
+func hijack(w http.ResponseWriter) (net.Conn, error) {
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, denial.New(http.StatusForbidden, denial.CodeDeniedConnect, "A tunnel cannot be opened on this connection. Open another one.")

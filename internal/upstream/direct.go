@@ -107,7 +107,7 @@ func (t *Transport) CheckLoop(ctx context.Context) error {
 		return nil //nolint:nilerr // there may be an address later, and what is dialled is looked at again
 	}
 	for _, ip := range addresses {
-		if (*ours)(netip.AddrPortFrom(ip.Unmap(), uint16(port))) { //nolint:gosec // a port
+		if (*ours)(netip.AddrPortFrom(ip.Unmap(), uint16(port))) {
 			return errLoop
 		}
 	}
