@@ -43,7 +43,7 @@ func put(t *testing.T, path string, content []byte) {
 // keyIn is the text of the key in a file.
 func keyIn(t *testing.T, content []byte) string {
 	t.Helper()
-	_, key, ok := strings.Cut(string(content), "BEGIN PRIVATE KEY-----\n")
+	_, key, ok := strings.Cut(string(content), beginKey)
 	if !ok {
 		t.Fatal("there is no key")
 	}
@@ -51,18 +51,22 @@ func keyIn(t *testing.T, content []byte) string {
 	return line
 }
 
+const beginKey = "-----BEGIN PRIVATE KEY-----\n"
+
 func TestFileThatCannotBeUsedIsSaidAndLeftAlone(t *testing.T) {
 	t.Parallel()
 	_, other := made(t)
-	foreign := contentOf(t, other)
+	parts := func(content []byte) (certificates, key string) {
+		certificates, key, _ = strings.Cut(string(content), beginKey)
+		return certificates, beginKey + key
+	}
+	_, foreign := parts(contentOf(t, other))
 	for name, spoil := range map[string]func(content []byte) []byte{
-		"empty":  func([]byte) []byte { return nil },
-		"half":   func(c []byte) []byte { return c[:len(c)/2] },
-		"no key": func(c []byte) []byte { return c[:bytes.Index(c, []byte("-----BEGIN PRIVATE"))] },
-		"no PEM": func([]byte) []byte { return []byte("shpat_hunter2") },
-		"of another": func(c []byte) []byte {
-			return append(c[:bytes.Index(c, []byte("-----BEGIN PRIVATE"))], foreign[bytes.Index(foreign, []byte("-----BEGIN PRIVATE")):]...)
-		},
+		"empty":      func([]byte) []byte { return nil },
+		"half":       func(c []byte) []byte { return c[:len(c)/2] },
+		"no key":     func(c []byte) []byte { certificates, _ := parts(c); return []byte(certificates) },
+		"no PEM":     func([]byte) []byte { return []byte("shpat_hunter2") },
+		"of another": func(c []byte) []byte { certificates, _ := parts(c); return []byte(certificates + foreign) },
 		"damaged": func(c []byte) []byte {
 			b, rest := pem.Decode(c)
 			b.Bytes[len(b.Bytes)/2] ^= 0xff

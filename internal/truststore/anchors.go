@@ -44,8 +44,7 @@ func (a anchors) Install(ctx context.Context, roots []*x509.Certificate) error {
 			return err
 		}
 	}
-	_, err := a.machine.sudo(ctx, nil, a.refresh...)
-	return err
+	return a.machine.sudo(ctx, nil, a.refresh...)
 }
 
 func (a anchors) write(ctx context.Context, name string, content []byte) error {
@@ -56,8 +55,7 @@ func (a anchors) write(ctx context.Context, name string, content []byte) error {
 		}
 		return os.Chmod(path, 0o644) //nolint:gosec // G302: whatever the umask
 	}
-	_, err := a.machine.sudo(ctx, content, "tee", path)
-	return err
+	return a.machine.sudo(ctx, content, "tee", path)
 }
 
 // Uninstall implements Store.
@@ -77,7 +75,7 @@ func (a anchors) Uninstall(ctx context.Context, prefix string) ([]string, error)
 		if a.machine.Privileged {
 			err = os.Remove(path)
 		} else {
-			_, err = a.machine.sudo(ctx, nil, "rm", "-f", path)
+			err = a.machine.sudo(ctx, nil, "rm", "-f", path)
 		}
 		if err != nil {
 			return removed, err
@@ -87,7 +85,7 @@ func (a anchors) Uninstall(ctx context.Context, prefix string) ([]string, error)
 	if removed == nil {
 		return nil, nil
 	}
-	_, err = a.machine.sudo(ctx, nil, a.forget...)
+	err = a.machine.sudo(ctx, nil, a.forget...)
 	return removed, err
 }
 

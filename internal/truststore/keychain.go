@@ -30,8 +30,7 @@ func (keychain) Name() string { return "the system's keychain" }
 func (k keychain) Install(ctx context.Context, roots []*x509.Certificate) error {
 	for _, c := range roots {
 		err := inFile(c, func(path string) error {
-			_, err := k.machine.sudo(ctx, nil, "security", "add-trusted-cert", "-d", "-r", "trustRoot", "-k", systemKeychain, path)
-			return err
+			return k.machine.sudo(ctx, nil, "security", "add-trusted-cert", "-d", "-r", "trustRoot", "-k", systemKeychain, path)
 		})
 		if err != nil {
 			return err
@@ -55,11 +54,10 @@ func (k keychain) Uninstall(ctx context.Context, prefix string) ([]string, error
 		}
 		// Its trust first: that is stored apart, and found by the certificate.
 		err := inFile(c, func(path string) error {
-			_, err := k.machine.sudo(ctx, nil, "security", "remove-trusted-cert", "-d", path)
-			return err
+			return k.machine.sudo(ctx, nil, "security", "remove-trusted-cert", "-d", path)
 		})
 		if err == nil {
-			_, err = k.machine.sudo(ctx, nil, "security", "delete-certificate", "-Z", thumbprint(c), systemKeychain)
+			err = k.machine.sudo(ctx, nil, "security", "delete-certificate", "-Z", thumbprint(c), systemKeychain)
 		}
 		if err != nil {
 			return removed, err

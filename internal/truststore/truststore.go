@@ -99,14 +99,16 @@ func (m *Machine) systemStore() (Store, error) {
 func (m *Machine) path(p string) string { return filepath.Join(m.Root, p) }
 
 // sudo runs a program with the rights to change the system.
-func (m *Machine) sudo(ctx context.Context, input []byte, argv ...string) ([]byte, error) {
+func (m *Machine) sudo(ctx context.Context, input []byte, argv ...string) error {
 	if m.Privileged {
-		return m.Run(ctx, input, argv[0], argv[1:]...)
+		_, err := m.Run(ctx, input, argv[0], argv[1:]...)
+		return err
 	}
 	if _, err := m.Find("sudo"); err != nil {
-		return nil, remedy.New("run it as root, or as an administrator", "%s needs rights that this user does not have, and there is no sudo", argv[0])
+		return remedy.New("run it as root, or as an administrator", "%s needs rights that this user does not have, and there is no sudo", argv[0])
 	}
-	return m.Run(ctx, input, "sudo", append([]string{"--"}, argv...)...)
+	_, err := m.Run(ctx, input, "sudo", append([]string{"--"}, argv...)...)
+	return err
 }
 
 // inFile hands a certificate to a program that reads a file.

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"io"
 	"io/fs"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -41,7 +42,7 @@ func leaks(t *testing.T, dir string) [][]byte {
 		t.Fatal(err)
 	}
 	all := [][]byte{
-		[]byte("PRIVATE KEY"), scalar, []byte(hex.EncodeToString(scalar)), []byte(strings.ToUpper(hex.EncodeToString(scalar))), []byte(a.key.D.String()),
+		[]byte("PRIVATE KEY"), scalar, []byte(hex.EncodeToString(scalar)), []byte(strings.ToUpper(hex.EncodeToString(scalar))), []byte(new(big.Int).SetBytes(scalar).String()),
 		[]byte(strings.TrimRight(base64.StdEncoding.EncodeToString(scalar), "=")), []byte(strings.TrimRight(base64.URLEncoding.EncodeToString(scalar), "=")),
 	}
 	for line := range strings.Lines(base64.StdEncoding.EncodeToString(block.Bytes)) {
