@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"evergate/internal/config"
+	"evergate/internal/spelling"
 	"evergate/internal/truststore"
 )
 
@@ -337,36 +338,9 @@ func guess(name string, names []string, lister string) string {
 	return "; `" + lister + "` lists what there is"
 }
 
-// nearest is the name that a misspelt one most likely stands for, or empty.
+// nearest is the name that a misspelt one most likely stands for, or empty. More than two letters are another word.
 func nearest(name string, names []string) string {
-	best, least := "", 3 // more than two letters is another word
-	for _, n := range names {
-		if d := distance(strings.ToLower(name), n); d < least && d < len(n) {
-			best, least = n, d
-		}
-	}
-	return best
-}
-
-// distance is how many letters have to be put in, taken out, or changed.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return spelling.Nearest(strings.ToLower(name), names, 2)
 }
 
 // untilSignal is done at the first signal. It is for commands that need no clean end.

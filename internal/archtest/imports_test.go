@@ -11,7 +11,7 @@ import (
 // mayImport is the matrix: for each package, the other packages of the module that it may
 // import, and the modules that it may. What is not here is forbidden, a new package too.
 var mayImport = map[string]struct{ ours, others []string }{
-	"cmd/proxy":          {ours: []string{"access", "admin", "caller", "check", "clientenv", "clock", "config", "grant", "grantadmin", "guard", "listen", "localca", "login", "logsink", "remedy", "shopify", "shopsim", "sidecar", "store", "systemd", "token", "truststore"}},
+	"cmd/proxy":          {ours: []string{"access", "admin", "caller", "check", "clientenv", "clock", "config", "grant", "grantadmin", "guard", "listen", "localca", "login", "logsink", "remedy", "shopify", "shopsim", "sidecar", "spelling", "store", "systemd", "token", "truststore"}},
 	"internal/access":    {ours: []string{"caller", "listen", "policy", "reload", "remedy", "request"}},
 	"internal/admin":     {ours: []string{"brief", "denial", "guard", "markup", "refresh", "request", "token"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/archtest":  {},
@@ -21,7 +21,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/check":     {ours: []string{"access", "limit", "listen", "localca", "netfail", "remedy", "shopify", "token"}},
 	"internal/clientenv": {ours: []string{"remedy", "shopify"}, others: []string{"software.sslmate.com/src/go-pkcs12"}},
 	"internal/clock":     {},
-	"internal/config":    {ours: []string{"guard", "listen", "remedy", "resolve", "shopify", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
+	"internal/config":    {ours: []string{"guard", "listen", "remedy", "resolve", "shopify", "spelling", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/denial":    {ours: []string{"brief"}},
 	"internal/durable":   {ours: []string{"clock", "remedy"}},
 	"internal/grant":     {ours: []string{"netfail", "remedy", "shopify", "token"}},
@@ -49,6 +49,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/sidecar": {ours: []string{"access", "admin", "clientenv", "clock", "config", "denial", "durable", "grant", "guard", "idle", "inject", "limit", "listen", "localca", "login", "logsink", "metrics", "pace", "refresh", "remedy", "resolve", "shopify", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
 		others: []string{"github.com/prometheus/client_golang"}},
 	"internal/store":      {ours: []string{"durable", "remedy", "token"}},
+	"internal/spelling":   {},
 	"internal/systemd":    {},
 	"internal/token":      {ours: []string{"remedy"}},
 	"internal/tracing":    {ours: []string{"netfail"}, others: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf", "github.com/go-logr/logr"}},

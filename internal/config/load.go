@@ -13,6 +13,7 @@ import (
 
 	"evergate/internal/remedy"
 	"evergate/internal/shopify"
+	"evergate/internal/spelling"
 	"evergate/internal/token"
 )
 
@@ -186,7 +187,7 @@ func unknownNames(vars map[string]string) (errs []error) {
 // programs have names of their own there, so it is no mistake.
 func misspelt(vars map[string]string) (warnings []error) {
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
-		if near := nearest(name); strings.HasPrefix(name, "SHOPIFY_") && !known(name) && near != "" && distance(name, near) <= 2 {
+		if near := nearest(name); strings.HasPrefix(name, "SHOPIFY_") && !known(name) && near != "" && spelling.Distance(name, near) <= 2 {
 			warnings = append(warnings, remedy.New("did you mean "+near+"?", "%s is not a setting", name))
 		}
 	}
@@ -215,33 +216,12 @@ func fromKubernetes(name string) bool {
 
 // nearest returns the setting whose name differs least, if that is little.
 func nearest(name string) string {
-	best, least := "", 4
+	var names []string
 	for _, s := range settings() {
-		for _, candidate := range []string{s.name, s.name + "_FILE"} {
-			if d := distance(name, candidate); d < least && known(candidate) {
-				best, least = candidate, d
-			}
+		names = append(names, s.name)
+		if s.hasFile() {
+			names = append(names, s.name+"_FILE")
 		}
 	}
-	return best
-}
-
-// distance is the Levenshtein distance.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
+	return spelling.Nearest(name, names, 3)
 }

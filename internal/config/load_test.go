@@ -310,14 +310,3 @@ func TestSizeIsWrittenAsItIsRead(t *testing.T) {
 		}
 	}
 }
-
-func TestDistance(t *testing.T) {
-	t.Parallel()
-	for pair, want := range map[[2]string]int{
-		{"", ""}: 0, {"abc", "abc"}: 0, {"", "abc"}: 3, {"abc", ""}: 3, {"abc", "abd"}: 1, {"abc", "acb"}: 2, {"kitten", "sitting"}: 3, {"a", "bc"}: 2,
-	} {
-		if got := distance(pair[0], pair[1]); got != want || distance(pair[1], pair[0]) != want {
-			t.Errorf("%q: %d, want %d", pair, got, want)
-		}
-	}
-}
