@@ -63,7 +63,7 @@ func (c *checkup) offlineGrant(ctx context.Context) []check.Result {
 	return results
 }
 
-// instead comes by a token where the stored grant is dead and client credentials are at hand.
+// instead obtains a token where the stored grant is dead and there are client credentials.
 func (c *checkup) instead(ctx context.Context, dead token.Reauthorize) []check.Result {
 	results := c.obtained(ctx, fmt.Sprintf("the stored grant is dead since %s (%s); client credentials are used in its place", grantadmin.Stamp(dead.Since), dead.Reason))
 	if results[0].Status == check.OK {

@@ -72,7 +72,7 @@ func (h *handler) notice() string {
 	return brief.Text(h.Notice(), longestText)
 }
 
-// longestText bounds in bytes what others may have a hand in, so that page and /status stay below 64 KiB.
+// longestText bounds in bytes what others may decide, so that page and /status stay below 64 KiB.
 const longestText = 2 << 10
 
 func seconds(d time.Duration) *int64 {

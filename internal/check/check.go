@@ -1,9 +1,9 @@
 // Package check looks at everything that has to be right before the sidecar can work, and
 // says what is not and what to do about it.
 //
-// Invariants: every check ends in bounded time; one that fails hides no other, but for
+// Invariants: every check ends in bounded time; one that fails hides no other, except for
 // those that make no sense without it, which are skipped; no result holds a secret; a
-// check changes nothing that outlasts it, but for the token that the grant's check obtains.
+// check changes nothing that outlasts it, except for the token that the grant's check obtains.
 package check
 
 import (

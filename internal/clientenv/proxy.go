@@ -57,7 +57,7 @@ func (e *builder) exemptSidecar() {
 	}
 }
 
-// exemptions are those that the program inherits, in either spelling, but for those that drop names, and our own.
+// exemptions are those that the program inherits, in either spelling, except for those that drop names, and our own.
 func (e *builder) exemptions(drop func(entry string) bool) (all []string) {
 	var dropped []string
 	for _, name := range []string{"NO_PROXY", "no_proxy"} {

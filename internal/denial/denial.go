@@ -124,7 +124,7 @@ func (e *Error) AboutCaller() bool {
 	return false
 }
 
-// longestMessage is in bytes. A message may hold what an upstream has a hand in, such as the names in its certificate.
+// longestMessage is in bytes. A message may hold what an upstream decides, such as the names in its certificate.
 const longestMessage = 2 << 10
 
 // Answer sends the denial. Its JSON has the shape of Shopify's own errors, because that is the

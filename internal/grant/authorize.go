@@ -19,7 +19,7 @@ import (
 )
 
 // The refusals of a callback. None of their messages repeats what the query said, which a
-// stranger may have written, but for the name of a shop that Shopify has signed.
+// stranger may have written, except for the name of a shop that Shopify has signed.
 var (
 	// ErrMalformed says that the query is not one that Shopify writes.
 	ErrMalformed = errors.New("this is not a callback of Shopify's: copy the whole address that the browser was sent to")

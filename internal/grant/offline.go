@@ -60,7 +60,7 @@ func (g Offline) ExchangeSession(ctx context.Context, sessionToken token.Secret)
 
 // Migrate exchanges a permanent token for a pair and thereby ends it, everywhere it is used
 // and for good. For seven days the same permanent token brings the same pair back, until that
-// pair is refreshed: it is the way back from a lost answer. An error may wrap ErrSubjectToken.
+// pair is refreshed: it is how a lost answer is recovered. An error may wrap ErrSubjectToken.
 func (g Offline) Migrate(ctx context.Context, permanent token.Secret) (token.Pair, error) {
 	a, err := g.exchange(ctx, permanent, offlineToken,
 		"this access token cannot be migrated (it was already, it expires, or it is not an app's permanent token)", "authorise the app anew with `evergate login`")

@@ -76,8 +76,8 @@ func HoldsSame(old, next token.Record) bool {
 	return old.Current.Refresh.Equal(refresh) || old.Previous != nil && old.Previous.Refresh.Equal(refresh)
 }
 
-// IsWorthKeeping reports a grant that would be missed: not one that is dead, and not one
-// that can be had again for the asking.
+// IsWorthKeeping reports a grant whose loss would matter: not one that is dead, nor one
+// that can be obtained again by asking.
 func IsWorthKeeping(r token.Record) bool {
 	return !IsBlank(r) && r.Reauthorize == nil && r.Grant == config.GrantOffline
 }

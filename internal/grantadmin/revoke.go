@@ -15,7 +15,7 @@ import (
 
 const uninstallLimit = 60 * time.Second
 
-// Uninstall ends the app on the shop with a token that obtain comes by, and notes in the
+// Uninstall ends the app on the shop with the token that obtain returns, and notes in the
 // stored grant that a person must authorise anew. Nothing stored is deleted.
 func (a *Admin) Uninstall(obtain func(context.Context) (token.Token, error)) error {
 	t, err := obtain(context.Background())

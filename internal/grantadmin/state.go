@@ -44,7 +44,7 @@ type State struct {
 	AttemptSince        time.Time `json:"attempt_since,omitzero"`
 
 	// Migration is "begun" or "done" while the token before it is kept, and Until the end
-	// of the way back.
+	// of the time in which that one brings the same pair back.
 	Migration string    `json:"migration,omitempty"`
 	Until     time.Time `json:"original_until,omitzero"`
 

@@ -104,7 +104,7 @@ func worthDraining(r *http.Request) bool {
 
 // drainBody sends the answer and reads what is left of the body. Many clients look for an
 // answer only after they have sent everything, and a connection that is closed with bytes
-// unread can lose the answer on its way; net/http cares for that in some cases only. It reports
+// unread can lose the answer on its way; net/http prevents that in some cases only. It reports
 // whether the body has been read to its end.
 func drainBody(w http.ResponseWriter, r *http.Request) bool {
 	if f, ok := w.(http.Flusher); ok {

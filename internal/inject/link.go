@@ -10,7 +10,7 @@ import (
 // The zero links changes nothing.
 type links struct {
 	domain string // acme.myshopify.com
-	tls    bool   // the client came by https
+	tls    bool   // the client called by https
 	host   string // that the client used, with the port
 	prefix string // what it wrote before the path to name the shop
 }

@@ -18,7 +18,7 @@ const (
 	lingerSilence = 5 * time.Second
 )
 
-// Linger says that the rest of the request's body is not wanted, and the request is answered but for
+// Linger says that the rest of the request's body is not wanted, and the request is answered except for
 // what its handler's end sends. Reads by the server end, also those that wait; when the server closes the connection,
 // it lingers. A nil Conn does nothing.
 func (c *Conn) Linger() {

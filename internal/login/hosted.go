@@ -97,8 +97,8 @@ func (h hosted) setCookie(w http.ResponseWriter, value string, maxAge int) {
 	})
 }
 
-// isHostOf reports whether a Host header names u, with or without the port that goes
-// without saying.
+// isHostOf reports whether a Host header names u, with or without its scheme's
+// default port.
 func isHostOf(u *url.URL, host string) bool {
 	usual := map[string]string{"https": ":443", "http": ":80"}[u.Scheme]
 	return strings.EqualFold(strings.TrimSuffix(host, usual), strings.TrimSuffix(u.Host, usual))

@@ -22,7 +22,7 @@ const (
 	hostedHint               // nobody waits; StartPath begins anew
 )
 
-// view is what a page shows. Nothing in it comes from the request, but for the name of a
+// view is what a page shows. Nothing in it comes from the request, except for the name of a
 // shop that Shopify has signed.
 type view struct {
 	Title, Text, Next string

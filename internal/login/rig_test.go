@@ -114,7 +114,7 @@ func (r *rig) posts() (n int) {
 	return n
 }
 
-// signed is a callback with the parameters of a good one but for edits; "-" takes one away.
+// signed is a callback with the parameters of a good one except for edits; "-" takes one away.
 func signed(state, secret string, now time.Time, edits ...string) string {
 	q := url.Values{"code": {"c0de"}, "shop": {shopsim.DefaultShop}, "state": {state}, "timestamp": {strconv.FormatInt(now.Unix(), 10)}}
 	for i := 0; i < len(edits); i += 2 {

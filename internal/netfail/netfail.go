@@ -74,7 +74,7 @@ func Say(err error) string {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return "the connection was closed before a whole answer had come (EOF)"
 	case IsTLS(err):
-		return "no TLS connection came about"
+		return "no TLS connection was established"
 	}
 	return "the connection ended, or what came was not well-formed HTTP"
 }

@@ -5,7 +5,7 @@
 //
 //   - A policy judges what will run, not what it looks like: GraphQL is parsed, and what two
 //     parsers could read in two ways is refused.
-//   - A policy only ever takes away: what no caller may do is no matter of it.
+//   - A policy only ever takes away: what no caller may do is decided elsewhere.
 //   - A request that passes a policy without rules allocates nothing here.
 package policy
 

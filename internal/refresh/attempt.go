@@ -25,7 +25,7 @@ func (s *Source) grantIfDue() error {
 	return s.grant(s.requestNow())
 }
 
-// requestNow describes the token at hand, which is not good enough.
+// requestNow describes the current token, which is not good enough.
 func (s *Source) requestNow() request {
 	e := s.current.Load()
 	if e == nil {
@@ -34,7 +34,7 @@ func (s *Source) requestNow() request {
 	return request{current: e.token.Access, left: e.plan.left(s.now())}
 }
 
-// poll lets the grant look after what it keeps, and takes over a token that came by itself.
+// poll lets the grant check what it keeps, and takes over a token that came by itself.
 func (s *Source) poll() error {
 	if s.look().closed {
 		return nil

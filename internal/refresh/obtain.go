@@ -28,7 +28,7 @@ type Refresher interface {
 	Refresh(ctx context.Context, refresh token.Secret) (token.Pair, error)
 }
 
-// Obtainer is how a Source comes by tokens. Direct, Polled, Cached and Rotating make one.
+// Obtainer is how a Source obtains tokens. Direct, Polled, Cached and Rotating make one.
 type Obtainer func(shop token.Shop, log *slog.Logger) obtainer
 
 // Direct asks g whenever a token is needed, and keeps nothing.
@@ -61,21 +61,21 @@ func Rotating(r Refresher, s token.Store, clientID string) Obtainer {
 
 // request is what an attempt is asked for.
 type request struct {
-	// current is the token at hand, which is not good enough; empty when there is none.
+	// current is the current token, which is not good enough; empty when there is none.
 	current token.Secret
-	// left is what the token at hand has left to live.
+	// left is what the current token has left to live.
 	left time.Duration
 	// force says that a person asked: a token that someone else stored will not do.
 	force bool
 }
 
 // obtainer is an Obtainer at work for one Source. Its methods are called inside the flight
-// only, so one call at a time, but for name, polls and status, which are safe for
+// only, so one call at a time, except for name, polls and status, which are safe for
 // concurrent use.
 type obtainer interface {
 	// name is the grant's name for logs and metrics.
 	name() string
-	// obtain returns a token other than the one at hand, at the cost of at most a few
+	// obtain returns a token other than the current one, at the cost of at most a few
 	// POSTs and mostly of one. It may return the same one when there is no other.
 	obtain(ctx context.Context, req request) (token.Token, error)
 	// polls says whether others may change the token behind our back, so that poll is of use.

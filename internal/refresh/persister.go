@@ -181,7 +181,7 @@ func (p *persister) usable(t token.Token) bool {
 // clockTolerance is how far ahead of ours the clock of another process may run.
 const clockTolerance = 5 * time.Second
 
-// adopt returns the stored token if it is a better one than the one at hand.
+// adopt returns the stored token if it is a better one than the current one.
 func (p *persister) adopt(req request) (token.Token, bool) {
 	t := p.record.Current.Token
 	return t, !req.force && !t.Access.Equal(req.current) && p.usable(t)

@@ -41,7 +41,7 @@ func (e *entry) clear() bool {
 	return e.dead.Swap(false)
 }
 
-// untilProof is the time until Shopify is to be asked about the token at hand.
+// untilProof is the time until Shopify is to be asked about the current token.
 func (s *Source) untilProof() time.Duration {
 	if e := s.current.Load(); e == nil || !e.suspect.Load() {
 		return lookAgain

@@ -36,7 +36,7 @@ type Observer interface {
 type Options struct {
 	Shop token.Shop
 	Log  *slog.Logger
-	// Obtainer is how the Source comes by tokens.
+	// Obtainer is how the Source obtains tokens.
 	Obtainer Obtainer
 	// Observer is told of each attempt; nil for none.
 	Observer Observer
@@ -75,7 +75,7 @@ type Source struct {
 	health health
 }
 
-// entry is a token with its plan; immutable but for the atomic fields.
+// entry is a token with its plan; immutable except for the atomic fields.
 type entry struct {
 	number   uint64 // of the tokens since the start
 	token    token.Token
@@ -319,7 +319,7 @@ func (s *Source) rotatedJustNow() bool {
 	return at != (instant{}) && s.now().since(at) < max(askHold, min(rotateHold, e.token.Life/rotateShare))
 }
 
-// rotates reports whether the token at hand is one of a rotating chain.
+// rotates reports whether the current token is one of a rotating chain.
 func (s *Source) rotates() bool {
 	switch o := s.obtainer.(type) {
 	case rotating:
@@ -330,7 +330,7 @@ func (s *Source) rotates() bool {
 	return false
 }
 
-// Once comes by a token with one attempt at most, by the rules that hold for a Source that
+// Once obtains a token with one attempt at most, by the rules that hold for a Source that
 // runs: a stored one that lives is loaded, else one is obtained and stored. The Source is
 // stopped then. An attempt that has begun is always waited for, whatever becomes of ctx:
 // what Shopify hands out must not be lost.

@@ -138,7 +138,7 @@ func (all Values) Load() error {
 	return errors.Join(errs...)
 }
 
-// Watch looks after the files until ctx ends, and calls after each look what may only be judged
+// Watch checks the files until ctx ends, and calls after each look what may only be judged
 // of several values together; nil: nothing. What is received from again has them read at once, changed or
 // not; nil: nothing does. Nothing is looked at where there are no files.
 func (all Values) Watch(ctx context.Context, log *slog.Logger, again <-chan struct{}, after func()) {

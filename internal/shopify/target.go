@@ -76,7 +76,7 @@ func (e AmbiguousPathError) Error() string { return string(e) }
 // question mark. No other code reads a path. The error is an AmbiguousPathError, and the
 // Target that comes with it the zero one.
 //
-// What a path leads to is looked for in its bytes as they are, but for what must not be
+// What a path leads to is looked for in its bytes as they are, except for what must not be
 // reached in any spelling: that is looked for in what any decoder could make of them.
 func ParseTarget(raw string) (Target, error) {
 	seen, err := read(raw)

@@ -57,7 +57,7 @@ type migration struct {
 }
 
 // migrationGrant exchanges a token that never expires for a pair that does.
-// The old one is dead from then on, but for asking for the same pair again.
+// The old one is dead from then on, except for asking for the same pair again.
 func (s *Sim) migrationGrant(q *request, a *app, f Fault) *response {
 	p := q.params
 	switch {

@@ -166,7 +166,7 @@ func inVersion(directives ast.DirectiveList, version string) bool {
 	return d == nil || version <= d.Arguments[0].Value.Raw
 }
 
-// gqlWeight is the cost of one object of a type. What holds objects together costs nothing, but for the two
+// gqlWeight is the cost of one object of a type. What holds objects together costs nothing, except for the two
 // that a list is always asked with.
 func gqlWeight(of string) int {
 	for _, suffix := range []string{"Edge", "Payload", "UserError", "Count"} {

@@ -63,7 +63,7 @@ func displayName(domain string) string {
 }
 
 // Condition is something wrong with a shop that makes the API refuse requests:
-// all of them, whatever the token, but for NonExpiringEnded. The token endpoint
+// all of them, whatever the token, except for NonExpiringEnded. The token endpoint
 // goes on working.
 type Condition string
 

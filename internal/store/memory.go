@@ -37,7 +37,7 @@ func (s *MemoryStore) Load(context.Context) (token.Record, token.Handle, error) 
 	return record, handleOf(content), nil
 }
 
-// Swap implements token.Store, but for the durability.
+// Swap implements token.Store, except for the durability.
 func (s *MemoryStore) Swap(ctx context.Context, old token.Handle, next token.Record) (token.Handle, error) {
 	content, err := s.codec.encode(next)
 	if err != nil {

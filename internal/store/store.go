@@ -7,7 +7,7 @@
 //     writers that start from one state, one wins. A reader sees the record before or
 //     the record after, never a mixture.
 //   - When Swap returns nil, the record survives the death of the process and of the
-//     machine (but for memory). When it fails, the record before is intact; only where
+//     machine (except for memory). When it fails, the record before is intact; only where
 //     the system would not confirm that the new one is durable, that one is stored.
 //   - What cannot be read is never overwritten: a damaged record, one of a newer
 //     Evergate, one that is encrypted with a key we do not have.

@@ -74,7 +74,7 @@ type Previous struct {
 	Expires time.Time
 	// FirstUsed is when it was first used for a refresh: Shopify honours it for 30 days from then.
 	FirstUsed time.Time
-	// Tried says that it has been tried as the way back after its replacement was refused.
+	// Tried says that it has been tried, to recover, after its replacement was refused.
 	Tried bool
 }
 

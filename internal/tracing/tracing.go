@@ -5,7 +5,7 @@
 //   - It is off unless an endpoint or an exporter is named, and then it costs a comparison
 //     with nil: no span, no allocation, no goroutine.
 //   - No attribute holds a path, a query, a header, a body or a secret: what a span says is
-//     from closed lists, but for the shop's name and numbers.
+//     from closed lists, except for the shop's name and numbers.
 //   - What the client did not send is not sent to Shopify: a traceparent goes on only if one
 //     came, with our span as the parent.
 package tracing
@@ -77,7 +77,7 @@ type Tracer struct {
 const stopWithin = 3 * time.Second
 
 // Open returns a Tracer that sends spans by OTLP over HTTP. Sampler, batching and resource
-// attributes come from the process' OTEL_… variables, which the SDK reads itself but for samplers
+// attributes come from the process' OTEL_… variables, which the SDK reads itself except for samplers
 // that a client could tell to look away.
 func Open(ctx context.Context, getenv func(string) string, version string) (*Tracer, error) {
 	s, err := readSettings(getenv)

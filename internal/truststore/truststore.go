@@ -21,7 +21,7 @@ import (
 	"evergate/internal/remedy"
 )
 
-// Machine is what there is to change. The zero value but for System is an empty one.
+// Machine is what there is to change. The zero value except for System is an empty one.
 type Machine struct {
 	// System is its GOOS.
 	System string

@@ -277,7 +277,7 @@ type dialer struct {
 	ours *atomic.Pointer[func(netip.AddrPort) bool]
 }
 
-// DialError says that no connection came about, so nothing was sent.
+// DialError says that no connection was established, so nothing was sent.
 type DialError struct{ err error }
 
 // Error implements error.

@@ -9,6 +9,6 @@
 //	shop                         a simulated Shopify; the environment holds what an app on it is
 //	                             configured with, and the file refresh-token one of its own
 //
-// Every script begins with an empty environment but for PATH, HOME and where Go's tests put
+// Every script begins with an empty environment except for PATH, HOME and where Go's tests put
 // their files.
 package cli

@@ -99,7 +99,7 @@ func (s *shopify) listen(t *testing.T) (url string) {
 	return server.URL
 }
 
-// awaitQuiet returns when everything that dead processes sent has arrived, but for what the
+// awaitQuiet returns when everything that dead processes sent has arrived, except for what the
 // trap holds back. A request on its way would otherwise take effect at any later moment.
 func (s *shopify) awaitQuiet(t *testing.T) {
 	t.Helper()

@@ -124,7 +124,7 @@ func EventuallyWithin(t testing.TB, longest, every time.Duration, ask func() err
 	}
 }
 
-// Poll asks until the answer is nil, and returns the last one if that has not come about.
+// Poll asks until the answer is nil, and returns the last one if that has not happened.
 func Poll(longest, every time.Duration, ask func() error) error {
 	again := time.NewTicker(every)
 	defer again.Stop()

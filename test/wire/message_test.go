@@ -191,7 +191,7 @@ func (m *message) take(r *bufio.Reader, n int64) error {
 }
 
 func (how *reading) chunks(r *bufio.Reader, m *message) error {
-	strict := reading{} // both readers take a chunk's line by the letter but for what stands behind its size
+	strict := reading{} // both readers take a chunk's line by the letter except for what stands behind its size
 	for {
 		line, err := strict.line(r)
 		if err != nil {

@@ -75,7 +75,7 @@ func Want(t testing.TB, what string, err error, code string) {
 }
 
 // Watched is h, with a test that fails when an answer to an httptest.ResponseRecorder is not as docs/reference/errors.md
-// has it: what is no success has a code and says why, in JSON but for a page or the text for a probe, and nothing else has a code.
+// has it: what is no success has a code and says why, in JSON except for a page or the text for a probe, and nothing else has a code.
 func Watched(t testing.TB, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r)
