@@ -239,18 +239,25 @@ func (p *program) end(t *testing.T) {
 // start makes a machine with Evergate on it, and starts the program there.
 func (k *kit) start(t *testing.T, l library, way mode) (*machine, *program) {
 	t.Helper()
+	return k.startCommand(t, way, filepath.Ext(l.program) == ".java", func(url string) []string { return k.command(t, l, url) })
+}
+
+// startCommand does so with a command that may be told where to call; SHOPIFY_URL has it, too, where it is not the shop's own.
+func (k *kit) startCommand(t *testing.T, way mode, java bool, command func(url string) []string) (*machine, *program) {
+	t.Helper()
 	switch way {
 	case byURL:
+		const url = "http://localhost:8080"
 		m := newMachine(t, "")
 		m.serve(t, "")
-		return m, m.launch(t, placeholders, k.command(t, l, "http://localhost:8080"))
+		return m, m.launch(t, append([]string{"SHOPIFY_URL=" + url}, placeholders...), command(url))
 	case byHosts:
 		m := newMachine(t, "127.0.0.1 "+shop+"\n")
 		m.serve(t, "tls:127.0.0.1:443")
-		return m, m.launch(t, append(m.trust(t, l), placeholders...), k.command(t, l, "https://"+shop))
+		return m, m.launch(t, append(m.trust(t, java), placeholders...), command("https://"+shop))
 	default:
 		m := newMachine(t, "")
-		return m, m.launch(t, m.environ, append([]string{binary, "run", "--"}, k.command(t, l, "https://"+shop)...))
+		return m, m.launch(t, m.environ, append([]string{binary, "run", "--"}, command("https://"+shop)...))
 	}
 }
 
@@ -265,14 +272,14 @@ func (m *machine) serve(t *testing.T, listen string) {
 }
 
 // trust has a program trust the local CA, as docs/using/ca.md says.
-func (m *machine) trust(t *testing.T, l library) []string {
+func (m *machine) trust(t *testing.T, java bool) []string {
 	t.Helper()
 	pem, err := process.Output(process.Command(t, binary, m.environ, "ca"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	root := m.write(t, "root.pem", pem)
-	if filepath.Ext(l.program) != ".java" {
+	if !java {
 		return []string{"NODE_EXTRA_CA_CERTS=" + root, "SSL_CERT_FILE=" + root}
 	}
 	store := filepath.Join(m.dir, "roots.p12")
