@@ -31,7 +31,7 @@ func TestMisspeltCommandsAreGuessed(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ line, want string }{
 		{"srve", "did you mean serve?"}, {"LOGIN", "did you mean login?"}, {"help chek", "did you mean check?"}, {"token shwo", "did you mean show?"},
-		{"help token shwo", "did you mean token show?"}, {"--verison", "did you mean --version?"}, {"--hlep", "did you mean --help?"},
+		{"help token shwo", "did you mean token show?"}, {"--vrsion", "did you mean --version?"}, {"--hlep", "did you mean --help?"},
 		{"check --jsno", "check has no flag --jsno; did you mean --json?"}, {"wait --timeuot=1s", "did you mean --timeout?"},
 		{"token show --reveil", "token show has no flag --reveil; did you mean --reveal?"}, {"run --hepl", "did you mean --help?"},
 	} {

@@ -104,7 +104,7 @@ func checkDowngrade(r *http.Request) error {
 		}
 	}
 	for _, declared := range r.Header["Content-Length"] {
-		if n, err := strconv.ParseUint(declared, 10, 63); err != nil || int64(n) != r.ContentLength { //nolint:gosec // 63 bits
+		if n, err := strconv.ParseUint(declared, 10, 63); err != nil || int64(n) != r.ContentLength {
 			return errClientBody
 		}
 	}

@@ -85,7 +85,7 @@ func newMany(t *testing.T, room int64, shopify roundTripper) *many {
 	m.dial = func() *tls.Conn {
 		here, there := net.Pipe()
 		listener.conns <- there
-		return tls.Client(here, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}) //nolint:gosec // a pipe
+		return tls.Client(here, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	}
 	transport := &http.Transport{ForceAttemptHTTP2: true, DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		c := m.dial()

@@ -179,7 +179,7 @@ func (p *pipe) copyMuch(dst, src net.Conn) bool {
 		return true
 	}
 	defer s.opt.Memory.Give(piece)
-	buf := s.pieces.Get().(*[piece]byte) //nolint:errcheck,forcetypeassert // there is nothing else in it
+	buf := s.pieces.Get().(*[piece]byte) //nolint:forcetypeassert // there is nothing else in it
 	defer s.pieces.Put(buf)
 	for {
 		if n, ok := p.step(dst, src, buf[:], lull); !ok || n == 0 {

@@ -48,7 +48,7 @@ func installModules(name string) (modules string, err error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(temp)
+	defer func() { _ = os.RemoveAll(temp) }()
 	manifest, err := os.ReadFile("package.json")
 	if err != nil {
 		return "", err
