@@ -34,6 +34,8 @@ func TestWrongValuesAreRefusedWithTheRemedy(t *testing.T) {
 		"switch_for_a_setting":  {`settings: {EVERGATE_PACE: off}`, "'/settings/EVERGATE_PACE': got boolean, want string"},
 		"number_for_a_setting":  {`settings: {EVERGATE_REPLAY_BUFFER: 1024}`, "'/settings/EVERGATE_REPLAY_BUFFER': got number, want string"},
 		"foreign_setting":       {`settings: {PATH: /bin}`, "'/settings': additional properties 'PATH' not allowed"},
+		"login_by_http":         {`login: {publicUrl: http://login.example.com}`, "'/login/publicUrl': 'http://login.example.com' does not match pattern"},
+		"login_without_offline": {`login: {publicUrl: https://login.example.com}`, "login.publicUrl is for the grant that a login obtains: set grant=offline"},
 		"unknown_store":         {`store: {kind: redis}`, "'/store/kind': value must be one of 'none', 'emptyDir', 'claim', 'volume'"},
 		"size_without_unit":     {`store: {size: 16}`, "'/store/size': got number, want string"},
 		"no_access_mode":        {`store: {accessModes: []}`, "'/store/accessModes': minItems"},

@@ -38,6 +38,13 @@
 {{- if and $d.unsafeListen (not $asks) -}}
 {{- $_ := set $more "EVERGATE_UNSAFE_LISTEN" "true" -}}
 {{- end -}}
+{{- if $v.login.publicUrl -}}
+{{- if ne (include "evergate.offline" .) "true" -}}
+{{- fail "evergate: login.publicUrl is for the grant that a login obtains: set grant=offline" -}}
+{{- end -}}
+{{- $_ := set $more "EVERGATE_PUBLIC_URL" $v.login.publicUrl -}}
+{{- $_ := set $more "EVERGATE_LOGIN_LISTEN" (printf ":%v" $v.login.port) -}}
+{{- end -}}
 {{- if $v.authentication.clientKeysSecret -}}
 {{- $_ := set $more "EVERGATE_CLIENT_KEYS_FILE" "/run/secrets/evergate-client-keys/client-keys" -}}
 {{- end -}}
