@@ -93,6 +93,8 @@ func (a *Access) Listen(ctx context.Context, addresses []listen.Address, wrap Wr
 type Wrappers struct {
 	// First is for every listener, as it was opened; WithoutTLS afterwards for one without TLS.
 	First, WithoutTLS func(net.Listener) net.Listener
+	// Multiplex says whether a connection may speak HTTP/2 where it could; nil: every one may.
+	Multiplex func(net.Conn) bool
 }
 
 // Adopt makes of a listener that somebody else has opened one of ours.
@@ -104,7 +106,7 @@ func (a *Access) Adopt(l net.Listener, address listen.Address, wrap Wrappers) ne
 	case address.TLS && a.tls != nil:
 		l = a.tls.Wrap(l)
 	case address.TLS:
-		l = tls.NewListener(l, listen.Local(a.LocalCertificate))
+		l = tls.NewListener(l, listen.Local(a.LocalCertificate, wrap.Multiplex))
 	case wrap.WithoutTLS != nil:
 		l = wrap.WithoutTLS(l)
 	}

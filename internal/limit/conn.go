@@ -30,13 +30,15 @@ type Conn struct {
 	extended atomic.Int64 // when the write deadline was moved; 0: it has to be, with the next write
 	writeBy  atomic.Int64 // the write deadline that others have set; 0: none
 
-	many      atomic.Bool // it carries many requests at a time, or another's bytes: no byte of it is one request's
-	streams   streams
-	uploading atomic.Bool
-	mu        sync.Mutex // keeps the end of an upload from meeting a read that sets its deadline
-	armed     bool
-	window    time.Time // when the deadline was moved
-	came      int64     // bytes since then
+	many atomic.Bool // it carries many requests at a time, or another's bytes: no byte of it is one request's
+	// multiplexed says that it has one of the places of those that may carry many requests at a time.
+	multiplexed atomic.Bool
+	streams     streams
+	uploading   atomic.Bool
+	mu          sync.Mutex // keeps the end of an upload from meeting a read that sets its deadline
+	armed       bool
+	window      time.Time // when the deadline was moved
+	came        int64     // bytes since then
 }
 
 var (

@@ -33,8 +33,10 @@ type Connections struct {
 	budget *Budget // for large heads
 	stall  time.Duration
 
-	closed atomic.Int64  // for a newcomer
-	room   chan struct{} // somebody may have left
+	closed atomic.Int64 // for a newcomer
+	// multiplexed is how many may carry many requests at a time.
+	multiplexed atomic.Int64
+	room        chan struct{} // somebody may have left
 
 	opened  atomic.Int64 // as many as there are in open
 	streams atomic.Int64 // requests under way beside the first one of each connection

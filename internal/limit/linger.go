@@ -88,6 +88,7 @@ func (c *Conn) drop(most int) (dropped int, err error) {
 // end closes the connection itself.
 func (c *Conn) end() error {
 	if c.gone.CompareAndSwap(false, true) {
+		c.endMultiplex()
 		c.set.forget(c)
 		c.set.budget.Give(c.charged.Swap(0))
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -55,9 +56,22 @@ func (t *TLS) Wrap(l net.Listener) net.Listener {
 }
 
 // Local is what is spoken with certificates of the local authority, of which certificate makes one for each name: by tls:
-// listeners without files, and inside tunnels.
-func Local(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate, NextProtos: []string{"h2", "http/1.1"}}
+// listeners without files, and inside tunnels. multiplex says whether a connection may speak HTTP/2; nil: every one may. Any
+// other speaks HTTP/1.1.
+func Local(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), multiplex func(net.Conn) bool) *tls.Config {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate, NextProtos: []string{"h2", "http/1.1"}}
+	if multiplex == nil {
+		return config
+	}
+	single := config.Clone()
+	single.NextProtos = []string{"http/1.1"}
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if slices.Contains(hello.SupportedProtos, "h2") && !multiplex(hello.Conn) {
+			return single, nil
+		}
+		return nil, nil //nolint:nilnil // that is how crypto/tls is told to go on
+	}
+	return config
 }
 
 func (t *TLS) current() *tls.Config {

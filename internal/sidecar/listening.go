@@ -12,6 +12,7 @@ import (
 	"evergate/internal/access"
 	"evergate/internal/config"
 	"evergate/internal/idle"
+	"evergate/internal/limit"
 	"evergate/internal/listen"
 )
 
@@ -138,8 +139,11 @@ func (s *Sidecar) listenForTools(ctx context.Context, addresses []listen.Address
 func idleWrapper(l net.Listener) net.Listener { return idle.Wrap(l, clientSilence) }
 
 func (s *Sidecar) wrappers() access.Wrappers {
-	return access.Wrappers{First: s.limits.tools.Wrap, WithoutTLS: idleWrapper}
+	return access.Wrappers{First: s.limits.tools.Wrap, WithoutTLS: idleWrapper, Multiplex: mayMultiplex}
 }
+
+// mayMultiplex reports whether a connection of a tool may speak HTTP/2.
+func mayMultiplex(c net.Conn) bool { return limit.ConnOf(c).MayMultiplex() }
 
 func (s *Sidecar) closeListeners() {
 	for _, l := range s.listeners {

@@ -59,7 +59,7 @@ func newRig(t *testing.T, o access.Options, dial func(context.Context, string) (
 	leaf, roots := certificate(t)
 	r := &rig{roots: roots, access: who, Server: New(Options{
 		Admission: admission, InTunnel: who.InTunnel, Dial: dial,
-		TLS: listen.Local(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return leaf, nil }),
+		TLS: listen.Local(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return leaf, nil }, nil),
 	})}
 	set := limit.NewConnections(100, limit.NewBudget(1<<20), time.Minute)
 	opened, _, err := who.Listen(t.Context(), []listen.Address{{Network: "tcp", Address: "127.0.0.1:0"}}, access.Wrappers{First: set.Wrap})

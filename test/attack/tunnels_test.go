@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -258,6 +259,27 @@ var floods = []struct {
 			id := s.next
 			s.next += 2
 			if err := s.frame(1, 5, id, block); err != nil {
+				return err
+			}
+		}
+		return nil
+	}},
+	{"large headers of many streams at once", 200, func(s *stranger) error {
+		large := strings.Repeat("a", 100<<10)
+		for range 100 {
+			if _, err := s.begin(true, pseudo("GET", long, "x-a", large)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}},
+	{"many empty fields of many streams at once", 200, func(s *stranger) error {
+		var empty []string
+		for i := range 900 {
+			empty = append(empty, "x-"+strconv.Itoa(i), "")
+		}
+		for range 100 {
+			if _, err := s.begin(true, pseudo("GET", long, empty...)...); err != nil {
 				return err
 			}
 		}
