@@ -82,7 +82,7 @@ func TestAnAgentReadsAndNeitherWritesNorFindsTheToken(t *testing.T) {
 			t.Errorf("%s %s reached Shopify: %q", e.Method, e.RequestURI, e.Body)
 		}
 	}
-	if n := m.Stats().TokensMinted; n < 2 || n != len(secrets)-1 {
+	if n := m.Stats().TokensMinted; n == 0 || n != len(secrets)-1 {
 		t.Errorf("%d tokens were handed out, and %d are known", n, len(secrets)-1)
 	}
 }
