@@ -21,6 +21,7 @@ func printMan() action {
 			}
 			m := manual{w.out}
 			m.line(`.TH EVERGATE 1 %s "evergate %s"`, quoted(date), roff(version))
+			m.line(".ad l") // long names leave lines that cannot be stretched to the margin
 			m.introduce()
 			m.commands()
 			m.settings()
@@ -115,7 +116,8 @@ func (m manual) conclude() {
 // roff keeps text from being read as requests and its hyphens from becoming dashes that
 // nobody can paste.
 func roff(s string) string {
-	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n", " ").Replace(s)
+	// A list without spaces may be broken after each comma; it would stand out of the line else.
+	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n", " ", ", ", ", ", ",", `,\:`).Replace(s)
 	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {
 		s = `\&` + s
 	}

@@ -130,7 +130,7 @@ func TestAMountedSecretOfAGroupIsAccepted(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Dir, cmd.Env = "/", append(os.Environ(), "WAY_OF_A_GROUP="+keys)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user, Groups: []uint32{group}}}
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) { // both: what the test in the other process said
 		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -60,7 +60,7 @@ func ran(t *testing.T, program string, args ...string) error {
 	t.Helper()
 	cmd := process.Command(t, program, nil, args...)
 	cmd.Stdin = strings.NewReader("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	out, err := cmd.CombinedOutput()
+	out, err := cmd.CombinedOutput() // both: clients say on either what they think of a certificate
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)

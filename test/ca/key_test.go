@@ -112,7 +112,7 @@ func TestKeyNeverLeavesItsDirectory(t *testing.T) {
 	}
 	_ = conn.Close()
 	for _, args := range [][]string{{"ca"}, {"check"}, {"check", "--json"}, {"config"}, {"version"}} {
-		out, err := process.Command(t, binary, environ, args...).CombinedOutput()
+		out, err := process.Command(t, binary, environ, args...).CombinedOutput() // both: the key must be on neither
 		if len(out) == 0 {
 			t.Errorf("%q printed nothing: %v", args, err)
 		}

@@ -201,7 +201,7 @@ for n in range(10):
     print(r.status, r.read().decode())
     c.close()
 `
-	out, err := exec.CommandContext(t.Context(), python, "-c", script, s.host, api+"/products.json").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), python, "-c", script, s.host, api+"/products.json").CombinedOutput() // both: Python tells its failures on the other
 	if want := strings.Repeat("413 "+tooLarge+"\n", 10); err != nil || string(out) != want {
 		t.Errorf("%v: %s", err, out)
 	}
