@@ -31,6 +31,8 @@ type Way struct {
 	Err error
 	// Connect opens a connection as far as the upstream, without TLS. Its error may be shown.
 	Connect func(ctx context.Context) (net.Conn, error)
+	// LookUp finds addresses as the sidecar does; nil: as this system does.
+	LookUp func(ctx context.Context, host string) ([]string, error)
 }
 
 // DNS looks the upstream's name up, as the sidecar does before it connects. A proxy does that
@@ -41,7 +43,10 @@ func DNS(w Way) Check {
 			return ok("%s is looked up by the proxy, not by this machine", w.Base.Hostname())
 		}}
 	}
-	return lookUp(w.Base.Hostname(), new(net.Resolver).LookupHost)
+	if w.LookUp == nil {
+		w.LookUp = new(net.Resolver).LookupHost
+	}
+	return lookUp(w.Base.Hostname(), w.LookUp)
 }
 
 func lookUp(host string, resolve func(context.Context, string) ([]string, error)) Check {

@@ -49,6 +49,19 @@ func (d *dialer) addresses(ctx context.Context, host string) ([]netip.Addr, erro
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
+// LookUp returns the addresses of a host, looked up as the upstream is.
+func (t *Transport) LookUp(ctx context.Context, host string) ([]string, error) {
+	if t.dialer.lookup == nil {
+		return net.DefaultResolver.LookupHost(ctx, host)
+	}
+	found, err := t.dialer.lookup(ctx, host)
+	all := make([]string, len(found))
+	for i, ip := range found {
+		all[i] = ip.String()
+	}
+	return all, err
+}
+
 // try dials one of the addresses that are left, in its share of the time.
 func (d *dialer) try(ctx context.Context, address string, left int) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok && left > 1 {

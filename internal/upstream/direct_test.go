@@ -35,6 +35,9 @@ func TestTheUpstreamIsLookedUpWhereItIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
+	if all, err := transport.LookUp(t.Context(), "acme.myshopify.com"); err != nil || strings.Join(all, " ") != "127.0.0.2 "+at.Addr().String() {
+		t.Errorf("for whoever wants to know: %v %v", all, err)
+	}
 	if resp.StatusCode != http.StatusTeapot || asked != "acme.myshopify.com" {
 		t.Errorf("%d, asked for %q", resp.StatusCode, asked)
 	}
