@@ -31,7 +31,7 @@ const Stalled = string(stalled)
 // replays are the reasons that the metrics announce.
 var replays = []string{string(unauthorized), string(tooManyRequests), string(throttled), string(stalled)}
 
-// roundTrip returns Shopify's answer. It is the one loop of attempts: each takes a token,
+// roundTrip returns Shopify's answer. It is the one loop of attempts: each has a token,
 // reserves its place at the rate limit, sends, and learns from the answer whether there is a
 // reason for another.
 func (h *Handler) roundTrip(rec *record) (*http.Response, error) {

@@ -28,7 +28,7 @@ type Refresher interface {
 	Refresh(ctx context.Context, refresh token.Secret) (token.Pair, error)
 }
 
-// Obtainer is how a Source obtains tokens. Direct, Polled, Cached and Rotating make one.
+// Obtainer is how a Source obtains tokens. Direct, Polled, Cached, Rotating and RotatingOr make one.
 type Obtainer func(shop token.Shop, log *slog.Logger) obtainer
 
 // Direct asks g whenever a token is needed, and keeps nothing.
