@@ -60,6 +60,10 @@ func (h *Handler) deny(w http.ResponseWriter, rec *record, d *denial.Error) {
 		d.Answer(w)
 		return
 	}
+	if readsShort(w, rec.in) {
+		d.Answer(w)
+		return
+	}
 	drain := worthDraining(rec.in)
 	if !drain {
 		w.Header().Set("Connection", "close")
@@ -99,7 +103,24 @@ const (
 // worthDraining reports whether r's body may end soon. What a client has asked leave for it does not
 // send, as a rule.
 func worthDraining(r *http.Request) bool {
-	return r.Header["Expect"] == nil && r.ContentLength <= largestDrained
+	return r.Header["Expect"] == nil && r.ContentLength >= 0 && r.ContentLength <= largestDrained
+}
+
+// The most that is read of a body of unknown length before it is denied, and how long that may take.
+const (
+	shortBody = 256 << 10
+	shortRead = time.Second
+)
+
+// readsShort reads a body of unknown length to its end if that is near, so that the connection can go on; the server would read it
+// itself with the answer, and not tell whether it came to the end.
+func readsShort(w http.ResponseWriter, r *http.Request) bool {
+	if r.ContentLength >= 0 || r.Header["Expect"] != nil {
+		return false
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(shortRead)) // the server sets its own for the next request
+	_, err := io.CopyN(io.Discard, r.Body, shortBody)
+	return errors.Is(err, io.EOF)
 }
 
 // drainBody sends the answer and reads what is left of the body. Many clients look for an

@@ -57,6 +57,8 @@ func writeThenRead(s *sidecar, request string) (status int, body string, err err
 // refusesEarly answers 413 when some of a body has come, and does as it is told then.
 func refusesEarly(t *testing.T, then func(net.Conn)) *recorder {
 	up := newRecorder(t, nil)
+	up.mu.Lock() // which each connection takes before it looks
+	defer up.mu.Unlock()
 	up.head = func(conn net.Conn, m message) bool {
 		if m.method != http.MethodPost {
 			return true

@@ -306,7 +306,8 @@ func TestNoRequestOfHTTP2IsAnotherInHTTP1(t *testing.T) {
 			if c.data != none {
 				_ = client.data(id, true, c.data) // it may have been refused before
 			}
-			if got := client.outcome(id); got != c.outcome && c.outcome != "*" {
+			// Newer versions of net/http refuse by themselves some of what we answer with 400.
+			if got := client.outcome(id); got != c.outcome && c.outcome != "*" && !(c.outcome == "400" && got == "PROTOCOL_ERROR") {
 				t.Errorf("%s, want %s", got, c.outcome)
 			}
 			if got := below(up.take(t)); !slices.Equal(got, c.arrives) && !(len(c.arrives) == 1 && c.arrives[0][0] == '?' && (len(got) == 0 || got[0] == c.arrives[0][1:])) {
