@@ -53,12 +53,33 @@ func TestTheAccessLogNamesTheRouteAndNotThePath(t *testing.T) {
 		t.Fatalf("%v", lines)
 	}
 	l := lines[0]
+	if l["caller"] != "anonymous" || l["version"] != "2026-10" {
+		t.Errorf("it does not say who called which version: %v", l)
+	}
 	if l["method"] != "GET" || l["route"] != "rest:customers" || l["status"] != 404.0 || l["shopify_request_id"] != "da004e10-066b" || l["code"] != nil {
 		t.Errorf("%v", l)
 	}
 	text, _ := json.Marshal(l)
 	if bytes.Contains(text, []byte("4711")) || bytes.Contains(text, []byte("ada@")) {
 		t.Errorf("it says who the customer is: %s", text)
+	}
+}
+
+func TestARequestIsWrittenAtTheAccessLogsLevel(t *testing.T) {
+	t.Parallel()
+	for enabled, want := range map[slog.Level]string{slog.LevelDebug: "DEBUG", slog.LevelInfo: ""} {
+		var lines bytes.Buffer
+		rig := newRig(t, func(http.ResponseWriter, *http.Request) {}, func(o *Options, _ *upstream.Options) {
+			o.Access = &AccessLog{Log: slog.New(slog.NewJSONHandler(&lines, &slog.HandlerOptions{Level: enabled})), Level: slog.LevelDebug, Share: 1}
+		})
+		for _, path := range []string{"/admin/api/2026-10/shop.json", "/admin/oauth/authorize"} {
+			r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+			r.Host = rig.host
+			rig.handler.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		if got := strings.Count(lines.String(), `"level":"DEBUG","msg":"request"`); got != 2*min(1, len(want)) {
+			t.Errorf("level %s: %d lines: %s", enabled, got, &lines)
+		}
 	}
 }
 

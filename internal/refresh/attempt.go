@@ -100,6 +100,7 @@ func (s *Source) grant(req request) error {
 		return h.err
 	}
 	began := time.Now()
+	s.opt.Log.Debug("asking for a token", s.beforeAttempt()...)
 	// The lifetime of the work is its own: no caller's deadline ends it, and Run waits
 	// for it when the process stops.
 	t, err := s.obtainer.obtain(context.Background(), req)
@@ -109,10 +110,25 @@ func (s *Source) grant(req request) error {
 	if err != nil {
 		s.failed(err)
 	}
+	took := time.Since(began)
+	s.opt.Log.Debug("asked for a token", "shop", s.opt.Shop.Domain(), "grant", s.name, "result", resultOf(err), "seconds", took.Seconds())
 	if s.opt.Observer != nil {
-		s.opt.Observer.Refreshed(s.opt.Shop.Domain(), s.name, resultOf(err), time.Since(began))
+		s.opt.Observer.Refreshed(s.opt.Shop.Domain(), s.name, resultOf(err), took)
 	}
 	return err
+}
+
+// beforeAttempt is what a log says of the token at hand before another one is asked for.
+func (s *Source) beforeAttempt() []any {
+	st := s.Status()
+	attrs := []any{"shop", st.Shop, "grant", st.Grant, "current", st.State}
+	if !st.Issued.IsZero() {
+		attrs = append(attrs, "age", st.Age.Round(time.Second).String())
+	}
+	if !st.Expires.IsZero() {
+		attrs = append(attrs, "left", st.Left.Round(time.Second).String())
+	}
+	return attrs
 }
 
 // publish makes t the current token.

@@ -28,10 +28,10 @@ func openTracer(getenv func(string) string, log *slog.Logger, version string) (*
 	return t, nil
 }
 
-// accessLog returns nil when no request is logged.
+// accessLog has a line for requests. When nobody asked for one, debugging has it, and the level can change at any time.
 func accessLog(cfg *config.Config, log *slog.Logger) *inject.AccessLog {
 	if !cfg.AccessLog.On {
-		return nil
+		return &inject.AccessLog{Log: log, Level: slog.LevelDebug, Share: 1}
 	}
 	return &inject.AccessLog{Log: log, Share: cfg.AccessLog.Of, Draw: rand.Float64}
 }
