@@ -44,9 +44,9 @@ func demo() action {
 				return nil
 			})
 			if err != nil {
-				return reportConfig(cfg.Config, err, w.err)
+				return reportConfig(cfg.Config, err, w.err, sidecar.FormatText)
 			}
-			log := sidecar.NewLogger(cfg.Config, w.err)
+			log := sidecar.NewLogger(cfg.Config, w.err, sidecar.FormatText, w.environ)
 			hide(log.Logger)
 			c, err := sidecar.OpenInstallation(cfg.Config, nil, build())
 			if err != nil {
@@ -56,11 +56,13 @@ func demo() action {
 			if err != nil {
 				return err
 			}
-			if err := listenSomewhere(s, w.environ); err != nil {
+			taken, err := listenSomewhere(s, w.environ)
+			if err != nil {
 				return err
 			}
+			s.LogListeners()
 			narrateTokens(w.out, sim)
-			introduce(w.out, s)
+			introduce(w.out, s, taken)
 			begin, force := w.stopSignals(log.Logger, s.Reread)
 			if err := s.Serve(begin, force); err != nil {
 				return err
@@ -91,15 +93,15 @@ func demoEnviron(environ []string, upstream string) []string {
 	return withDefaults(out, "EVERGATE_LOG_LEVEL=warn")
 }
 
-// listenSomewhere takes free ports when the usual ones are taken and nobody asked for them.
-func listenSomewhere(s *sidecar.Sidecar, environ []string) error {
+// listenSomewhere takes free ports when the usual ones are taken and nobody asked for them. It reports why, then.
+func listenSomewhere(s *sidecar.Sidecar, environ []string) (taken, _ error) {
 	err := s.Listen(context.Background())
 	asked := withDefaults(environ, "EVERGATE_LISTEN=", "EVERGATE_ADMIN_LISTEN=")
 	if err == nil || !errors.Is(err, syscall.EADDRINUSE) || len(asked) != len(environ)+2 {
-		return err
+		return nil, err
 	}
 	free := listen.Address{Network: "tcp", Address: "127.0.0.1:0"}
-	return s.ListenOn(context.Background(), []listen.Address{free}, free)
+	return err, s.ListenOn(context.Background(), []listen.Address{free}, free)
 }
 
 // narrateTokens prints a line at each token that the simulated Shopify hands out.
@@ -114,7 +116,10 @@ func narrateTokens(out io.Writer, sim *shopsim.Sim) {
 	})
 }
 
-func introduce(out io.Writer, s *sidecar.Sidecar) {
+func introduce(out io.Writer, s *sidecar.Sidecar, taken error) {
+	if taken != nil {
+		fmt.Fprint(out, "NOT THE USUAL PORTS: another program has 8080 or 9090.\nUse the addresses below, not those of the documentation.\n\n")
+	}
 	fmt.Fprintf(out, `A simulated Shopify and Evergate in front of it are running. Tokens live for %s here,
 so one is renewed about every 45 seconds. Call as a tool that knows of no token would:
 

@@ -11,10 +11,10 @@ import (
 )
 
 // reportConfig says everything that is wrong with the configuration: as a list for
-// people, as one line of JSON each for machines.
-func reportConfig(c *config.Config, err error, w io.Writer) error {
+// people, as one line of JSON each where the log would be JSON.
+func reportConfig(c *config.Config, err error, w io.Writer, usual string) error {
 	mistakes := strings.Split(err.Error(), "\n")
-	if sidecar.LogFormat(c, w) == "json" {
+	if sidecar.LogFormat(c, w, usual) == sidecar.FormatJSON {
 		log := slog.New(slog.NewJSONHandler(w, nil))
 		for _, m := range mistakes {
 			log.Error("configuration", "err", m)

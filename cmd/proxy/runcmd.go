@@ -109,9 +109,9 @@ func (a *aroundCommand) runWithSidecar(w env) error {
 	}
 	cfg, err := sidecar.Load(withDefaults(w.environ, runDefaults...), a.hold)
 	if err != nil {
-		return reportConfig(cfg.Config, err, w.err)
+		return reportConfig(cfg.Config, err, w.err, sidecar.FormatText)
 	}
-	log := sidecar.NewLogger(cfg.Config, w.err)
+	log := sidecar.NewLogger(cfg.Config, w.err, sidecar.FormatText, w.environ)
 	hide(log.Logger)
 	s, err := sidecar.Assemble(cfg, log, w.environ, build())
 	if err != nil {
@@ -120,6 +120,7 @@ func (a *aroundCommand) runWithSidecar(w env) error {
 	if err := s.Listen(context.Background()); err != nil {
 		return err
 	}
+	s.LogListeners()
 	if w.hear != nil {
 		w.hear(passedOn(sidecar.IsTerminal(w.stdin))...)
 	}

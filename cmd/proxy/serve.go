@@ -15,9 +15,9 @@ func serve() action {
 		run: steadily(func(w env) error {
 			cfg, err := sidecar.Load(w.environ)
 			if err != nil {
-				return reportConfig(cfg.Config, err, w.err)
+				return reportConfig(cfg.Config, err, w.err, sidecar.FormatJSON)
 			}
-			log := sidecar.NewLogger(cfg.Config, w.err)
+			log := sidecar.NewLogger(cfg.Config, w.err, sidecar.FormatJSON, w.environ)
 			hide(log.Logger)
 			if err := serveUntilSignal(cfg, log, w); err != nil {
 				log.Error("ended", "err", err)
@@ -36,6 +36,11 @@ func serveUntilSignal(cfg sidecar.Settings, log sidecar.Logger, w env) error {
 	}
 	if err := s.Listen(context.Background()); err != nil {
 		return err
+	}
+	if greets(cfg.Config, w) {
+		greet(w.out, cfg.Config, s)
+	} else {
+		s.LogListeners()
 	}
 	begin, force := w.stopSignals(log.Logger, s.Reread)
 	return s.Serve(begin, force)

@@ -37,7 +37,7 @@ func openGrant(w env, environ []string) (*sidecar.Installation, error) {
 	settings, err := sidecar.Load(environ)
 	cfg := settings.Config
 	if err != nil {
-		return nil, reportConfig(cfg, err, w.err)
+		return nil, reportConfig(cfg, err, w.err, sidecar.FormatText)
 	}
 	c, err := sidecar.OpenInstallation(cfg, environ, build())
 	if err != nil {

@@ -46,7 +46,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/resolve":   {others: []string{"golang.org/x/net/dns/dnsmessage"}},
 	"internal/shopify":   {ours: []string{"ascii", "netfail", "remedy", "token"}},
 	"internal/shopsim":   {others: []string{"github.com/vektah/gqlparser/v2"}},
-	"internal/sidecar": {ours: []string{"access", "admin", "clientenv", "clock", "config", "denial", "durable", "grant", "guard", "idle", "inject", "limit", "listen", "localca", "login", "logsink", "metrics", "pace", "refresh", "remedy", "resolve", "shopify", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
+	"internal/sidecar": {ours: []string{"access", "admin", "brief", "clientenv", "clock", "config", "denial", "durable", "grant", "guard", "idle", "inject", "limit", "listen", "localca", "login", "logsink", "metrics", "pace", "refresh", "remedy", "resolve", "shopify", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
 		others: []string{"github.com/prometheus/client_golang"}},
 	"internal/store":      {ours: []string{"durable", "remedy", "token"}},
 	"internal/spelling":   {},

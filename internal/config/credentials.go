@@ -142,3 +142,16 @@ func mistakenToken(t token.Secret, id string, secret token.Secret) error {
 	}
 	return nil
 }
+
+// GrantInWords is a grant's name as people say it, after "with".
+func GrantInWords(grant string) string {
+	switch grant {
+	case GrantClientCredentials:
+		return "client credentials"
+	case GrantOffline:
+		return "a stored grant"
+	case GrantStatic:
+		return "a permanent token"
+	}
+	return grant
+}

@@ -100,7 +100,7 @@ func TestTenThousandStrangersGrowNoMetric(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Assemble(cfg, NewLogger(cfg.Config, io.Discard), environ, Build{Version: "dev"})
+	s, err := Assemble(cfg, NewLogger(cfg.Config, io.Discard, FormatJSON, nil), environ, Build{Version: "dev"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 func TestWhatAServerSaysOfClientsIsFewLinesOfEachKind(t *testing.T) {
 	var out bytes.Buffer
 	sink := logsink.New(&out)
-	log := NewLogger(&config.Config{LogFormat: "json"}, sink)
+	log := NewLogger(&config.Config{}, sink, FormatJSON, nil)
 	errors := log.serverErrors()
 	for i := range 500 {
 		errors.Printf("http: TLS handshake error from 192.0.2.1:%d: EOF %s", i, strings.Repeat("\x1b[2J", 10_000))

@@ -41,7 +41,7 @@ func (s *Sidecar) ListenOn(ctx context.Context, tools []listen.Address, operator
 	}
 	if err != nil {
 		s.closeListeners()
-		s.listeners = nil
+		s.listeners, s.announcements = nil, nil
 	}
 	return err
 }
@@ -102,7 +102,7 @@ func (s *Sidecar) listenForOthers(ctx context.Context, operators listen.Address)
 		}
 		s.adminOn = opened
 		for _, l := range opened {
-			s.log.Info("listening for operators", "address", l.Listener.Addr().String())
+			s.announce("listening for operators", "address", l.Listener.Addr().String())
 		}
 	}
 	if s.merchants == nil {
@@ -114,7 +114,7 @@ func (s *Sidecar) listenForOthers(ctx context.Context, operators listen.Address)
 	}
 	s.merchantsOn = opened
 	for _, l := range opened {
-		s.log.Info("listening for merchants", "address", l.Listener.Addr().String())
+		s.announce("listening for merchants", "address", l.Listener.Addr().String())
 	}
 	return nil
 }
@@ -128,10 +128,22 @@ func (s *Sidecar) listenForTools(ctx context.Context, addresses []listen.Address
 		s.log.Warn("an address of EVERGATE_LISTEN is left out", "err", why)
 	}
 	for _, l := range opened {
-		s.log.Info("listening for tools", "address", l.Listener.Addr().String(), "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
+		s.announce("listening for tools", "address", l.Listener.Addr().String(), "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
 	}
 	s.listeners = opened
 	return nil
+}
+
+// announce keeps what LogListeners will say of a listener that has been opened.
+func (s *Sidecar) announce(message string, attrs ...any) {
+	s.announcements = append(s.announcements, func() { s.log.Info(message, attrs...) })
+}
+
+// LogListeners logs what Listen has opened. Whoever tells people in words need not call it.
+func (s *Sidecar) LogListeners() {
+	for _, say := range s.announcements {
+		say()
+	}
 }
 
 // idleWrapper makes connections cheap that wait for their next request. One with TLS cannot be
@@ -154,10 +166,18 @@ func (s *Sidecar) closeListeners() {
 // AdminURL is the address for operators.
 func (s *Sidecar) AdminURL() string { return urlOf(s.adminOn[0]) }
 
-// URL is the address for tools, that of the listener which most of them can call: http before https, whose
-// certificate may have another name, and a Unix socket last.
-func (s *Sidecar) URL() string {
-	return urlOf(slices.MinFunc(s.listeners, func(a, b listen.Opened) int { return cmp.Compare(strangeness(a.Address), strangeness(b.Address)) }))
+// URL is the address for tools, that of the listener which most of them can call.
+func (s *Sidecar) URL() string { return s.URLs()[0] }
+
+// URLs are the addresses for tools, first those which most of them can call: http before https, whose
+// certificate may have another name, and Unix sockets last.
+func (s *Sidecar) URLs() (all []string) {
+	for _, l := range slices.SortedStableFunc(slices.Values(s.listeners), func(a, b listen.Opened) int {
+		return cmp.Compare(strangeness(a.Address), strangeness(b.Address))
+	}) {
+		all = append(all, urlOf(l))
+	}
+	return all
 }
 
 func strangeness(a listen.Address) int {

@@ -10,6 +10,7 @@ import (
 	"evergate/internal/config"
 	"evergate/internal/logsink"
 	"evergate/internal/remedy"
+	"evergate/internal/systemd"
 )
 
 // Logger is the one logger and its level, which can be changed while it is used. Of each kind
@@ -21,15 +22,31 @@ type Logger struct {
 	dropped func() uint64 // lines that were not written
 }
 
-// NewLogger makes the logger. Without a choice it writes for people on a terminal and
-// JSON elsewhere.
-func NewLogger(c *config.Config, w io.Writer) Logger {
+// The formats of a log. EVERGATE_LOG_FORMAT has the first two.
+const (
+	FormatJSON   = "json"
+	FormatText   = "text"
+	formatPeople = "people"
+)
+
+// NewLogger makes the logger. Without a choice it writes for people on a terminal, and in the usual format
+// elsewhere. environ says whether systemd's journal reads w.
+func NewLogger(c *config.Config, w io.Writer, usual string, environ []string) Logger {
 	level := &slog.LevelVar{}
 	level.Set(c.LogLevel)
-	options := &slog.HandlerOptions{Level: level}
-	var handler slog.Handler = slog.NewJSONHandler(w, options)
-	if LogFormat(c, w) == "text" {
-		handler = slog.NewTextHandler(w, options)
+	line := func(w io.Writer) slog.Handler {
+		options := &slog.HandlerOptions{Level: level}
+		switch LogFormat(c, w, usual) {
+		case FormatJSON:
+			return slog.NewJSONHandler(w, options)
+		case formatPeople:
+			return logsink.ForPeople(w, level)
+		}
+		return slog.NewTextHandler(w, options)
+	}
+	handler := line(w)
+	if f, ok := fileOf(w); ok && systemd.IsJournal(environ, f) {
+		handler = logsink.ForJournal(w, line)
 	}
 	guard := logsink.NewFloodGuard(handler)
 	dropped := guard.LeftOut
@@ -75,15 +92,15 @@ func (l Logger) setLevel(name string) error {
 	return nil
 }
 
-// LogFormat is text or json: what was chosen, else what suits the reader.
-func LogFormat(c *config.Config, w io.Writer) string {
+// LogFormat is what was chosen, else what suits the reader: people on a terminal, and the usual elsewhere.
+func LogFormat(c *config.Config, w io.Writer, usual string) string {
 	if c.LogFormat != "" {
 		return c.LogFormat
 	}
 	if IsTerminal(w) {
-		return "text"
+		return formatPeople
 	}
-	return "json"
+	return usual
 }
 
 // logWarnings passes on what looks wrong but may be meant.
@@ -96,10 +113,7 @@ func logWarnings(c *config.Config, log *slog.Logger) {
 // IsTerminal reports whether v is a character device other than the one that cron,
 // systemd and CI give to what they start.
 func IsTerminal(v any) bool {
-	if sink, ok := v.(*logsink.Sink); ok {
-		v = sink.Unwrap()
-	}
-	f, ok := v.(*os.File)
+	f, ok := fileOf(v)
 	if !ok {
 		return false
 	}
@@ -109,4 +123,13 @@ func IsTerminal(v any) bool {
 	}
 	null, err := os.Stat(os.DevNull)
 	return err != nil || !os.SameFile(info, null)
+}
+
+// fileOf is the file that v is, or writes to in the end.
+func fileOf(v any) (*os.File, bool) {
+	if sink, ok := v.(*logsink.Sink); ok {
+		v = sink.Unwrap()
+	}
+	f, ok := v.(*os.File)
+	return f, ok
 }

@@ -17,9 +17,11 @@ func TestLogFormatIsForPeopleOnATerminalOnly(t *testing.T) {
 	}
 	defer file.Close()
 	for _, w := range []io.Writer{file, &bytes.Buffer{}, io.Discard} {
-		for set, want := range map[string]string{"": "json", "text": "text", "json": "json"} {
-			if got := LogFormat(&config.Config{LogFormat: set}, w); got != want {
-				t.Errorf("%T with %q: %s, want %s", w, set, got, want)
+		for _, usual := range []string{FormatJSON, FormatText} {
+			for set, want := range map[string]string{"": usual, "text": "text", "json": "json"} {
+				if got := LogFormat(&config.Config{LogFormat: set}, w, usual); got != want {
+					t.Errorf("%T with %q, usually %s: %s, want %s", w, set, usual, got, want)
+				}
 			}
 		}
 	}

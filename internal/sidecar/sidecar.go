@@ -44,14 +44,15 @@ type Sidecar struct {
 	history *admin.History
 	tracer  *tracing.Tracer // nil when it is off
 
-	tunnels      *tunnel.Server
-	proxy, admin *http.Server
-	listeners    []listen.Opened // for tools
-	adminOn      []listen.Opened // for operators
-	merchants    *http.Server    // nil: there is no login for a merchant elsewhere
-	merchantsOn  []listen.Opened
-	manager      manager
-	accepting    sync.WaitGroup // the loops that accept tools' connections
+	tunnels       *tunnel.Server
+	proxy, admin  *http.Server
+	listeners     []listen.Opened // for tools
+	adminOn       []listen.Opened // for operators
+	merchants     *http.Server    // nil: there is no login for a merchant elsewhere
+	merchantsOn   []listen.Opened
+	manager       manager
+	accepting     sync.WaitGroup // the loops that accept tools' connections
+	announcements []func()
 	// acceptingInside is the one that accepts what is inside of their tunnels.
 	acceptingInside sync.WaitGroup
 	pending         pending

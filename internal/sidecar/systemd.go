@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"evergate/internal/admin"
+	"evergate/internal/brief"
 	"evergate/internal/config"
 	"evergate/internal/listen"
 	"evergate/internal/remedy"
@@ -27,6 +28,8 @@ const (
 	// is told more often if need be: two answers may be lost before it acts.
 	notifyEvery    = 10 * time.Second
 	watchdogMargin = 3
+	// longestReason bounds what others may have written into an error, in bytes.
+	longestReason = 500
 	// firstToken is how often we look while there has not been a token: people watch then.
 	firstToken = time.Second
 )
@@ -72,7 +75,7 @@ func (s *Sidecar) adoptOne(socket systemd.Socket) error {
 			return remedy.New(fmt.Sprintf("keep one ListenStream= in the socket unit with FileDescriptorName=%s", socketForAdmin), "two sockets were passed for operators")
 		}
 		s.adminOn = []listen.Opened{{Listener: l, Address: addressOf(l)}}
-		s.log.Info("listening for operators", "address", l.Addr().String(), "opened_by", "systemd")
+		s.announce("listening for operators", "address", l.Addr().String(), "opened_by", "systemd")
 		return nil
 	}
 	if !isForTools(socket.Name) {
@@ -87,7 +90,7 @@ func (s *Sidecar) adoptOne(socket systemd.Socket) error {
 		return remedy.New("remove that, or the socket unit, and have Evergate listen on a tls: address itself", "the socket %s that systemd passed would be served without TLS, and EVERGATE_TLS_CERT_FILE is set", a)
 	}
 	s.listeners = append(s.listeners, listen.Opened{Listener: s.access.Adopt(l, a, s.wrappers()), Address: a})
-	s.log.Info("listening for tools", "address", l.Addr().String(), "opened_by", "systemd", "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
+	s.announce("listening for tools", "address", l.Addr().String(), "opened_by", "systemd", "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
 	return nil
 }
 
@@ -150,7 +153,11 @@ func (s *Sidecar) status() string {
 		return "Shutting down."
 	}
 	st := s.shop.source.Status()
-	return st.Shop + ": " + admin.Sentence(st)
+	words := st.Shop + ": " + admin.Sentence(st)
+	if st.Err != nil {
+		words += " " + brief.Text(st.Err.Error(), longestReason)
+	}
+	return words
 }
 
 // logFailure logs that systemd could not be told something. The service goes on.

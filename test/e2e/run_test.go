@@ -186,7 +186,7 @@ func TestRunEndsAtASignalBeforeItIsReady(t *testing.T) {
 	t.Parallel()
 	hang := newGate(isTokenPost)
 	shop := newShopify(t, shopOptions{around: hang.around})
-	p := shop.runRole(t, shop.runEnviron("EVERGATE_LOG_LEVEL=info"), "environ")
+	p := shop.runRole(t, shop.runEnviron("EVERGATE_LOG_LEVEL=info", "EVERGATE_LOG_FORMAT=json"), "environ")
 	hang.awaitOne(t)
 	p.Signal(t, syscall.SIGTERM)
 	p.AwaitLog(t, "shutting down")

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"evergate/internal/config"
+	"evergate/internal/shopify"
+	"evergate/internal/sidecar"
+)
+
+// greets reports whether a person has started the sidecar and reads what it says: on a terminal, and without
+// having asked for a log of a certain form.
+func greets(c *config.Config, w env) bool {
+	return c.LogFormat == "" && sidecar.IsTerminal(w.out) && sidecar.IsTerminal(w.err)
+}
+
+// greet tells a person what is served to whom, and what to do next.
+func greet(out io.Writer, c *config.Config, s *sidecar.Sidecar) {
+	fmt.Fprintf(out, "Evergate %s for %s, with %s.\n\n", build().Version, c.Shop.Domain(), config.GrantInWords(c.Grant))
+	for i, url := range s.URLs() {
+		what := "Tools call"
+		if i > 0 {
+			what = "or"
+		}
+		fmt.Fprintf(out, "  %-12s %s\n", what, url)
+	}
+	fmt.Fprintf(out, "  %-12s %s\n", "Try it", shopCall(s.URL(), c))
+	fmt.Fprintf(out, "  %-12s %s\n\n", "Watch it", statusPage(s.AdminURL()))
+	if c.Policy != "full" {
+		fmt.Fprintf(out, "What tools may do: %s (EVERGATE_POLICY).\n", c.Policy)
+	}
+	fmt.Fprint(out, "Ctrl-C ends it.\n\n")
+}
+
+// shopCall is a command for a shell that makes a first call.
+func shopCall(url string, c *config.Config) string {
+	path := "/admin/api/" + shopify.ClientVersion + "/shop.json"
+	call := "curl "
+	if c.ClientKeysFile != "" {
+		call += `-H "Authorization: Bearer $KEY" `
+	}
+	switch {
+	case strings.HasPrefix(url, "unix:"):
+		return call + "--unix-socket " + strings.TrimPrefix(url, "unix:") + " http://localhost" + path
+	case strings.HasPrefix(url, "https:") && c.TLSCertFile == "":
+		return call + "--cacert <(evergate ca) " + url + path
+	}
+	return call + url + path
+}
+
+func statusPage(adminURL string) string {
+	if strings.HasPrefix(adminURL, "unix:") {
+		return "evergate status"
+	}
+	return adminURL + "/  or: evergate status"
+}

@@ -1,0 +1,101 @@
+//go:build linux
+
+package cli
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"evergate/internal/shopsim"
+	"evergate/test/process"
+)
+
+// onTerminal runs the program on a terminal of its own, as a person would.
+func onTerminal(t *testing.T, environ []string, args string) *process.Process {
+	t.Helper()
+	process.RequireProgram(t, "script", "it is in Debian's package bsdutils")
+	return process.Start(t, process.Command(t, "script", environ, "--quiet", "--return", "--command", "exec "+binary+args, "/dev/null"))
+}
+
+func appOfSimulator(t *testing.T) []string {
+	t.Helper()
+	server, err := shopsim.New(shopsim.Options{}).Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, server.CAPEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return []string{
+		"SHOPIFY_SHOP=" + shopsim.DefaultShop, "SHOPIFY_CLIENT_ID=" + shopsim.DefaultClientID, "SHOPIFY_CLIENT_SECRET=" + shopsim.DefaultClientSecret,
+		"EVERGATE_UPSTREAM_URL=" + server.URL, "EVERGATE_UPSTREAM_CA_FILE=" + ca,
+		"EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0", "SHELL=/bin/sh", "PATH=" + os.Getenv("PATH"),
+	}
+}
+
+func TestAPersonIsGreetedWithWhatToDoNext(t *testing.T) {
+	t.Parallel()
+	p := onTerminal(t, append(appOfSimulator(t), "EVERGATE_POLICY=read-only"), "")
+	call := p.AwaitMatch(t, &p.Out, regexp.MustCompile(`Try it +curl (\S+)`))
+	page := p.AwaitMatch(t, &p.Out, regexp.MustCompile(`Watch it +(\S+)`))
+	p.AwaitText(t, &p.Out, "the first token", func(s string) bool { return strings.Contains(s, "token obtained") })
+	for _, url := range []string{call, page} {
+		answer, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", url, answer.Status)
+		}
+	}
+	said := p.Out.String()
+	for _, want := range []string{"for " + shopsim.DefaultShop + ", with client credentials.", "Tools call   http://127.0.0.1:", "read-only (EVERGATE_POLICY)"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("no %q in\n%s", want, said)
+		}
+	}
+	if regexp.MustCompile(`time=|\d\.\d{6}|"msg"|listening for`).MatchString(said) {
+		t.Errorf("a person is told what is for machines:\n%s", said)
+	}
+}
+
+func TestATerminalThatAskedForJSONGetsNothingElse(t *testing.T) {
+	t.Parallel()
+	p := onTerminal(t, append(appOfSimulator(t), "EVERGATE_LOG_FORMAT=json"), "")
+	p.AwaitText(t, &p.Out, "the first token", func(s string) bool { return strings.Contains(s, "token obtained") })
+	for line := range strings.Lines(p.Out.String()) {
+		if !strings.HasPrefix(line, "{") {
+			t.Errorf("%q", line)
+		}
+	}
+}
+
+func TestADemoOnOtherPortsSaysSo(t *testing.T) {
+	t.Parallel()
+	// The usual ports may be taken on this machine or not; here they are, by us or by somebody else.
+	for _, address := range []string{"127.0.0.1:8080", "127.0.0.1:9090"} {
+		server := &http.Server{Addr: address}
+		go func() { _ = server.ListenAndServe() }()
+		t.Cleanup(func() { _ = server.Close() })
+	}
+	process.Eventually(t, func() error { _, err := http.Get("http://127.0.0.1:8080/"); return err })
+	p := process.Start(t, process.Command(t, binary, nil, "demo"))
+	call := p.AwaitMatch(t, &p.Out, regexp.MustCompile(`(?m)^  curl (http://\S+/shop.json)`))
+	if !strings.HasPrefix(p.Out.String(), "NOT THE USUAL PORTS") || strings.Contains(call, ":8080") {
+		t.Errorf("nothing is said of the ports:\n%s", p.Out.String())
+	}
+	process.Eventually(t, func() error {
+		answer, err := http.Get(call)
+		if err != nil {
+			return err
+		}
+		return answer.Body.Close()
+	})
+}
