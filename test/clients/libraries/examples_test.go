@@ -36,7 +36,7 @@ func TestExamplesRun(t *testing.T) {
 					t.Fatalf("exit code %d", code)
 				}
 				lines := strings.Split(strings.TrimSpace(p.Out.String()), "\n")
-				if len(lines) != products+2 || lines[products] != "Lamp" || lines[products+1] != "Blue Finch" {
+				if len(lines) != products+2 || lines[products] != "Lamp" || lines[products+1] != "Acme" {
 					t.Errorf("%d lines, of which the last are %q; want %d products, Lamp and the shop's name", len(lines), lines[max(0, len(lines)-2):], products)
 				}
 			})

@@ -153,11 +153,11 @@ func (k *kit) mustWork(t *testing.T, l library, way mode) {
 	k.starts <- struct{}{}
 	started := sync.OnceFunc(func() { <-k.starts })
 	defer started()
-	m, p := k.start(t, l, way)
+	s, p := k.start(t, l, way)
 	made := []int64{}
 	for i := range rounds {
 		if i > 0 {
-			m.awaitExpiry(t)
+			s.awaitExpiry(t)
 		}
 		got := p.round(t, fmt.Sprintf("product %d", i))
 		started()
@@ -176,21 +176,21 @@ func (k *kit) mustWork(t *testing.T, l library, way mode) {
 		made = append(made, got.Created)
 	}
 	p.end(t)
-	if got := m.tokens(); got < rounds {
+	if got := s.tokens(); got < rounds {
 		t.Errorf("%d tokens for %d rounds, of which none is as long as a token lives", got, rounds)
 	}
 }
 
 // mustFail shows that what the manual says about a library is true.
 func (k *kit) mustFail(t *testing.T, l library) {
-	m, p := k.start(t, l, byRun)
+	s, p := k.start(t, l, byRun)
 	if _, err := io.WriteString(p.stdin, "product\n"); err != nil {
 		t.Fatal(err)
 	}
 	if code := p.Exit(t); code == 0 || p.Out.String() != "" {
 		t.Errorf("it works: the manual says that it does not. Exit code %d, %q", code, p.Out.String())
 	}
-	if n := m.Stats().Routes["rest:products"]; len(n) > 0 {
+	if n := s.Stats().Routes["rest:products"]; len(n) > 0 {
 		t.Errorf("calls reached Shopify: %v", n)
 	}
 }
@@ -237,27 +237,27 @@ func (p *program) end(t *testing.T) {
 }
 
 // start makes a machine with Evergate on it, and starts the program there.
-func (k *kit) start(t *testing.T, l library, way mode) (*machine, *program) {
+func (k *kit) start(t *testing.T, l library, way mode) (*site, *program) {
 	t.Helper()
 	return k.startCommand(t, way, filepath.Ext(l.program) == ".java", func(url string) []string { return k.command(t, l, url) })
 }
 
 // startCommand does so with a command that may be told where to call; SHOPIFY_URL has it, too, where it is not the shop's own.
-func (k *kit) startCommand(t *testing.T, way mode, java bool, command func(url string) []string) (*machine, *program) {
+func (k *kit) startCommand(t *testing.T, way mode, java bool, command func(url string) []string) (*site, *program) {
 	t.Helper()
 	switch way {
 	case byURL:
 		const url = "http://localhost:8080"
-		m := newMachine(t, "")
-		m.serve(t, "")
-		return m, m.launch(t, append([]string{"SHOPIFY_URL=" + url}, placeholders...), command(url))
+		s := newSite(t)
+		s.serve(t, "")
+		return s, s.launch(t, append([]string{"SHOPIFY_URL=" + url}, placeholders...), command(url))
 	case byHosts:
-		m := newMachine(t, "127.0.0.1 "+shop+"\n")
-		m.serve(t, "tls:127.0.0.1:443")
-		return m, m.launch(t, append(m.trust(t, java), placeholders...), command("https://"+shop))
+		s := newSite(t, shop)
+		s.serve(t, "tls:127.0.0.1:443")
+		return s, s.launch(t, append(s.trust(t, java), placeholders...), command("https://"+shop))
 	default:
-		m := newMachine(t, "")
-		return m, m.launch(t, m.environ, append([]string{binary, "run", "--"}, command("https://"+shop)...))
+		s := newSite(t)
+		return s, s.launch(t, s.Environ, append([]string{binary, "run", "--"}, command("https://"+shop)...))
 	}
 }
 
@@ -265,24 +265,24 @@ func (k *kit) startCommand(t *testing.T, way mode, java bool, command func(url s
 var placeholders = []string{"SHOPIFY_SHOP=" + shop, "SHOPIFY_ACCESS_TOKEN=" + shopify.PlaceholderToken, "SHOPIFY_API_SECRET=placeholder"}
 
 // serve starts Evergate.
-func (m *machine) serve(t *testing.T, listen string) {
+func (s *site) serve(t *testing.T, listen string) {
 	t.Helper()
-	p := process.Start(t, process.Command(t, binary, append(slices.Clone(m.environ), "EVERGATE_LISTEN="+listen)))
+	p := process.Start(t, process.Command(t, binary, append(slices.Clone(s.Environ), "EVERGATE_LISTEN="+listen)))
 	p.AwaitLog(t, "listening for tools")
 }
 
 // trust has a program trust the local CA, as docs/using/ca.md says.
-func (m *machine) trust(t *testing.T, java bool) []string {
+func (s *site) trust(t *testing.T, java bool) []string {
 	t.Helper()
-	pem, err := process.Output(process.Command(t, binary, m.environ, "ca"))
+	pem, err := process.Output(process.Command(t, binary, s.Environ, "ca"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := m.write(t, "root.pem", pem)
+	root := s.Write(t, "root.pem", pem)
 	if !java {
 		return []string{"NODE_EXTRA_CA_CERTS=" + root, "SSL_CERT_FILE=" + root}
 	}
-	store := filepath.Join(m.dir, "roots.p12")
+	store := filepath.Join(s.Dir, "roots.p12")
 	if out, err := process.Output(process.Command(t, "keytool", nil, "-importcert", "-noprompt", "-alias", "evergate", "-file", root,
 		"-keystore", store, "-storetype", "PKCS12", "-storepass", "changeit")); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -290,7 +290,7 @@ func (m *machine) trust(t *testing.T, java bool) []string {
 	return []string{"JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=" + store + " -Djavax.net.ssl.trustStorePassword=changeit"}
 }
 
-func (m *machine) launch(t *testing.T, environ, command []string) *program {
+func (s *site) launch(t *testing.T, environ, command []string) *program {
 	t.Helper()
 	cmd := process.Command(t, command[0], environ, command[1:]...)
 	stdin, err := cmd.StdinPipe()

@@ -54,7 +54,7 @@ func New(t *testing.T, settings shopsim.Settings, products int, leads ...string)
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		t.Fatal(err)
 	}
-	m.replace(t, "/etc/hosts", "127.0.0.1 "+strings.Join(append([]string{"localhost"}, leads...), " ")+"\n")
+	m.replace(t, "/etc/hosts", "127.0.0.1 "+strings.Join(append([]string{"localhost"}, leads...), " ")+"\n::1 localhost\n")
 	m.replace(t, "/etc/resolv.conf", "nameserver "+nowhere+"\n")
 	for _, args := range [][]string{{"link", "set", "lo", "up"}, {"addr", "add", outside + "/32", "dev", "lo"}} {
 		if out, err := exec.CommandContext(t.Context(), "ip", args...).CombinedOutput(); err != nil {
