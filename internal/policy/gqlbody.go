@@ -25,29 +25,37 @@ const (
 	typeGraphQL = "application/graphql"
 )
 
-// judgeGraphQL says what a GraphQL request with this header and body will run, or why
-// nobody can know.
-func judgeGraphQL(h request.Fields, body []byte) (operation, error) {
+// judgeGraphQL says what a GraphQL request with this header and body will run, the operation that it
+// is first and those that it carries behind it, or why nobody can know.
+func judgeGraphQL(h request.Fields, body []byte) ([]operation, error) {
 	media, why := mediaType(h)
 	switch {
 	case why != "":
-		return operation{}, ambiguousDocument(why)
+		return nil, ambiguousDocument(why)
 	case media != typeJSON && media != typeGraphQL:
-		return operation{}, ambiguousDocument("a Content-Type other than application/json")
+		return nil, ambiguousDocument("a Content-Type other than application/json")
 	case len(body) > LargestJudgedBody:
-		return operation{}, tooLargeDocument("more than 256 KiB")
+		return nil, tooLargeDocument("more than 256 KiB")
 	case !utf8.Valid(body):
-		return operation{}, ambiguousDocument("bytes that are not UTF-8")
+		return nil, ambiguousDocument("bytes that are not UTF-8")
 	case bytes.HasPrefix(body, []byte("\ufeff")):
-		return operation{}, ambiguousDocument("a byte order mark")
+		return nil, ambiguousDocument("a byte order mark")
 	case media == typeGraphQL:
-		return classify(string(body), "")
+		return judgeDocument(string(body), "", nil)
 	}
-	document, name, err := unwrap(body)
+	document, name, variables, err := unwrap(body)
 	if err != nil {
-		return operation{}, err
+		return nil, err
 	}
-	return classify(document, name)
+	return judgeDocument(document, name, variables)
+}
+
+func judgeDocument(document, operationName string, variables []byte) ([]operation, error) {
+	op, err := classify(document, operationName)
+	if err != nil {
+		return nil, err
+	}
+	return op.withCarried(variables)
 }
 
 // mediaType returns the type of the body in small letters, or says why it could be read in
@@ -89,46 +97,46 @@ func hyphened(name string) string {
 	return http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
 }
 
-// unwrap takes document and operation name out of a JSON body.
-func unwrap(body []byte) (document, operationName string, _ error) {
+// unwrap takes document and operation name out of a JSON body, and the variables as they stand there.
+func unwrap(body []byte) (document, operationName string, variables []byte, _ error) {
 	if !json.Valid(body) {
-		return "", "", malformedDocument("a mistake in its JSON, or text after it")
+		return "", "", nil, malformedDocument("a mistake in its JSON, or text after it")
 	}
 	switch why := doubtfulJSON(body); why {
 	case "":
 	case tooDeep:
-		return "", "", tooLargeDocument(why)
+		return "", "", nil, tooLargeDocument(why)
 	default:
-		return "", "", ambiguousDocument(why)
+		return "", "", nil, ambiguousDocument(why)
 	}
 	var buf [8]keyed
 	members, err := membersOf(buf[:0], body)
 	if err != nil {
-		return "", "", err
+		return "", "", nil, err
 	}
 	query, name := valueOf(members, "query"), valueOf(members, "operationName")
 	if query == nil {
-		return "", "", malformedDocument("no query: Evergate sends no stored one")
+		return "", "", nil, malformedDocument("no query: Evergate sends no stored one")
 	}
 	for _, m := range members {
 		switch string(m.name) {
 		case "query", "operationName", "variables":
 		case "extensions":
 			if err := checkExtensions(m.value); err != nil {
-				return "", "", err
+				return "", "", nil, err
 			}
 		default:
-			return "", "", ambiguousDocument("the key " + denial.Quote(string(m.name)) + " beside query, operationName, variables and extensions")
+			return "", "", nil, ambiguousDocument("the key " + denial.Quote(string(m.name)) + " beside query, operationName, variables and extensions")
 		}
 	}
 	document, ok := stringIn(query)
 	if !ok {
-		return "", "", malformedDocument("a query that is no string")
+		return "", "", nil, malformedDocument("a query that is no string")
 	}
 	if operationName, ok = stringIn(name); !ok && name != nil && !isNull(name) {
-		return "", "", malformedDocument("an operationName that is no string")
+		return "", "", nil, malformedDocument("an operationName that is no string")
 	}
-	return document, operationName, nil
+	return document, operationName, valueOf(members, "variables"), nil
 }
 
 func isNull(value []byte) bool { return string(value) == "null" }

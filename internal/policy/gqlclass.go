@@ -27,6 +27,8 @@ type operation struct {
 	roots []string
 	// shows is a field, at any depth, that shows a credential of the shop's; empty: none does.
 	shows string
+	// bulk is what those of the roots run that carry a document of their own.
+	bulk carried
 }
 
 func (o operation) isQuery() bool { return o.kind == ast.Query }
@@ -73,11 +75,12 @@ func classify(document, operationName string) (operation, error) {
 	if err != nil {
 		return operation{}, err
 	}
-	roots := make(map[string]bool)
-	if err := collectRoots(op.SelectionSet, fragments, roots); err != nil {
+	roots := rootFields{names: make(map[string]bool)}
+	if err := roots.collect(op.SelectionSet, fragments); err != nil {
 		return operation{}, err
 	}
-	return operation{kind: op.Operation, roots: slices.Sorted(maps.Keys(roots)), shows: shows}, nil
+	bulk, err := carriedBy(op, roots.bulk)
+	return operation{kind: op.Operation, roots: slices.Sorted(maps.Keys(roots.names)), shows: shows, bulk: bulk}, err
 }
 
 func unparsable(err error) error {
@@ -132,15 +135,23 @@ func fragmentsOf(doc *ast.QueryDocument) (map[string]*ast.FragmentDefinition, er
 	return byName, nil
 }
 
-// collectRoots adds the names of the root's fields to found. Conditions, on a type or by
-// @include, are not looked at: what could run counts. Each fragment is opened once, so that
-// those that contain each other end.
-func collectRoots(set ast.SelectionSet, fragments map[string]*ast.FragmentDefinition, found map[string]bool) error {
+// rootFields are the names of the root's fields, and those among them that carry documents.
+type rootFields struct {
+	names map[string]bool
+	bulk  []*ast.Field
+}
+
+// collect adds the fields of a selection. Conditions, on a type or by @include, are not looked at: what
+// could run counts. Each fragment is opened once, so that those that contain each other end.
+func (r *rootFields) collect(set ast.SelectionSet, fragments map[string]*ast.FragmentDefinition) error {
 	for _, selection := range set {
 		var inner ast.SelectionSet
 		switch s := selection.(type) {
 		case *ast.Field:
-			found[s.Name] = true
+			r.names[s.Name] = true
+			if shopify.RunsDocument(s.Name) {
+				r.bulk = append(r.bulk, s)
+			}
 		case *ast.InlineFragment:
 			inner = s.SelectionSet
 		case *ast.FragmentSpread:
@@ -150,7 +161,7 @@ func collectRoots(set ast.SelectionSet, fragments map[string]*ast.FragmentDefini
 			}
 			inner, fragment.SelectionSet = fragment.SelectionSet, nil
 		}
-		if err := collectRoots(inner, fragments, found); err != nil {
+		if err := r.collect(inner, fragments); err != nil {
 			return err
 		}
 	}

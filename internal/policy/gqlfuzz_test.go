@@ -169,7 +169,7 @@ func FuzzGraphQLBody(f *testing.F) {
 		f.Add([]byte(seed), "application/graphql; charset=utf-8", "close")
 	}
 	f.Fuzz(func(t *testing.T, body []byte, contentType, connection string) {
-		op, err := judgeGraphQL(request.Header{"Content-Type": {contentType}, "Connection": {connection}}, body)
+		op, err := judgeOuter(request.Header{"Content-Type": {contentType}, "Connection": {connection}}, body)
 		if err != nil {
 			denialtest.Check(t, err)
 			return

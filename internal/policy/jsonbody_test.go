@@ -58,7 +58,7 @@ func TestAnObjectWithTooManyKeysIsTooLarge(t *testing.T) {
 	if !json.Valid(text.Bytes()) {
 		t.Fatal("the test's own JSON is wrong")
 	}
-	if got := codeOf(judgeGraphQL(request.Header(jsonHeader()), []byte(`{"query":"{a}","extensions":`+text.String()+`}`))); got != "graphql_too_large" {
+	if got := codeOf(judgeOuter(request.Header(jsonHeader()), []byte(`{"query":"{a}","extensions":`+text.String()+`}`))); got != "graphql_too_large" {
 		t.Errorf("%s", got)
 	}
 }

@@ -117,10 +117,23 @@ func (p *Policy) JudgeBody(fields request.Fields, body []byte, whole bool) error
 	if !whole {
 		return tooLargeDocument("more than 256 KiB")
 	}
-	op, err := judgeGraphQL(fields, body)
+	operations, err := judgeGraphQL(fields, body)
 	if err != nil {
 		return err
 	}
+	err = p.judgeOperation(operations[0])
+	for _, carried := range operations[1:] {
+		if err != nil {
+			break
+		}
+		if err = p.judgeOperation(carried); err != nil {
+			err = inBulk(err)
+		}
+	}
+	return err
+}
+
+func (p *Policy) judgeOperation(op operation) error {
 	listed := p.mutations
 	if op.isQuery() {
 		listed = p.queries

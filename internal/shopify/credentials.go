@@ -1,6 +1,9 @@
 package shopify
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // What mints, destroys or shows a credential of the shop's, in one place for whoever judges paths
 // and for whoever judges documents. A credential is what lets its bearer call an API of Shopify's
@@ -33,6 +36,13 @@ func ChangesCredentials(mutation string) bool {
 func ShowsCredentials(field string) bool {
 	return slices.Contains(credentialFields[:], field)
 }
+
+// RunsDocument reports whether a mutation runs a GraphQL document that it is given as an argument: a bulk
+// operation. What is asked for in there is nowhere else in the request.
+func RunsDocument(mutation string) bool { return strings.HasPrefix(mutation, "bulkOperationRun") }
+
+// HoldsDocument reports whether an argument of such a mutation is the document.
+func HoldsDocument(argument string) bool { return argument == "query" || argument == "mutation" }
 
 func namesCredentials[P string | []byte](segment P) bool {
 	for _, name := range credentialSegments {
