@@ -15,7 +15,7 @@ import (
 type simulation struct {
 	listen, control, shop, id, secret, caFile string
 	scopes, locations                         string
-	plain                                     bool
+	plain, json, quiet, printEnv              bool
 	products, variants, orders, customers     int
 	life                                      time.Duration
 }
@@ -28,6 +28,9 @@ func (m *simulation) flags(fs *flag.FlagSet) {
 	fs.StringVar(&m.secret, "client-secret", shopsim.DefaultClientSecret, "the app's client secret")
 	fs.StringVar(&m.caFile, "ca-file", "", "write the certificate to trust to this file")
 	fs.BoolVar(&m.plain, "plain", false, "serve HTTP instead of HTTPS")
+	fs.BoolVar(&m.json, "json", false, "say where it listens as one line of JSON")
+	fs.BoolVar(&m.quiet, "quiet", false, "print no line for each request")
+	fs.BoolVar(&m.printEnv, "print-env", false, "print what these flags mean for a program under test, for eval in a shell, and end")
 	fs.IntVar(&m.products, "products", 10, "how many products the shop has")
 	fs.IntVar(&m.variants, "variants", 1, "how many variants each of them has")
 	fs.IntVar(&m.orders, "orders", 0, "how many orders the shop has")
@@ -53,42 +56,60 @@ func simulate() action {
 	var m simulation
 	return action{
 		flags: m.flags,
-		run: func(w env) error {
+		run: steadily(func(w env) error {
 			options := m.options()
-			if err := options.Validate(); err != nil {
+			if err := errors.Join(options.Validate(), m.check()); err != nil {
 				return configError(err)
 			}
-			sim := shopsim.New(options)
-			start := sim.Start
-			if m.plain {
-				start = sim.StartPlain
+			if m.printEnv {
+				return m.printExports(w.out)
 			}
-			server, err := start(m.listen)
-			if err != nil {
-				return err
-			}
-			defer server.Close()
-			if m.caFile != "" {
-				if m.plain {
-					return configError(errors.New("--ca-file makes no sense with --plain: drop one"))
-				}
-				if err := os.WriteFile(m.caFile, server.CAPEM, 0o644); err != nil {
-					return err
-				}
-			}
-			fmt.Fprintf(w.out, "simulated Shopify at %s for %s\n", server.URL, m.shop)
-			if m.control != "" {
-				c, err := sim.StartControl(m.control)
-				if err != nil {
-					return err
-				}
-				defer c.Close()
-				fmt.Fprintf(w.out, "control API at %s\n", c.URL)
-			}
-			<-w.signals
-			return nil
-		},
+			return m.serve(w, shopsim.New(options))
+		}),
 	}
+}
+
+// check refuses flags that make no sense together.
+func (m *simulation) check() error {
+	if m.plain && m.caFile != "" {
+		return errors.New("--ca-file makes no sense with --plain: drop one")
+	}
+	return nil
+}
+
+// serve listens, says so, and waits for a signal.
+func (m *simulation) serve(w env, sim *shopsim.Sim) error {
+	if !m.quiet {
+		sim.OnAnswer(func(e shopsim.Entry) { fmt.Fprintln(w.err, requestLine(e)) })
+	}
+	start := sim.Start
+	if m.plain {
+		start = sim.StartPlain
+	}
+	server, err := start(m.listen)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	if m.caFile != "" {
+		if err := os.WriteFile(m.caFile, server.CAPEM, 0o644); err != nil {
+			return err
+		}
+	}
+	r := runningSim{simulation: m, url: reachable(server.URL), ca: string(server.CAPEM)}
+	if m.control != "" {
+		c, err := sim.StartControl(m.control)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		r.control = reachable(c.URL)
+	}
+	if err := r.announce(w.out); err != nil {
+		return err
+	}
+	<-w.signals
+	return nil
 }
 
 // names reads a list that is separated by commas.

@@ -227,7 +227,7 @@ func (e Entry) view(reveal bool) map[string]any {
 	view := map[string]any{
 		"seq": e.Seq, "time": e.Time, "proto": e.Proto, "host": e.Host, "shop": e.Shop, "method": e.Method,
 		"path": e.Path, "raw_query": e.RawQuery, "header": header, "body_size": e.BodySize, "body_sha256": e.BodySHA256,
-		"token": masked(e.Token, reveal), "route": e.Route, "grant": e.Grant, "fault": e.Fault, "status": e.Status,
+		"token": masked(e.Token, reveal), "route": e.Route, "grant": e.Grant, "fault": e.Fault, "status": e.Status, "operation": e.Operation, "cost": e.Cost, "throttled": e.Throttled,
 	}
 	if reveal {
 		view["body"] = string(e.Body)

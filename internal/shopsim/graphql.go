@@ -81,16 +81,19 @@ func (s *Sim) graphQL(q *request, t *token) *response {
 	}
 	c := s.state.settings
 	requested := plan.cost()
+	q.cost = requested
 	if requested > c.MaxQueryCost {
 		return gqlFailure(tooExpensive(requested, c.MaxQueryCost))
 	}
 	buckets := q.shop.bucketsOf(t.app.id)
 	if buckets.graphQLAvailable(c, q.now) < float64(requested) {
+		q.throttled = true
 		return throttled(c, buckets, requested, q)
 	}
 	data := run.object(plan.fields, nil, nil)
 	actual := min(run.actual+plan.base, requested)
 	buckets.spendGraphQL(c, actual)
+	q.cost = actual
 	return jsonResponse(http.StatusOK, gqlAnswer{Errors: run.errors, Data: data,
 		Extensions: &gqlExtensions{costReport(c, buckets, requested, &actual, q)}})
 }
@@ -129,6 +132,9 @@ func (s *Sim) planGQL(req gqlRequest, run *gqlRun) (*gqlPlan, []gqlError) {
 	if problem != "" {
 		return nil, []gqlError{{Message: problem}}
 	}
+	if run.q.operation == "" { // a bulk operation plans what it is given inside of another
+		run.q.operation = operationName(op)
+	}
 	return newGQLPlanner(run.schema, doc, op, req.Variables, run).plan()
 }
 
@@ -144,6 +150,16 @@ func chooseGQL(doc *ast.QueryDocument, name string) (op *ast.OperationDefinition
 		return nil, fmt.Sprintf("No operation named %q", name)
 	}
 	return op, ""
+}
+
+// operationName is how an operation is called in logs: by its name, or by its first field.
+func operationName(op *ast.OperationDefinition) string {
+	if op.Name == "" && len(op.SelectionSet) > 0 {
+		if f, isField := op.SelectionSet[0].(*ast.Field); isField {
+			return "{" + f.Name + "}"
+		}
+	}
+	return op.Name
 }
 
 func gqlFailure(problems ...gqlError) *response {

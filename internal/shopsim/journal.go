@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -29,6 +30,17 @@ type Entry struct {
 	Grant      Grant  // that a token request asked for
 	Fault      Kind   // the fault that it met
 	Status     int    // of the answer; 0 if there was none (yet)
+	Operation  string // of a GraphQL request: its name, or its first field in braces
+	Cost       int    // of a GraphQL request: what was charged, or demanded in vain
+	Throttled  bool   // refused for the rate limit, by either API
+}
+
+// OnAnswer has f called for each request once its answer is known and before it is sent, with the entry that the
+// journal has of it, credentials included. f must not block.
+func (s *Sim) OnAnswer(f func(Entry)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onAnswer = append(slices.Clone(s.onAnswer), f)
 }
 
 // journal is a ring of the latest requests.

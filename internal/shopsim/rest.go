@@ -49,6 +49,7 @@ func (s *Sim) versioned(q *request, t *token) *response {
 	c := s.state.settings
 	used, ok := q.shop.bucketsOf(t.app.id).takeREST(c, q.now)
 	if !ok {
+		q.throttled = true
 		return tooManyCalls(c)
 	}
 	resp := s.rest(q, t)

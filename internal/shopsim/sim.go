@@ -24,6 +24,8 @@ type Sim struct {
 	mu    sync.Mutex
 	state *state
 	hooks []func(TokenEvent)
+
+	onAnswer []func(Entry)
 }
 
 // state is everything that Reset brings back to the beginning.
@@ -144,6 +146,11 @@ type request struct {
 	paramsErr error
 	minted    *TokenEvent
 	handed    *refreshToken // that is in the answer, if the answer is to arrive
+
+	// Of a request to the API:
+	operation string
+	cost      int
+	throttled bool
 }
 
 // serve is the life of a request: receive, choose a fault, compute, note, deliver.
@@ -202,10 +209,13 @@ func (s *Sim) settle(q *request, resp *response) {
 	if resp.header != nil {
 		resp.header.Set("Date", time.Now().Add(s.state.settings.ClockSkew).UTC().Format(http.TimeFormat))
 	}
-	q.entry.Status = resp.status
+	q.entry.Status, q.entry.Operation, q.entry.Cost, q.entry.Throttled = resp.status, q.operation, q.cost, q.throttled
 	s.state.stats.count(q, resp.status)
-	hooks := s.hooks
+	hooks, onAnswer, entry := s.hooks, s.onAnswer, *q.entry
 	s.mu.Unlock()
+	for _, f := range onAnswer {
+		f(entry)
+	}
 	if q.minted == nil {
 		return
 	}
