@@ -43,7 +43,7 @@ func (e *builder) setRoots() {
 		e.set(name, e.bundleFile(name, own))
 	}
 	if len(e.system) == 0 {
-		e.note("no file with the certificates that this system trusts was found, so only Node and Deno trust the local CA; " +
+		e.note("no file with the certificates that this system trusts was found, so only Node, Bun and Deno trust the local CA; " +
 			"set SSL_CERT_FILE to such a file")
 	}
 }

@@ -22,7 +22,7 @@ func TestExamplesRun(t *testing.T) {
 	}
 	k.build(t, filepath.Join(examples, "go", "products"), "install Go", "go", "build", "-o", filepath.Join(k.dir, "example-go"), ".")
 	for name, command := range map[string][]string{
-		"node": {k.program(node22), filepath.Join(examples, "node", "products.mjs")},
+		"node": {k.interpreter(node22)[0], filepath.Join(examples, "node", "products.mjs")},
 		"go":   {filepath.Join(k.dir, "example-go")},
 		"java": {"java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", filepath.Join(examples, "java", "Products.java")},
 	} {

@@ -80,9 +80,9 @@ func newKit(t *testing.T) *kit {
 	t.Helper()
 	process.RequireProgram(t, "javac", "apt-get install default-jdk-headless")
 	k := &kit{modules: process.NodeModules(t, "evergate-libraries-test"), dir: t.TempDir(), starts: make(chan struct{}, 3)}
-	for _, n := range []node{node22, node26} {
-		if _, err := os.Stat(k.program(n)); err != nil {
-			process.Missing(t, "npm has no "+string(n)+" for this machine", "npm ci, on amd64")
+	for _, r := range []runtime{node22, node26, bun, deno} {
+		if _, err := os.Stat(k.interpreter(r)[0]); err != nil {
+			process.Missing(t, "npm has no "+string(r)+" for this machine", "npm ci, on amd64")
 		}
 	}
 	k.build(t, "testdata/goshopify", "go mod download, in testdata/goshopify", "go", "build", "-o", filepath.Join(k.dir, "goshopify"), ".")
@@ -99,11 +99,12 @@ func (k *kit) build(t *testing.T, dir, remedy string, command ...string) {
 	}
 }
 
-func (k *kit) program(n node) string {
-	if n == node20 {
-		return "node"
+// interpreter is how a runtime is started.
+func (k *kit) interpreter(r runtime) []string {
+	if r == node20 {
+		return []string{"node"}
 	}
-	return filepath.Join(k.modules, string(n), "bin", "node")
+	return strings.Fields(filepath.Join(k.modules, string(r)))
 }
 
 // command is how a program is started.
@@ -120,7 +121,8 @@ func (k *kit) command(t *testing.T, l library, url string) []string {
 	case ".go":
 		return append([]string{filepath.Join(k.dir, "goshopify")}, args...)
 	default:
-		return append([]string{k.program(l.node), filepath.Join(k.project(t, l, filepath.Dir(path)), filepath.Base(path))}, args...)
+		program := filepath.Join(k.project(t, l, filepath.Dir(path)), filepath.Base(path))
+		return slices.Concat(k.interpreter(l.runtime), []string{program}, args)
 	}
 }
 
