@@ -46,6 +46,7 @@ const (
 	CodeRateLimitQueueFull  = "rate_limit_queue_full"
 	CodeUpstreamUnreachable = "upstream_unreachable"
 	CodeUpstreamTimeout     = "upstream_timeout"
+	CodeStopping            = "stopping" // on every listener
 )
 
 // The codes of the other listeners: those for operators and for merchants.
@@ -54,7 +55,6 @@ const (
 	CodeMethodNotAllowed = "method_not_allowed"
 	CodeNotLocal         = "not_local"
 	CodeTooManyPages     = "too_many_pages"
-	CodeStopping         = "stopping"
 	CodeInvalidLogLevel  = "invalid_log_level"
 	CodeRefreshFailed    = "refresh_failed"
 	CodeMetricsFailed    = "metrics_failed"

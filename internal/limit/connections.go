@@ -41,6 +41,8 @@ type Connections struct {
 	opened  atomic.Int64 // as many as there are in open
 	streams atomic.Int64 // requests under way beside the first one of each connection
 
+	lingering sync.WaitGroup // connections that do, see Linger
+
 	mu   sync.Mutex // taken when a client comes or goes, not for a request
 	open map[*Conn]struct{}
 }

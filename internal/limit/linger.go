@@ -1,8 +1,11 @@
 package limit
 
 import (
+	"context"
 	"errors"
+	"io"
 	"net"
+	"net/http"
 	"time"
 )
 
@@ -39,6 +42,47 @@ const (
 	unwanted        // it lingers when it is closed
 	lingering       // the server has closed it
 )
+
+// LingerUnread serves with next, and has the connection linger where next leaves a body unread: for servers whose pages want
+// none, or a short one. It is for HTTP/1, and nothing to a request without a body. The server's ConnContext must call WithConn.
+func LingerUnread(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength == 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		body := &watchedBody{ReadCloser: r.Body}
+		r.Body = body
+		next.ServeHTTP(w, r)
+		if !body.ended {
+			FromContext(r.Context()).Linger()
+		}
+	})
+}
+
+// watchedBody knows whether it was read to its end.
+type watchedBody struct {
+	io.ReadCloser
+	ended bool
+}
+
+// Read implements io.Reader.
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.ended = b.ended || errors.Is(err, io.EOF)
+	return n, err
+}
+
+// AwaitLingering waits until no connection lingers, and no longer than ctx: the answers have been sent, and a process that
+// ended before would take away what their clients have not read. The servers of the connections must have been shut down.
+func (s *Connections) AwaitLingering(ctx context.Context) {
+	done := make(chan struct{})
+	go func() { s.lingering.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
 
 // linger reads until the client is done. It counts as a connection meanwhile, the first to be closed for a newcomer,
 // and what it needs beside its stack is taken from the budget.
@@ -99,7 +143,7 @@ func (c *Conn) end() error {
 func (c *Conn) Close() error {
 	switch {
 	case c.ending.CompareAndSwap(unwanted, lingering):
-		go c.linger()
+		c.set.lingering.Go(c.linger)
 		return nil
 	case c.ending.Load() == lingering:
 		return net.ErrClosed
@@ -111,7 +155,7 @@ func (c *Conn) Close() error {
 // between the two; a connection that lingers need not.
 func (c *Conn) CloseWrite() error {
 	if c.ending.CompareAndSwap(unwanted, lingering) {
-		go c.linger()
+		c.set.lingering.Go(c.linger)
 		return nil
 	}
 	return closeWrite(c.Conn)

@@ -2,10 +2,14 @@ package limit
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,4 +139,68 @@ func TestWhoLingersLeavesFirstForANewcomer(t *testing.T) {
 			t.Errorf("%d open, %d closed", set.Open(), set.Closed())
 		}
 	})
+}
+
+func TestAShutdownAwaitsThoseThatLinger(t *testing.T) {
+	t.Parallel()
+	const longest = 8 * time.Second
+	for name, c := range map[string]struct {
+		seconds int // that it goes on to send
+		closes  bool
+		want    time.Duration
+	}{
+		"the client is done":        {1, true, time.Second},
+		"the client falls silent":   {1, false, time.Second + lingerSilence},
+		"the client sends for long": {20, false, longest},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			set := NewConnections(10, nil, stall)
+			set.AwaitLingering(t.Context()) // nobody does
+			client, _ := lingeringConn(t, set)
+			var sending sync.WaitGroup
+			sending.Go(func() {
+				for range c.seconds {
+					time.Sleep(time.Second)
+					_, _ = client.Write([]byte("x"))
+				}
+				if c.closes {
+					_ = client.Close()
+				}
+			})
+			ctx, stop := context.WithTimeout(t.Context(), longest)
+			defer stop()
+			began := time.Now()
+			set.AwaitLingering(ctx)
+			if took := time.Since(began); took != c.want {
+				t.Errorf("%s: %s", name, took)
+			}
+			_ = client.Close()
+			sending.Wait()
+		})
+	}
+}
+
+func TestABodyThatNobodyReadsHasItsConnectionLinger(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		body    string
+		reads   int64
+		lingers bool
+	}{
+		"no body":             {"", 0, false},
+		"a body that is read": {"0123456789", 11, false},
+		"one that is not":     {"0123456789", 0, true},
+		"one that is begun":   {"0123456789", 5, true},
+	} {
+		set := NewConnections(10, nil, stall)
+		_, there := net.Pipe()
+		conn := &Conn{Conn: there, set: set}
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(c.body))
+		LingerUnread(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.CopyN(io.Discard, r.Body, c.reads)
+		})).ServeHTTP(httptest.NewRecorder(), r.WithContext(WithConn(t.Context(), conn)))
+		if lingers := conn.ending.Load() == unwanted; lingers != c.lingers {
+			t.Errorf("%s: it lingers: %v", name, lingers)
+		}
+	}
 }

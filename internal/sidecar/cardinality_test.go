@@ -104,7 +104,7 @@ func TestTenThousandStrangersGrowNoMetric(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.close)
+	t.Cleanup(func() { s.close(nil) })
 	who := stranger{rand.New(rand.NewPCG(1, 2))}
 	statuses := map[int]int{}
 	for range 10_000 {

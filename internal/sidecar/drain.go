@@ -10,7 +10,11 @@ import (
 	"evergate/internal/clock"
 )
 
-const adminDrain = time.Second // scrapes and probes are short
+const (
+	adminDrain = time.Second // scrapes and probes are short
+	// othersLinger is how long an end waits for operators and merchants who send what nobody wants.
+	othersLinger = 5 * time.Second
+)
 
 // errForced says that the end did not wait for the requests under way.
 var errForced = errors.New("ended before every request was answered")
@@ -56,10 +60,13 @@ func (s *Sidecar) drain(force <-chan struct{}) error {
 		stop() // the tunnels end as well
 		return errForced
 	}
+	s.limits.tools.AwaitLingering(limited)
 	return nil
 }
 
-func (s *Sidecar) close() {
+// close ends what is left. The last answers of the other listeners reach clients that are still sending, unless force
+// ends that.
+func (s *Sidecar) close(force <-chan struct{}) {
 	_ = s.proxy.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), adminDrain)
 	defer cancel()
@@ -68,6 +75,17 @@ func (s *Sidecar) close() {
 			_ = server.Close()
 		}
 	}
+	lingering, stop := context.WithTimeout(context.Background(), othersLinger)
+	defer stop()
+	go func() {
+		select {
+		case <-force:
+			stop()
+		case <-lingering.Done():
+		}
+	}()
+	s.limits.operators.AwaitLingering(lingering)
+	s.limits.merchants.AwaitLingering(lingering)
 	s.shop.transport.CloseIdleConnections()
 	if err := s.tracer.Close(); err != nil {
 		s.log.Warn("the last spans could not be sent", "err", err)

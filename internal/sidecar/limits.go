@@ -63,7 +63,7 @@ func (s *Sidecar) connState(c net.Conn, state http.ConnState) {
 	s.pending.state(c, state)
 }
 
-// connContext is its ConnContext.
+// connContext is its ConnContext, and that of the server for operators.
 func (s *Sidecar) connContext(ctx context.Context, c net.Conn) context.Context {
 	return s.access.ConnContext(limit.WithConn(ctx, c), c)
 }

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -38,6 +39,23 @@ func (n *pending) state(c net.Conn, state http.ConnState) {
 		n.conns.Delete(c)
 		n.count.Add(-1)
 	}
+}
+
+// abandon closes those that are left once http.Server has begun to shut down, which would have kept them for five seconds more.
+// What they might still send is dropped anyway. One that speaks HTTP/2 is told the end by its own server.
+func (n *pending) abandon() {
+	ended, stop := context.WithCancel(context.Background())
+	stop()
+	n.conns.Range(func(key, _ any) bool {
+		go func() { // TLS takes its leave first
+			secured, ok := key.(*tls.Conn)
+			if ok && secured.HandshakeContext(ended) == nil && secured.ConnectionState().NegotiatedProtocol == "h2" {
+				return
+			}
+			_ = key.(net.Conn).Close() //nolint:forcetypeassert // there is nothing else in it
+		}()
+		return true
+	})
 }
 
 // heard waits until there are none. No connection may be accepted any more.

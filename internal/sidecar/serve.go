@@ -58,6 +58,6 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 	if !waitFor(&background, force) {
 		err = errForced
 	}
-	s.close()
+	s.close(force)
 	return err
 }

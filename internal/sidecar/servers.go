@@ -44,6 +44,7 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *ht
 		ConnState:                    s.connState,
 		BaseContext:                  s.access.BaseContext, ConnContext: s.connContext,
 	}
+	server.RegisterOnShutdown(s.pending.abandon)
 	limitHeader(server)
 	return server
 }
@@ -51,13 +52,13 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *ht
 // serverForOperators answers people, probes and Prometheus.
 func (s *Sidecar) serverForOperators(registry *prometheus.Registry, version string, errorLog *log.Logger) *http.Server {
 	return &http.Server{
-		Handler: admin.New(admin.Options{
+		Handler: limit.LingerUnread(admin.New(admin.Options{
 			Tokens: s.shop.source, Admission: s.shop.admission, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: version,
 			Notice: s.notice, LogLevel: s.log.setLevel, MayCommand: s.access.MayCommand, Exchange: s.shop.exchange(), Roots: s.ca.Roots,
-		}),
+		})),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
 		IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog, ConnState: limit.State,
-		BaseContext: s.access.BaseContext, ConnContext: s.access.ConnContext,
+		BaseContext: s.access.BaseContext, ConnContext: s.connContext,
 	}
 }
 
@@ -73,8 +74,9 @@ func (s *Sidecar) serverForMerchants(errorLog *log.Logger) *http.Server {
 	}
 	s.log.Info("a merchant can authorise the app", "address", s.cfg.Public.JoinPath(login.StartPath).String())
 	return &http.Server{
-		Handler:           s.shop.login.Hosted(s.cfg.Public, s.log.Logger),
+		Handler:           limit.LingerUnread(s.shop.login.Hosted(s.cfg.Public, s.log.Logger)),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
 		IdleTimeout: clientIdle, MaxHeaderBytes: largestLoginHeader, ErrorLog: errorLog, ConnState: limit.State,
+		ConnContext: limit.WithConn,
 	}
 }

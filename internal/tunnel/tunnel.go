@@ -62,7 +62,7 @@ func New(o Options) *Server {
 	return &Server{opt: o, inside: newInside(), pieces: sync.Pool{New: func() any { return new([piece]byte) }}, pipes: map[*pipe]struct{}{}}
 }
 
-// Listener accepts the connections inside of tunnels to the shop. They speak TLS.
+// Listener accepts the connections inside of tunnels to the shop. They speak TLS. Once it is closed, no more tunnels are opened.
 func (s *Server) Listener() net.Listener { return s.inside }
 
 // Connect serves a CONNECT. An error is a *denial.Error, and then nothing has been written; otherwise the connection is no
@@ -74,6 +74,9 @@ func (s *Server) Connect(w http.ResponseWriter, r *http.Request, view *request.R
 	}
 	if r.ProtoMajor != 1 {
 		return t, denial.New(http.StatusForbidden, denial.CodeDeniedConnect, "A tunnel is opened with HTTP/1.1. Send the CONNECT on a connection without HTTP/2.")
+	}
+	if s.inside.isClosed() {
+		return t, denial.New(http.StatusServiceUnavailable, denial.CodeStopping, "Evergate is shutting down and opens no more tunnels. Nothing was sent: connect again.")
 	}
 	if !t.Ours {
 		return t, s.connectOther(w, r, t.Host)
@@ -147,6 +150,15 @@ func (l *inside) hand(c net.Conn) {
 	case l.arrivals <- c:
 	case <-l.closed:
 		_ = c.Close()
+	}
+}
+
+func (l *inside) isClosed() bool {
+	select {
+	case <-l.closed:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -399,6 +399,21 @@ func TestNoTunnelLeadsToThisMachine(t *testing.T) {
 	}
 }
 
+func TestNoTunnelIsOpenedInAShutdown(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, access.Options{}, func(context.Context, string) (net.Conn, error) {
+		t.Error("somebody is called")
+		return nil, io.EOF
+	})
+	_ = r.Listener().Close()
+	for _, host := range []string{shop, "example.com"} {
+		heard := r.dialogue(t, "CONNECT "+host+":443 HTTP/1.1\r\nHost: "+host+":443\r\n\r\n")
+		if !strings.HasPrefix(heard, "HTTP/1.1 503 ") || !strings.Contains(heard, "X-Evergate-Error: "+denial.CodeStopping+"\r\n") {
+			t.Errorf("%s: %s", host, heard)
+		}
+	}
+}
+
 func TestAShutdownEndsTunnelsThatAreSilent(t *testing.T) {
 	t.Parallel()
 	_, near := net.Pipe()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,8 +34,8 @@ func upload(target string, chunked bool) string {
 
 // writeThenRead is what Python's http.client and many others do: they look for an answer only when
 // they have sent everything.
-func writeThenRead(s *sidecar, request string) (status int, body string, err error) {
-	conn, err := net.DialTimeout("tcp", s.host, patience)
+func writeThenRead(host, request string) (status int, body string, err error) {
+	conn, err := net.DialTimeout("tcp", host, patience)
 	if err != nil {
 		return 0, "", err
 	}
@@ -97,7 +98,7 @@ func TestEarlyAnswerReachesAClientThatWritesFirst(t *testing.T) {
 			for _, chunked := range []bool{false, true} {
 				sent := upload(api+"/products.json", chunked)
 				for i := range 50 {
-					status, body, err := writeThenRead(s, sent)
+					status, body, err := writeThenRead(s.host, sent)
 					if status != http.StatusRequestEntityTooLarge || body != tooLarge || err != nil {
 						t.Fatalf("call %d (in chunks: %v): %d %q, %v", i, chunked, status, body, err)
 					}
@@ -147,10 +148,87 @@ func TestEvergatesOwnRefusalReachesAClientThatWritesFirst(t *testing.T) {
 			t.Parallel()
 			sent := upload(c.target, c.chunked)
 			for i := range 20 {
-				status, body, err := writeThenRead(s, sent)
+				status, body, err := writeThenRead(s.host, sent)
 				if status != c.status || !strings.Contains(body, `"errors"`) || err != nil {
 					t.Fatalf("call %d: %d %q, %v", i, status, body, err)
 				}
+			}
+		})
+	}
+}
+
+func TestARefusalOfTheOtherListenersReachesAClientThatWritesFirst(t *testing.T) {
+	t.Parallel()
+	up := newRecorder(t, nil)
+	s := up.sidecar(t, "SHOPIFY_CLIENT_ID=0123456789abcdef0123456789abcdef", "SHOPIFY_CLIENT_SECRET=shpss_0123456789abcdef0123456789abcdef",
+		"EVERGATE_GRANT=offline", "EVERGATE_STORE=memory:", "SHOPIFY_ACCESS_TOKEN=", "EVERGATE_PUBLIC_URL=https://login.example", "EVERGATE_LOGIN_LISTEN=127.0.0.1:0")
+	for _, c := range []struct {
+		name, listener, host, target string
+		status                       int
+	}{
+		{"no page", "operators", s.admin, "/nothing", http.StatusNotFound},
+		{"another method", "operators", s.admin, "/metrics", http.StatusMethodNotAllowed},
+		{"an order", "operators", s.admin, "/-/log-level?level=x", http.StatusBadRequest},
+		{"a session token that is too long", "operators", s.admin, "/-/token-exchange", http.StatusBadRequest},
+		{"another host", "merchants", s.AwaitLog(t, "listening for merchants").Address, "/oauth/start", http.StatusMisdirectedRequest},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, chunked := range []bool{false, true} {
+				for i := range 10 {
+					status, _, err := writeThenRead(c.host, upload(c.target, chunked))
+					if status != c.status || err != nil {
+						t.Fatalf("call %d (in chunks: %v): %d, want %d, %v", i, chunked, status, c.status, err)
+					}
+				}
+			}
+			process.Eventually(t, func() error {
+				most := 0.0
+				if c.listener == "operators" {
+					most = 1 // who asks
+				}
+				if n := s.metric(t, "evergate_connections", `listener="`+c.listener+`"`); n > most {
+					return fmt.Errorf("%v connections are open", n)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// An answer has been sent, and its client, which is still sending, has not looked for it yet.
+func TestAShutdownWaitsForAClientThatWritesFirst(t *testing.T) {
+	t.Parallel()
+	const most = 1 << 20
+	for _, listener := range []string{"tools", "operators"} {
+		t.Run(listener, func(t *testing.T) {
+			t.Parallel()
+			s := newRecorder(t, nil).sidecar(t)
+			host := map[string]string{"tools": s.host, "operators": s.admin}[listener]
+			s.plainWay = func() (net.Conn, error) { return net.DialTimeout("tcp", host, patience) }
+			conn, idle := s.plain(t), s.plain(t)
+			if _, err := io.WriteString(idle, "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			sent := upload("/nothing", false)
+			if _, err := io.WriteString(conn, sent[:most]); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil { // it has been answered
+				t.Fatal(err)
+			}
+			s.Signal(t, syscall.SIGTERM)
+			if _, err := io.Copy(io.Discard, idle); err != nil { // which ends when the server is shut down
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(conn, sent[most:]); err != nil {
+				t.Errorf("sending: %v", err)
+			}
+			if rest, err := io.ReadAll(conn); err != nil || !strings.Contains(string(rest), `"errors"`) {
+				t.Errorf("%q, %v", rest, err)
+			}
+			_ = conn.Close()
+			if code := s.Exit(t); code != 0 {
+				t.Errorf("exit code %d", code)
 			}
 		})
 	}

@@ -33,6 +33,7 @@ type stranger struct {
 	next  uint32
 	ended map[uint32]string // how streams have ended
 	parts map[uint32]string // what has come of them
+	away  bool              // a GOAWAY has come that names no error
 }
 
 // fields are further header lines of its CONNECT.
@@ -118,8 +119,11 @@ func (c *stranger) step() error {
 		}
 	case kind == frameReset:
 		c.finish(id, resetBy(bigendian.BigEndian.Uint32(payload)))
-	case kind == frameGoAway && bigendian.BigEndian.Uint32(payload[4:]) != 0:
-		return errors.New("GOAWAY " + resetBy(bigendian.BigEndian.Uint32(payload[4:])))
+	case kind == frameGoAway:
+		if code := bigendian.BigEndian.Uint32(payload[4:]); code != 0 {
+			return errors.New("GOAWAY " + resetBy(code))
+		}
+		c.away = true
 	}
 	if kind := head[3]; (kind == frameHeaders || kind == frameData) && flags&flagEnd != 0 {
 		c.finish(id, c.parts[id])
