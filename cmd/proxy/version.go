@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
 
@@ -29,7 +30,9 @@ func commitOrVCS() string {
 	return "unknown"
 }
 
-func build() sidecar.Build { return sidecar.Build{Version: version, Commit: commitOrVCS()} }
+func build() sidecar.Build {
+	return sidecar.Build{Version: version, Commit: commitOrVCS(), Program: os.Args[0]}
+}
 
 func printVersion() action {
 	return action{

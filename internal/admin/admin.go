@@ -40,8 +40,12 @@ type Options struct {
 	Quit func()
 	// Stopping reports whether a shutdown has begun.
 	Stopping func() bool
-	// Notice is what Shopify said that a person must act on; empty while there is nothing.
-	Notice func() string
+	// Notices are what Shopify said that a person must act on, and files that cannot be read; nil: there are none.
+	Notices func() []Notice
+	// Failures are the ways in which calls did not succeed since the start; nil: they are not known.
+	Failures func() []Failure
+	// Setup is what advice has to know.
+	Setup Setup
 	// LogLevel changes the log level by its name; nil: it cannot be changed.
 	LogLevel func(name string) error
 	// MayCommand judges who gives an order, when it is known to come from this machine; nil:
@@ -189,7 +193,7 @@ func (h *handler) refresh(w http.ResponseWriter, r *http.Request) {
 		deny(w, http.StatusServiceUnavailable, denial.CodeRefreshFailed, err.Error())
 		return
 	}
-	answerJSON(w, http.StatusOK, h.report())
+	answerJSON(w, http.StatusOK, h.report(h.facts()))
 }
 
 func (h *handler) quit(w http.ResponseWriter, _ *http.Request) {
@@ -212,7 +216,7 @@ func (h *handler) logLevel(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) status(w http.ResponseWriter, _ *http.Request) {
-	answerJSON(w, http.StatusOK, h.report())
+	answerJSON(w, http.StatusOK, h.report(h.facts()))
 }
 
 func answerJSON(w http.ResponseWriter, status int, v any) {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"evergate/internal/denial"
 )
 
 // minutes is how far back the charts go.
@@ -15,18 +17,23 @@ const minutes = 60
 // for concurrent use. Somebody must Run it.
 type History struct {
 	gatherer prometheus.Gatherer
+	failures func() []Failure
 
 	mu   sync.Mutex
 	last snapshot // at the end of the last whole minute
 	past []minute // oldest first
+	// before are the failures at the ends of the last few minutes, oldest first; see recent.
+	before [][]Failure
 }
 
 // minute is what happened in one.
-type minute struct{ Requests, Failed, Waited float64 }
+type minute struct{ Requests, Failed, Waited, NoToken float64 }
 
-// NewHistory returns a History of what g publishes, which begins now.
-func NewHistory(g prometheus.Gatherer) *History {
-	return &History{gatherer: g, last: takeSnapshot(g)}
+// NewHistory returns a History of what g publishes, which begins now. failures says what calls failed with; nil: that is
+// not known.
+func NewHistory(g prometheus.Gatherer, failures func() []Failure) *History {
+	first := takeSnapshot(g, failures)
+	return &History{gatherer: g, failures: failures, last: first, before: [][]Failure{first.failures}}
 }
 
 // Run takes notes each minute until ctx ends.
@@ -36,7 +43,7 @@ func (h *History) Run(ctx context.Context) {
 	for {
 		select {
 		case <-tick.C:
-			h.note(takeSnapshot(h.gatherer))
+			h.note(takeSnapshot(h.gatherer, h.failures))
 		case <-ctx.Done():
 			return
 		}
@@ -49,10 +56,46 @@ func (h *History) note(now snapshot) {
 	h.past = append(h.past, between(h.last, now))
 	h.past = h.past[max(0, len(h.past)-(minutes-1)):]
 	h.last = now
+	h.before = append(h.before, now.failures)
+	h.before = h.before[max(0, len(h.before)-recentMinutes):]
 }
 
 func between(from, to snapshot) minute {
-	return minute{max(0, to.requests-from.requests), max(0, to.failed-from.failed), max(0, to.waited-from.waited)}
+	return minute{max(0, to.requests-from.requests), max(0, to.failed-from.failed), max(0, to.waited-from.waited), max(0, to.noToken-from.noToken)}
+}
+
+// recent sums up the last few minutes, the running one among them. Calls that had no token count while there is none: with one,
+// what was wrong is over.
+func (h *History) recent(now snapshot, usable bool) recent {
+	hour := h.hour(now)
+	var r recent
+	for _, m := range hour[minutes-recentMinutes:] {
+		r.calls, r.failed = r.calls+m.Requests, r.failed+m.Failed
+		if usable {
+			r.failed -= min(m.NoToken, m.Failed)
+		}
+	}
+	h.mu.Lock()
+	before := h.before[0]
+	h.mu.Unlock()
+	for i, f := range now.failures {
+		if !f.failed() || usable && f.Code == denial.CodeNoToken {
+			continue
+		}
+		if n := f.Count - countOf(before, f); n > r.worstCount {
+			r.worst, r.worstCount = &now.failures[i], n
+		}
+	}
+	return r
+}
+
+func countOf(failures []Failure, like Failure) uint64 {
+	for _, f := range failures {
+		if f.Route == like.Route && f.Code == like.Code && f.Status == like.Status {
+			return f.Count
+		}
+	}
+	return 0
 }
 
 // hour returns the minutes of the last hour, the running one last. Those before the start

@@ -19,6 +19,7 @@ import (
 type published struct {
 	*prometheus.Registry
 	requests *prometheus.CounterVec
+	failed   *prometheus.CounterVec
 	waits    prometheus.Histogram
 }
 
@@ -26,6 +27,7 @@ func publish() published {
 	p := published{
 		Registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "evergate_requests_total"}, []string{"route", "method", "code"}),
+		failed:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "evergate_failed_total"}, []string{"reason"}),
 		waits:    prometheus.NewHistogram(prometheus.HistogramOpts{Name: "evergate_pace_wait_seconds"}),
 	}
 	buckets := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "evergate_bucket_available"}, []string{"shop", "api"})
@@ -41,7 +43,7 @@ func publish() published {
 	retires := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "evergate_api_version_retires_timestamp_seconds"}, []string{"version"})
 	retires.WithLabelValues("2025-10").Set(float64(time.Now().Add(-time.Hour).Unix()))
 	retires.WithLabelValues("2026-10").Set(float64(time.Now().Add(300 * 24 * time.Hour).Unix()))
-	p.MustRegister(p.requests, p.waits, buckets, sizes, calls, retires)
+	p.MustRegister(p.requests, p.failed, p.waits, buckets, sizes, calls, retires)
 	return p
 }
 
@@ -54,7 +56,7 @@ func TestTheHourIsTheLastSixtyMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := publish()
 		p.serve("200", 1000) // before the page's time
-		h := NewHistory(p)
+		h := NewHistory(p, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		go h.Run(ctx)
 		synctest.Wait()
@@ -66,7 +68,7 @@ func TestTheHourIsTheLastSixtyMinutes(t *testing.T) {
 		}
 		p.serve("200", 500)
 		p.waits.Observe(2)
-		hour := h.hour(takeSnapshot(p))
+		hour := h.hour(takeSnapshot(p, nil))
 		if last := hour[minutes-1]; last.Requests != 500 || last.Failed != 0 || last.Waited != 1 {
 			t.Errorf("the running minute is %+v", last)
 		}
@@ -82,7 +84,7 @@ func TestTheHourIsTheLastSixtyMinutes(t *testing.T) {
 func TestThePageShowsTrafficLimitsAndVersions(t *testing.T) {
 	t.Parallel()
 	p := publish()
-	history := NewHistory(p)
+	history := NewHistory(p, nil)
 	p.serve("200", 30)
 	p.serve("503", 10)
 	h := New(Options{Tokens: &sidecar{status: fresh}, Admission: newAdmission(t), Gatherer: p, History: history, Quit: func() {}, Stopping: func() bool { return false }})

@@ -64,7 +64,7 @@ func (v view) html() *markup.Page {
 <p id="live-sentence" data-live class="verdict {}" role="status"><span class="mark" aria-hidden="true">{}</span> {}</p>
 </header>
 <main>
-`, v.Report.Shop, v.Mood, v.mark(), v.Sentence)
+`, v.Report.Shop, string(v.worst().Level), v.worst().Level.mark(), plain(v.worst().Text))
 	v.token(&p)
 	v.traffic(&p)
 	v.limits(&p)
@@ -81,23 +81,28 @@ func (v view) html() *markup.Page {
 	return &p
 }
 
-// mark says the mood to those who see no colours.
-func (v view) mark() string {
-	switch v.Mood {
-	case "good":
+func (v view) worst() Verdict { return v.Verdicts[0] }
+
+// mark says the level to those who see no colours.
+func (l Level) mark() string {
+	switch l {
+	case LevelOK:
 		return "✓"
-	case "watch":
+	case LevelWarning:
 		return "!"
 	}
 	return "✕"
 }
 
+// plain is a text without the marks around what is to be typed.
+func plain(text string) string { return strings.ReplaceAll(text, "`", "") }
+
 func (v view) token(p *markup.Page) {
 	p.Put(`<section aria-labelledby="token" id="live-token" data-live>
 <h2 id="token" tabindex="-1">Token</h2>
 `)
-	if v.Advice != "" {
-		p.Put("<p class=\"advice\"><strong>What to do:</strong> {}</p>\n", v.Advice)
+	if do := v.worst().WhatToDo; do != "" {
+		p.Put("<p class=\"advice\"><strong>What to do:</strong> {}</p>\n", plain(do))
 	}
 	if v.Life != "" {
 		p.Put(`<p class="bar"><label for="life">{} of {} left</label>
@@ -183,7 +188,7 @@ func (v view) versions(p *markup.Page) {
 	if len(v.Versions) > 0 {
 		p.Put("<table>\n<thead><tr><th scope=\"col\">Version</th><th scope=\"col\">Calls</th><th scope=\"col\">Support</th></tr></thead>\n<tbody>")
 		for _, row := range v.Versions {
-			p.Put(`<tr class="{}"><th scope="row">{}</th><td>{}</td><td>{}</td></tr>`, row.Mood, row.Version, number(row.Calls, 0), row.State)
+			p.Put(`<tr class="{}"><th scope="row">{}</th><td>{}</td><td>{}</td></tr>`, string(row.Level), row.Version, number(row.Calls, 0), row.State)
 		}
 		p.Put("</tbody>\n</table>\n")
 	} else {

@@ -1,10 +1,10 @@
 package admin
 
 import (
+	"strings"
 	"time"
 
 	"evergate/internal/brief"
-	"evergate/internal/refresh"
 )
 
 // Report is the JSON of /status. Durations are in seconds, times in RFC 3339. It grows by
@@ -37,10 +37,14 @@ type Report struct {
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 	NextAttempt time.Time `json:"next_attempt,omitzero"`
 	Failures    int       `json:"failures_in_a_row,omitempty"`
+
+	// Verdict is the worst that is true now, and Also what is to be said beside it, the worst first.
+	Verdict Verdict   `json:"verdict"`
+	Also    []Verdict `json:"also,omitempty"`
 }
 
-func (h *handler) report() Report {
-	st := h.Tokens.Status()
+func (h *handler) report(f facts) Report {
+	st := f.status
 	r := Report{
 		Version: h.Version, Started: h.started, Ready: st.Usable && !h.Stopping(),
 		Shop: st.Shop, Grant: st.Grant, State: st.State,
@@ -49,7 +53,9 @@ func (h *handler) report() Report {
 		LastErrorAt: st.FailedAt, NextAttempt: st.NextAttempt, Failures: st.Failures,
 	}
 	r.Reauthorize, r.ReauthorizeSince, r.RefreshExpires = st.Reauthorize, st.ReauthorizeSince, st.RefreshExpires
-	r.Refused, r.Notice = st.Refused, h.notice()
+	r.Refused, r.Notice = st.Refused, noticeOf(f.notices)
+	verdicts := judge(f)
+	r.Verdict, r.Also = verdicts[0], verdicts[1:]
 	if st.Unsaved != nil {
 		r.Unsaved = brief.Text(st.Unsaved.Error(), longestText)
 	}
@@ -65,11 +71,12 @@ func (h *handler) report() Report {
 	return r
 }
 
-func (h *handler) notice() string {
-	if h.Notice == nil {
-		return ""
+func noticeOf(notices []Notice) string {
+	var all []string
+	for _, n := range notices {
+		all = append(all, n.Whole)
 	}
-	return brief.Text(h.Notice(), longestText)
+	return brief.Text(strings.Join(all, "\n"), longestText)
 }
 
 // longestText bounds in bytes what others may decide, so that page and /status stay below 64 KiB.
@@ -78,27 +85,4 @@ const longestText = 2 << 10
 func seconds(d time.Duration) *int64 {
 	s := int64(d / time.Second)
 	return &s
-}
-
-// Sentence is what a person should know first. It holds no secret.
-func Sentence(st refresh.Status) string {
-	switch {
-	case st.State == "none" && st.Err == nil:
-		return "The first token is being obtained."
-	case st.Reauthorize && st.Usable:
-		return "A person must authorise the app anew (`evergate login`); until the token ends, requests still work."
-	case st.Reauthorize:
-		return "A person must authorise the app anew: run `evergate login`. Requests are answered with 503."
-	case st.Refused:
-		return "Shopify refuses the token, and there is no other. Its 401 is passed on."
-	case !st.Usable:
-		return "There is no usable token, so requests are answered with 503."
-	case st.Err != nil:
-		return "The token works; its renewal fails at the moment."
-	case st.State == "stale":
-		return "The token works and is about to be renewed."
-	case len(st.MissingScopes) > 0:
-		return "The token works, but lacks scopes that the settings name."
-	}
-	return "All is well."
 }

@@ -2,19 +2,28 @@ package admin
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"evergate/internal/denial"
 )
 
 // snapshot is what the page shows of the metrics. Reading it back from what is published
 // means that page and metrics cannot disagree.
 type snapshot struct {
 	requests, failed, waited float64 // since the start
-	buckets                  []bucketView
-	versions                 []versionView
+	// noToken are those of the failed that had no token to be sent with; queueFull those that waited in vain
+	// for the rate limit, and throttled are Shopify's refusals for it, also those that no tool saw.
+	noToken, queueFull, throttled float64
+	skew                          time.Duration // Shopify's clock minus ours
+	buckets                       []bucketView
+	versions                      []versionView
+	callers                       []callerView
+	failures                      []Failure
 }
 
 // bucketView is one rate limit.
@@ -28,6 +37,12 @@ type versionView struct {
 	Version string
 	Calls   float64
 	Retires time.Time // zero: it is not known to
+}
+
+// callerView is who called, and how often.
+type callerView struct {
+	Name          string
+	Calls, Denied float64 // the first has all of them
 }
 
 // Low is below which the meter warns.
@@ -49,42 +64,99 @@ func (b bucketView) Name() string {
 	return "GraphQL"
 }
 
-// takeSnapshot leaves out what cannot be read: a page with a gap is better than none.
-func takeSnapshot(g prometheus.Gatherer) snapshot {
+// reading is a snapshot that is being taken.
+type reading struct {
+	snapshot
+	buckets  map[string]*bucketView
+	versions map[string]*versionView
+	callers  map[string]*callerView
+}
+
+// metricsRead are the metrics that a snapshot is made of. A name that is not published loses the page a part of it, so
+// a test compares them with those that are.
+var metricsRead = map[string]func(*reading, *dto.Metric){
+	"evergate_requests_total": func(s *reading, m *dto.Metric) {
+		n := m.GetCounter().GetValue()
+		s.requests += n
+		// A 403 may be Evergate's own refusal: those of Shopify's are added from the failures.
+		if status, err := strconv.Atoi(label(m, "code")); err == nil && status != 403 && (Failure{Status: status}).failed() {
+			s.failed += n
+		}
+	},
+	"evergate_failed_total": func(s *reading, m *dto.Metric) {
+		switch label(m, "reason") {
+		case denial.CodeNoToken:
+			s.noToken += m.GetCounter().GetValue()
+		case denial.CodeRateLimitQueueFull:
+			s.queueFull += m.GetCounter().GetValue()
+		}
+	},
+	"evergate_pace_wait_seconds": func(s *reading, m *dto.Metric) { s.waited += float64(m.GetHistogram().GetSampleCount()) },
+	"evergate_throttled_total":   func(s *reading, m *dto.Metric) { s.throttled += m.GetCounter().GetValue() },
+	"evergate_clock_skew_seconds": func(s *reading, m *dto.Metric) {
+		s.skew = time.Duration(m.GetGauge().GetValue() * float64(time.Second))
+	},
+	"evergate_bucket_available": func(s *reading, m *dto.Metric) {
+		entry(s.buckets, label(m, "api")).Available = m.GetGauge().GetValue()
+	},
+	"evergate_bucket_capacity": func(s *reading, m *dto.Metric) {
+		entry(s.buckets, label(m, "api")).Capacity = m.GetGauge().GetValue()
+	},
+	"evergate_api_requests_total": func(s *reading, m *dto.Metric) {
+		entry(s.versions, label(m, "version")).Calls += m.GetCounter().GetValue()
+	},
+	"evergate_api_version_retires_timestamp_seconds": func(s *reading, m *dto.Metric) {
+		entry(s.versions, label(m, "version")).Retires = time.Unix(int64(m.GetGauge().GetValue()), 0)
+	},
+	"evergate_caller_requests_total": func(s *reading, m *dto.Metric) {
+		who := entry(s.callers, label(m, "caller"))
+		who.Calls += m.GetCounter().GetValue()
+		if label(m, "outcome") == "denied" {
+			who.Denied += m.GetCounter().GetValue()
+		}
+	},
+}
+
+// takeSnapshot leaves out what cannot be read: a page with a gap is better than none. failures may be nil.
+func takeSnapshot(g prometheus.Gatherer, failures func() []Failure) snapshot {
 	families, _ := g.Gather()
-	var s snapshot
-	buckets, versions := map[string]*bucketView{}, map[string]*versionView{}
+	r := reading{buckets: map[string]*bucketView{}, versions: map[string]*versionView{}, callers: map[string]*callerView{}}
 	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			switch f.GetName() {
-			case "evergate_requests_total":
-				s.requests += m.GetCounter().GetValue()
-				if code := label(m, "code"); strings.HasPrefix(code, "5") || code == "429" || code == "401" {
-					s.failed += m.GetCounter().GetValue()
-				}
-			case "evergate_pace_wait_seconds":
-				s.waited += float64(m.GetHistogram().GetSampleCount())
-			case "evergate_bucket_available":
-				entry(buckets, label(m, "api")).Available = m.GetGauge().GetValue()
-			case "evergate_bucket_capacity":
-				entry(buckets, label(m, "api")).Capacity = m.GetGauge().GetValue()
-			case "evergate_api_requests_total":
-				entry(versions, label(m, "version")).Calls += m.GetCounter().GetValue()
-			case "evergate_api_version_retires_timestamp_seconds":
-				entry(versions, label(m, "version")).Retires = time.Unix(int64(m.GetGauge().GetValue()), 0)
+		if read := metricsRead[f.GetName()]; read != nil {
+			for _, m := range f.GetMetric() {
+				read(&r, m)
 			}
 		}
 	}
-	for api, b := range buckets {
+	s := r.snapshot
+	for api, b := range r.buckets {
 		b.API = api
 		s.buckets = append(s.buckets, *b)
 	}
-	for name, v := range versions {
+	for name, v := range r.versions {
 		v.Version = name
 		s.versions = append(s.versions, *v)
 	}
+	for name, c := range r.callers {
+		c.Name = name
+		s.callers = append(s.callers, *c)
+	}
+	if failures != nil {
+		s.failures = failures()
+	}
+	for _, f := range s.failures {
+		if f.Status == 403 && f.failed() {
+			s.failed += float64(f.Count)
+		}
+	}
 	slices.SortFunc(s.buckets, func(a, b bucketView) int { return strings.Compare(b.API, a.API) })
 	slices.SortFunc(s.versions, func(a, b versionView) int { return strings.Compare(a.Version, b.Version) })
+	slices.SortFunc(s.callers, func(a, b callerView) int {
+		if a.Calls != b.Calls {
+			return int(b.Calls - a.Calls)
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
 	return s
 }
 

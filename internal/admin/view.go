@@ -4,19 +4,16 @@ import (
 	"fmt"
 	"math"
 	"time"
-
-	"evergate/internal/refresh"
 )
 
 // view is everything the page shows, in words and numbers made for people.
 type view struct {
-	Report   Report
-	Sentence string
-	Mood     string // good, watch or bad: never said by colour alone
+	Report Report
+	// Verdicts are what is to be said now, the worst first; never none.
+	Verdicts []Verdict
 	// Age, Left and Life are of the token; empty when it has none.
 	Age, Left, Life string
 	LeftShare       float64 // part of the life that is left, 0 to 1
-	Advice          string  // what to do; empty when there is nothing
 	RefreshLeft     string
 	Buckets         []bucketView
 	Versions        []versionRow
@@ -28,17 +25,26 @@ type view struct {
 type versionRow struct {
 	versionView
 	State string
-	Mood  string
+	Level Level
+}
+
+// facts are of now.
+func (h *handler) facts() facts {
+	snap := takeSnapshot(h.Gatherer, h.Failures)
+	f := facts{now: time.Now(), status: h.Tokens.Status(), stopping: h.Stopping(), setup: h.Setup, snapshot: &snap}
+	if h.Notices != nil {
+		f.notices = h.Notices()
+	}
+	if h.History != nil {
+		f.recent = h.History.recent(snap, f.status.Usable)
+	}
+	return f
 }
 
 func (h *handler) view() view {
-	st := h.Tokens.Status()
-	now := time.Now()
-	snap := takeSnapshot(h.Gatherer)
-	v := view{
-		Report: h.report(), Sentence: Sentence(st), Mood: mood(st), Advice: advice(st, h.notice()),
-		Buckets: snap.buckets, Updated: now,
-	}
+	f := h.facts()
+	st, now := f.status, f.now
+	v := view{Report: h.report(f), Verdicts: judge(f), Buckets: f.snapshot.buckets, Updated: now}
 	if !st.Issued.IsZero() {
 		v.Age = span(st.Age)
 	}
@@ -49,58 +55,42 @@ func (h *handler) view() view {
 	if !st.RefreshExpires.IsZero() {
 		v.RefreshLeft = span(st.RefreshExpires.Sub(now))
 	}
-	for _, one := range snap.versions {
+	for _, one := range f.snapshot.versions {
 		v.Versions = append(v.Versions, rowOf(one, now))
 	}
 	if h.History != nil {
-		v.Chart = newChart(h.History.hour(snap))
+		v.Chart = newChart(h.History.hour(*f.snapshot))
 	}
 	return v
-}
-
-// mood sums the state up.
-func mood(st refresh.Status) string {
-	switch {
-	case st.Reauthorize, st.Refused, !st.Usable && st.Err != nil:
-		return "bad"
-	case !st.Usable, st.Err != nil, len(st.MissingScopes) > 0, st.Unsaved != nil:
-		return "watch"
-	}
-	return "good"
-}
-
-// advice says what a person should do. The errors of the grants end with their remedy, so
-// it speaks of the rest.
-func advice(st refresh.Status, notice string) string {
-	switch {
-	case st.Reauthorize:
-		return "Run `evergate login` with this sidecar's settings, or send the merchant to the login page. It is noticed without a restart."
-	case st.Refused:
-		return "Create or copy a valid token and put it where SHOPIFY_ACCESS_TOKEN_FILE points, or log in again."
-	case notice != "":
-		return notice + "."
-	case st.Unsaved != nil:
-		return "The newest grant is in memory only. Make room in the store, or make it writable, before this process ends."
-	case len(st.MissingScopes) > 0:
-		return "Add the missing scopes to the app's version in the Dev Dashboard, and approve it on the store."
-	}
-	return ""
 }
 
 // retiresSoon is when a version's end is worth a warning.
 const retiresSoon = 45 * 24 * time.Hour
 
+// support says how well Shopify supports a version.
+func (v versionView) support(now time.Time) Level {
+	switch left := v.Retires.Sub(now); {
+	case v.Retires.IsZero() || left >= retiresSoon:
+		return LevelOK
+	case left < 0:
+		return LevelError
+	}
+	return LevelWarning
+}
+
 func rowOf(v versionView, now time.Time) versionRow {
-	left := v.Retires.Sub(now)
+	row := versionRow{versionView: v, Level: v.support(now)}
 	switch {
 	case v.Retires.IsZero():
-		return versionRow{v, "no end is known", "good"}
-	case left < 0:
-		return versionRow{v, "no longer supported: Shopify serves a newer one in its place", "bad"}
-	case left < retiresSoon:
-		return versionRow{v, "supported for another " + span(left), "watch"}
+		row.State = "no end is known"
+	case row.Level == LevelError:
+		row.State = "no longer supported: Shopify serves a newer one in its place"
+	case row.Level == LevelWarning:
+		row.State = "supported for another " + span(v.Retires.Sub(now))
+	default:
+		row.State = "supported until " + v.Retires.UTC().Format("2 January 2006")
 	}
-	return versionRow{v, "supported until " + v.Retires.UTC().Format("2 January 2006"), "good"}
+	return row
 }
 
 // span writes a duration as people say it, with two units at most.

@@ -13,7 +13,7 @@ import (
 var mayImport = map[string]struct{ ours, others []string }{
 	"cmd/proxy":          {ours: []string{"access", "admin", "brief", "caller", "check", "clientenv", "clock", "config", "grant", "grantadmin", "guard", "listen", "localca", "login", "logsink", "remedy", "shopify", "shopsim", "sidecar", "spelling", "store", "systemd", "token", "truststore"}},
 	"internal/access":    {ours: []string{"caller", "listen", "policy", "reload", "remedy", "request"}},
-	"internal/admin":     {ours: []string{"brief", "denial", "guard", "markup", "refresh", "request", "token"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
+	"internal/admin":     {ours: []string{"brief", "denial", "guard", "markup", "refresh", "remedy", "request", "token"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/archtest":  {},
 	"internal/ascii":     {},
 	"internal/brief":     {},

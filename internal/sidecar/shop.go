@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"evergate/internal/access"
+	"evergate/internal/admin"
 	"evergate/internal/clock"
 	"evergate/internal/config"
 	"evergate/internal/denial"
@@ -36,8 +36,8 @@ type shop struct {
 	login     *login.Flow // nil when the grant needs no login
 	tokenFile *tokenFile  // nil: there is none
 	made      time.Time
-	// retired is what people are told once Shopify has retired the tokens that do not expire.
-	retired atomic.Pointer[string]
+	// retired says that Shopify has retired the tokens that do not expire.
+	retired atomic.Bool
 	// unexplained are the routes that Shopify refuses without a known reason.
 	unexplained inject.Unexplained
 }
@@ -65,23 +65,29 @@ func newShop(in *Installation, who *access.Access, met *metrics.Metrics, log Log
 	return s, nil
 }
 
+const (
+	permanentRetired       = "Shopify no longer accepts tokens that do not expire from this app"
+	permanentRetiredRemedy = "run `evergate token migrate`, or log in again with `evergate login`"
+)
+
 // permanentRetired is told that Shopify does not accept tokens any more that do not expire. It is
 // logged once; every request would log it otherwise.
 func (s *shop) permanentRetired() {
-	const notice = "Shopify no longer accepts tokens that do not expire from this app: run `evergate token migrate`, or log in again with `evergate login`"
-	text := notice
-	if s.retired.CompareAndSwap(nil, &text) {
-		s.log.Error(notice, "shop", s.in.Config.Shop.Domain())
+	if s.retired.CompareAndSwap(false, true) {
+		s.log.Error(permanentRetired+": "+permanentRetiredRemedy, "shop", s.in.Config.Shop.Domain())
 	}
 }
 
-// noticed is what a person must do or look at for this shop; empty if it is nothing.
-func (s *shop) noticed() string {
-	retired := ""
-	if text := s.retired.Load(); text != nil {
-		retired = *text
+// notices are what a person must do or look at for this shop.
+func (s *shop) notices() (all []admin.Notice) {
+	if s.retired.Load() {
+		all = append(all, admin.Notice{Level: admin.LevelError, Code: admin.CodePermanentRetired, Label: "Token retired",
+			Text: permanentRetired, Do: permanentRetiredRemedy, Whole: permanentRetired + ": " + permanentRetiredRemedy})
 	}
-	return strings.TrimSpace(retired + "\n" + s.unexplained.Notice())
+	if refused := s.unexplained.Notice(); refused != "" {
+		all = append(all, admin.Notice{Level: admin.LevelWarning, Code: admin.CodeRefusedUnexplained, Label: "Calls refused", Text: refused, Whole: refused})
+	}
+	return all
 }
 
 // exchange obtains an offline grant for a session token. The source notices by itself what is stored.

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -29,7 +28,11 @@ import (
 )
 
 // Build says which build of Evergate this is.
-type Build struct{ Version, Commit string }
+type Build struct {
+	Version, Commit string
+	// Program is how the command was called; empty: evergate.
+	Program string
+}
 
 // UserAgent is what we call ourselves at Shopify.
 func (b Build) UserAgent() string { return "Evergate/" + b.Version }
@@ -113,19 +116,23 @@ func New(in *Installation, settings Settings, log Logger, getenv func(string) st
 	met.RegisterBuckets(registry, s.shop.bucketStates)
 	s.limits = newLimits(in.limits)
 	met.RegisterLimits(registry, s.limits.connectionStates, s.limits.memoryState)
-	s.history = admin.NewHistory(registry)
+	s.history = admin.NewHistory(registry, nil)
 	s.tunnels = s.newTunnels()
 
 	errorLog := log.serverErrors()
 	s.proxy = s.serverForTools(met, errorLog)
-	s.admin = s.serverForOperators(registry, in.Build.Version, errorLog)
+	s.admin = s.serverForOperators(registry, in.Build, getenv, errorLog)
 	s.merchants = s.serverForMerchants(errorLog)
 	return s, nil
 }
 
-// notice is what a person must act on; empty while there is nothing.
-func (s *Sidecar) notice() string {
-	return strings.TrimSpace(s.shop.noticed() + "\n" + s.access.Broken())
+// notices are what a person must act on.
+func (s *Sidecar) notices() []admin.Notice {
+	all := s.shop.notices()
+	if broken := s.access.Broken(); broken != "" {
+		all = append(all, admin.Notice{Level: admin.LevelWarning, Code: admin.CodeFileNotInForce, Label: "File not in force", Text: broken, Whole: broken})
+	}
+	return all
 }
 
 // Reread has the files read now that are otherwise looked at every few seconds, or when they are needed:

@@ -1,0 +1,122 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"evergate/internal/denial"
+)
+
+// Failure is one way in which calls of one route did not succeed.
+type Failure struct {
+	Route string
+	// Code is X-Evergate-Error; empty: Shopify answered, with Status.
+	Code   string
+	Status int
+	Count  uint64 // since the start
+	Last   time.Time
+}
+
+// failed reports whether it counts as a failure of a call. What Evergate refuses by its rules does not, and
+// neither does what says that the tool asked for something wrong, such as 404 and 422.
+func (f Failure) failed() bool {
+	return f.Status >= 500 || f.Code == "" && slices.Contains(failedStatuses, f.Status)
+}
+
+// failedStatuses are those below 500 with which Shopify does not serve what it was asked for, for a reason that is not in the
+// single call: the token, the app's scopes, a shop that is frozen or locked, the rate limit, a rule of its security.
+var failedStatuses = []int{
+	http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusLocked, http.StatusTooManyRequests, 430,
+}
+
+// whatFails says it to people.
+const whatFails = "A call failed if it was answered with 401, 402, 403, 423, 429, 430, or a status from 500 on. " +
+	"What a tool asked for wrongly (such as 404 and 422) and what Evergate refused by its rules are not among them."
+
+// recentMinutes is how far back calls count for the verdict.
+const recentMinutes = 5
+
+// recent is what became of calls in the last minutes.
+type recent struct {
+	calls, failed float64
+	worst         *Failure // of what failed most often; nil: it is not known
+	worstCount    uint64
+}
+
+// From which share of failed calls on there is something to say. A few single ones say nothing.
+const (
+	warningShare = 0.05
+	errorShare   = 0.2
+	errorCount   = 5
+)
+
+// share says how bad it is, and which part of the calls failed.
+func (r recent) share() (Level, float64) {
+	if r.failed == 0 || r.calls == 0 {
+		return LevelOK, 0
+	}
+	switch share := r.failed / r.calls; {
+	case share >= errorShare && r.failed >= errorCount:
+		return LevelError, share
+	case share >= warningShare:
+		return LevelWarning, share
+	default:
+		return LevelOK, share
+	}
+}
+
+func ofCalls(f facts) []Verdict {
+	level, _ := f.recent.share()
+	if level == LevelOK {
+		return nil
+	}
+	v := Verdict{Level: level, Code: codeCallsFail, label: "Calls fail",
+		Text: fmt.Sprintf("%s of %s calls failed in the last %d minutes", number(f.recent.failed, 0), number(f.recent.calls, 0), recentMinutes)}
+	if worst := f.recent.worst; worst != nil {
+		v.Text += ", most of them with " + worst.answer() + " (" + worst.Route + ")"
+		v.WhatToDo = f.setup.afterAnswer(*worst)
+	}
+	v.Text += "."
+	return []Verdict{v}
+}
+
+// answer says what the caller got.
+func (f Failure) answer() string {
+	if f.Code != "" {
+		return f.Code
+	}
+	if text := http.StatusText(f.Status); text != "" {
+		return fmt.Sprintf("%d %s", f.Status, text)
+	}
+	return fmt.Sprint(f.Status)
+}
+
+// afterAnswer is what to do where calls get this answer.
+func (s Setup) afterAnswer(f Failure) string {
+	switch f.Code {
+	case "":
+	case denial.CodeRateLimitQueueFull:
+		return "Tools send more than Shopify's rate limit lets through. Have them send fewer calls at a time, or spread them over a longer time."
+	case denial.CodeUpstreamUnreachable:
+		return "Run " + s.command("check") + ", which says where the way to Shopify ends."
+	case denial.CodeUpstreamTimeout:
+		return "Shopify did not answer in time. See https://www.shopifystatus.com, and whether the tools ask for too much at once."
+	default:
+		return ""
+	}
+	switch f.Status {
+	case http.StatusUnauthorized:
+		return "Shopify does not take the token. Run " + s.command("check") + ", which asks it why."
+	case http.StatusPaymentRequired, http.StatusLocked:
+		return "The shop is frozen or locked: someone with access to its admin must look. This ends by itself when that is mended."
+	case http.StatusForbidden:
+		return "The app may not do this. Run " + s.command("check") + ", which compares its scopes with those that the settings name."
+	case http.StatusTooManyRequests:
+		return "The rate limit has no room within the longest wait. Have the tools send fewer calls at a time; see EVERGATE_PACE and EVERGATE_PACE_MAX_WAIT."
+	case 430:
+		return "Shopify's protection against abuse refuses these calls. Look at what the tools send, and how much."
+	}
+	return "The errors are Shopify's own: see https://www.shopifystatus.com. They end by themselves."
+}

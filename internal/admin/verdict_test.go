@@ -1,0 +1,264 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"evergate/internal/metrics"
+	"evergate/internal/refresh"
+	"evergate/internal/remedy"
+	"evergate/internal/shopify"
+	"evergate/internal/token"
+)
+
+// good is a token in the middle of its life, at a moment after it was issued.
+func good() facts {
+	now := issued.Add(6 * time.Hour)
+	return facts{now: now, snapshot: &snapshot{requests: 10}, status: refresh.Status{
+		Shop: "acme.myshopify.com", Grant: "client_credentials", State: "fresh", Obtained: true, Usable: true, Age: 6 * time.Hour, Left: 18 * time.Hour,
+		Issued: issued, Expires: issued.Add(24 * time.Hour), Renews: issued.Add(18 * time.Hour),
+	}}
+}
+
+func refusedFor(decision error, what, do string) error {
+	return fmt.Errorf("client credentials: %w", token.Decide(decision, remedy.New(do, "%s", what)))
+}
+
+var wrongSecret = refusedFor(token.ErrConfig, "token endpoint answered 400 invalid_request: the client secret is wrong", "check SHOPIFY_CLIENT_SECRET, then the installation")
+
+func TestTheVerdictIsTheWorstThatIsTrue(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		edit  func(*facts)
+		level Level
+		code  string
+		says  string // in the text
+		do    string // in what to do; empty: nothing is to be done
+	}{
+		{"healthy", func(*facts) {}, LevelOK, "ok", "All is well.", ""},
+		{"nothing known of calls", func(f *facts) { f.snapshot = nil }, LevelOK, "ok", "All is well.", ""},
+		{"no calls yet", func(f *facts) { f.snapshot.requests = 0 }, LevelOK, "no_calls", "No tool has called yet", ""},
+		{"about to be renewed", func(f *facts) { f.status.State, f.status.Left = "stale", 5*time.Hour }, LevelOK, "ok", "about to be renewed", ""},
+		{"starting", func(f *facts) { f.status = waiting }, LevelWarning, "starting", "being obtained", ""},
+		{"stopping", func(f *facts) { f.stopping = true }, LevelWarning, "stopping", "shutting down", ""},
+		{"wrong secret", func(f *facts) { f.status = failing; f.status.Err = wrongSecret }, LevelError, "no_token", "client secret is wrong", "Check SHOPIFY_CLIENT_SECRET"},
+		{"Shopify out of reach", func(f *facts) {
+			f.status = failing
+			f.status.Err = token.Decide(token.ErrTransient, errors.New("no route"))
+		}, LevelError, "no_token", "No route.", "goes on trying"},
+		{"expired", func(f *facts) { f.status = expired; f.status.Err = wrongSecret }, LevelError, "no_token", "503", "SHOPIFY_CLIENT_SECRET"},
+		{"dead grant", func(f *facts) { f.status.Grant, f.status.Reauthorize, f.status.Usable = "offline", true, false }, LevelError, "reauthorization_required", "503", "`evergate login`"},
+		{"dead grant before the first token", func(f *facts) { f.status = waiting; f.status.Reauthorize = true }, LevelError, "reauthorization_required", "503", "login"},
+		{"dead grant, living token", func(f *facts) { f.status.Reauthorize = true }, LevelError, "reauthorization_required", "until the token ends", "login"},
+		{"token refused", func(f *facts) { f.status.Grant, f.status.Refused, f.status.Usable = "static", true, false }, LevelError, "token_refused", "401", "SHOPIFY_ACCESS_TOKEN"},
+		{"token dies", func(f *facts) { f.status.Left, f.status.Err = 3*time.Hour, wrongSecret }, LevelError, "token_ends", "3 h", "SHOPIFY_CLIENT_SECRET"},
+		{"token dies for no known reason", func(f *facts) { f.status.Left = time.Hour }, LevelError, "token_ends", "1 h", ""},
+		{"renewal fails", func(f *facts) { f.status.State, f.status.Left, f.status.Err = "stale", 5*time.Hour, wrongSecret }, LevelWarning, "refresh_fails", "renewal fails", "SHOPIFY_CLIENT_SECRET"},
+		{"refresh token ends", func(f *facts) { f.status.Grant, f.status.RefreshExpires = "offline", f.now.Add(24*time.Hour) }, LevelWarning, "refresh_token_ends", "24 h", "login"},
+		{"refresh token has time", func(f *facts) { f.status.RefreshExpires = f.now.Add(60 * 24 * time.Hour) }, LevelOK, "ok", "All is well.", ""},
+		{"grant not saved", func(f *facts) { f.status.Unsaved = errors.New("disk full") }, LevelWarning, "grant_not_saved", "Disk full.", "Make room"},
+		{"scopes missing", func(f *facts) { f.status.MissingScopes = []string{"read_themes"} }, LevelWarning, "missing_scopes", "lacks scopes", "Dev Dashboard"},
+		{"a quarter fails", func(f *facts) { f.recent = recent{calls: 40, failed: 10} }, LevelError, "calls_fail", "10 of 40 calls", ""},
+		{"a quarter of few fails", func(f *facts) { f.recent = recent{calls: 4, failed: 1} }, LevelWarning, "calls_fail", "1 of 4 calls", ""},
+		{"a few fail", func(f *facts) { f.recent = recent{calls: 100, failed: 6} }, LevelWarning, "calls_fail", "6 of 100 calls", ""},
+		{"single ones fail", func(f *facts) { f.recent = recent{calls: 100, failed: 4} }, LevelOK, "ok", "All is well.", ""},
+		{"Shopify errs", func(f *facts) {
+			f.recent = recent{calls: 40, failed: 30, worst: &Failure{Route: "rest:products", Status: 502}}
+		}, LevelError, "calls_fail", "502 Bad Gateway (rest:products)", "shopifystatus"},
+		{"version retired", func(f *facts) {
+			f.snapshot.versions = []versionView{{Version: "2025-07", Retires: f.now.Add(-time.Hour)}}
+		}, LevelError, "api_version_retired", "2025-07", "newer version"},
+		{"version retires", func(f *facts) {
+			f.snapshot.versions = []versionView{{Version: "2026-01", Retires: f.now.Add(40 * 24 * time.Hour)}}
+		}, LevelWarning, "api_version_retires", "40 d", "newer version"},
+		{"version has time", func(f *facts) {
+			f.snapshot.versions = []versionView{{Version: "2026-01", Retires: f.now.Add(50 * 24 * time.Hour)}, {Version: "unstable"}}
+		}, LevelOK, "ok", "All is well.", ""},
+		{"clock behind", func(f *facts) { f.snapshot.skew = 2 * time.Minute }, LevelWarning, "clock_wrong", "2 min behind Shopify's", "time service"},
+		{"clock ahead", func(f *facts) { f.snapshot.skew = -2 * time.Minute }, LevelWarning, "clock_wrong", "2 min ahead of Shopify's", "time service"},
+		{"clock good enough", func(f *facts) { f.snapshot.skew = -time.Minute }, LevelOK, "ok", "All is well.", ""},
+		{"IP allowlist", func(f *facts) {
+			f.notices = []Notice{{LevelWarning, CodeRefusedUnexplained, "Calls refused", "refused (rest:shop)", "see whether the IP allowlist has this address", ""}}
+		}, LevelWarning, "calls_refused", "rest:shop", "IP allowlist"},
+		{"IP allowlist, and so calls fail", func(f *facts) {
+			f.notices = []Notice{{LevelWarning, CodeRefusedUnexplained, "Calls refused", "refused (rest:shop)", "see whether the IP allowlist has this address", ""}}
+			f.recent = recent{calls: 10, failed: 10}
+		}, LevelError, "calls_refused", "rest:shop", "IP allowlist"},
+		{"an error beside a warning", func(f *facts) {
+			f.status.MissingScopes, f.snapshot.skew = []string{"read_themes"}, time.Hour
+			f.snapshot.versions = []versionView{{Version: "2025-07", Retires: f.now.Add(-time.Hour)}}
+		}, LevelError, "api_version_retired", "2025-07", "newer version"},
+		{"no token beside failing calls", func(f *facts) { f.status = failing; f.recent = recent{calls: 10, failed: 10} }, LevelError, "no_token", "503", "trying"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			f := good()
+			tc.edit(&f)
+			all := judge(f)
+			v := all[0]
+			if v.Level != tc.level || v.Code != tc.code || !strings.Contains(v.Text, tc.says) || !strings.Contains(v.WhatToDo, tc.do) || tc.do == "" && v.WhatToDo != "" {
+				t.Errorf("%+v", v)
+			}
+			for i, v := range all {
+				if !strings.HasSuffix(v.Text, ".") || v.WhatToDo != "" && !strings.HasSuffix(v.WhatToDo, ".") || v.label == "" || i > 0 && v.Level.gravity() > all[i-1].Level.gravity() {
+					t.Errorf("%d: %+v", i, v)
+				}
+				if len(all) > 1 && v.Level == LevelOK {
+					t.Errorf("all is well, and yet: %+v", all)
+				}
+			}
+		})
+	}
+}
+
+func TestAdviceCanBeFollowedHere(t *testing.T) {
+	t.Parallel()
+	dead := func(f *facts) { f.status.Grant, f.status.Reauthorize = "offline", true }
+	secret := func(f *facts) { f.status = failing; f.status.Err = wrongSecret }
+	for _, tc := range []struct {
+		name   string
+		setup  Setup
+		edit   func(*facts)
+		has    []string
+		hasNot []string
+	}{
+		{"by hand", Setup{Command: "proxy"}, dead, []string{"`proxy login`"}, []string{"--paste", "systemctl", "evergate"}},
+		{"a merchant's page", Setup{LoginURL: "https://x.example/oauth/start"}, dead, []string{"`https://x.example/oauth/start`"}, nil},
+		{"no merchant's page", Setup{}, dead, nil, []string{"merchant", "http"}},
+		{"systemd", Setup{Command: "evergate-exec", Keeper: KeeperSystemd}, dead, []string{"`evergate-exec login --paste`"}, nil},
+		{"Kubernetes", Setup{Command: "kubectl exec --stdin --tty pod-1 -- /evergate", Keeper: KeeperKubernetes}, dead, []string{"`kubectl exec --stdin --tty pod-1 -- /evergate login --paste`"}, []string{"systemctl"}},
+		{"a secret, by hand", Setup{}, secret, []string{"SHOPIFY_CLIENT_SECRET", "start it anew"}, []string{"systemctl", "container", "login"}},
+		{"a secret under systemd", Setup{Keeper: KeeperSystemd}, secret, []string{"systemctl restart"}, []string{"container", "login"}},
+		{"a secret in a container", Setup{Keeper: KeeperContainer}, secret, []string{"container"}, []string{"systemctl", "login"}},
+		{"a secret in Kubernetes", Setup{Keeper: KeeperKubernetes}, secret, []string{"restart the pod"}, []string{"systemctl", "login"}},
+		{"a secret in a file", Setup{File: func(name string) string {
+			return map[string]string{"SHOPIFY_CLIENT_SECRET": "/run/secret"}[name]
+		}}, secret, []string{"`/run/secret` is read again"}, []string{"start it anew", "login"}},
+		{"a remedy that names a command", Setup{Command: "proxy"}, func(f *facts) {
+			f.notices = []Notice{{LevelError, "x", "x", "x", "run `evergate token migrate`, or log in again with `evergate login`", ""}}
+		}, []string{"`proxy token migrate`", "`proxy login`"}, []string{"evergate"}},
+		{"refused client credentials", Setup{}, func(f *facts) { f.status.Refused = true }, []string{"still installed"}, []string{"login", "SHOPIFY_ACCESS_TOKEN"}},
+		{"missing scopes of client credentials", Setup{}, func(f *facts) { f.status.MissingScopes = []string{"x"} }, []string{"Dev Dashboard"}, []string{"login"}},
+		{"missing scopes of a login", Setup{}, func(f *facts) { f.status.Grant, f.status.MissingScopes = "offline", []string{"x"} }, []string{"`evergate login`"}, nil},
+		{"a clock in a container", Setup{Keeper: KeeperContainer}, func(f *facts) { f.snapshot.skew = time.Hour }, []string{"host"}, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			f := good()
+			f.setup = tc.setup
+			tc.edit(&f)
+			do := judge(f)[0].WhatToDo
+			for _, want := range tc.has {
+				if !strings.Contains(do, want) {
+					t.Errorf("it does not say %q: %s", want, do)
+				}
+			}
+			for _, wrong := range tc.hasNot {
+				if strings.Contains(do, wrong) {
+					t.Errorf("it says %q: %s", wrong, do)
+				}
+			}
+		})
+	}
+}
+
+func TestStatusHasTheVerdict(t *testing.T) {
+	t.Parallel()
+	var got struct {
+		Verdict map[string]string
+		Also    []map[string]string
+	}
+	s := &sidecar{status: fresh, stopping: true}
+	w := call(s.handler(t), "GET", "/status")
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Verdict["level"] != "warning" || got.Verdict["code"] != "stopping" || got.Verdict["text"] == "" || len(got.Verdict) != 4 {
+		t.Errorf("%v", got.Verdict)
+	}
+	if len(got.Also) != 1 || got.Also[0]["code"] != "missing_scopes" || got.Also[0]["what_to_do"] == "" {
+		t.Errorf("%v", got.Also)
+	}
+}
+
+// A page loses a part of it in silence when a metric that it reads is called otherwise.
+func TestThePageReadsMetricsThatArePublished(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	met := metrics.New(reg, "1", "", "")
+	met.RegisterBuckets(reg, func() []metrics.BucketState {
+		return []metrics.BucketState{{Shop: "acme", API: "rest", Capacity: 40, Available: 30}}
+	})
+	met.RequestStarted()
+	met.RequestDone(shopify.RouteGraphQL, "POST", 502, time.Second)
+	met.Failed("no_token")
+	met.Failed("rate_limit_queue_full")
+	met.Waited(time.Second)
+	met.Throttled("acme", "rest")
+	met.ClockSkew(3 * time.Second)
+	met.APIAnswered(shopify.ParseVersion("2026-10"), "2026-10")
+	met.CallerServed("agent", metrics.Denied)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	for _, f := range families {
+		there[f.GetName()] = len(f.GetMetric()) > 0
+	}
+	for name := range metricsRead {
+		if !there[name] {
+			t.Errorf("the page reads %s, which is not published", name)
+		}
+	}
+	s := takeSnapshot(reg, nil)
+	if s.requests != 1 || s.failed != 1 || s.noToken != 1 || s.queueFull != 1 || s.waited != 1 || s.throttled != 1 || s.skew != 3*time.Second ||
+		len(s.buckets) != 1 || s.buckets[0] != (bucketView{"rest", 30, 40}) || len(s.versions) != 1 || s.versions[0].Calls != 1 || s.versions[0].Retires.IsZero() ||
+		len(s.callers) != 1 || s.callers[0] != (callerView{"agent", 1, 1}) {
+		t.Errorf("a label is called otherwise: %+v", s)
+	}
+}
+
+func TestRecentCallsAreThoseOfTheLastMinutes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := publish()
+		var failures []Failure
+		h := NewHistory(p, func() []Failure { return append([]Failure(nil), failures...) })
+		take := func() snapshot { return takeSnapshot(p, h.failures) }
+		p.serve("200", 50)
+		p.serve("502", 50)
+		failures = []Failure{{Route: "graphql", Status: 502, Count: 50}, {Route: "rest:shop", Code: "no_token", Status: 503}}
+		if r := h.recent(take(), true); r.calls != 100 || r.failed != 50 || r.worst == nil || r.worst.Route != "graphql" || r.worstCount != 50 {
+			t.Errorf("%+v", r)
+		}
+		for range recentMinutes {
+			h.note(take())
+		}
+		p.serve("200", 10)
+		if r := h.recent(take(), true); r.calls != 10 || r.failed != 0 || r.worst != nil {
+			t.Errorf("what is long past counts: %+v", r)
+		}
+		p.serve("503", 4)
+		p.failed.WithLabelValues("no_token").Add(4)
+		failures[1].Count = 4
+		if r := h.recent(take(), false); r.failed != 4 || r.worst == nil || r.worst.Code != "no_token" {
+			t.Errorf("without a token: %+v", r)
+		}
+		if r := h.recent(take(), true); r.failed != 0 || r.worst != nil {
+			t.Errorf("with a token again: %+v", r)
+		}
+		failures = append(failures, Failure{Route: "rest:orders", Status: 403, Count: 3}, Failure{Route: "other", Code: "read_only", Status: 403, Count: 7})
+		if r := h.recent(take(), true); r.failed != 3 {
+			t.Errorf("403s of Shopify's: %+v", r)
+		}
+	})
+}

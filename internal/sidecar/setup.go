@@ -1,0 +1,48 @@
+package sidecar
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"evergate/internal/admin"
+	"evergate/internal/login"
+)
+
+// setup is what advice has to know so that it can be followed here.
+func (s *Sidecar) setup(build Build, getenv func(string) string) admin.Setup {
+	o := admin.Setup{Keeper: keeper(getenv), File: s.cfg.File, Command: filepath.Base(build.Program)}
+	switch {
+	case build.Program == "":
+		o.Command = ""
+	case o.Keeper == admin.KeeperKubernetes && getenv("HOSTNAME") != "":
+		o.Command = "kubectl exec --stdin --tty " + getenv("HOSTNAME") + " -- " + build.Program
+	case o.Keeper == admin.KeeperSystemd:
+		if path, err := exec.LookPath("evergate-exec"); err == nil {
+			o.Command = filepath.Base(path) // with the unit's settings, secrets and store
+		}
+	}
+	if s.cfg.Public != nil && s.shop.login != nil {
+		o.LoginURL = s.cfg.Public.JoinPath(login.StartPath).String()
+	}
+	return o
+}
+
+// keeper tells who has started this process by what Kubernetes, container engines and systemd give to those that
+// they start.
+func keeper(getenv func(string) string) admin.Keeper {
+	switch {
+	case getenv("KUBERNETES_SERVICE_HOST") != "":
+		return admin.KeeperKubernetes
+	case getenv("container") != "" || exists("/.dockerenv") || exists("/run/.containerenv"):
+		return admin.KeeperContainer
+	case getenv("NOTIFY_SOCKET") != "", getenv("INVOCATION_ID") != "" && os.Getppid() == 1: // shells of a desktop have the second, too
+		return admin.KeeperSystemd
+	}
+	return admin.KeeperUnknown
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
