@@ -84,6 +84,8 @@ type command struct {
 	sub []command
 	// takesCommand says that what follows is a command line of another program.
 	takesCommand bool
+	// withoutSettings says that it reads no settings, or none but a few of the environment's.
+	withoutSettings bool
 	// examples are lines for a shell, shown on the command's page.
 	examples []string
 }
@@ -98,8 +100,10 @@ type action struct {
 func commands() []command {
 	return []command{
 		{name: "serve", summary: "run the sidecar (also without a command)", new: serve,
-			examples: []string{"evergate serve", "SHOPIFY_CLIENT_SECRET_FILE=/run/secrets/client_secret evergate serve"}},
-		{name: "demo", summary: "run Shopify's simulator and the sidecar in front of it; needs no account", new: demo,
+			examples: []string{"evergate serve", "evergate serve --env-file evergate.env", "SHOPIFY_CLIENT_SECRET_FILE=/run/secrets/client_secret evergate serve"}},
+		{name: "init", args: "[--file FILE] […]", summary: "ask for the shop and its app's credentials, try them, and write a file of settings", new: initCommand, withoutSettings: true,
+			examples: []string{"evergate init", "evergate init --file acme.env"}},
+		{name: "demo", summary: "run Shopify's simulator and the sidecar in front of it; needs no account", new: demo, withoutSettings: true,
 			examples: []string{"evergate demo", "EVERGATE_POLICY=read-only evergate demo"}},
 		{name: "login", args: "[--port N] [--paste] […]", summary: "have a merchant authorise the app, and store the grant", new: logIn,
 			examples: []string{"evergate login", "evergate login --paste --port 3456"}},
@@ -123,9 +127,9 @@ func commands() []command {
 			examples: []string{"evergate quit"}},
 		{name: "config", args: "[--markdown]", summary: "list every setting with its value, secrets redacted", new: printConfig,
 			examples: []string{"evergate config"}},
-		{name: "simulate", summary: "run Shopify's simulator alone, to test other programs against", new: simulate,
+		{name: "simulate", summary: "run Shopify's simulator alone, to test other programs against", new: simulate, withoutSettings: true,
 			examples: []string{"evergate simulate --listen 127.0.0.1:4443 --control 127.0.0.1:4444 --ca-file ca.pem"}},
-		{name: "version", summary: "print the version", new: printVersion,
+		{name: "version", summary: "print the version", new: printVersion, withoutSettings: true,
 			examples: []string{"evergate version"}},
 	}
 }
@@ -133,9 +137,9 @@ func commands() []command {
 // generators are commands that packages are made with; people need not know of them.
 func generators() []command {
 	return []command{
-		{name: "completion", args: "bash|zsh|fish", summary: "print what makes a shell complete Evergate's commands", new: printCompletion,
+		{name: "completion", args: "bash|zsh|fish", summary: "print what makes a shell complete Evergate's commands", new: printCompletion, withoutSettings: true,
 			examples: []string{"evergate completion bash > /etc/bash_completion.d/evergate"}},
-		{name: "man", summary: "print the manual page", new: printMan,
+		{name: "man", summary: "print the manual page", new: printMan, withoutSettings: true,
 			examples: []string{"evergate man > evergate.1"}},
 	}
 }
@@ -171,6 +175,8 @@ func exitCode(err error) int {
 }
 
 func dispatch(w env) error {
+	var files []string
+	w.args, files = leadingEnvFiles(w.args)
 	name, flags := "serve", []string{"help"}
 	if len(w.args) > 0 && !strings.HasPrefix(w.args[0], "-") {
 		name, w.args = w.args[0], w.args[1:]
@@ -202,7 +208,10 @@ func dispatch(w env) error {
 	}
 	a := s.new()
 	var err error
-	if w.args, err = parseFlags(w, s, a, flags); err != nil {
+	if w.args, err = parseFlags(w, s, s.withEnvFiles(a, &files), flags); err != nil {
+		return err
+	}
+	if w.environ, err = w.addEnvFiles(files); err != nil {
 		return err
 	}
 	return a.run(w)
@@ -281,7 +290,7 @@ func usage(to io.Writer) {
 		fmt.Fprintf(to, "  %-30s %s\n", strings.TrimSpace(c.name+" "+c.args), c.summary)
 	}
 	fmt.Fprintln(to, "\n`evergate help COMMAND` tells more about one of them.")
-	fmt.Fprintln(to, "Settings come from the environment: `evergate config` lists them.")
+	fmt.Fprintln(to, "Settings come from the environment, or with --env-file from a file: `evergate config` lists them, `evergate init` asks for them.")
 }
 
 // parseFlags sets what the flags and the argument say, in whatever order they come, and returns the command line that

@@ -56,7 +56,7 @@ func (m manual) introduce() {
 	m.text("Evergate keeps a valid access token for a Shopify store at all times, so that tools need none. " +
 		"They call a plain address on localhost; Evergate puts the token on the call and forwards it to the store over TLS.")
 	m.line(".PP")
-	m.text("Without a command it runs the sidecar. Settings come from the environment.")
+	m.text("Without a command it runs the sidecar. Settings come from the environment, or from files that --env-file names.")
 }
 
 func (m manual) commands() {

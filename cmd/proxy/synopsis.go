@@ -55,7 +55,7 @@ func joined(name, args string) string {
 
 // flagsOf are the flags of a command, with their words and defaults.
 func flagsOf(c command) (list []option) {
-	a := c.new()
+	a := c.withEnvFiles(c.new(), new([]string))
 	if a.flags == nil {
 		return nil
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"golang.org/x/term"
 )
 
 var (
@@ -17,12 +19,13 @@ var (
 // prompter asks whoever answers questions: on a terminal, or what a script pipes in.
 type prompter struct {
 	in      *bufio.Reader
+	from    io.Reader // what in reads
 	out     io.Writer
 	signals <-chan os.Signal
 }
 
 func (w env) prompter() *prompter {
-	return &prompter{in: bufio.NewReader(io.LimitReader(w.stdin, maxInput)), out: w.err, signals: w.signals}
+	return &prompter{in: bufio.NewReader(io.LimitReader(w.stdin, maxInput)), from: w.stdin, out: w.err, signals: w.signals}
 }
 
 // maxInput is far above any token.
@@ -30,13 +33,39 @@ const maxInput = 64 << 10
 
 // line reads one line; it is empty when there is none. A signal ends the wait.
 func (p *prompter) line() (string, error) {
+	return p.read(func() (string, error) { return p.in.ReadString('\n') })
+}
+
+// secret is line for what the terminal must not show.
+func (p *prompter) secret() (string, error) {
+	f, ok := p.from.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return p.line()
+	}
+	before, err := term.GetState(int(f.Fd()))
+	if err != nil {
+		return "", fmt.Errorf("the terminal cannot be made to hide what is typed: %w", err)
+	}
+	text, err := p.read(func() (string, error) {
+		typed, err := term.ReadPassword(int(f.Fd()))
+		return string(typed), err
+	})
+	if errors.Is(err, errStopped) { // whoever reads it goes on, and would have it hidden for the shell, too
+		_ = term.Restore(int(f.Fd()), before)
+	} else {
+		fmt.Fprintln(p.out) // for the Enter that was not shown
+	}
+	return text, err
+}
+
+func (p *prompter) read(ask func() (string, error)) (string, error) {
 	type read struct {
 		text string
 		err  error
 	}
 	done := make(chan read, 1) // nobody may be left to take it
 	go func() {
-		text, err := p.in.ReadString('\n')
+		text, err := ask()
 		done <- read{strings.TrimSpace(text), err}
 	}()
 	select {

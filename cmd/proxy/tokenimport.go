@@ -82,9 +82,9 @@ func (o importing) read(w env, cfg *config.Config, someone *prompter) (value tok
 	terminal := sidecar.IsTerminal(w.stdin)
 	if !terminal || seed.Empty() && static.Empty() {
 		if terminal {
-			fmt.Fprint(w.err, "Paste the token: ")
+			fmt.Fprint(w.err, "Paste the token (it is not shown): ")
 		}
-		text, err := someone.line()
+		text, err := someone.secret()
 		if err != nil {
 			return token.Secret{}, false, err
 		}

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -98,4 +99,37 @@ func TestADemoOnOtherPortsSaysSo(t *testing.T) {
 		}
 		return answer.Body.Close()
 	})
+}
+
+func TestATypedSecretIsNotShown(t *testing.T) {
+	t.Parallel()
+	environ := appOfSimulator(t)
+	file := filepath.Join(t.TempDir(), "acme.env")
+	process.RequireProgram(t, "script", "it is in Debian's package bsdutils")
+	cmd := process.Command(t, "script", environ[3:], "--quiet", "--return", "--command", "exec "+binary+" init --file "+file, "/dev/null")
+	typing, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := process.Start(t, cmd)
+	for _, q := range [][2]string{
+		{"Shop, ", "http://blue-finch"}, {"is a URL", ""}, {"Shop, [^$]*Shop, ", shopsim.DefaultShop}, {"Client id ", shopsim.DefaultClientID}, {"Client secret ", shopsim.DefaultClientSecret},
+	} {
+		p.AwaitMatch(t, &p.Out, regexp.MustCompile("("+q[0]+")"))
+		if q[1] == "" {
+			continue
+		}
+		if _, err := io.WriteString(typing, q[1]+"\r"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code := p.Exit(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if said := p.Out.String(); strings.Contains(said, shopsim.DefaultClientSecret) || !strings.Contains(said, shopsim.DefaultClientID) {
+		t.Errorf("the secret is shown, or nothing is:\n%s", said)
+	}
+	if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), "\nSHOPIFY_CLIENT_SECRET="+shopsim.DefaultClientSecret+"\n") {
+		t.Errorf("%q, %v", text, err)
+	}
 }

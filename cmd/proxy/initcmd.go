@@ -1,0 +1,236 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"evergate/internal/check"
+	"evergate/internal/config"
+	"evergate/internal/durable"
+	"evergate/internal/remedy"
+	"evergate/internal/shopify"
+	"evergate/internal/sidecar"
+	"evergate/internal/token"
+)
+
+// initiation is what `init` asks for. Flags answer questions that are then not asked; a secret has none, because
+// command lines are seen by everybody on the machine.
+type initiation struct {
+	file, shop, clientID string
+	offline, yes         bool
+	// rounds is how often a person may answer anew; a script has one attempt.
+	rounds  int
+	written []string // the names of the settings in the file
+	someone *prompter
+}
+
+func initCommand() action {
+	i := &initiation{}
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&i.file, "file", "evergate.env", "the `file` of settings to write")
+			fs.StringVar(&i.shop, "shop", "", "the shop, instead of asking for it")
+			fs.StringVar(&i.clientID, "client-id", "", "the app's client id, instead of asking for it")
+			fs.BoolVar(&i.offline, "offline", false, "the app needs a merchant's consent, so that a login follows")
+			fs.BoolVar(&i.yes, "yes", false, "write the file even if it exists or a check fails, without asking")
+		},
+		run: func(w env) error { return i.run(w) },
+	}
+}
+
+func (i *initiation) run(w env) error {
+	i.someone, i.rounds = w.prompter(), 1
+	if sidecar.IsTerminal(w.stdin) {
+		i.rounds = 3
+		fmt.Fprintf(w.err, "The app's settings in Shopify's Dev Dashboard show a client id and a client secret.\nWhat you answer is tried with Shopify and written to %s, for you alone to read.\n\n", i.file)
+	}
+	if err := i.mayWrite(); err != nil {
+		return err
+	}
+	answers, err := i.ask()
+	if err != nil {
+		return err
+	}
+	// What else the environment says holds for this machine, such as the way out.
+	environ := append(slices.DeleteFunc(slices.Clone(w.environ), isCredential), answers...)
+	if err := i.try(w, environ); err != nil {
+		return err
+	}
+	if err := i.write(answers); err != nil {
+		return err
+	}
+	i.whatNext(w)
+	return nil
+}
+
+// isCredential reports whether an entry of the environment is one that the answers take the place of.
+func isCredential(entry string) bool {
+	name, _, _ := strings.Cut(entry, "=")
+	return strings.HasPrefix(name, "SHOPIFY_") && name != "SHOPIFY_SCOPES" || name == "EVERGATE_GRANT"
+}
+
+// mayWrite asks before a file is replaced, and before anything else is asked for.
+func (i *initiation) mayWrite() error {
+	_, err := os.Stat(i.file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return i.someone.confirm(i.yes, i.file+" exists.", "Replace it?")
+}
+
+// ask returns the settings that the answers are.
+func (i *initiation) ask() ([]string, error) {
+	shop, err := i.question("Shop, the name before .myshopify.com: ", i.shop, i.someone.line, func(answer string) error {
+		_, err := token.ParseShop(answer)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	id, err := i.question("Client id (or the permanent token of a custom app): ", i.clientID, i.someone.line, cleanCredential)
+	if err != nil {
+		return nil, err
+	}
+	i.shop = shop
+	answers := []string{"SHOPIFY_SHOP=" + shop}
+	if shopify.CredentialOf(token.NewSecret(id)).OpensAdminAPI() {
+		return append(answers, "SHOPIFY_ACCESS_TOKEN="+id), nil
+	}
+	secret, err := i.question("Client secret (it is not shown): ", "", i.someone.secret, cleanCredential)
+	if err != nil {
+		return nil, err
+	}
+	if answers = append(answers, "SHOPIFY_CLIENT_ID="+id, "SHOPIFY_CLIENT_SECRET="+secret); i.offline {
+		answers = append(answers, "EVERGATE_GRANT="+config.GrantOffline)
+	}
+	return answers, nil
+}
+
+func cleanCredential(answer string) error {
+	if answer == "" {
+		return errors.New("nothing was given")
+	}
+	cleaned, err := config.CleanSecret(answer)
+	if err != nil {
+		return fmt.Errorf("it %w", err)
+	}
+	if cleaned != answer {
+		return errors.New("it has quotation marks or marks that cannot be seen: paste the value alone")
+	}
+	return nil
+}
+
+// question asks until the answer is one, a few times if a person answers.
+func (i *initiation) question(text, given string, read func() (string, error), acceptable func(string) error) (answer string, err error) {
+	for range i.rounds {
+		if answer = given; given == "" {
+			fmt.Fprint(i.someone.out, text)
+			if answer, err = read(); err != nil {
+				return "", err
+			}
+		}
+		if err = acceptable(answer); err == nil {
+			return answer, nil
+		}
+		if given != "" || i.rounds == 1 {
+			break
+		}
+		fmt.Fprintf(i.someone.out, "  %s\n", err)
+	}
+	return "", configError(err)
+}
+
+// initChecks are the checks that say something of the answers.
+var initChecks = []string{"configuration", "dns", "connection", "shop", "clock", "grant", "scopes", "version"}
+
+// try has Shopify say whether the answers are right.
+func (i *initiation) try(w env, environ []string) error {
+	c := &checkup{environ: environ, noRefresh: true}
+	if c.prepare(); len(c.mistakes) > 0 {
+		return configError(errors.Join(c.mistakes...))
+	}
+	checks := slices.DeleteFunc(c.checks(), func(one check.Check) bool { return !slices.Contains(initChecks, one.Name) })
+	for n := range checks {
+		checks[n].Needs = slices.DeleteFunc(slices.Clone(checks[n].Needs), func(need string) bool { return !slices.Contains(initChecks, need) })
+	}
+	ctx, stop := w.untilSignal()
+	defer stop()
+	results := check.Run(ctx, checks, func(r check.Result) {
+		if r.Status != check.Skip && !i.loginFollows(r) {
+			fmt.Fprintln(w.err, r)
+		}
+	})
+	results = slices.DeleteFunc(results, i.loginFollows)
+	switch {
+	case ctx.Err() != nil:
+		return errStopped
+	case !check.Failed(results):
+		return nil
+	}
+	return i.someone.confirm(i.yes, "\nNot everything is right.", "Write "+i.file+" all the same?")
+}
+
+// loginFollows reports whether a result says what is known: that nobody has logged in yet.
+func (i *initiation) loginFollows(r check.Result) bool { return i.offline && r.Name == "grant" }
+
+// write puts the answers into the file, whole or not at all.
+func (i *initiation) write(answers []string) error {
+	lines := []string{"# Settings of Evergate. It holds a secret: nobody else should read it. `evergate config` lists every setting."}
+	for _, answer := range answers {
+		name, value, _ := strings.Cut(answer, "=")
+		i.written = append(i.written, name)
+		line, err := config.EnvLine(name, value)
+		if err != nil {
+			return configError(err)
+		}
+		lines = append(lines, line)
+	}
+	if err := durable.Write(i.file, ".evergate-*.tmp", []byte(strings.Join(lines, "\n")+"\n")); err != nil {
+		return remedy.New("choose another with --file", "%s cannot be written: %w", i.file, err)
+	}
+	return nil
+}
+
+func (i *initiation) whatNext(w env) {
+	file := i.file
+	var keys strings.Builder // of the Secret, for the chart
+	for _, name := range i.written {
+		if name != "SHOPIFY_SHOP" && strings.HasPrefix(name, "SHOPIFY_") {
+			fmt.Fprintf(&keys, " --set secrets.keys.%s=%[1]s", name)
+		}
+	}
+	if i.offline {
+		keys.WriteString(" --set grant=offline")
+	}
+	fmt.Fprintf(w.out, "\nWritten to %s.\n\n", file)
+	if i.offline {
+		fmt.Fprintf(w.out, "First have the merchant agree, once:\n\n  evergate --env-file %s login\n\n", file)
+	}
+	fmt.Fprintf(w.out, `Start it, for example
+
+  by hand         evergate --env-file %[1]s
+  for a command   evergate run --env-file %[1]s -- CMD
+  by systemd      install -m 600 %[1]s /etc/evergate/evergate.env && systemctl enable --now evergate
+                  (from the package: docs/operating/systemd.md)
+  in compose      services:
+                    evergate:
+                      image: evergate
+                      env_file: %[1]s
+                    app:
+                      network_mode: service:evergate
+                  (docs/containers/container.md)
+  in Kubernetes   kubectl create secret generic evergate --from-env-file=%[1]s
+                  helm install evergate charts/evergate --set shop=%[3]s --set secrets.existingSecret=evergate%[4]s
+                  (docs/containers/kubernetes.md)
+
+and call http://localhost:8080/admin/api/%[2]s/shop.json
+`, file, shopify.ClientVersion, i.shop, keys.String())
+}
