@@ -6,8 +6,10 @@ import (
 	bigendian "encoding/binary"
 	"errors"
 	"fmt"
+	"go/version"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -189,12 +191,16 @@ var (
 )
 
 const (
-	none     = "\x00" // no DATA: the stream ends with its header
-	reset    = "PROTOCOL_ERROR"
+	none  = "\x00" // no DATA: the stream ends with its header
+	reset = "PROTOCOL_ERROR"
+	// Where an answer needs no body, it may cross the body, with which something is wrong: whichever is first counts.
+	crossed  = "400, or PROTOCOL_ERROR"
+	atOnce   = "200, or PROTOCOL_ERROR"
 	smuggle1 = "GET /admin/api/2026-10/hidden.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
 )
 
-// downgrades are requests of HTTP/2 that could be others in HTTP/1.1.
+// downgrades are requests of HTTP/2 that could be others in HTTP/1.1. A malformed one is a stream's error, of the type
+// PROTOCOL_ERROR, or answered with 400 (RFC 9113, 8.1.1): which of them, is each case's own.
 var downgrades = []struct {
 	name    string
 	fields  []string
@@ -216,17 +222,22 @@ var downgrades = []struct {
 	{"a host alone", append(without(get2, ":authority"), "host", shopDomain), none, "200", []string{"GET /p.json"}},
 
 	{"content-length too large", append(post2[:8:8], "content-length", "6"), "hello", "400", nil},
-	{"content-length too small", append(post2[:8:8], "content-length", "4"), "hello", "*", nil},
-	{"content-length without a body", append(post2[:8:8], "content-length", "5"), none, "400", nil},
-	{"content-length of nothing with a body", append(post2[:8:8], "content-length", "0"), smuggle1, "*", []string{"?POST /p.json"}},
+	{"content-length too small", append(post2[:8:8], "content-length", "4"), "hello", reset, nil},
+	{"content-length without a body", append(post2[:8:8], "content-length", "5"), none, reset, nil},
 	{"content-length twice", append(post2[:8:8], "content-length", "5", "content-length", "5"), "hello", "200", []string{"POST /p.json hello"}},
-	{"content-length twice and different", append(post2[:8:8], "content-length", "5", "content-length", "6"), "hello", "400", nil},
-	{"content-length that is none", append(post2[:8:8], "content-length", "abc"), "hello", "*", nil},
-	{"content-length with a sign", append(post2[:8:8], "content-length", "+5"), "hello", "*", nil},
-	{"content-length in hex", append(post2[:8:8], "content-length", "0x5"), "hello", "*", nil},
-	{"content-length that is negative", append(post2[:8:8], "content-length", "-1"), "hello", "*", nil},
-	{"content-length with a list", append(post2[:8:8], "content-length", "5, 5"), "hello", "*", nil},
-	{"content-length beyond 64 bits", append(post2[:8:8], "content-length", "18446744073709551621"), "hello", "*", nil},
+	{"content-length twice and different", append(post2[:8:8], "content-length", "5", "content-length", "6"), "hello", reset, nil},
+	{"content-length that is none", append(post2[:8:8], "content-length", "abc"), "hello", crossed, nil},
+	{"content-length that is none, and no body", append(post2[:8:8], "content-length", "abc"), "", "400", nil},
+	{"content-length with a sign", append(post2[:8:8], "content-length", "+5"), "hello", crossed, nil},
+	{"content-length with a sign, and no body", append(post2[:8:8], "content-length", "+5"), "", "400", nil},
+	{"content-length in hex", append(post2[:8:8], "content-length", "0x5"), "hello", crossed, nil},
+	{"content-length in hex, and no body", append(post2[:8:8], "content-length", "0x5"), "", "400", nil},
+	{"content-length that is negative", append(post2[:8:8], "content-length", "-1"), "hello", crossed, nil},
+	{"content-length that is negative, and no body", append(post2[:8:8], "content-length", "-1"), "", "400", nil},
+	{"content-length with a list", append(post2[:8:8], "content-length", "5, 5"), "hello", crossed, nil},
+	{"content-length with a list, and no body", append(post2[:8:8], "content-length", "5, 5"), "", "400", nil},
+	{"content-length beyond 64 bits", append(post2[:8:8], "content-length", "18446744073709551621"), "hello", crossed, nil},
+	{"content-length beyond 64 bits, and no body", append(post2[:8:8], "content-length", "18446744073709551621"), "", "400", nil},
 	{"transfer-encoding", append(post2[:8:8], "transfer-encoding", "chunked"), "0\r\n\r\n" + smuggle1, "400", nil},
 	{"transfer-encoding of identity", append(post2[:8:8], "transfer-encoding", "identity"), smuggle1, "400", nil},
 	{"connection", append(get2[:8:8], "connection", "x-shopify-access-token"), none, "400", nil},
@@ -255,8 +266,8 @@ var downgrades = []struct {
 	{"no path", without(get2, ":path"), none, reset, nil},
 	{"an empty path", with(get2, ":path", ""), none, reset, nil},
 	{"a path without a slash", with(get2, ":path", "admin/api/2026-10/p.json"), none, reset, nil},
-	{"an absolute path", with(get2, ":path", "https://"+shopDomain+p), none, "400", nil},
-	{"an absolute path elsewhere", with(get2, ":path", "https://evil.example"+p), none, "400", nil},
+	{"an absolute path", with(get2, ":path", "https://"+shopDomain+p), none, reset, nil},
+	{"an absolute path elsewhere", with(get2, ":path", "https://evil.example"+p), none, reset, nil},
 	{"a network path", with(get2, ":path", "//evil.example"+p), none, "400", nil},
 	{"dots in the path", with(get2, ":path", api+"/../../oauth/access_token"), none, "400", nil},
 	{"a fragment", with(get2, ":path", p+"#x"), none, "400", nil},
@@ -277,7 +288,7 @@ var downgrades = []struct {
 	{"an authority with a line end", with(get2, ":authority", shopDomain+"\r\nx: y"), none, reset, nil},
 	{"an authority with a space", with(get2, ":authority", shopDomain+" evil.example"), none, "421", nil},
 	{"another host beside the authority", append(get2[:8:8], "host", "evil.example"), none, "400", nil},
-	{"the authority beside another host", append(with(get2, ":authority", "evil.example"), "host", shopDomain), none, "*", nil},
+	{"the authority beside another host", append(with(get2, ":authority", "evil.example"), "host", shopDomain), none, "400", nil},
 	{"two hosts", append(without(get2, ":authority"), "host", shopDomain, "host", "evil.example"), none, "400", nil},
 	{"two paths", append(get2[:8:8], ":path", "/admin/oauth/access_token"), none, reset, nil},
 	{"two methods", append(get2[:8:8], ":method", "DELETE"), none, reset, nil},
@@ -292,6 +303,22 @@ var downgrades = []struct {
 	{"CONNECT with a path", with(get2, ":method", "CONNECT"), none, reset, nil},
 	{"extended CONNECT", append(with(get2, ":method", "CONNECT"), ":protocol", "websocket"), none, reset, nil},
 	{"a protocol without CONNECT", append(get2[:8:8], ":protocol", "websocket"), none, reset, nil},
+}
+
+// before127 are the cases that net/http leaves to us before Go 1.27, and their outcomes then.
+var before127 = map[string]string{
+	"content-length without a body":      "400",
+	"content-length twice and different": "400",
+	"an absolute path":                   "400",
+	"an absolute path elsewhere":         "400",
+}
+
+// outcomeOf is what comes of a case with the toolchain that has built the binary, which is the test's own.
+func outcomeOf(name, outcome string) string {
+	if older, ok := before127[name]; ok && version.Compare(runtime.Version(), "go1.27") < 0 {
+		return older
+	}
+	return outcome
 }
 
 func TestNoRequestOfHTTP2IsAnotherInHTTP1(t *testing.T) {
@@ -310,11 +337,10 @@ func TestNoRequestOfHTTP2IsAnotherInHTTP1(t *testing.T) {
 			if c.data != none {
 				_ = client.data(id, true, c.data) // it may have been refused before
 			}
-			// Newer versions of net/http refuse by themselves some of what we answer with 400.
-			if got := client.outcome(id); got != c.outcome && c.outcome != "*" && !(c.outcome == "400" && got == "PROTOCOL_ERROR") {
-				t.Errorf("%s, want %s", got, c.outcome)
+			if got, want := client.outcome(id), outcomeOf(c.name, c.outcome); got != want && !(want == crossed && (got == "400" || got == reset)) {
+				t.Errorf("%s, want %s", got, want)
 			}
-			if got := below(up.take(t)); !slices.Equal(got, c.arrives) && !(len(c.arrives) == 1 && c.arrives[0][0] == '?' && (len(got) == 0 || got[0] == c.arrives[0][1:])) {
+			if got := below(up.take(t)); !slices.Equal(got, c.arrives) {
 				t.Errorf("arrived %q, want %q", got, c.arrives)
 			}
 			// What was refused is the stream's alone, or the connection has ended.
@@ -327,6 +353,32 @@ func TestNoRequestOfHTTP2IsAnotherInHTTP1(t *testing.T) {
 	}
 	if broken := up.brokenOff(); len(broken) > 1 {
 		t.Errorf("broken off: %q", broken)
+	}
+}
+
+// Whether a request without a body is still answered when a body comes behind it is a matter of which is first. The body is nobody's.
+func TestABodyBehindALengthOfNothingIsNobodys(t *testing.T) {
+	t.Parallel()
+	up := newRecorder(t, nil)
+	s := up.sidecar(t, withCA)
+	client := s.stranger(t, s.authority(t), "")
+	id, err := client.begin(false, append(post2[:8:8], "content-length", "0")...)
+	if err = errors.Join(err, client.data(id, true, smuggle1)); err != nil {
+		t.Fatal(err)
+	}
+	if got := client.outcome(id); got != "200" && got != reset {
+		t.Error(got)
+	}
+	if id, err = client.begin(true, pseudo("GET", api+"/probe.json")...); err != nil {
+		t.Fatal(err)
+	}
+	if got := client.outcome(id); got != "200" {
+		t.Error(got)
+	}
+	for _, got := range below(up.take(t)) {
+		if got != "POST /p.json" && got != "GET /probe.json" {
+			t.Errorf("arrived %q", got)
+		}
 	}
 }
 
