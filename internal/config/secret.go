@@ -18,7 +18,7 @@ func readFile(setting, path string) (token.Secret, error) {
 	if err != nil {
 		return token.Secret{}, fmt.Errorf("%s_FILE: %w", setting, err)
 	}
-	value, err := cleanSecret(text)
+	value, err := cleanSecret(setting, text)
 	switch {
 	case err != nil:
 		wrong, todo := remedy.Split(err)

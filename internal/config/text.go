@@ -48,9 +48,27 @@ func unmarked(value string) string {
 	return value
 }
 
+// cleanSetting is clean for what is no credential.
+func cleanSetting(setting, value string) (string, error) {
+	value, err := clean(value)
+	if err == nil {
+		err = unexpanded(setting, value)
+	}
+	if err == nil {
+		err = wrongPath(setting, value)
+	}
+	if err != nil {
+		return "", err
+	}
+	return value, nil
+}
+
 // cleanSecret is clean for a credential. RFC 6749 (appendix A) has them of visible ASCII, and no credential of
 // Shopify's has a space.
-func cleanSecret(value string) (string, error) {
+func cleanSecret(setting, value string) (string, error) {
+	if err := unexpanded(setting, unmarked(value)); err != nil {
+		return "", err
+	}
 	if isJSON(unmarked(value)) {
 		return "", remedy.New("keep the value alone, without braces and names", "holds JSON")
 	}
@@ -58,8 +76,8 @@ func cleanSecret(value string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if isAssignment(value) {
-		return "", remedy.New("keep the value alone, without the name", "holds NAME=value")
+	if err := standIn(setting, value); err != nil {
+		return "", err
 	}
 	for _, r := range value {
 		switch {
@@ -70,12 +88,6 @@ func cleanSecret(value string) (string, error) {
 		}
 	}
 	return value, nil
-}
-
-// isAssignment knows a line of an env file. An equals sign alone says nothing: base64 may end in two.
-func isAssignment(value string) bool {
-	name, _, ok := strings.Cut(strings.TrimPrefix(value, "export "), "=")
-	return ok && (strings.HasPrefix(name, "SHOPIFY_") || strings.HasPrefix(name, "EVERGATE_"))
 }
 
 // isUTF16 knows text in UTF-16 by its byte order mark, and without one by the NUL beside each ASCII letter.
@@ -151,17 +163,17 @@ func refused(name string) string {
 // cleanValues cleans the settings and the paths of those that are files, and reports each that cannot be read.
 func cleanValues(vars map[string]string) (errs []error) {
 	for _, s := range settings() {
-		read := clean
+		read := cleanSetting
 		if s.hasFile() {
 			read = cleanSecret
-			path, err := clean(vars[s.name+"_FILE"])
+			path, err := cleanSetting(s.name+"_FILE", vars[s.name+"_FILE"])
 			if err != nil {
 				errs = append(errs, named(s.name+"_FILE", err))
 				vars[s.name], path = refused(s.name), ""
 			}
 			replace(vars, s.name+"_FILE", path)
 		}
-		value, err := read(vars[s.name])
+		value, err := read(s.name, vars[s.name])
 		if err != nil {
 			errs = append(errs, named(s.name, err))
 			value = refused(s.name)
@@ -201,4 +213,4 @@ func hiddenNames(vars map[string]string) (errs []error) {
 
 // CleanSecret reads a credential that comes in another way than as a setting, by the same rules. Its error goes
 // behind a word for it and repeats nothing of it.
-func CleanSecret(value string) (string, error) { return cleanSecret(value) }
+func CleanSecret(value string) (string, error) { return cleanSecret("", value) }

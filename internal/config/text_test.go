@@ -187,14 +187,14 @@ func FuzzClean(f *testing.F) {
 		f.Add(tc.content)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		value, err := cleanSecret(text)
+		value, err := cleanSecret("SHOPIFY_CLIENT_SECRET", text)
 		if err != nil {
 			if value != "" {
 				t.Errorf("%q beside %v", value, err)
 			}
 			return
 		}
-		if again, err := cleanSecret(value); again != value || err != nil {
+		if again, err := cleanSecret("SHOPIFY_CLIENT_SECRET", value); again != value || err != nil {
 			t.Errorf("%q becomes %q, then %q, %v", text, value, again, err)
 		}
 		for i := range len(value) {
