@@ -2,6 +2,7 @@ package shopsim
 
 import (
 	"cmp"
+	"html"
 	"maps"
 	"slices"
 	"strconv"
@@ -26,22 +27,39 @@ func productResolvers() map[string]gqlFields {
 			"legacyResourceId": leaf(func(p *product) any { return strconv.FormatInt(p.id, 10) }),
 			"title":            leaf(func(p *product) any { return p.title }),
 			"handle":           leaf(func(p *product) any { return p.handle }),
-			"descriptionHtml":  leaf(func(p *product) any { return p.bodyHTML }),
-			"vendor":           leaf(func(p *product) any { return p.vendor }),
-			"productType":      leaf(func(p *product) any { return p.productType }),
-			"status":           leaf(func(p *product) any { return strings.ToUpper(p.status) }),
-			"tags":             leaf(func(p *product) any { return splitTags(p.tags) }),
-			"createdAt":        leaf(func(p *product) any { return gqlTime(p.created) }),
-			"updatedAt":        leaf(func(p *product) any { return gqlTime(p.updated) }),
+			"description": {resolve: func(_ *gqlRun, parent any, args map[string]any) any {
+				return truncated(withoutTags(parent.(*product).bodyHTML), args["truncateAt"])
+			}},
+			"descriptionHtml": leaf(func(p *product) any { return p.bodyHTML }),
+			"vendor":          leaf(func(p *product) any { return p.vendor }),
+			"productType":     leaf(func(p *product) any { return p.productType }),
+			"status":          leaf(func(p *product) any { return strings.ToUpper(p.status) }),
+			"tags":            leaf(func(p *product) any { return splitTags(p.tags) }),
+			"createdAt":       leaf(func(p *product) any { return gqlTime(p.created) }),
+			"updatedAt":       leaf(func(p *product) any { return gqlTime(p.updated) }),
 			"totalInventory": {resolve: func(r *gqlRun, parent any, _ map[string]any) any {
 				return totalQuantity(r.q.shop.variantsOf(parent.(*product)))
 			}},
+			"priceRangeV2": {resolve: func(r *gqlRun, parent any, _ map[string]any) any {
+				return r.q.shop.variantsOf(parent.(*product))
+			}},
+			"images": connection("", func(*gqlRun, *product, map[string]any) gqlListing[image] {
+				return gqlListing[image]{}
+			}),
 			"variants": connection("", func(r *gqlRun, p *product, _ map[string]any) gqlListing[*variant] {
 				return gqlListing[*variant]{items: r.q.shop.variantsOf(p)}
 			}),
 			"variantsCount": {resolve: func(r *gqlRun, parent any, _ map[string]any) any {
 				return len(r.q.shop.variantsOf(parent.(*product)))
 			}},
+		},
+		"ProductPriceRangeV2": {
+			"minVariantPrice": leaf(func(of []*variant) any { return &slices.MinFunc(of, byPrice).price }),
+			"maxVariantPrice": leaf(func(of []*variant) any { return &slices.MaxFunc(of, byPrice).price }),
+		},
+		"Image": {
+			"url":     leaf(func(image) any { return "" }),
+			"altText": leaf(func(image) any { return nil }),
 		},
 		"ProductCreatePayload": {
 			"product":    leaf(func(c createdProduct) any { return orNull(c.product) }),
@@ -51,6 +69,35 @@ func productResolvers() map[string]gqlFields {
 }
 
 func (p *product) key() int64 { return p.id }
+
+// image is of a product. There is none: programs that ask for images get an empty list.
+type image struct{}
+
+func (image) key() int64 { return 0 }
+
+func byPrice(a, b *variant) int { return cmp.Compare(a.price, b.price) }
+
+// withoutTags is what a page says, on one line.
+func withoutTags(page string) string {
+	var b strings.Builder
+	for tag := false; page != ""; {
+		text, rest, found := strings.Cut(page, map[bool]string{false: "<", true: ">"}[tag])
+		if !tag {
+			b.WriteString(text + " ")
+		}
+		page, tag = rest, tag != found
+	}
+	return strings.Join(strings.Fields(html.UnescapeString(b.String())), " ")
+}
+
+// truncated is a text of at most so many characters, of which the last three say that there is more.
+func truncated(text string, at any) string {
+	most, asked := at.(int)
+	if all := []rune(text); asked && len(all) > most {
+		return string(all[:max(0, most-3)]) + "..."
+	}
+	return text
+}
 
 func (r *gqlRun) productByID(id any) any {
 	n, _ := gidOf("Product", id)

@@ -34,9 +34,14 @@ func variantResolvers() map[string]gqlFields {
 			"inventoryQuantity": leaf(func(v *variant) any { return v.item.total() }),
 			"inventoryItem":     leaf(func(v *variant) any { return v.item }),
 			"product":           leaf(func(v *variant) any { return v.product }),
+			"selectedOptions":   leaf(func(v *variant) any { return []any{v} }), // of the one option that products have
 			"taxable":           leaf(func(v *variant) any { return v.taxable }),
 			"createdAt":         leaf(func(v *variant) any { return gqlTime(v.created) }),
 			"updatedAt":         leaf(func(v *variant) any { return gqlTime(v.updated) }),
+		},
+		"SelectedOption": {
+			"name":  leaf(func(*variant) any { return "Title" }),
+			"value": leaf(func(v *variant) any { return v.title }),
 		},
 		"ProductVariantsBulkUpdatePayload": {
 			"product":         leaf(func(u variantsUpdate) any { return orNull(u.product) }),

@@ -55,6 +55,10 @@ func TestGraphQLAnswers(t *testing.T) {
 		{"null_object", `{ product(id: 1) { id } }`, nil, "", `{"product":null}`},
 		{"by_id", `query($id: ID!) { product(id: $id) { title tags legacyResourceId } }`, map[string]any{"id": first}, "",
 			fmt.Sprintf(`{"product":{"title":"Product 1","tags":[],"legacyResourceId":"%d"}}`, firstProductID)},
+		{"what_a_page_shows", `query($id: ID!) { product(id: $id) { priceRangeV2 { minVariantPrice { amount } maxVariantPrice { currencyCode } }
+			images(first: 1) { nodes { url } } variants(first: 1) { nodes { selectedOptions { name value } } } } }`, map[string]any{"id": second}, "",
+			`{"product":{"priceRangeV2":{"minVariantPrice":{"amount":"10.99"},"maxVariantPrice":{"currencyCode":"USD"}},` +
+				`"images":{"nodes":[]},"variants":{"nodes":[{"selectedOptions":[{"name":"Title","value":"Default Title"}]}]}}}`},
 		{"count", `{ productsCount { count precision } }`, nil, "", `{"productsCount":{"count":3,"precision":"EXACT"}}`},
 		{"installation", `{ currentAppInstallation { accessScopes { handle } app { handle } } }`, nil, "",
 			`{"currentAppInstallation":{"accessScopes":[{"handle":"read_products"},{"handle":"write_products"}],"app":{"handle":"simulated-app"}}}`},
@@ -64,6 +68,23 @@ func TestGraphQLAnswers(t *testing.T) {
 			a := mintingClient(t, simWith(3)).query(tc.document, tc.variables, tc.operation)
 			want(t, a, 200, `{"data":`+tc.data+`,"extensions":{"cost":{`)
 		})
+	}
+}
+
+func TestDescriptionHasNoTags(t *testing.T) {
+	const create = `mutation($html: String!, $at: Int) { productCreate(product: {title: "Lamp", descriptionHtml: $html}) { product { description(truncateAt: $at) } } }`
+	for _, tc := range []struct {
+		html string
+		at   any
+		want string
+	}{
+		{"", nil, ""},
+		{"<p>A <b>lamp</b></p>\n<p class='x'>of oak &amp; brass</p>", nil, "A lamp of oak & brass"},
+		{"<p>A lamp</p>", 5, "A ..."},
+		{"<p>A lamp</p>", 6, "A lamp"},
+		{"A lamp <unfinished", nil, "A lamp"},
+	} {
+		want(t, mintingClient(t, simWith(0)).query(create, map[string]any{"html": tc.html, "at": tc.at}, ""), 200, fmt.Sprintf(`{"description":%q}`, tc.want))
 	}
 }
 
