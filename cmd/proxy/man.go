@@ -101,6 +101,7 @@ func (m manual) conclude() {
 	m.item(strconv.Itoa(exitOK), "A clean end.")
 	m.item(strconv.Itoa(exitFailure), "A failure, a drain that was cut short among them.")
 	m.item(strconv.Itoa(exitConfig), "The configuration or the command line is wrong.")
+	m.item(strconv.Itoa(exitFindings), "`evergate simulate --strict` has something to report.")
 	m.line(".PP")
 	m.text("evergate run exits as its command does: with " + strconv.Itoa(exitSidecar) + " if the sidecar failed, with " + strconv.Itoa(exitNotFound) + " if there is no such command, with " +
 		strconv.Itoa(exitNotExecutable) + " if it cannot be executed, with 128 and the number of a signal that ended it.")

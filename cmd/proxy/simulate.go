@@ -1,21 +1,24 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
 
+	"evergate/internal/brief"
 	"evergate/internal/shopsim"
 )
 
 // simulation is what the flags of simulate say.
 type simulation struct {
 	listen, control, shop, id, secret, caFile string
-	scopes, locations                         string
-	plain, json, quiet, printEnv              bool
+	scopes, locations, report                 string
+	plain, json, quiet, printEnv, strict      bool
 	products, variants, orders, customers     int
 	life                                      time.Duration
 }
@@ -31,6 +34,8 @@ func (m *simulation) flags(fs *flag.FlagSet) {
 	fs.BoolVar(&m.json, "json", false, "say where it listens as one line of JSON")
 	fs.BoolVar(&m.quiet, "quiet", false, "print no line for each request")
 	fs.BoolVar(&m.printEnv, "print-env", false, "print what these flags mean for a program under test, for eval in a shell, and end")
+	fs.StringVar(&m.report, "report", "", "write what the program under test did wrong to this file at the end, as JSON")
+	fs.BoolVar(&m.strict, "strict", false, fmt.Sprintf("end with %d if it did anything wrong", exitFindings))
 	fs.IntVar(&m.products, "products", 10, "how many products the shop has")
 	fs.IntVar(&m.variants, "variants", 1, "how many variants each of them has")
 	fs.IntVar(&m.orders, "orders", 0, "how many orders the shop has")
@@ -109,6 +114,33 @@ func (m *simulation) serve(w env, sim *shopsim.Sim) error {
 		return err
 	}
 	<-w.signals
+	return m.conclude(w.err, sim.Report())
+}
+
+// exitFindings is the exit code of simulate --strict when the report is not empty.
+const exitFindings = 3
+
+// conclude says what the program under test did wrong.
+func (m *simulation) conclude(out io.Writer, r shopsim.Report) error {
+	if !m.quiet || len(r.Findings) > 0 {
+		fmt.Fprintf(out, "%d requests, %d findings\n", r.Requests, len(r.Findings))
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(out, "\n%s (%d), first at %s by request %d, %s %s\n  The program %s.\n  Shopify %s.\n", f.Code, f.Count,
+			f.First.Time.Format(time.TimeOnly), f.First.Request, f.First.Method, brief.Text(f.First.Address, longestURI), f.What, f.Shopify)
+	}
+	if m.report != "" {
+		text, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(m.report, append(text, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	if m.strict && len(r.Findings) > 0 {
+		return &exitError{exitFindings, nil}
+	}
 	return nil
 }
 

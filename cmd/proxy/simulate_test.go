@@ -136,3 +136,35 @@ func TestALineForARequestSaysWhatBecameOfIt(t *testing.T) {
 		t.Errorf("%d bytes", len(long))
 	}
 }
+
+func TestSimulateReportsAtItsEnd(t *testing.T) {
+	t.Parallel()
+	file := t.TempDir() + "/report.json"
+	for _, c := range []struct {
+		args  []string
+		path  string
+		code  int
+		finds string
+	}{
+		{[]string{"--strict", "--report", file}, "/admin/shop.json?access_token=shpat_0011", exitFindings, "unversioned (1), first at "},
+		{[]string{"--quiet"}, "/admin/shop.json", exitOK, "unversioned (1)"},
+		{[]string{"--strict", "--report", file}, "/admin/api/2026-10/shop.json", exitOK, "2 requests, 0 findings"},
+		{[]string{"--quiet", "--strict"}, "/admin/api/2026-10/shop.json", exitOK, ""},
+	} {
+		s, a := startSimulator(t, append([]string{"--plain"}, c.args...)...)
+		a.call(t, a.client(), http.MethodGet, c.path, a.token(t, a.client()), "")
+		s.signals <- os.Interrupt
+		s.mustEnd(t, c.code)
+		if said := s.err.String(); !strings.Contains(said, c.finds) || c.finds == "" && said != "" || strings.Contains(said, "shpat_0011") {
+			t.Errorf("%q:\n%s", c.args, said)
+		}
+		if c.args[0] == "--quiet" {
+			continue
+		}
+		var r shopsim.Report
+		text, err := os.ReadFile(file)
+		if err != nil || json.Unmarshal(text, &r) != nil || r.Requests != 2 || (len(r.Findings) > 0) != (c.code == exitFindings) {
+			t.Errorf("%v: %s", err, text)
+		}
+	}
+}

@@ -73,9 +73,9 @@ func (m *simulation) printExports(out io.Writer) error {
 	if m.control != "" {
 		r.control = reachable("http://" + m.control)
 	}
-	for flag, address := range map[string]string{"--listen": m.listen, "--control": m.control} {
+	for _, address := range []string{m.listen, m.control} {
 		if _, port, err := net.SplitHostPort(address); address != "" && (err != nil || port == "0") {
-			return configError(fmt.Errorf("--print-env has to know the ports: write for example %s 127.0.0.1:4443, not %q", flag, address))
+			return configError(fmt.Errorf("--print-env has to know the ports: write for example --listen 127.0.0.1:4443, not %q", address))
 		}
 	}
 	e, err := r.environment()

@@ -162,6 +162,7 @@ var sleepers = []string{
 	"internal/inject/pacing_test.go distant.RoundTrip",
 	"internal/inject/pacing_test.go paced.rival",
 	"internal/refresh/source_test.go endpoint.Grant",
+	"internal/shopsim/review_test.go TestTheReport",
 	"internal/shopsim/token_test.go TestRepeatedClientCredentials",
 	"internal/upstream/stall_test.go network.serve",
 }

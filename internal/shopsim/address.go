@@ -45,13 +45,18 @@ func isCredential(text string, err error) bool {
 	if err != nil {
 		return true
 	}
+	return hasTokenPrefix(text) || len(text) == 32 && strings.Trim(strings.ToLower(text), "0123456789abcdef") == ""
+}
+
+// hasTokenPrefix knows Shopify's tokens and secrets by how they begin.
+func hasTokenPrefix(text string) bool {
 	text = strings.ToLower(text)
 	for _, prefix := range []string{"shpat_", "shpca_", "shppa_", "shpua_", "shprt_", "shpss_", "shptka_", "atkn_"} {
 		if strings.Contains(text, prefix) {
 			return true
 		}
 	}
-	return len(text) == 32 && strings.Trim(text, "0123456789abcdef") == ""
+	return false
 }
 
 // isSecretName knows the parameters that carry credentials, wherever they are sent.

@@ -94,10 +94,12 @@ func (s *Sim) EndChain(shopName, clientID string) int {
 
 // undeliver takes back what handOver noted, when the client hung up first.
 func (s *Sim) undeliver(q *request) {
-	if q.handed == nil {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q.handed.deliveries--
+	if q.handed != nil {
+		q.handed.deliveries--
+	}
+	if q.minted != nil {
+		s.state.memo(q.minted.Token).delivered = false
+	}
 }

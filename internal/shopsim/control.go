@@ -28,6 +28,8 @@ func (s *Sim) Control() http.Handler {
 	mux.HandleFunc("GET /_sim/writes", s.controlWrites)
 	mux.HandleFunc("GET /_sim/settings", s.controlSettings)
 	mux.HandleFunc("GET /_sim/faults", s.controlFaults)
+	mux.HandleFunc("GET /_sim/report", s.controlReport)
+	handle(mux, "DELETE /_sim/report", func(struct{}) (any, error) { s.ClearReport(); return nil, nil })
 	handle(mux, "POST /_sim/settings", s.changeSettings)
 	handle(mux, "POST /_sim/faults", s.injectFault)
 	handle(mux, "DELETE /_sim/faults", func(struct{}) (any, error) { s.ClearFaults(); return nil, nil })

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -88,6 +89,7 @@ func (s *Sim) graphQL(q *request, t *token) *response {
 	buckets := q.shop.bucketsOf(t.app.id)
 	if buckets.graphQLAvailable(c, q.now) < float64(requested) {
 		q.throttled = true
+		q.restored = (float64(requested) - buckets.graphQLAvailable(c, q.now)) / c.GraphQLRestore
 		return throttled(c, buckets, requested, q)
 	}
 	data := run.object(plan.fields, nil, nil)
@@ -134,6 +136,7 @@ func (s *Sim) planGQL(req gqlRequest, run *gqlRun) (*gqlPlan, []gqlError) {
 	}
 	if run.q.operation == "" { // a bulk operation plans what it is given inside of another
 		run.q.operation = operationName(op)
+		run.q.isWrite = op.Operation == ast.Mutation && !strings.Contains(req.Query, "@"+onceDirective)
 	}
 	return newGQLPlanner(run.schema, doc, op, req.Variables, run).plan()
 }

@@ -127,15 +127,32 @@ func (st *state) acquire(k grantKey, scopes []string, secret string, now time.Ti
 	return st.newPair(k, scopes, secret, now)
 }
 
+// The reasons to retire a refresh token that its holder could know of.
+const (
+	replaced      = "its replacement was used"
+	replacedAgain = "its predecessor was used again"
+)
+
+// judgeRefresh notices a refresh token that should not have been used any more.
+func (s *Sim) judgeRefresh(q *request, r *refreshToken) {
+	switch {
+	case q.at-s.state.memo(r.value).used < inFlight: // see refreshParallel, or it is the first time
+	case r.retired == replaced || r.retired == replacedAgain:
+		s.notice(q, refreshSuperseded)
+	case r.successor != nil && r.successor.deliveries > 0:
+		s.notice(q, refreshReused)
+	}
+}
+
 // rotate makes the successor of r. With that, r's predecessor has had its
 // time, and so has what an earlier use of r brought.
 func (st *state) rotate(r *refreshToken, now time.Time) *refreshToken {
 	if r.predecessor != nil {
-		r.predecessor.retire("its replacement was used")
+		r.predecessor.retire(replaced)
 		r.predecessor = nil
 	}
 	if r.successor != nil {
-		r.successor.retire("its predecessor was used again")
+		r.successor.retire(replacedAgain)
 	}
 	if !r.used() {
 		r.firstUsed = now
@@ -154,6 +171,9 @@ func (s *Sim) refreshGrant(q *request, a *app, f Fault) *response {
 	}
 	r := st.refresh[value]
 	k := grantKey{a, q.shop}
+	if r != nil {
+		s.judgeRefresh(q, r)
+	}
 	if r == nil || r.grantKey != k || !r.honoured(st.settings, q.now) {
 		return s.deadRefresh(k, q.now)
 	}

@@ -52,6 +52,7 @@ func (s *Sim) versioned(q *request, t *token) *response {
 		q.throttled = true
 		return tooManyCalls(c)
 	}
+	q.isWrite = q.Method == http.MethodPost
 	resp := s.rest(q, t)
 	limit := fmt.Sprintf("%d/%d", used, c.RESTSize)
 	resp.header.Set("X-Shopify-Shop-Api-Call-Limit", limit)

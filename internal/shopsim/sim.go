@@ -26,6 +26,10 @@ type Sim struct {
 	hooks []func(TokenEvent)
 
 	onAnswer []func(Entry)
+
+	epoch time.Time
+	seen  int       // requests, since the report was cleared
+	found []Finding // by conduct
 }
 
 // state is everything that Reset brings back to the beginning.
@@ -47,6 +51,7 @@ type state struct {
 	writes   []Write
 	files    map[string]*stagedFile // by path
 	stats    stats
+	memos    map[string]*memo
 }
 
 // New returns a simulator. It panics on options that Validate refuses.
@@ -54,7 +59,7 @@ func New(o Options) *Sim {
 	if err := o.Validate(); err != nil {
 		panic(fmt.Sprintf("shopsim: %v", err))
 	}
-	s := &Sim{opts: o.withDefaults()}
+	s := &Sim{opts: o.withDefaults(), epoch: time.Now(), found: make([]Finding, conducts)}
 	s.state = newState(s.opts)
 	return s
 }
@@ -79,6 +84,7 @@ func newState(o Options) *state {
 		sweepAt:  minSweep,
 		journal:  newJournal(o.JournalSize, o.JournalBody),
 		stats:    newStats(),
+		memos:    map[string]*memo{},
 	}
 	for _, a := range o.Apps {
 		st.apps[a.ClientID] = newApp(a)
@@ -151,6 +157,11 @@ type request struct {
 	operation string
 	cost      int
 	throttled bool
+	restored  float64       // seconds until a throttled query fits
+	at        time.Duration // now, as memos have it
+	isWrite   bool          // it changes something, and each time that it is sent
+	wrote     bool          // it did
+	early     bool          // it came before its client was told to come again
 }
 
 // serve is the life of a request: receive, choose a fault, compute, note, deliver.
@@ -198,6 +209,7 @@ func (s *Sim) receive(r *http.Request, body []byte) (*request, Fault) {
 	q.id = s.state.requestID()
 	q.shop = s.shopByHost(r.Host)
 	q.entry = s.state.journal.add(q)
+	s.arrives(q)
 	f := s.state.pickFault(q)
 	q.entry.Fault = f.Kind
 	return q, f
@@ -211,6 +223,7 @@ func (s *Sim) settle(q *request, resp *response) {
 	}
 	q.entry.Status, q.entry.Operation, q.entry.Cost, q.entry.Throttled = resp.status, q.operation, q.cost, q.throttled
 	s.state.stats.count(q, resp.status)
+	s.answered(q, resp)
 	hooks, onAnswer, entry := s.hooks, s.onAnswer, *q.entry
 	s.mu.Unlock()
 	for _, f := range onAnswer {
@@ -249,6 +262,7 @@ func (s *Sim) process(q *request, f Fault) *response {
 	default:
 		resp = s.api(q)
 	}
+	q.wrote = q.isWrite && resp.status/100 == 2
 	s.decorate(q, resp)
 	return resp
 }
