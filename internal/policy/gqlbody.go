@@ -25,37 +25,38 @@ const (
 	typeGraphQL = "application/graphql"
 )
 
-// judgeGraphQL says what a GraphQL request with this header and body will run, the operation that it
-// is first and those that it carries behind it, or why nobody can know.
-func judgeGraphQL(h request.Fields, body []byte) ([]operation, error) {
+// judgeGraphQL says what a GraphQL request with this header and body will run: the operation that it
+// is, and those that it carries, or why nobody can know.
+func judgeGraphQL(h request.Fields, body []byte) (op operation, carried []operation, _ error) {
 	media, why := mediaType(h)
 	switch {
 	case why != "":
-		return nil, ambiguousDocument(why)
+		return operation{}, nil, ambiguousDocument(why)
 	case media != typeJSON && media != typeGraphQL:
-		return nil, ambiguousDocument("a Content-Type other than application/json")
+		return operation{}, nil, ambiguousDocument("a Content-Type other than application/json")
 	case len(body) > LargestJudgedBody:
-		return nil, tooLargeDocument("more than 256 KiB")
+		return operation{}, nil, tooLargeDocument("more than 256 KiB")
 	case !utf8.Valid(body):
-		return nil, ambiguousDocument("bytes that are not UTF-8")
+		return operation{}, nil, ambiguousDocument("bytes that are not UTF-8")
 	case bytes.HasPrefix(body, []byte("\ufeff")):
-		return nil, ambiguousDocument("a byte order mark")
+		return operation{}, nil, ambiguousDocument("a byte order mark")
 	case media == typeGraphQL:
 		return judgeDocument(string(body), "", nil)
 	}
 	document, name, variables, err := unwrap(body)
 	if err != nil {
-		return nil, err
+		return operation{}, nil, err
 	}
 	return judgeDocument(document, name, variables)
 }
 
-func judgeDocument(document, operationName string, variables []byte) ([]operation, error) {
+func judgeDocument(document, operationName string, variables []byte) (operation, []operation, error) {
 	op, err := classify(document, operationName)
 	if err != nil {
-		return nil, err
+		return operation{}, nil, err
 	}
-	return op.withCarried(variables)
+	carried, err := op.carried(variables)
+	return op, carried, err
 }
 
 // mediaType returns the type of the body in small letters, or says why it could be read in

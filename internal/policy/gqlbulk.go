@@ -56,9 +56,8 @@ func (c *carried) add(value *ast.Value) error {
 	return nil
 }
 
-// withCarried returns the operation, and behind it those that its documents run.
-func (o operation) withCarried(variables []byte) ([]operation, error) {
-	all := []operation{o}
+// carried returns the operations that its documents run.
+func (o operation) carried(variables []byte) (all []operation, _ error) {
 	documents := slices.Clip(o.bulk.documents)
 	for _, name := range o.bulk.variables {
 		document, ok, err := documentIn(variables, name)

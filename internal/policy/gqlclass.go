@@ -75,12 +75,13 @@ func classify(document, operationName string) (operation, error) {
 	if err != nil {
 		return operation{}, err
 	}
-	roots := rootFields{names: make(map[string]bool)}
-	if err := roots.collect(op.SelectionSet, fragments); err != nil {
+	roots := make(map[string]bool)
+	bulk, err := collectRoots(op.SelectionSet, fragments, roots)
+	if err != nil {
 		return operation{}, err
 	}
-	bulk, err := carriedBy(op, roots.bulk)
-	return operation{kind: op.Operation, roots: slices.Sorted(maps.Keys(roots.names)), shows: shows, bulk: bulk}, err
+	carried, err := carriedBy(op, bulk)
+	return operation{kind: op.Operation, roots: slices.Sorted(maps.Keys(roots)), shows: shows, bulk: carried}, err
 }
 
 func unparsable(err error) error {
@@ -135,37 +136,34 @@ func fragmentsOf(doc *ast.QueryDocument) (map[string]*ast.FragmentDefinition, er
 	return byName, nil
 }
 
-// rootFields are the names of the root's fields, and those among them that carry documents.
-type rootFields struct {
-	names map[string]bool
-	bulk  []*ast.Field
-}
-
-// collect adds the fields of a selection. Conditions, on a type or by @include, are not looked at: what
-// could run counts. Each fragment is opened once, so that those that contain each other end.
-func (r *rootFields) collect(set ast.SelectionSet, fragments map[string]*ast.FragmentDefinition) error {
+// collectRoots adds the names of the root's fields to found, and returns those among them that carry
+// documents. Conditions, on a type or by @include, are not looked at: what could run counts. Each fragment is opened
+// once, so that those that contain each other end.
+func collectRoots(set ast.SelectionSet, fragments map[string]*ast.FragmentDefinition, found map[string]bool) (bulk []*ast.Field, _ error) {
 	for _, selection := range set {
 		var inner ast.SelectionSet
 		switch s := selection.(type) {
 		case *ast.Field:
-			r.names[s.Name] = true
+			found[s.Name] = true
 			if shopify.RunsDocument(s.Name) {
-				r.bulk = append(r.bulk, s)
+				bulk = append(bulk, s)
 			}
 		case *ast.InlineFragment:
 			inner = s.SelectionSet
 		case *ast.FragmentSpread:
 			fragment := fragments[s.Name]
 			if fragment == nil {
-				return malformedDocument("no fragment of the name " + denial.Quote(s.Name))
+				return nil, malformedDocument("no fragment of the name " + denial.Quote(s.Name))
 			}
 			inner, fragment.SelectionSet = fragment.SelectionSet, nil
 		}
-		if err := r.collect(inner, fragments); err != nil {
-			return err
+		more, err := collectRoots(inner, fragments, found)
+		if err != nil {
+			return nil, err
 		}
+		bulk = append(bulk, more...)
 	}
-	return nil
+	return bulk, nil
 }
 
 // showsCredentials returns a field that shows a credential, under its own name, wherever it

@@ -15,11 +15,8 @@ import (
 
 // judgeOuter is judgeGraphQL for the operation that carries the others.
 func judgeOuter(h request.Fields, body []byte) (operation, error) {
-	operations, err := judgeGraphQL(h, body)
-	if err != nil {
-		return operation{}, err
-	}
-	return operations[0], nil
+	op, _, err := judgeGraphQL(h, body)
+	return op, err
 }
 
 // codeOf is the denial's code, or the kind of what will run.

@@ -68,7 +68,7 @@ func BenchmarkJudgeGraphQL(b *testing.B) {
 	header := request.Header(jsonHeader())
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := judgeGraphQL(header, []byte(document)); err != nil {
+		if _, _, err := judgeGraphQL(header, []byte(document)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -117,16 +117,16 @@ func (p *Policy) JudgeBody(fields request.Fields, body []byte, whole bool) error
 	if !whole {
 		return tooLargeDocument("more than 256 KiB")
 	}
-	operations, err := judgeGraphQL(fields, body)
+	op, carried, err := judgeGraphQL(fields, body)
 	if err != nil {
 		return err
 	}
-	err = p.judgeOperation(operations[0])
-	for _, carried := range operations[1:] {
+	err = p.judgeOperation(op)
+	for _, inner := range carried {
 		if err != nil {
 			break
 		}
-		if err = p.judgeOperation(carried); err != nil {
+		if err = p.judgeOperation(inner); err != nil {
 			err = inBulk(err)
 		}
 	}
