@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"evergate/internal/config"
-	"evergate/internal/shopify"
 	"evergate/internal/sidecar"
 )
 
@@ -26,28 +25,12 @@ func greet(out io.Writer, c *config.Config, s *sidecar.Sidecar) {
 		}
 		fmt.Fprintf(out, "  %-12s %s\n", what, url)
 	}
-	fmt.Fprintf(out, "  %-12s %s\n", "Try it", shopCall(s.URL(), c))
+	fmt.Fprintf(out, "  %-12s %s\n", "Try it", sidecar.FirstCall(s.URL(), c))
 	fmt.Fprintf(out, "  %-12s %s\n\n", "Watch it", statusPage(s.AdminURL()))
 	if c.Policy != "full" {
 		fmt.Fprintf(out, "What tools may do: %s (EVERGATE_POLICY).\n", c.Policy)
 	}
 	fmt.Fprint(out, "Ctrl-C ends it.\n\n")
-}
-
-// shopCall is a command for a shell that makes a first call.
-func shopCall(url string, c *config.Config) string {
-	path := "/admin/api/" + shopify.ClientVersion + "/shop.json"
-	call := "curl "
-	if c.ClientKeysFile != "" {
-		call += `-H "Authorization: Bearer $KEY" `
-	}
-	switch {
-	case strings.HasPrefix(url, "unix:"):
-		return call + "--unix-socket " + strings.TrimPrefix(url, "unix:") + " http://localhost" + path
-	case strings.HasPrefix(url, "https:") && c.TLSCertFile == "":
-		return call + "--cacert <(evergate ca) " + url + path
-	}
-	return call + url + path
 }
 
 func statusPage(adminURL string) string {

@@ -44,6 +44,12 @@ type Options struct {
 	Notices func() []Notice
 	// Failures are the ways in which calls did not succeed since the start; nil: they are not known.
 	Failures func() []Failure
+	// Entrances are where tools call, and Policy says what they may do; nil: it is not shown.
+	Entrances func() []Entrance
+	Policy    func() string
+	// Waits says who waited for the rate limit; nil: it is not known. Unpaced says that nobody does.
+	Waits   func() []Wait
+	Unpaced bool
 	// Setup is what advice has to know.
 	Setup Setup
 	// LogLevel changes the log level by its name; nil: it cannot be changed.

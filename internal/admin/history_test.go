@@ -20,6 +20,7 @@ type published struct {
 	*prometheus.Registry
 	requests *prometheus.CounterVec
 	failed   *prometheus.CounterVec
+	callers  *prometheus.CounterVec
 	waits    prometheus.Histogram
 }
 
@@ -28,6 +29,7 @@ func publish() published {
 		Registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "evergate_requests_total"}, []string{"route", "method", "code"}),
 		failed:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "evergate_failed_total"}, []string{"reason"}),
+		callers:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "evergate_caller_requests_total"}, []string{"caller", "outcome"}),
 		waits:    prometheus.NewHistogram(prometheus.HistogramOpts{Name: "evergate_pace_wait_seconds"}),
 	}
 	buckets := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "evergate_bucket_available"}, []string{"shop", "api"})
@@ -43,7 +45,7 @@ func publish() published {
 	retires := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "evergate_api_version_retires_timestamp_seconds"}, []string{"version"})
 	retires.WithLabelValues("2025-10").Set(float64(time.Now().Add(-time.Hour).Unix()))
 	retires.WithLabelValues("2026-10").Set(float64(time.Now().Add(300 * 24 * time.Hour).Unix()))
-	p.MustRegister(p.requests, p.failed, p.waits, buckets, sizes, calls, retires)
+	p.MustRegister(p.requests, p.failed, p.callers, p.waits, buckets, sizes, calls, retires)
 	return p
 }
 

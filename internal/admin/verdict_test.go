@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -261,4 +262,49 @@ func TestRecentCallsAreThoseOfTheLastMinutes(t *testing.T) {
 			t.Errorf("403s of Shopify's: %+v", r)
 		}
 	})
+}
+
+func TestStatusHasWhatThePageShows(t *testing.T) {
+	t.Parallel()
+	p := publish()
+	failures := func() []Failure {
+		return []Failure{
+			{Route: "graphql", Status: 502, Count: 3, Last: issued}, {Route: "other", Code: "denied_path", Status: 403, Count: 2, Last: issued.Add(time.Minute)},
+			{Route: "rest:products", Status: 404, Count: 9, Last: issued},
+		}
+	}
+	h := New(Options{
+		Tokens: &sidecar{status: fresh}, Admission: newAdmission(t), Gatherer: p, History: NewHistory(p, failures), Failures: failures, Stopping: func() bool { return false },
+		Entrances: func() []Entrance { return []Entrance{{"http://127.0.0.1:8080", "curl x"}} }, Policy: func() string { return "by default full" },
+		Waits: func() []Wait {
+			return []Wait{{"agent", 4, 3 * time.Second, issued}, {"cron", 1, time.Second, issued}}
+		},
+	})
+	p.callers.WithLabelValues("agent", "passed").Add(5)
+	p.callers.WithLabelValues("agent", "denied").Add(2)
+	p.callers.WithLabelValues("anonymous", "passed").Add(9)
+	p.serve("200", 7)
+	p.serve("502", 3)
+	var got Report
+	if err := json.Unmarshal(call(h, "GET", "/status").Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := Report{
+		Tools: []Entrance{{"http://127.0.0.1:8080", "curl x"}}, Policy: "by default full",
+		Calls:        &CallReport{HourCalls: 10, HourFailed: 3, RecentMinutes: 5, RecentCalls: 10, RecentFailed: 3},
+		Unsuccessful: []FailureReport{{"other", 403, "denied_path", false, 2, issued.Add(time.Minute)}, {"graphql", 502, "", true, 3, issued}},
+		Callers:      []CallerReport{{"anonymous", 9, 0, 0}, {"agent", 7, 2, 4}},
+		RateLimits:   []LimitReport{{"rest", 3, 40}, {"graphql", 1950, 2000}},
+		Pacing:       PacingReport{On: true, LongestSeconds: 3, LongestCaller: "agent", LongestAt: issued},
+	}
+	for _, pair := range [][2]any{
+		{got.Tools, want.Tools}, {got.Policy, want.Policy}, {got.Calls, want.Calls}, {got.Unsuccessful, want.Unsuccessful}, {got.Callers, want.Callers}, {got.RateLimits, want.RateLimits}, {got.Pacing, want.Pacing},
+	} {
+		if !reflect.DeepEqual(pair[0], pair[1]) {
+			t.Errorf("%+v, want %+v", pair[0], pair[1])
+		}
+	}
+	if len(got.APIVersions) != 3 || got.APIVersions[0].Level != LevelError || got.Verdict.Code != codeVersionRetired {
+		t.Errorf("%+v, %+v", got.APIVersions, got.Verdict)
+	}
 }

@@ -4,11 +4,15 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
 	"evergate/internal/denial"
+	"evergate/internal/metrics"
+	"evergate/internal/shopify"
 	"evergate/internal/token"
+	"evergate/internal/upstream"
 )
 
 func TestAnswersAreCountedByAPIVersion(t *testing.T) {
@@ -93,6 +97,35 @@ func TestReasonsAreThereBeforeTheirFirstEvent(t *testing.T) {
 			if !there[name+" "+reason] {
 				t.Errorf("%s has no series for %s", name, reason)
 			}
+		}
+	}
+}
+
+func TestWhatDidNotSucceedIsKeptByRouteAndCode(t *testing.T) {
+	t.Parallel()
+	var met *metrics.Metrics
+	r := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/admin/api/2026-10/products.json" {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	}, func(o *Options, _ *upstream.Options) { met = o.Metrics })
+	for _, path := range []string{"/admin/api/2026-10/products.json", "/admin/api/2026-10/products.json", "/admin/api/2026-10/shop.json", "/admin/oauth/authorize", "/elsewhere"} {
+		r.do(t, http.MethodGet, path, nil)
+	}
+	all := met.AllUnsuccessful()
+	for i := range all {
+		if time.Since(all[i].Last) > time.Hour {
+			t.Errorf("%+v", all[i])
+		}
+		all[i].Last = time.Time{}
+	}
+	target, err := shopify.ParseTarget("/admin/api/2026-10/products.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []metrics.Unsuccessful{{Route: target.Route, Status: 502, Count: 2}, {Route: shopify.RouteOther, Status: 403, Code: denial.CodeDeniedPath, Count: 2}} {
+		if !slices.Contains(all, want) || len(all) != 2 {
+			t.Errorf("%+v is not among %+v", want, all)
 		}
 	}
 }

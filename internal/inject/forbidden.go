@@ -16,8 +16,12 @@ import (
 
 // possibleAllowlist is what people are told of a 403 without a known reason. An allowlist of IP
 // addresses is one of its possible causes, and the one that nobody thinks of.
-const possibleAllowlist = "Shopify refuses calls with a 403 whose reason Evergate does not know; if the app has an IP allowlist, " +
-	"see in the Dev Dashboard whether it has the address that Evergate calls from"
+const possibleAllowlist = unknownReason + "; " + AllowlistRemedy
+
+const unknownReason = "Shopify refuses calls with a 403 whose reason Evergate does not know"
+
+// AllowlistRemedy is what to look at where Shopify refuses calls without a known reason.
+const AllowlistRemedy = "if the app has an IP allowlist, see in the Dev Dashboard whether it has the address that Evergate calls from"
 
 // Unexplained remembers the routes that Shopify refuses with a 403 of no known kind. Its zero
 // value is ready, and it is safe for concurrent use. Routes are a closed list, so it does not grow.
@@ -37,8 +41,23 @@ func (u *Unexplained) succeeded(route shopify.Route) {
 // noticeTime is how long a refusal counts that neither a success nor another refusal follows.
 const noticeTime = time.Hour
 
-// Notice is what a person should look at; empty while there is nothing.
+// Refused says which routes are refused; empty while none is. AllowlistRemedy is what to do about it.
+func (u *Unexplained) Refused() string {
+	if names := u.routes(); names != "" {
+		return unknownReason + " (" + names + ")"
+	}
+	return ""
+}
+
+// Notice is both in one text.
 func (u *Unexplained) Notice() string {
+	if names := u.routes(); names != "" {
+		return possibleAllowlist + ": " + names
+	}
+	return ""
+}
+
+func (u *Unexplained) routes() string {
 	const most = 5
 	var routes []string
 	more, now := 0, time.Now().UnixNano()
@@ -58,7 +77,7 @@ func (u *Unexplained) Notice() string {
 	if more > 0 {
 		names += fmt.Sprintf(" and %d more", more)
 	}
-	return possibleAllowlist + ": " + names
+	return names
 }
 
 // watchForbidden has the beginning of a 403's body looked at, where its reason stands. A compressed

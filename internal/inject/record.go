@@ -48,12 +48,26 @@ func (r *record) ownConn() *limit.Conn {
 	return limit.FromContext(r.in.Context())
 }
 
+// named is the route that the request named, whether or not it was admitted.
+func (r *record) named() shopify.Route {
+	if r.route != shopify.RouteOther {
+		return r.route
+	}
+	return r.passage.Target.Route
+}
+
 // observe tells everybody who keeps account of a request that has been answered.
 func (h *Handler) observe(rec *record) {
 	took := time.Since(rec.began)
 	rec.body.release()
 	rec.stream.end(rec.in.Context())
 	h.opt.Metrics.RequestDoneInTrace(rec.span.TraceID(), rec.route, rec.in.Method, rec.status, took)
+	if rec.code != "" || rec.status >= http.StatusBadRequest {
+		h.opt.Metrics.Unsuccessful(rec.named(), rec.status, rec.code, rec.began.Add(took))
+	}
+	if rec.waited > 0 {
+		h.opt.Metrics.CallerWaited(rec.passage.Caller.Name, rec.waited, rec.began.Add(took))
+	}
 	rec.span.Waited(rec.waited)
 	rec.span.Done(rec.status, rec.code)
 	if h.opt.Access != nil {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -31,25 +32,42 @@ const mostCallers = 10_000
 // one, so that a request that finds its name takes no lock.
 type callers struct {
 	vec    *prometheus.CounterVec
-	byName atomic.Pointer[map[string]*[len(outcomeNames)]kept[prometheus.Counter]]
+	byName atomic.Pointer[map[string]*callerSeries]
 	adding sync.Mutex
+}
+
+// callerSeries is what is counted of one caller.
+type callerSeries struct {
+	outcomes [len(outcomeNames)]kept[prometheus.Counter]
+	waits    atomic.Uint64
+	longest  atomic.Pointer[longestWait]
+}
+
+type longestWait struct {
+	took time.Duration
+	at   time.Time
 }
 
 func newCallers(vec *prometheus.CounterVec) *callers {
 	c := &callers{vec: vec}
-	c.byName.Store(&map[string]*[len(outcomeNames)]kept[prometheus.Counter]{})
+	c.byName.Store(&map[string]*callerSeries{})
 	return c
 }
 
 func (c *callers) count(name string, o Outcome) {
-	series := (*c.byName.Load())[name]
-	if series == nil {
-		name, series = c.add(name)
-	}
-	series[o].get(func() prometheus.Counter { return c.vec.WithLabelValues(name, o.String()) }).Inc()
+	name, series := c.of(name)
+	series.outcomes[o].get(func() prometheus.Counter { return c.vec.WithLabelValues(name, o.String()) }).Inc()
 }
 
-func (c *callers) add(name string) (string, *[len(outcomeNames)]kept[prometheus.Counter]) {
+// of returns the series for a name, and the name that they have.
+func (c *callers) of(name string) (string, *callerSeries) {
+	if series := (*c.byName.Load())[name]; series != nil {
+		return name, series
+	}
+	return c.add(name)
+}
+
+func (c *callers) add(name string) (string, *callerSeries) {
 	c.adding.Lock()
 	defer c.adding.Unlock()
 	now := *c.byName.Load()
@@ -59,7 +77,7 @@ func (c *callers) add(name string) (string, *[len(outcomeNames)]kept[prometheus.
 	if series := now[name]; series != nil {
 		return name, series
 	}
-	next, series := maps.Clone(now), new([len(outcomeNames)]kept[prometheus.Counter])
+	next, series := maps.Clone(now), new(callerSeries)
 	next[name] = series
 	c.byName.Store(&next)
 	return name, series
@@ -68,3 +86,37 @@ func (c *callers) add(name string) (string, *[len(outcomeNames)]kept[prometheus.
 // CallerServed counts a request of a caller. The name must be from the configuration, or
 // one of the two that stand for everybody else.
 func (m *Metrics) CallerServed(name string, o Outcome) { m.callers.count(name, o) }
+
+// CallerWait is how a caller waited for the rate limit since the start. It is not published: the page has the
+// names, and the histogram of all waits has the numbers.
+type CallerWait struct {
+	Caller    string
+	Waits     uint64
+	Longest   time.Duration
+	LongestAt time.Time
+}
+
+// CallerWaited counts a request that has waited for the rate limit. The name is as of CallerServed.
+func (m *Metrics) CallerWaited(name string, took time.Duration, at time.Time) {
+	_, series := m.callers.of(name)
+	series.waits.Add(1)
+	var wait *longestWait
+	for before := series.longest.Load(); before == nil || before.took < took; before = series.longest.Load() {
+		if wait == nil {
+			wait = &longestWait{took, at}
+		}
+		if series.longest.CompareAndSwap(before, wait) {
+			return
+		}
+	}
+}
+
+// CallerWaits returns who has waited since the start.
+func (m *Metrics) CallerWaits() (all []CallerWait) {
+	for name, series := range *m.callers.byName.Load() {
+		if longest := series.longest.Load(); longest != nil {
+			all = append(all, CallerWait{name, series.waits.Load(), longest.took, longest.at})
+		}
+	}
+	return all
+}

@@ -50,11 +50,12 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *ht
 }
 
 // serverForOperators answers people, probes and Prometheus.
-func (s *Sidecar) serverForOperators(registry *prometheus.Registry, build Build, getenv func(string) string, errorLog *log.Logger) *http.Server {
+func (s *Sidecar) serverForOperators(registry *prometheus.Registry, met *metrics.Metrics, build Build, getenv func(string) string, errorLog *log.Logger) *http.Server {
 	return &http.Server{
 		Handler: limit.LingerUnread(admin.New(admin.Options{
 			Tokens: s.shop.source, Admission: s.shop.admission, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: build.Version,
-			Notices: s.notices, Setup: s.setup(build, getenv), LogLevel: s.log.setLevel, MayCommand: s.access.MayCommand, Exchange: s.shop.exchange(), Roots: s.ca.Roots,
+			Notices: s.notices, Failures: failuresOf(met), Waits: waitsOf(met), Unpaced: s.shop.pacer == nil,
+			Entrances: s.entrances, Policy: s.access.Summary, Setup: s.setup(build, getenv), LogLevel: s.log.setLevel, MayCommand: s.access.MayCommand, Exchange: s.shop.exchange(), Roots: s.ca.Roots,
 		})),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
 		IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog, ConnState: limit.State,

@@ -84,8 +84,9 @@ func (s *shop) notices() (all []admin.Notice) {
 		all = append(all, admin.Notice{Level: admin.LevelError, Code: admin.CodePermanentRetired, Label: "Token retired",
 			Text: permanentRetired, Do: permanentRetiredRemedy, Whole: permanentRetired + ": " + permanentRetiredRemedy})
 	}
-	if refused := s.unexplained.Notice(); refused != "" {
-		all = append(all, admin.Notice{Level: admin.LevelWarning, Code: admin.CodeRefusedUnexplained, Label: "Calls refused", Text: refused, Whole: refused})
+	if refused := s.unexplained.Refused(); refused != "" {
+		all = append(all, admin.Notice{Level: admin.LevelWarning, Code: admin.CodeRefusedUnexplained, Label: "Calls refused",
+			Text: refused, Do: inject.AllowlistRemedy, Whole: s.unexplained.Notice()})
 	}
 	return all
 }

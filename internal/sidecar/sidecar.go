@@ -116,12 +116,12 @@ func New(in *Installation, settings Settings, log Logger, getenv func(string) st
 	met.RegisterBuckets(registry, s.shop.bucketStates)
 	s.limits = newLimits(in.limits)
 	met.RegisterLimits(registry, s.limits.connectionStates, s.limits.memoryState)
-	s.history = admin.NewHistory(registry, nil)
+	s.history = admin.NewHistory(registry, failuresOf(met))
 	s.tunnels = s.newTunnels()
 
 	errorLog := log.serverErrors()
 	s.proxy = s.serverForTools(met, errorLog)
-	s.admin = s.serverForOperators(registry, in.Build, getenv, errorLog)
+	s.admin = s.serverForOperators(registry, met, in.Build, getenv, errorLog)
 	s.merchants = s.serverForMerchants(errorLog)
 	return s, nil
 }
