@@ -147,7 +147,7 @@ func ask(ctx context.Context, server string, q dnsmessage.Question) ([]netip.Add
 	ctx, stop := context.WithTimeout(ctx, tryFor)
 	defer stop()
 	id := uint16(rand.Uint32()) //nolint:gosec // the truncation is meant
-	question, err := (&dnsmessage.Message{Header: dnsmessage.Header{ID: id, RecursionDesired: true}, Questions: []dnsmessage.Question{q}}).Pack()
+	question, err := packed(id, q)
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +156,18 @@ func ask(ctx context.Context, server string, q dnsmessage.Question) ([]netip.Add
 		all, _, err = exchange(ctx, "tcp", server, id, question, q)
 	}
 	return all, err
+}
+
+// packed is a message that asks q.
+func packed(id uint16, q dnsmessage.Question) ([]byte, error) {
+	b := dnsmessage.NewBuilder(nil, dnsmessage.Header{ID: id, RecursionDesired: true})
+	if err := b.StartQuestions(); err != nil {
+		return nil, err
+	}
+	if err := b.Question(q); err != nil {
+		return nil, err
+	}
+	return b.Finish()
 }
 
 func exchange(ctx context.Context, network, server string, id uint16, question []byte, q dnsmessage.Question) (all []netip.Addr, truncated bool, _ error) {
@@ -220,13 +232,13 @@ func read(answer []byte, id uint16, q dnsmessage.Question) (all []netip.Addr, tr
 	case head.RCode != dnsmessage.RCodeSuccess:
 		return nil, false, errors.New("the server refused or failed")
 	}
-	resources, err := p.AllAnswers()
+	answers, err := answersOf(&p)
 	if err != nil {
 		return nil, false, errors.New("the answer is malformed")
 	}
 	name := q.Name
 	for range mostAliases {
-		alias, found := follow(resources, name)
+		alias, found := follow(answers, name)
 		if len(found) > 0 {
 			return found, false, nil
 		}
@@ -238,19 +250,61 @@ func read(answer []byte, id uint16, q dnsmessage.Question) (all []netip.Addr, tr
 	return nil, false, nil
 }
 
-// follow finds what an answer says of one name.
-func follow(resources []dnsmessage.Resource, name dnsmessage.Name) (alias *dnsmessage.Name, found []netip.Addr) {
-	for _, r := range resources {
-		if r.Header.Class != dnsmessage.ClassINET || !sameName(r.Header.Name, name) {
-			continue
+// resource is a resource record of a kind that is of use here.
+type resource struct {
+	of    dnsmessage.Name
+	alias *dnsmessage.Name // nil: it is an address
+	addr  netip.Addr
+}
+
+// answersOf reads the records of an answer one by one. Parser.AllAnswers would link what reads, writes and prints every kind
+// of record there is.
+func answersOf(p *dnsmessage.Parser) (all []resource, _ error) {
+	for {
+		head, err := p.AnswerHeader()
+		if errors.Is(err, dnsmessage.ErrSectionDone) {
+			return all, nil
 		}
-		switch body := r.Body.(type) {
-		case *dnsmessage.AResource:
-			found = append(found, netip.AddrFrom4(body.A))
-		case *dnsmessage.AAAAResource:
-			found = append(found, netip.AddrFrom16(body.AAAA))
-		case *dnsmessage.CNAMEResource:
-			alias = &body.CNAME
+		if err != nil {
+			return nil, err
+		}
+		r := resource{of: head.Name}
+		switch {
+		case head.Class != dnsmessage.ClassINET:
+			err = p.SkipAnswer()
+		case head.Type == dnsmessage.TypeA:
+			var body dnsmessage.AResource
+			body, err = p.AResource()
+			r.addr = netip.AddrFrom4(body.A)
+		case head.Type == dnsmessage.TypeAAAA:
+			var body dnsmessage.AAAAResource
+			body, err = p.AAAAResource()
+			r.addr = netip.AddrFrom16(body.AAAA)
+		case head.Type == dnsmessage.TypeCNAME:
+			var body dnsmessage.CNAMEResource
+			body, err = p.CNAMEResource()
+			r.alias = &body.CNAME
+		default:
+			err = p.SkipAnswer()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if r.alias != nil || r.addr.IsValid() {
+			all = append(all, r)
+		}
+	}
+}
+
+// follow finds what an answer says of one name.
+func follow(answers []resource, name dnsmessage.Name) (alias *dnsmessage.Name, found []netip.Addr) {
+	for _, r := range answers {
+		switch {
+		case !sameName(r.of, name):
+		case r.alias != nil:
+			alias = r.alias
+		default:
+			found = append(found, r.addr)
 		}
 	}
 	return alias, found
