@@ -1,7 +1,6 @@
 package shopsim
 
 import (
-	"cmp"
 	"maps"
 	"net/http"
 	"slices"
@@ -18,11 +17,13 @@ func (s *Sim) controlChains(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Sim) chainViews(reveal bool, now time.Time) []any {
-	keys := slices.SortedFunc(maps.Keys(s.state.chains), func(a, b grantKey) int {
-		return cmp.Or(cmp.Compare(a.shop.domain, b.shop.domain), cmp.Compare(a.app.id, b.app.id))
-	})
+	named := map[string]grantKey{} // names are sorted, and not keys: that is less code
+	for k := range s.state.chains {
+		named[k.shop.domain+" "+k.app.id] = k
+	}
 	out := []any{}
-	for _, k := range keys {
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		k := named[name]
 		ch := s.state.chains[k]
 		if len(ch.tokens) == 0 {
 			continue

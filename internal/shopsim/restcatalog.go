@@ -142,13 +142,13 @@ func listLevels(q *request) *response {
 	if !query.Has("page_info") && query.Get(filters[0]) == "" && query.Get(filters[1]) == "" {
 		return jsonErrors(http.StatusUnprocessableEntity, map[string]string{"inventory_item_ids": "Required parameter missing or invalid"})
 	}
-	var items []restLevel
+	var items []*restLevel
 	for _, v := range q.shop.allVariants() {
 		for i, l := range v.item.levels {
-			items = append(items, restLevel{l, int64(len(v.item.levels)), int64(i)})
+			items = append(items, &restLevel{l, int64(len(v.item.levels)), int64(i)})
 		}
 	}
-	named := func(l restLevel, query url.Values) bool {
+	named := func(l *restLevel, query url.Values) bool {
 		for name, id := range map[string]int64{filters[0]: l.item.id, filters[1]: l.location.id} {
 			if list := query.Get(name); list != "" && !slices.Contains(strings.Split(list, ","), strconv.FormatInt(id, 10)) {
 				return false
@@ -156,7 +156,7 @@ func listLevels(q *request) *response {
 		}
 		return true
 	}
-	return restList[restLevel]{name: "inventory_levels", items: items, filters: filters, match: named, view: func(l restLevel) map[string]any { return l.restView() }}.page(q)
+	return restList[*restLevel]{name: "inventory_levels", items: items, filters: filters, match: named, view: func(l *restLevel) map[string]any { return l.restView() }}.page(q)
 }
 
 // restLevel is a level in the list of all levels, where a location alone is no key.
@@ -166,7 +166,7 @@ type restLevel struct {
 	of, i int64
 }
 
-func (l restLevel) key() int64 { return l.item.id*l.of + l.i }
+func (l *restLevel) key() int64 { return l.item.id*l.of + l.i }
 
 func (l *inventoryLevel) restView() map[string]any {
 	return map[string]any{

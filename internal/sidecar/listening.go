@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -172,18 +171,22 @@ func (s *Sidecar) URL() string { return s.URLs()[0] }
 // URLs are the addresses for tools, first those which most of them can call: http before https, whose
 // certificate may have another name, and Unix sockets last.
 func (s *Sidecar) URLs() (all []string) {
-	for _, l := range slices.SortedStableFunc(slices.Values(s.listeners), func(a, b listen.Opened) int {
-		return cmp.Compare(strangeness(a.Address), strangeness(b.Address))
-	}) {
-		all = append(all, urlOf(l))
+	for strange := range strangest + 1 {
+		for _, l := range s.listeners {
+			if strangeness(l.Address) == strange {
+				all = append(all, urlOf(l))
+			}
+		}
 	}
 	return all
 }
 
+const strangest = 2
+
 func strangeness(a listen.Address) int {
 	switch {
 	case a.Network == "unix":
-		return 2
+		return strangest
 	case a.TLS:
 		return 1
 	}
