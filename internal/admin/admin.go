@@ -132,6 +132,10 @@ func (h *handler) order(next http.HandlerFunc) http.HandlerFunc {
 				Message: r.URL.Path + " can be called from this machine only."}).Answer(w)
 			return
 		}
+		if refused := denial.Of(h.Admission.CheckOrder(&view)); refused != nil {
+			refused.Answer(w)
+			return
+		}
 		if h.MayCommand != nil {
 			if refused := denial.Of(h.MayCommand(&view)); refused != nil {
 				refused.Answer(w)

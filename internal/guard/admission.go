@@ -254,9 +254,7 @@ func (a *Admission) CheckScrape(r *request.Request) error {
 // names there, the web page it may come from, and the way it has come.
 func (a *Admission) CheckLocal(r *request.Request) error {
 	if name := relayed(r.Fields); name != "" {
-		return denial.New(http.StatusForbidden, denial.CodeNotLocal,
-			"This request has come through a proxy (it has "+denial.Quote(name)+"), so it may be anybody's. "+
-				"Call the admin listener from this machine, and let no proxy lead to it.")
+		return notLocal(denial.Quote(name))
 	}
 	if hostless(r) {
 		return CheckOrigin(r)

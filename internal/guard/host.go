@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -156,45 +155,6 @@ func isClusterName(name string) bool {
 	name = strings.TrimSuffix(name, ".")
 	return ascii.IsHostName(name) &&
 		(!strings.Contains(name, ".") || ascii.HasSuffixFold(name, ".svc") || ascii.HasSuffixFold(name, ".cluster.local"))
-}
-
-// relays are headers that a request has only when something passed it on: what stands behind a
-// proxy takes it for local by its address alone. Names vary from product to product, and each has
-// more than are written down, so that all that begin or end like one count.
-var relays = struct{ whole, begin, end, within []string }{
-	whole: []string{
-		"Cdn-Loop", "Front-End-Https", "Incap-Client-Ip", "Remote-Addr", "Remote-Ip", "Via", "X-Arr-Ssl", "X-Coming-From", "X-Host", "X-Http-Host-Override", "X-Nginx-Proxy",
-		"X-Proxy-Id", "X-Remote-Addr", "X-Rewrite-Url", "X-Scheme", "X-Url-Scheme", "X-Varnish", "Xroxy-Connection",
-	},
-	begin:  []string{"Ali-Cdn-", "Cf-", "Cloudfront-", "Fastly-", "Fly-", "Tailscale-", "X-Akamai-", "X-Appengine-", "X-Arr-", "X-Azure-", "X-Envoy-", "X-Nf-", "X-Original-", "X-Originating-", "X-Proxyuser-", "X-Real-", "X-Vercel-"},
-	end:    []string{"-Clientip", "-Remote-Ip", "-User-Ip", "-Via"},
-	within: []string{"Client-Ip", "Forwarded", "Forward-For", "Forward-Host", "Forward-Proto", "Real-Ip"},
-}
-
-// relayed returns a header that says that a request has come through a proxy; empty: none does.
-func relayed(fields request.Fields) string {
-	for name := range fields.Names {
-		if isRelay(strings.ReplaceAll(name, "_", "-")) {
-			return name
-		}
-	}
-	return ""
-}
-
-func isRelay(name string) bool {
-	is := func(known string) bool { return ascii.EqualFold(name, known) }
-	begins := func(known string) bool { return len(name) > len(known) && ascii.EqualFold(name[:len(known)], known) }
-	ends := func(known string) bool { return ascii.HasSuffixFold(name, known) }
-	holds := func(known string) bool {
-		for i := range max(len(name)-len(known)+1, 0) {
-			if ascii.EqualFold(name[i:i+len(known)], known) {
-				return true
-			}
-		}
-		return false
-	}
-	return slices.ContainsFunc(relays.whole, is) || slices.ContainsFunc(relays.begin, begins) ||
-		slices.ContainsFunc(relays.end, ends) || slices.ContainsFunc(relays.within, holds)
 }
 
 func misdirected(host string) error {
