@@ -26,7 +26,7 @@ const (
 	protocolError = 1
 )
 
-// stranger is a client of HTTP/2 in a tunnel that says what it is told to, right or wrong.
+// stranger is a client of HTTP/2 that says what it is told to, right or wrong.
 type stranger struct {
 	conn  net.Conn
 	block bytes.Buffer
@@ -38,10 +38,16 @@ type stranger struct {
 	away  bool              // a GOAWAY has come that names no error
 }
 
-// fields are further header lines of its CONNECT.
+// stranger opens a tunnel for one. fields are further header lines of its CONNECT.
 func (s *sidecar) stranger(t testing.TB, roots *x509.CertPool, fields string) *stranger {
 	t.Helper()
-	c := &stranger{conn: s.inside(t, roots, "h2", fields), next: 1, dec: hpack.NewDecoder(4096, nil), ended: map[uint32]string{}, parts: map[uint32]string{}}
+	return strangerOn(t, s.inside(t, roots, "h2", fields))
+}
+
+// strangerOn begins to speak on a connection.
+func strangerOn(t testing.TB, conn net.Conn) *stranger {
+	t.Helper()
+	c := &stranger{conn: conn, next: 1, dec: hpack.NewDecoder(4096, nil), ended: map[uint32]string{}, parts: map[uint32]string{}}
 	c.enc = hpack.NewEncoder(&c.block)
 	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 	if _, err := io.WriteString(c.conn, preface); err != nil {

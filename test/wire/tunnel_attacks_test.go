@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,6 +41,8 @@ var beside = []struct{ name, send, code string }{
 	{"two keys", connect + "Proxy-Authorization: Bearer evg_a\r\nAuthorization: Bearer evg_b\r\n\r\n" + smuggled, "unauthenticated"},
 	{"a key nobody knows", connect + "Proxy-Authorization: Bearer evg_" + strings.Repeat("x", 43) + "\r\n\r\n" + smuggled, "unauthenticated"},
 }
+
+var localName = strings.Replace(shopDomain, "myshopify.com", "localhost", 1)
 
 const wireKey = "evg_WireWireWireWireWireWireWireWireWireWireWi1"
 
@@ -104,6 +107,12 @@ func TestHandshakesInATunnelAreAnsweredOrEnd(t *testing.T) {
 		{"ALPN of HTTP/1.1", &tls.Config{ServerName: shopDomain, NextProtos: []string{"http/1.1"}}, true},
 		{"ALPN of much and HTTP/1.1", &tls.Config{ServerName: shopDomain, NextProtos: []string{"h3", "spdy/3", "http/1.1"}}, true},
 		{"ALPN of nothing we speak", &tls.Config{ServerName: shopDomain, NextProtos: []string{"h3", "dot"}}, false},
+		{"ALPN of HTTP/1.0", &tls.Config{ServerName: shopDomain, NextProtos: []string{"http/1.0"}}, false},
+		{"ALPN of HTTP/2 without TLS", &tls.Config{ServerName: shopDomain, NextProtos: []string{"h2c"}}, false},
+		{"no name", &tls.Config{ServerName: "127.0.0.1"}, true}, // an address is not sent, and looked for in the certificate
+		{"this machine", &tls.Config{ServerName: "localhost"}, true},
+		{"the shop's local name", &tls.Config{ServerName: localName}, true},
+		{"another shop's local name", &tls.Config{ServerName: "other.localhost"}, false},
 		{"TLS 1.1", &tls.Config{ServerName: shopDomain, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, false},
 		{"another shop", &tls.Config{ServerName: "other.myshopify.com"}, false},
 		{"another host", &tls.Config{ServerName: "evil.example"}, false},
@@ -119,15 +128,18 @@ func TestHandshakesInATunnelAreAnsweredOrEnd(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if err == nil {
-			_, _ = io.WriteString(conn, strings.Replace(probe, "localhost", shopDomain, 1))
-			if status, _ := statuses(t, conn, "GET", 1, false); len(status) != 1 || status[0] != 200 {
+			// Whatever name the handshake was for, each request is judged by its own, and goes to the shop of the tunnel.
+			_, _ = io.WriteString(conn, strings.Replace(probe, "localhost", "other.myshopify.com", 1)+strings.Replace(probe, "localhost", shopDomain, 1))
+			if status, _ := statuses(t, conn, "GET", 2, false); !slices.Equal(status, []int{421, 200}) {
 				t.Errorf("%s: %v", c.name, status)
 			}
 		} else if _, err := io.Copy(io.Discard, conn.NetConn()); err != nil && !isReset(err) {
 			t.Errorf("%s: the connection does not end: %v", c.name, err)
 		}
 		_ = conn.Close()
-		up.take(t)
+		if arrived := up.take(t); len(arrived) > 1 || len(arrived) == 1 != c.ok {
+			t.Errorf("%s: arrived %q", c.name, below(arrived))
+		}
 	}
 }
 
