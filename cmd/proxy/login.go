@@ -36,7 +36,7 @@ func logIn() action {
 	var redirect string
 	return action{
 		flags: func(fs *flag.FlagSet) {
-			fs.IntVar(&f.port, "port", 0, "the port on 127.0.0.1 where Shopify's answer is awaited; 0 takes a free one")
+			fs.Var(&f.port, "port", "the `port` on 127.0.0.1 where Shopify's answer is awaited; 0 takes a free one")
 			fs.StringVar(&redirect, "redirect-url", "", "the redirect URL to give to Shopify, if it is not http://127.0.0.1:PORT/callback")
 			fs.BoolVar(&f.paste, "paste", false, "listen nowhere, and ask for the address that the browser was sent to")
 			fs.BoolVar(&f.noBrowser, "no-browser", false, "do not open a browser")
@@ -69,37 +69,66 @@ func logIn() action {
 	}
 }
 
+// loginPort is where Shopify's answer is awaited unless --port says otherwise. It stands in the app's configuration at
+// Shopify, so it is the same at each login.
+const loginPort = 3456
+
+// portFlag is a port that may be given.
+type portFlag struct {
+	number int
+	given  bool
+}
+
+// String implements flag.Value.
+func (p *portFlag) String() string {
+	if !p.given {
+		return strconv.Itoa(loginPort)
+	}
+	return strconv.Itoa(p.number)
+}
+
+// Set implements flag.Value.
+func (p *portFlag) Set(text string) error {
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return errors.New("give a number from 1 to 65535, or 0 for a free one")
+	}
+	p.number, p.given = int(n), true
+	return nil
+}
+
 type loginFlags struct {
-	port                        int
+	port                        portFlag
 	noBrowser, paste, permanent bool
 	redirect                    *url.URL // nil: the listener's own
 }
 
 // check says what makes no sense together.
-func (f *loginFlags) check(redirect string) (err error) {
-	if f.port < 0 || f.port > 65535 {
-		return configError(fmt.Errorf("--port %d: give a number from 1 to 65535, or 0 for a free one", f.port))
+func (f *loginFlags) check(redirect string) error {
+	if !f.port.given {
+		f.port.number = loginPort
 	}
 	if redirect != "" {
-		err = f.parseRedirect(redirect)
-	} else if f.paste && f.port == 0 {
-		err = configError(errors.New("--paste needs the redirect URL that is configured in the app: give --port N for http://127.0.0.1:N/callback, or --redirect-url URL"))
+		return f.parseRedirect(redirect)
 	}
-	return err
+	if f.paste && f.port.number == 0 {
+		return configError(errors.New("--paste listens nowhere, so no free port is taken: leave --port out, or give the one that the app's redirect URL has"))
+	}
+	return nil
 }
 
-// parseRedirect also finds the port to listen at, if the redirect URL is of this machine.
+// parseRedirect also finds the port to listen at, if the redirect URL is of this machine and no other was given.
 func (f *loginFlags) parseRedirect(redirect string) error {
 	u, err := url.Parse(redirect)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
 		return configError(fmt.Errorf("--redirect-url %q: give an address as it is configured in the app, for example https://login.example.com/callback", redirect))
 	}
 	f.redirect = u
-	if f.paste || f.port != 0 {
+	if f.paste || f.port.given {
 		return nil
 	}
 	here := u.Scheme == "http" && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1")
-	if f.port, err = strconv.Atoi(u.Port()); !here || err != nil {
+	if f.port.number, err = strconv.Atoi(u.Port()); !here || err != nil {
 		return configError(fmt.Errorf("--redirect-url %q does not say where to listen: add --port N and have that address lead to 127.0.0.1:N, or add --paste", redirect))
 	}
 	return nil
@@ -123,8 +152,8 @@ func (l loginCommand) run(ctx context.Context) (login.Granted, error) {
 
 func (l loginCommand) introduce(redirect *url.URL, authorize string) {
 	fmt.Fprintf(l.out, "The app needs this redirect URL in its configuration at Shopify, letter for letter:\n\n  %s\n\n", redirect)
-	if l.port == 0 && l.redirect == nil {
-		fmt.Fprint(l.out, "The port is another one at each login; --port N keeps it.\n\n")
+	if l.port.given && l.port.number == 0 && l.redirect == nil {
+		fmt.Fprint(l.out, "The port is another one at each login with --port 0.\n\n")
 	}
 	fmt.Fprintf(l.out, "Open this address in the browser of someone who may install apps on %s:\n\n  %s\n\n", l.installation.Config.Shop, authorize)
 	if l.paste {

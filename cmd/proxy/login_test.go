@@ -44,6 +44,9 @@ type begun struct {
 // beginLogin starts the command, without a browser, and reads what it prints.
 func beginLogin(t *testing.T, environ []string, args ...string) *begun {
 	t.Helper()
+	if len(args) == 0 {
+		args = []string{"--port", "0"} // tests run side by side
+	}
 	in, stdin := io.Pipe()
 	r := &running{newTail(), newTail(), make(chan os.Signal, 4), make(chan int, 1)}
 	w := env{args: append([]string{"login"}, args...), environ: environ, stdin: in, out: r.out, err: r.err, signals: r.signals}
@@ -220,7 +223,7 @@ func TestLoginThatNobodyAnswersEnds(t *testing.T) {
 		}
 		out := newTail()
 		in, _ := io.Pipe()
-		l := loginCommand{env: env{stdin: in, out: out, err: out}, loginFlags: loginFlags{paste: paste, port: 0}, installation: installation,
+		l := loginCommand{env: env{stdin: in, out: out, err: out}, loginFlags: loginFlags{paste: paste, port: portFlag{given: true}}, installation: installation,
 			flow: login.New(login.Options{Grant: grant.Offline{Endpoint: installation.Endpoint}, Store: installation.Store})}
 		ended := make(chan error, 1)
 		go func() { _, err := l.run(ctx); ended <- err }()

@@ -35,7 +35,7 @@ func (l loginCommand) redirectURL(port int) *url.URL {
 
 // byCallback listens on this machine for the browser that Shopify sends back.
 func (l loginCommand) byCallback(ctx context.Context) (login.Granted, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(l.port)))
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(l.port.number)))
 	if err != nil {
 		return login.Granted{}, fmt.Errorf("%w: give another --port, or --paste", err)
 	}
@@ -97,7 +97,7 @@ func (l loginCommand) await(ctx context.Context, server *http.Server, end <-chan
 
 // byPaste lets a person carry the answer from a browser elsewhere.
 func (l loginCommand) byPaste(ctx context.Context) (login.Granted, error) {
-	redirect := l.redirectURL(l.port)
+	redirect := l.redirectURL(l.port.number)
 	authorize, state, err := l.flow.Begin(redirect.String())
 	if err != nil {
 		return login.Granted{}, err
@@ -120,7 +120,13 @@ func (l loginCommand) byPaste(ctx context.Context) (login.Granted, error) {
 			if strings.TrimSpace(line) == "" {
 				continue
 			}
-			granted, err := l.flow.Finish(ctx, state, queryOf(line))
+			query := queryOf(line)
+			if !strings.Contains(query, "=") {
+				refused = fmt.Errorf("no address of an answer was pasted: it begins with %s? and is in the browser's address bar, after \"Install\"", redirect)
+				fmt.Fprintln(l.err, "evergate: that is not it:", refused)
+				continue
+			}
+			granted, err := l.flow.Finish(ctx, state, query)
 			if err == nil || login.IsOver(err) {
 				return granted, err
 			}

@@ -25,7 +25,7 @@ func TestPastedAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sim, environ, _ := loginShop(t)
-			b := beginLogin(t, environ, "--paste", "--port", "3456")
+			b := beginLogin(t, environ, "--paste")
 			if b.redirect != "http://127.0.0.1:3456/callback" {
 				t.Errorf("%s", b.redirect)
 			}
@@ -43,7 +43,16 @@ func TestPastedAnswer(t *testing.T) {
 func TestPasteThatEndsWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	sim, environ, _ := loginShop(t)
-	if o := execute(environ, "login", "--paste", "--port", "3456"); o.code != exitFailure || !strings.Contains(o.err, "was not given") {
+	for _, pasted := range []string{"hello\n", "http://127.0.0.1:3456/callback\n", "https://acme.myshopify.com/admin\n"} {
+		b := beginLogin(t, environ, "--paste")
+		if _, err := io.WriteString(b.stdin, pasted); err != nil {
+			t.Fatal(err)
+		}
+		b.err.next(t, has("no address of an answer was pasted: it begins with http://127.0.0.1:3456/callback?"))
+		b.signals <- os.Interrupt
+		b.mustEnd(t, exitFailure)
+	}
+	if o := execute(environ, "login", "--paste"); o.code != exitFailure || !strings.Contains(o.err, "was not given") {
 		t.Errorf("%+v", o)
 	}
 	b := beginLogin(t, environ, "--paste", "--redirect-url", "http://localhost:3456/auth?x=1")
@@ -52,11 +61,11 @@ func TestPasteThatEndsWithoutAnAnswer(t *testing.T) {
 	if b.redirect != "http://localhost:3456/auth?x=1" {
 		t.Errorf("%s", b.redirect)
 	}
-	b = beginLogin(t, environ, "--paste", "--port", "3456")
+	b = beginLogin(t, environ, "--paste")
 	io.WriteString(b.stdin, "https://example.com/")
 	b.stdin.Close()
 	b.mustEnd(t, exitFailure)
-	if strings.Count(b.err.String(), "not a callback") != 2 {
+	if strings.Count(b.err.String(), "no address of an answer was pasted") != 2 {
 		t.Errorf("%s", b.err)
 	}
 }
@@ -107,7 +116,8 @@ func TestMistakesBeforeALogin(t *testing.T) {
 		{"store", append(slices.Clip(environ), "EVERGATE_STORE=file:"+loose), nil, exitConfig, "open to other users"},
 		{"port", environ, []string{"--port", "70000"}, exitConfig, "1 to 65535"},
 		{"port_taken", environ, []string{"--port", port}, exitFailure, "give another --port"},
-		{"paste", environ, []string{"--paste"}, exitConfig, "--paste needs"},
+		{"paste_free", environ, []string{"--paste", "--port", "0"}, exitConfig, "leave --port out"},
+		{"port_no_number", environ, []string{"--port", "http"}, exitConfig, "1 to 65535"},
 		{"redirect", environ, []string{"--redirect-url", "login.example.com"}, exitConfig, "as it is configured in the app"},
 		{"redirect_fragment", environ, []string{"--redirect-url", "https://login.example.com/#x"}, exitConfig, "as it is configured in the app"},
 		{"redirect_elsewhere", environ, []string{"--redirect-url", "https://login.example.com/callback"}, exitConfig, "where to listen"},
@@ -125,7 +135,7 @@ func TestBrowserIsOpenedAndNeedNotBe(t *testing.T) {
 	for _, quiet := range []bool{false, true} {
 		_, environ, _ := loginShop(t)
 		out, opened := newTail(), make(chan string, 1)
-		w := env{args: []string{"login"}, environ: environ, stdin: strings.NewReader(""), out: out, err: out, signals: make(chan os.Signal),
+		w := env{args: []string{"login", "--port", "0"}, environ: environ, stdin: strings.NewReader(""), out: out, err: out, signals: make(chan os.Signal),
 			browse: func(address string) error { opened <- address; return errors.New("there is no browser") }}
 		if quiet {
 			w.args = append(w.args, "--no-browser")

@@ -106,7 +106,7 @@ func commands() []command {
 		{name: "demo", summary: "run Shopify's simulator and the sidecar in front of it; needs no account", new: demo, withoutSettings: true,
 			examples: []string{"evergate demo", "EVERGATE_POLICY=read-only evergate demo"}},
 		{name: "login", args: "[--port N] [--paste] […]", summary: "have a merchant authorise the app, and store the grant", new: logIn,
-			examples: []string{"evergate login", "evergate login --paste --port 3456"}},
+			examples: []string{"evergate login", "evergate login --paste"}},
 		{name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", new: tokenCommand, sub: tokenCommands(),
 			examples: []string{"evergate token show"}},
 		{name: "key", args: "NAME [--policy P] […]", summary: "make a key by which a client is known", new: keyCommand,
