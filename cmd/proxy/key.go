@@ -8,10 +8,20 @@ import (
 	"os"
 	"strings"
 
+	"evergate/internal/access"
 	"evergate/internal/caller"
 	"evergate/internal/config"
 	"evergate/internal/token"
 )
+
+func keyCommands() []command {
+	return []command{
+		{name: "list", args: "[--json]", summary: "list the keys that there are, and what each may do", new: keyList,
+			examples: []string{"evergate key list --file /etc/evergate/keys"}},
+		{name: "revoke", args: "NAME [--digest HEX]", summary: "end the keys of a name; a sidecar that runs refuses them within seconds", new: keyRevoke,
+			examples: []string{"evergate key revoke agent", "evergate key revoke agent --digest 552f731e"}},
+	}
+}
 
 // keyCommand makes a key for a client. The key goes to standard output and nowhere else, so
 // that a shell can catch it; the line that has Evergate know it goes to the file of keys.
@@ -31,6 +41,14 @@ func keyCommand() action {
 			if name == "" {
 				return configError(errors.New("key needs the name of the caller: evergate key NAME"))
 			}
+			who, err := accessOf(w.environ)
+			if err != nil {
+				return err
+			}
+			holds, by, err := who.PolicyOf(name, policy)
+			if err != nil {
+				return configError(err)
+			}
 			shops, err := shopList(shopNames)
 			if err != nil {
 				return configError(err)
@@ -46,9 +64,30 @@ func keyCommand() action {
 				return fmt.Errorf("no key was made, because %s cannot be written: %w", file, err)
 			}
 			fmt.Fprintln(w.out, key.Reveal())
+			fmt.Fprintln(w.err, mayDo(name, holds, by))
 			return nil
 		},
 	}
+}
+
+// accessOf is what this environment says of policies. Whoever makes a key needs no shop, and the keys may not be there yet.
+func accessOf(environ []string) (*access.Access, error) {
+	cfg, err := config.Parse(environ)
+	if err != nil {
+		return nil, configError(err)
+	}
+	who, err := access.New(access.Options{Policy: cfg.Policy, PolicyFile: cfg.PolicyFile})
+	if err != nil {
+		return nil, configError(err)
+	}
+	return who, nil
+}
+
+func mayDo(name, policy, by string) string {
+	if by == "" {
+		return fmt.Sprintf("%s is held to the policy %s.", name, policy)
+	}
+	return fmt.Sprintf("%s has no policy of its own, so %s says what it may do: %s.", name, by, policy)
 }
 
 func shopList(names string) (shops []token.Shop, _ error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -31,7 +32,7 @@ func TestKeyAddsItsLineToTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	for _, args := range [][]string{{"key", "first", "--file", path}, {"key", "second"}, {"key", "third", "--policy", "none"}} {
 		o := execute([]string{"EVERGATE_CLIENT_KEYS_FILE=" + path}, args...)
-		if o.code != exitOK || !keyAlone.MatchString(o.out) || o.err != "" {
+		if o.code != exitOK || !keyAlone.MatchString(o.out) || !strings.HasPrefix(o.err, args[1]+" ") || strings.Count(o.err, "\n") != 1 {
 			t.Errorf("%q: %+v", args, o)
 		}
 		if args[1] == "first" { // an editor may leave the last line without its end
@@ -59,10 +60,85 @@ func TestAKeyThatNobodyWouldKnowIsNotShown(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"key", "agent", "--file", filepath.Join(t.TempDir(), "no", "such", "directory")}, {"key", "a b"}, {"key", "anonymous"}, {"key", "agent", "--policy", "a b"},
-		{"key", "agent", "--shops", "https://acme"}, {"key"}, {"key", "--policy", "full"}, {"key", "agent", "erp"},
+		{"key", "agent", "--shops", "https://acme"}, {"key"}, {"key", "--policy", "full"}, {"key", "agent", "erp"}, {"key", "agent", "--policy", "no-such"}, {"key", "delete"}, {"key", "LIST"}, {"key", "show", "--policy", "full"},
 	} {
 		if o := execute(nil, args...); o.code == exitOK || o.out != "" || o.err == "" {
 			t.Errorf("%q: %+v", args, o)
 		}
+	}
+}
+
+func TestKeySaysWhatHoldsForTheCaller(t *testing.T) {
+	t.Parallel()
+	policies := filepath.Join(t.TempDir(), "policies.yaml")
+	if err := os.WriteFile(policies, []byte(`{"default": "read-only", "callers": {"erp": "prices"}, "policies": {"prices": {"base": "read-only"}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		environ []string
+		args    []string
+		want    string
+	}{
+		{nil, []string{"agent"}, "agent has no policy of its own, so EVERGATE_POLICY says what it may do: full.\n"},
+		{[]string{"EVERGATE_POLICY=read-only"}, []string{"agent"}, "EVERGATE_POLICY says what it may do: read-only.\n"},
+		{[]string{"EVERGATE_POLICY=read-only"}, []string{"--policy", "full", "agent"}, "agent is held to the policy full.\n"},
+		{[]string{"EVERGATE_POLICY_FILE=" + policies}, []string{"agent"}, "EVERGATE_POLICY_FILE says what it may do: read-only.\n"},
+		{[]string{"EVERGATE_POLICY_FILE=" + policies}, []string{"erp"}, "EVERGATE_POLICY_FILE says what it may do: prices.\n"},
+		{[]string{"EVERGATE_POLICY_FILE=" + policies}, []string{"shop-agent", "--policy", "prices"}, "shop-agent is held to the policy prices.\n"},
+	} {
+		if o := execute(tc.environ, append([]string{"key"}, tc.args...)...); o.code != exitOK || !strings.HasSuffix(o.err, tc.want) {
+			t.Errorf("%q: %+v, want %q", tc.args, o, tc.want)
+		}
+	}
+}
+
+func TestKeysAreListedAndEnded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "keys")
+	if err := os.Symlink(path, filepath.Join(dir, "link")); err != nil {
+		t.Skipf("no links here: %v", err)
+	}
+	environ := []string{"EVERGATE_CLIENT_KEYS_FILE=" + filepath.Join(dir, "link"), "EVERGATE_POLICY=read-only"}
+	if err := os.WriteFile(path, []byte("# who made them\n"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"agent"}, {"--policy", "full", "erp"}, {"agent", "--shops", "acme,other"}} {
+		if o := execute(environ, append([]string{"key"}, args...)...); o.code != exitOK {
+			t.Fatalf("%+v", o)
+		}
+	}
+	for _, args := range [][]string{{"key", "list"}, {"key", "--file", path, "list"}} {
+		o := execute(environ, args...)
+		if o.code != exitOK || !regexp.MustCompile(`(?m)^agent +read-only \(by EVERGATE_POLICY\) +all +\w{8}…\nerp +full +all +\w{8}…\nagent +read-only \(by EVERGATE_POLICY\) +acme, other +\w{8}…$`).MatchString(o.out) {
+			t.Errorf("%+v", o)
+		}
+	}
+	var listed []keyListed
+	o := execute(environ, "key", "list", "--json")
+	if err := json.Unmarshal([]byte(o.out), &listed); err != nil || len(listed) != 3 {
+		t.Fatalf("%v: %s", err, o.out)
+	}
+	for _, args := range [][]string{{"nobody"}, {"agent", "--digest", "zz"}, {}, {"agent", "erp"}} {
+		if o := execute(environ, append([]string{"key", "revoke"}, args...)...); o.code != exitConfig || o.out != "" {
+			t.Errorf("%q: %+v", args, o)
+		}
+	}
+	if o := execute(environ, "key", "revoke", "--digest", listed[0].Digest[:digestShown]+"…", "agent"); o.code != exitOK {
+		t.Errorf("%+v", o)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || !regexp.MustCompile(`^# who made them\nerp sha256:\w+ policy=full\nagent sha256:\w+ shops=acme,other\n$`).Match(text) {
+		t.Errorf("%v: %s", err, text)
+	}
+	if o := execute(environ, "key", "revoke", "agent"); o.code != exitOK || !strings.Contains(o.out, ": 1.") {
+		t.Errorf("%+v", o)
+	}
+	info, err := os.Stat(path)
+	if err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o640 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if link, err := os.Lstat(filepath.Join(dir, "link")); err != nil || link.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link was replaced: %v", err)
 	}
 }

@@ -109,8 +109,8 @@ func commands() []command {
 			examples: []string{"evergate login", "evergate login --paste"}},
 		{name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", new: tokenCommand, sub: tokenCommands(),
 			examples: []string{"evergate token show"}},
-		{name: "key", args: "NAME [--policy P] […]", summary: "make a key by which a client is known", new: keyCommand,
-			examples: []string{"evergate key agent --policy read-only"}},
+		{name: "key", args: "NAME|list|revoke", summary: "make a key by which a client is known; list them, end one", new: keyCommand, sub: keyCommands(),
+			examples: []string{"evergate key agent --policy read-only", "evergate key list"}},
 		{name: "ca", args: "[--bundle]|install|uninstall", summary: "print the certificate of the local CA, have this machine trust it, end that", new: caCommand, sub: caCommands(),
 			examples: []string{"evergate ca > evergate-ca.pem", "evergate ca --bundle > roots.pem"}},
 		{name: "check", args: "[--json]", summary: "say what is right and wrong with this configuration", new: checkCommand,
@@ -199,14 +199,13 @@ func dispatch(w env) error {
 		return unknownCommand(name, namesOf(all))
 	}
 	s := synopsisOf("", c)
-	if len(c.sub) > 0 && len(w.args) > 0 && !strings.HasPrefix(w.args[0], "-") {
-		below, found := named(c.sub, w.args[0])
-		if !found {
-			return configError(fmt.Errorf("%s takes no argument %q%s", name, w.args[0], guess(w.args[0], namesOf(c.sub), "evergate help "+name)))
-		}
-		s, w.args = synopsisOf(name, below), w.args[1:]
+	if below, rest, found := c.below(w.args); found {
+		s, w.args = synopsisOf(name, below), rest
 	}
 	a := s.new()
+	if len(c.sub) > 0 && a.arg == nil && len(w.args) > 0 && !strings.HasPrefix(w.args[0], "-") && s.name == name {
+		return configError(fmt.Errorf("%s takes no argument %q%s", name, w.args[0], guess(w.args[0], namesOf(c.sub), "evergate help "+name)))
+	}
 	var err error
 	if w.args, err = parseFlags(w, s, s.withEnvFiles(a, &files), flags); err != nil {
 		return err
@@ -215,6 +214,26 @@ func dispatch(w env) error {
 		return err
 	}
 	return a.run(w)
+}
+
+// below is the command under c that args name, and the rest of them. Its flags may stand before its name.
+func (c command) below(args []string) (command, []string, bool) {
+	for i, arg := range args {
+		if sub, found := named(c.sub, arg); found {
+			rest := slices.Delete(slices.Clone(args), i, i+1)
+			if i == 0 || sub.accepts(rest) {
+				return sub, rest, true
+			}
+		}
+	}
+	return command{}, nil, false
+}
+
+// accepts reports whether a command could be run with these arguments.
+func (c command) accepts(args []string) bool {
+	a := c.new()
+	_, err := parseFlags(env{args: args, out: io.Discard}, synopsisOf("", c), c.withEnvFiles(a, new([]string)), nil)
+	return err == nil || errors.Is(err, flag.ErrHelp)
 }
 
 func unknownCommand(name string, known []string) error {

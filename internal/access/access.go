@@ -74,6 +74,22 @@ func New(o Options) (*Access, error) {
 	return a, errors.Join(badPolicy, badCallers, loaded, unknown, a.policies.StrayKeys(a.callers.KeysWithPolicies))
 }
 
+// PolicyOf is the name of the policy that holds for a caller whose key names one, or none; the error says that there is
+// no such policy. by is the setting that says so; empty: the key does.
+func (a *Access) PolicyOf(name, own string) (policy, by string, _ error) {
+	switch {
+	case own != "" && !a.policies.Has(own):
+		return "", "", remedy.New("write full, read-only, none or one of EVERGATE_POLICY_FILE", "there is no policy %q", own)
+	case own != "":
+		return own, "", nil
+	case len(a.policies.Files()) > 0:
+		by = "EVERGATE_POLICY_FILE"
+	default:
+		by = "EVERGATE_POLICY"
+	}
+	return a.policies.Of(name, "").Name(), by, nil
+}
+
 // Listen opens the addresses for tools, as listen.OpenEvery does. A Unix socket that has a list of peers
 // lets everybody connect, and those who are not on it learn why they may not go on. Their
 // connections must tell their NetConn.

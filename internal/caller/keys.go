@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -144,7 +145,9 @@ func wrongKey() error {
 // NewKey makes a key for a caller and the line that has Evergate know it.
 func NewKey(name, policy string, shops []token.Shop) (key token.Secret, line string, err error) {
 	var errs []error
-	if !fitForKey(name) {
+	if slices.Contains(verbs, strings.ToLower(name)) {
+		errs = append(errs, remedy.New("there are `evergate key NAME`, `evergate key list` and `evergate key revoke NAME`", "%q is no name for a caller", name))
+	} else if !fitForKey(name) {
 		errs = append(errs, remedy.New("use letters, digits and . _ : / @ + -, at most 128", "%q is no name for a caller", name))
 	}
 	if policy != "" && !isPolicyName(policy) {

@@ -58,6 +58,9 @@ func builtIn() map[string]*Policy {
 	}
 }
 
+// Name is what the policy is called in the settings.
+func (p *Policy) Name() string { return p.name }
+
 // Nothing reports whether no request at all can pass.
 func (p *Policy) Nothing() bool {
 	return p.base == nothing && !p.report && len(p.rest) == 0 && len(p.queries) == 0 && len(p.mutations) == 0

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"evergate/internal/caller"
+	"evergate/internal/config"
+	"evergate/internal/durable"
+	"evergate/internal/remedy"
+)
+
+// digestShown is how many digits tell the keys of one name apart.
+const digestShown = 8
+
+// keyFlag declares the flag for the file of keys.
+func keyFlag(fs *flag.FlagSet, file *string) {
+	fs.StringVar(file, "file", "", "the `file` of keys (default $EVERGATE_CLIENT_KEYS_FILE)")
+}
+
+// keysIn reads the file of keys that is named, by the flag or else by the environment.
+func keysIn(w env, file string) (path string, text []byte, err error) {
+	if file == "" {
+		file = config.Getenv(w.environ)("EVERGATE_CLIENT_KEYS_FILE")
+	}
+	if file == "" {
+		return "", nil, configError(errors.New("which file? set EVERGATE_CLIENT_KEYS_FILE as for the sidecar, or give --file"))
+	}
+	if path, err = filepath.EvalSymlinks(file); err != nil {
+		return "", nil, err
+	}
+	text, err = os.ReadFile(path)
+	return path, text, err
+}
+
+// keyListed is a key as `key list --json` prints it.
+type keyListed struct {
+	Name   string   `json:"name"`
+	Policy string   `json:"policy"`
+	By     string   `json:"policy_by,omitempty"` // the setting that says so; empty: the key does
+	Shops  []string `json:"shops,omitempty"`     // without it all
+	Digest string   `json:"sha256"`
+}
+
+func keyList() action {
+	var file string
+	asJSON := false
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			keyFlag(fs, &file)
+			fs.BoolVar(&asJSON, "json", false, "print an array of {name, policy, policy_by, shops, sha256}")
+		},
+		run: func(w env) error {
+			path, text, err := keysIn(w, file)
+			if err != nil {
+				return err
+			}
+			lines, err := caller.ReadKeys(text)
+			if err != nil {
+				return configError(remedy.Prefix(path, err))
+			}
+			who, err := accessOf(w.environ)
+			if err != nil {
+				return err
+			}
+			keys := make([]keyListed, len(lines))
+			for i, l := range lines {
+				keys[i] = keyListed{Name: l.Name, Digest: l.Digest}
+				if keys[i].Policy, keys[i].By, err = who.PolicyOf(l.Name, l.Policy); err != nil {
+					keys[i].Policy = l.Policy + " (there is no such policy, so nothing)"
+				}
+				for _, s := range l.Shops {
+					keys[i].Shops = append(keys[i].Shops, s.Handle())
+				}
+			}
+			if asJSON {
+				e := json.NewEncoder(w.out)
+				e.SetIndent("", "  ")
+				return e.Encode(keys)
+			}
+			return printKeys(w, keys)
+		},
+	}
+}
+
+func printKeys(w env, keys []keyListed) error {
+	table := tabwriter.NewWriter(w.out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, "NAME\tPOLICY\tSHOPS\tSHA256")
+	for _, k := range keys {
+		policy, shops := k.Policy, "all"
+		if k.By != "" {
+			policy += " (by " + k.By + ")"
+		}
+		if k.Shops != nil {
+			shops = strings.Join(k.Shops, ", ")
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s…\n", k.Name, policy, shops, k.Digest[:digestShown])
+	}
+	return table.Flush()
+}
+
+func keyRevoke() action {
+	var name, file, digest string
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			keyFlag(fs, &file)
+			fs.StringVar(&digest, "digest", "", "only the key whose SHA-256 begins with these `digits`, where a name has several")
+		},
+		arg: &name,
+		run: func(w env) error {
+			if name == "" {
+				return configError(errors.New("key revoke needs the name of the caller: evergate key revoke NAME; `evergate key list` lists them"))
+			}
+			path, text, err := keysIn(w, file)
+			if err != nil {
+				return err
+			}
+			rest, removed := caller.WithoutKeys(text, name, strings.TrimSuffix(digest, "…"))
+			if removed == 0 {
+				return configError(fmt.Errorf("%s has no such key of %s: `evergate key list` lists them", path, name))
+			}
+			if err := replaceKeys(path, rest); err != nil {
+				return fmt.Errorf("no key was ended, because %s cannot be written: %w", path, err)
+			}
+			fmt.Fprintf(w.out, "Keys of %s ended in %s: %d. A sidecar that runs refuses them within seconds.\n", name, path, removed)
+			return nil
+		},
+	}
+}
+
+// replaceKeys writes the file anew as a whole, for whoever may read it now.
+func replaceKeys(path string, text []byte) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteMode(path, ".keys-*.tmp", text, info.Mode().Perm()); err != nil {
+		return err
+	}
+	return keepOwner(path, info)
+}
