@@ -6,7 +6,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -61,6 +63,9 @@ func checkCommand() action {
 					return err
 				}
 			}
+			if c.cfg.Shop.IsZero() && os.Geteuid() == 0 {
+				hintAtService(w.err, serviceExec)
+			}
 			switch {
 			case len(c.mistakes) > 0:
 				return &exitError{exitConfig, nil}
@@ -69,6 +74,16 @@ func checkCommand() action {
 			}
 			return nil
 		},
+	}
+}
+
+// serviceExec is the package's program that runs a command with the service's settings.
+const serviceExec = "/usr/sbin/evergate-exec"
+
+// hintAtService tells root, whose environment has no shop, of the service's, which the package has put elsewhere.
+func hintAtService(err io.Writer, program string) {
+	if _, missing := os.Stat(program); missing == nil {
+		fmt.Fprintln(err, "evergate: this looked at your own environment; the service's settings and secrets are checked by `evergate-exec check`")
 	}
 }
 

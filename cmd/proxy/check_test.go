@@ -311,3 +311,21 @@ func TestInterruptedCheckDoesNotClaimThatAllIsWell(t *testing.T) {
 		t.Errorf("%s", r.out)
 	}
 }
+
+// The settings of the package's service are not in root's environment.
+func TestCheckSendsRootToTheService(t *testing.T) {
+	t.Parallel()
+	var said strings.Builder
+	hintAtService(&said, filepath.Join(t.TempDir(), "evergate-exec"))
+	if said.String() != "" {
+		t.Errorf("without the package: %q", said.String())
+	}
+	program := filepath.Join(t.TempDir(), "evergate-exec")
+	if err := os.WriteFile(program, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	hintAtService(&said, program)
+	if !strings.Contains(said.String(), "`evergate-exec check`") || strings.Count(said.String(), "\n") != 1 {
+		t.Errorf("with the package: %q", said.String())
+	}
+}

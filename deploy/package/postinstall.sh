@@ -18,5 +18,9 @@ if [ -d /run/systemd/system ]; then
 fi
 if [ -z "$previous" ]; then
 	echo "Evergate is installed. See it work: evergate demo"
-	echo "To run it for your shop: write /etc/evergate/evergate.env, then systemctl enable --now evergate"
+	echo "To run it for your shop:"
+	echo "  1. shop and client id go into /etc/evergate/evergate.env"
+	echo "  2. each secret goes into a file of /etc/evergate/credentials that has the name of its setting:"
+	echo "     install -m 600 /dev/stdin /etc/evergate/credentials/SHOPIFY_CLIENT_SECRET"
+	echo "  3. evergate-exec check && systemctl enable --now evergate"
 fi

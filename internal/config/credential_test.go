@@ -68,3 +68,61 @@ func TestTwoSourcesOfOneSecretAreAMistake(t *testing.T) {
 		}
 	}
 }
+
+// A file that nothing reads is a secret that is missing, and nothing else would say why.
+func TestAMisnamedCredentialIsNamed(t *testing.T) {
+	t.Parallel()
+	const mistake, warning, nothing = "a mistake", "a warning", "nothing"
+	for _, tc := range []struct{ name, given, outcome, says string }{
+		{"SHOPIFY_CLIENT_SECERT", "", mistake, "did you mean SHOPIFY_CLIENT_SECRET?"},
+		{"SHOPIFY_CLIENT_SECRET_FILE", "", mistake, "did you mean SHOPIFY_CLIENT_SECRET?"},
+		{"shopify_client_secret", "", mistake, "did you mean SHOPIFY_CLIENT_SECRET?"},
+		{"client_secret", "", mistake, "did you mean SHOPIFY_CLIENT_SECRET?"},
+		{"client-secret.txt", "", mistake, "did you mean SHOPIFY_CLIENT_SECRET?"},
+		{"CLIENT_SECERT", "", mistake, "did you mean SHOPIFY_CLIENT_SECRET?"},
+		{"SHOPIFY_ACCES_TOKEN", "", mistake, "did you mean SHOPIFY_ACCESS_TOKEN?"},
+		{"EVERGATE_STORE_KEYS", "", mistake, "did you mean EVERGATE_STORE_KEY?"},
+		{"admin-key", "", mistake, "did you mean EVERGATE_ADMIN_KEY?"},
+		{"SHOPIFY_CLIENT_SECRET.bak", "SHOPIFY_CLIENT_SECRET", warning, "remove it, since there is SHOPIFY_CLIENT_SECRET"},
+		{"SHOPIFY_CLIENT_SECRET~", "SHOPIFY_CLIENT_SECRET", warning, "remove it, since there is SHOPIFY_CLIENT_SECRET"},
+		{".SHOPIFY_CLIENT_SECRET.swp", "evergate_SHOPIFY_CLIENT_SECRET", warning, "remove it, since there is SHOPIFY_CLIENT_SECRET"},
+		{"EVERGATE_LISTEN", "SHOPIFY_CLIENT_SECRET", warning, "set it in the environment"},
+		{"EVERGATE_TLS_KEY_FILE", "SHOPIFY_CLIENT_SECRET", warning, "set it in the environment"},
+		{"evergate_password", "SHOPIFY_CLIENT_SECRET", warning, "name it after its setting"},
+		// The unit's own, beside the directory.
+		{"database", "SHOPIFY_CLIENT_SECRET", nothing, ""},
+		{"key", "SHOPIFY_CLIENT_SECRET", nothing, ""},
+	} {
+		for _, prefix := range []string{"", "evergate_"} {
+			if tc.outcome == nothing && prefix != "" || strings.HasPrefix(tc.name, prefix) && prefix != "" {
+				continue
+			}
+			files := map[string]string{prefix + tc.name: "shpss_1"}
+			if tc.given != "" {
+				files[tc.given] = "shpss_2"
+			}
+			c, err := Load([]string{"SHOPIFY_SHOP=acme", "SHOPIFY_CLIENT_ID=abc", credentialsDir(t, files)})
+			var said []string
+			for _, w := range c.Warnings {
+				said = append(said, w.Error())
+			}
+			warned := strings.Join(said, "\n")
+			switch got := warned; {
+			case tc.outcome == mistake && (err == nil || !strings.Contains(err.Error(), tc.says) || warned != ""),
+				tc.outcome != mistake && err != nil, tc.outcome == warning && !strings.Contains(got, tc.says), tc.outcome == nothing && got != "":
+				t.Errorf("%s: want %s that says %q; error %v, warnings %q", prefix+tc.name, tc.outcome, tc.says, err, warned)
+			}
+		}
+	}
+}
+
+// A file that a setting names is read, whatever its name.
+func TestACredentialThatIsNamedElsewhereIsNoStranger(t *testing.T) {
+	t.Parallel()
+	dir := credentialsDir(t, map[string]string{"SHOPIFY_CLIENT_SECRET": "shpss_1", "evergate_tls.key": "x", "evergate_client-secret": "y"})
+	path := strings.TrimPrefix(dir, "CREDENTIALS_DIRECTORY=")
+	c, err := Parse([]string{dir, "SHOPIFY_CLIENT_SECRET_PREVIOUS_FILE=" + filepath.Join(path, "evergate_client-secret"), "EVERGATE_TLS_KEY_FILE=" + filepath.Join(path, "evergate_tls.key")})
+	if err != nil || len(c.Warnings) > 0 {
+		t.Errorf("%v, %v", err, c.Warnings)
+	}
+}

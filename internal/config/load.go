@@ -50,6 +50,7 @@ func parse(environ []string) (*Config, map[string]string, error) {
 	errs = append(errs, hiddenNames(vars)...)
 	errs = append(errs, cleanValues(vars)...)
 	errs = append(errs, c.takeFiles(vars)...)
+	errs = append(errs, c.strangeCredentials(vars)...)
 	if err := env.ParseWithOptions(c, env.Options{Environment: vars}); err != nil {
 		errs = append(errs, explain(err, vars)...)
 	}

@@ -47,8 +47,10 @@ func requireNotInstalled(t *testing.T) {
 
 func installs(t *testing.T, m *machine) {
 	said := m.must(t, "dpkg -i /test/old.deb")
-	if !strings.Contains(said, "evergate demo") || !strings.Contains(said, "/etc/evergate/evergate.env") {
-		t.Errorf("it does not say what to do next: %s", said)
+	for _, part := range []string{"evergate demo", "/etc/evergate/evergate.env", "/etc/evergate/credentials/SHOPIFY_CLIENT_SECRET", "evergate-exec check"} {
+		if !strings.Contains(said, part) {
+			t.Errorf("it does not say what to do next, %s: %s", part, said)
+		}
 	}
 	m.want(t, "dpkg-query -W -f '${db:Status-Abbrev}' evergate", "ii")
 	m.want(t, "dpkg --verify evergate", "")
@@ -106,6 +108,14 @@ func refusesWrongSettings(t *testing.T, m *machine) {
 		t.Errorf("%s", log)
 	}
 	m.must(t, "systemctl reset-failed evergate")
+	if said, _ := m.try(t, "env -u SHOPIFY_SHOP evergate check 2>&1"); !strings.Contains(said, "`evergate-exec check`") {
+		t.Errorf("root is not told where the service's settings are: %s", said)
+	}
+	m.must(t, "install -m 600 /dev/null /etc/evergate/credentials/SHOPIFY_CLIENT_SECERT && echo x >/etc/evergate/credentials/SHOPIFY_CLIENT_SECERT")
+	if said, _ := m.try(t, "evergate-exec check 2>&1"); !strings.Contains(said, `the credential "SHOPIFY_CLIENT_SECERT"`) || !strings.Contains(said, "did you mean SHOPIFY_CLIENT_SECRET?") {
+		t.Errorf("a misnamed secret is not named: %s", said)
+	}
+	m.must(t, "rm /etc/evergate/credentials/SHOPIFY_CLIENT_SECERT")
 }
 
 const clientSecret = "shpss_00000000000000000000000000000abc"
