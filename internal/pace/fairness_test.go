@@ -39,36 +39,41 @@ func (b *fullBucket) answer() (fits bool, header string) {
 // keepCalling makes calls, one after the other, until ctx ends. Whoever is refused comes back at once.
 func keepCalling(ctx context.Context, p *Pacer, b *fullBucket, caller Caller, t *tally) {
 	for ctx.Err() == nil {
-		r := p.Reserve(REST, caller, nil)
-		for again := true; again; {
-			_, err := r.Wait(ctx)
-			var full *QueueFullError
-			if errors.As(err, &full) {
-				t.mu.Lock()
-				t.later++
-				t.mu.Unlock()
-				time.Sleep(100 * time.Millisecond) // in faked time
-				break
-			}
-			if err != nil {
-				return
-			}
-			time.Sleep(10 * time.Millisecond) // the way there and back
-			fits, header := b.answer()
-			resp := response(429, bucketRefusal)
-			if fits {
-				resp = response(200, "{}", callLimitHeader, header)
-			}
-			again = observe(&r, resp)
+		call(ctx, p, b, caller, t)
+	}
+}
+
+// call makes one call.
+func call(ctx context.Context, p *Pacer, b *fullBucket, caller Caller, t *tally) {
+	r := p.Reserve(REST, caller, nil)
+	for again := true; again; {
+		_, err := r.Wait(ctx)
+		var full *QueueFullError
+		if errors.As(err, &full) {
 			t.mu.Lock()
-			switch {
-			case fits:
-				t.served++
-			case !again:
-				t.refused++
-			}
+			t.later++
 			t.mu.Unlock()
+			time.Sleep(100 * time.Millisecond) // in faked time
+			return
 		}
+		if err != nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond) // the way there and back
+		fits, header := b.answer()
+		resp := response(429, bucketRefusal)
+		if fits {
+			resp = response(200, "{}", callLimitHeader, header)
+		}
+		again = observe(&r, resp)
+		t.mu.Lock()
+		switch {
+		case fits:
+			t.served++
+		case !again:
+			t.refused++
+		}
+		t.mu.Unlock()
 	}
 }
 
@@ -121,6 +126,72 @@ func TestAFloodTakesNoMoreThanItsShare(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestACallerThatIsAwayForAMomentKeepsItsTurn has one that sends a call after the other, and is away for longer than it takes to
+// serve another caller once.
+func TestACallerThatIsAwayForAMomentKeepsItsTurn(t *testing.T) {
+	t.Parallel()
+	for away, want := range map[time.Duration]float64{
+		0: 0.5, 400 * time.Millisecond: 0.5, 700 * time.Millisecond: 0.5, 900 * time.Millisecond: 0.5, 1200 * time.Millisecond: 0.33,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p, b := New(Options{MaxWait: 8 * time.Second}), &fullBucket{level: 40, at: time.Now()}
+			do(t, p, REST, "", response(200, "{}", callLimitHeader, "40/40"))
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			var one, flood tally
+			var group sync.WaitGroup
+			for i := range 300 {
+				group.Go(func() { keepCalling(ctx, p, b, Caller{Key: i}, &flood) })
+			}
+			synctest.Wait() // the flood is there first
+			group.Go(func() {
+				for ctx.Err() == nil {
+					call(ctx, p, b, Caller{Key: "agent", Known: true}, &one)
+					time.Sleep(away)
+				}
+			})
+			group.Wait()
+			share := float64(one.served) / float64(one.served+flood.served)
+			t.Logf("away for %s: %.2f of what was served; flood: %d served, %d refused, %d not sent", away, share, flood.served, flood.refused, flood.later)
+			if share < want-0.05 {
+				t.Errorf("away for %s: %.2f of what was served, want %.2f", away, share, want)
+			}
+			if one.refused+one.later > 0 {
+				t.Errorf("away for %s: %d were refused and %d not sent", away, one.refused, one.later)
+			}
+		})
+	}
+}
+
+// TestTheDeadlinesOfAFloodAreNobodyElses has three hundred requests whose time ends at once, while another caller is served.
+func TestTheDeadlinesOfAFloodAreNobodyElses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, b := New(Options{MaxWait: 4 * time.Second}), &fullBucket{level: 40, at: time.Now()}
+		do(t, p, REST, "", response(200, "{}", callLimitHeader, "40/40"))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var flood, one tally
+		var group sync.WaitGroup
+		for i := range 300 {
+			group.Go(func() { call(ctx, p, b, Caller{Key: i}, &flood) })
+		}
+		synctest.Wait()
+		began := time.Now()
+		for i := range 6 {
+			call(ctx, p, b, Caller{Key: "agent", Known: true}, &one)
+			if i == 2 {
+				time.Sleep(time.Until(began.Add(4100 * time.Millisecond))) // it is away when the flood's time is over
+			}
+		}
+		group.Wait()
+		t.Logf("flood: %d served, %d refused, %d not sent; one: %d served", flood.served, flood.refused, flood.later, one.served)
+		if one.served != 6 || flood.refused > 2 {
+			t.Errorf("%d of 6 were served, and Shopify refused %d of the flood", one.served, flood.refused)
+		}
+	})
 }
 
 func TestWhoIsAloneGetsShopifysOwnAnswerAtTheLongestWait(t *testing.T) {

@@ -23,6 +23,11 @@ import (
 // one request each, such as scripts that open a connection for every call, hold it still and
 // starve everybody else.
 //
+// Most programs send a call after the other, and are away for a moment after each answer. A group
+// that was served a short while ago is owed its next turn as if it had never left, and virtual time
+// advances as if it waited: the turn is the first one after its return, and one turn is all
+// that it can be owed.
+//
 // Its lock is taken only by requests that have to wait.
 type queue struct {
 	bucket *bucket
@@ -35,12 +40,16 @@ type queue struct {
 	active  int     // groups with a request in their line
 	virtual float64 // the time that groups are served in
 	arrived uint64
+	turns   uint64
 	timer   *time.Timer // see schedule
 }
 
 // group is those who share one share.
 type group struct {
 	next    float64 // virtual time of the queue's at which it is served next
+	owed    float64 // how far it may be behind virtual time when it returns: what it was last served with
+	turn    uint64  // when it was last served, among all turns
+	at      int64   // the same in time
 	line    waiters
 	callers map[any]*callerState
 	active  int     // callers with a request in the line
@@ -86,6 +95,8 @@ const (
 	// even if there is little hope that all of them are served in time.
 	fewWaiting  = 16
 	manyWaiting = 1024
+	// lately is how long a group whose line is empty counts as one that is only away.
+	lately = 2 * time.Second
 	// longestRetry bounds when a caller is told to come again.
 	longestRetry = time.Minute
 )
@@ -150,7 +161,7 @@ func (q *queue) enter(caller Caller, cost int64, p place, deadline int64) (*wait
 		g.callers[caller.Key] = c
 	}
 	if p.taken { // the group has been charged for it already
-		g.next = max(g.next-p.share, p.served)
+		g.returned(p, q.virtual)
 	} else {
 		if err := q.admit(g, c, cost, deadline); err != nil {
 			return nil, err
@@ -159,7 +170,7 @@ func (q *queue) enter(caller Caller, cost int64, p place, deadline int64) (*wait
 		p = place{start: max(g.virtual, c.end), share: float64(cost), number: q.arrived, taken: true}
 		c.end = p.start + p.share
 		if len(g.line) == 0 {
-			g.next = max(g.next, q.virtual)
+			g.next = max(g.next, q.virtual-g.owed)
 		}
 	}
 	w := &waiter{place: p, group: g, caller: c, cost: cost, granted: make(chan struct{})}
@@ -226,7 +237,8 @@ func (q *queue) leave(w *waiter) bool {
 
 // expire sends w whose time is over, unless it has been granted already. What it takes counts
 // as its group's turn. While others wait, a group or a caller that is ahead of them gets no
-// turn that way: their requests would find the bucket empty whenever it is theirs.
+// turn that way: their requests would find the bucket empty whenever it is theirs. Nor does a flood,
+// whose requests end all at once, while another group is served or was a moment ago.
 func (q *queue) expire(w *waiter) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -234,7 +246,8 @@ func (q *queue) expire(w *waiter) error {
 		return nil
 	}
 	g := w.group
-	ahead := q.active > 1 && g.next > q.virtual+w.share || g.active > 1 && w.start > g.virtual+w.share
+	others := q.others(g)
+	ahead := others && (g.next > q.virtual+w.share || g.active >= fewWaiting) || g.active > 1 && w.start > g.virtual+w.share
 	var err error
 	if ahead {
 		err = queueFull(q.bucket.limit.Load().span(float64(w.caller.load) * float64(q.active*g.active)))
@@ -244,11 +257,35 @@ func (q *queue) expire(w *waiter) error {
 		w.caller.end -= w.share // it has not been served
 	} else {
 		w.filled = q.bucket.force(q.now(), w.cost)
-		w.served = g.next
-		g.next += w.share
+		q.serve(w)
 	}
 	q.dispatch()
 	return err
+}
+
+// others reports whether another group than g waits, or was served a moment ago.
+func (q *queue) others(g *group) bool {
+	for _, o := range q.groups {
+		if o != g && (len(o.line) > 0 || o.isOwed(q.virtual) || o.wasServedLately(q.now())) {
+			return true
+		}
+	}
+	return false
+}
+
+// isOwed reports whether the group is away and has its next turn coming all the same.
+func (g *group) isOwed(virtual float64) bool { return len(g.line) == 0 && g.next+g.owed > virtual }
+
+func (g *group) wasServedLately(now int64) bool { return g.at != 0 && now-g.at < int64(lately) }
+
+// serve counts w as its group's turn.
+func (q *queue) serve(w *waiter) {
+	g := w.group
+	q.turns++
+	g.turn, g.at = q.turns, q.now()
+	w.served = g.next
+	g.next += w.share
+	g.owed = w.share
 }
 
 // giveBack is told that Shopify has refused a request for good: its group has not had its turn.
@@ -256,8 +293,14 @@ func (q *queue) giveBack(caller Caller, p place) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if g := q.groups[caller.group()]; g != nil {
-		g.next = max(g.next-p.share, p.served)
+		g.returned(p, q.virtual)
 	}
+}
+
+// returned takes back the turn of a request that Shopify has refused. A flood of refusals is no claim to a flood of turns: virtual
+// time has gone on for those who came meanwhile.
+func (g *group) returned(p place, virtual float64) {
+	g.next = min(g.next, max(g.next-p.share, p.served, virtual-p.share))
 }
 
 // wake lets those who wait profit from what has been learnt, or from the time that has passed.
@@ -270,24 +313,37 @@ func (q *queue) wake() {
 	q.dispatch()
 }
 
-// first is the request that is due, or nil.
-func (q *queue) first() *waiter {
-	var due *waiter
+// first is the request that is due, or nil, and among how many groups time is shared. Of two groups that are
+// due at the same time, the one goes first that was served longer ago.
+func (q *queue) first() (due *waiter, sharing int) {
+	sharing = q.active
 	for _, g := range q.groups {
 		if len(g.line) == 0 {
+			if g.isOwed(q.virtual) {
+				sharing++
+			}
 			continue
 		}
-		w := g.line[0]
-		if due == nil || g.next < due.group.next || g.next == due.group.next && w.number < due.number {
-			due = w
+		if due == nil || g.before(due.group) {
+			due = g.line[0]
 		}
 	}
-	return due
+	return due, sharing
+}
+
+func (g *group) before(other *group) bool {
+	switch {
+	case g.next != other.next:
+		return g.next < other.next
+	case g.turn != other.turn:
+		return g.turn < other.turn
+	}
+	return g.line[0].number < other.line[0].number
 }
 
 // dispatch grants what can be granted and sets the timer for the next one. The caller holds mu.
 func (q *queue) dispatch() {
-	for first := q.first(); first != nil; first = q.first() {
+	for first, sharing := q.first(); first != nil; first, sharing = q.first() {
 		filled, rest, ok := q.bucket.take(q.now(), first.cost)
 		if !ok {
 			q.schedule(rest)
@@ -298,12 +354,11 @@ func (q *queue) dispatch() {
 		// By its share and not by its cost, which may have been learnt since: virtual time would
 		// run ahead of those who came with the same mistake, and of nobody else.
 		if !first.counted {
-			q.virtual = max(q.virtual+first.share/float64(q.active), g.next)
+			q.virtual = max(q.virtual+first.share/float64(sharing), g.next)
 			g.virtual = max(g.virtual+first.share/float64(g.active), first.start)
 			first.counted = true
 		}
-		first.served = g.next
-		g.next += first.share
+		q.serve(first)
 		q.remove(first)
 		first.filled = filled
 		close(first.granted)
@@ -334,7 +389,7 @@ func (q *queue) forget() {
 				}
 			}
 		}
-		if len(g.line) == 0 && g.next <= q.virtual {
+		if len(g.line) == 0 && g.next+g.owed <= q.virtual && !g.wasServedLately(q.now()) {
 			delete(q.groups, key)
 		}
 	}

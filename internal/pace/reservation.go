@@ -140,12 +140,17 @@ func (r *Reservation) settle(used float64, o *observation) {
 	}
 	b.settle(r.filled, used)
 	if o != nil {
-		o.sent, o.unseen = r.sent, max(0, r.inFlight)+max(0, b.charged.Load()-r.charged)
+		o.sent, o.unseen = r.sent, r.unseen()
 		b.learn(r.pacer.now(), *o)
 		r.limiter.observed.Store(true)
 	}
 	b.inFlight.Add(-r.cost)
 	r.limiter.queue.wake()
+}
+
+// unseen bounds what Shopify may have counted of other requests beside what its answer reports.
+func (r *Reservation) unseen() int64 {
+	return max(0, r.inFlight) + max(0, r.limiter.bucket.charged.Load()-r.charged)
 }
 
 // maxModelRefusals is how many refusals in a row a request puts up with before it does as

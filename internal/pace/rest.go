@@ -67,6 +67,11 @@ func (r *Reservation) refusedREST(a Answer) (body io.ReadCloser) {
 	// The call did not fit, so less than one was free; how much less is not said. A random
 	// part of it keeps two processes from refusing each other for ever in step.
 	jitter := rand.Float64() / 2 //nolint:gosec // nobody gains by guessing it
+	if r.unseen() > 0 {
+		// What was let through meanwhile is on its way to a bucket that was full already: that it has
+		// leaked since this call was sent is no room for the next one.
+		r.sent = p.now()
+	}
 	r.settle(0, &observation{least: size - 0.5 - jitter, most: size})
 	if !known && !said || r.attempts > maxModelRefusals {
 		r.backOffFor(a.Header)
