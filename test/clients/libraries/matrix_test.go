@@ -76,10 +76,13 @@ type kit struct {
 	starts chan struct{}
 }
 
+// modulesName is where the packages of npm are kept between runs.
+const modulesName = "evergate-libraries-test"
+
 func newKit(t *testing.T) *kit {
 	t.Helper()
 	process.RequireProgram(t, "javac", "apt-get install default-jdk-headless")
-	k := &kit{modules: process.NodeModules(t, "evergate-libraries-test"), dir: t.TempDir(), starts: make(chan struct{}, 3)}
+	k := &kit{modules: process.NodeModules(t, modulesName), dir: t.TempDir(), starts: make(chan struct{}, 3)}
 	for _, r := range []runtime{node22, node26, bun, deno} {
 		if _, err := os.Stat(k.interpreter(r)[0]); err != nil {
 			process.Missing(t, "npm has no "+string(r)+" for this machine", "npm ci, on amd64")
