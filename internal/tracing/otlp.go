@@ -17,7 +17,6 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 
 	"evergate/internal/netfail"
 )
@@ -94,13 +93,14 @@ func (e *exporter) Shutdown(context.Context) error {
 }
 
 func (e *exporter) encode(spans []sdktrace.ReadOnlySpan) ([]byte, error) {
-	body, err := proto.Marshal(message(spans))
-	if err != nil || !e.settings.gzip {
-		return body, err
+	body := message(spans)
+	if !e.settings.gzip {
+		return body, nil
 	}
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	if _, err = w.Write(body); err == nil {
+	_, err := w.Write(body)
+	if err == nil {
 		err = w.Close()
 	}
 	return b.Bytes(), err

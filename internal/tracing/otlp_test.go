@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"math"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +26,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -145,13 +147,64 @@ func checkMessage(t *testing.T, data *tracepb.TracesData, spans []sdktrace.ReadO
 	}
 }
 
-func TestOtherKindsOfAttributesAreSentToo(t *testing.T) {
-	t.Parallel()
-	if !anyValue(attribute.BoolValue(true)).GetBoolValue() {
-		t.Error("a bool got lost")
+// asRead is what a reader of the official types finds in a message with one value.
+func asRead(t *testing.T, v attribute.Value) *commonpb.AnyValue {
+	t.Helper()
+	var e encoder
+	e.value(v)
+	var got commonpb.AnyValue
+	if err := proto.Unmarshal(e.b, &got); err != nil {
+		t.Fatal(err)
 	}
-	if got := anyValue(attribute.StringSliceValue([]string{"a", "b"})).GetStringValue(); !strings.Contains(got, "a") || !strings.Contains(got, "b") {
+	return &got
+}
+
+func TestEachKindOfAttributeIsSent(t *testing.T) {
+	t.Parallel()
+	for _, v := range []bool{true, false} {
+		if got, ok := asRead(t, attribute.BoolValue(v)).GetValue().(*commonpb.AnyValue_BoolValue); !ok || got.BoolValue != v {
+			t.Errorf("%v is sent as %v", v, got)
+		}
+	}
+	for _, v := range []int64{0, 1, -1, math.MaxInt64, math.MinInt64} {
+		if got, ok := asRead(t, attribute.Int64Value(v)).GetValue().(*commonpb.AnyValue_IntValue); !ok || got.IntValue != v {
+			t.Errorf("%v is sent as %v", v, got)
+		}
+	}
+	for _, v := range []float64{0, 1.5, -math.MaxFloat64} {
+		if got, ok := asRead(t, attribute.Float64Value(v)).GetValue().(*commonpb.AnyValue_DoubleValue); !ok || got.DoubleValue != v {
+			t.Errorf("%v is sent as %v", v, got)
+		}
+	}
+	for _, v := range []string{"", "a", strings.Repeat("é", 300)} {
+		if got, ok := asRead(t, attribute.StringValue(v)).GetValue().(*commonpb.AnyValue_StringValue); !ok || got.StringValue != v {
+			t.Errorf("%q is sent as %v", v, got)
+		}
+	}
+	if got := asRead(t, attribute.StringSliceValue([]string{"a", "b"})).GetStringValue(); !strings.Contains(got, "a") || !strings.Contains(got, "b") {
 		t.Errorf("a list is %q", got)
+	}
+}
+
+// A reader that keeps what it does not know has nothing to keep.
+func TestEveryFieldOfAMessageIsKnown(t *testing.T) {
+	t.Parallel()
+	var data tracepb.TracesData
+	body := message(someSpans(t))
+	if err := (proto.UnmarshalOptions{}).Unmarshal(body, &data); err != nil {
+		t.Fatal(err)
+	}
+	known := proto.Size(&data)
+	data.Reset()
+	if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(body, &data); err != nil {
+		t.Fatal(err)
+	}
+	if got := proto.Size(&data); got != known {
+		t.Errorf("%d of %d bytes are fields of the official messages", got, known)
+	}
+	again, err := proto.Marshal(&data)
+	if err != nil || len(again) != len(body) {
+		t.Errorf("written by the official types it has %d bytes, not %d: %v", len(again), len(body), err)
 	}
 }
 

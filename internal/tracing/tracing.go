@@ -105,7 +105,7 @@ func New(ctx context.Context, version string, options ...sdktrace.TracerProvider
 	provider := sdktrace.NewTracerProvider(append(options, sdktrace.WithResource(res))...)
 	return &Tracer{
 		tracer: provider.Tracer("evergate"), provider: provider,
-		propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
+		propagator: propagation.TraceContext{}, // a baggage goes on by itself, as other fields do
 	}, nil
 }
 
