@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"evergate/internal/remedy"
@@ -46,6 +47,7 @@ const (
 type Authority struct {
 	place func() (dir string, err error)
 	log   *slog.Logger
+	ends  atomic.Int64 // of the first of all, in seconds since 1970; 0: none has been used
 
 	mu     sync.Mutex
 	folder *folder // nil: memory, or not looked yet
@@ -91,6 +93,13 @@ func (a *Authority) RootCertificates() ([]*x509.Certificate, error) {
 		roots = append(roots, g.root)
 	}
 	return roots, nil
+}
+
+// Ends is when the one ends that clients have to trust now; false: this process has not used any. It looks at nothing and waits
+// for nobody.
+func (a *Authority) Ends() (time.Time, bool) {
+	at := a.ends.Load()
+	return time.Unix(at, 0), at != 0
 }
 
 // Status is how an authority stands.
@@ -184,6 +193,7 @@ func (a *Authority) generations() ([]*generation, error) {
 		a.log.Warn("the local CA is used as it was", "err", err)
 	}
 	a.all, a.looked = keep(a.all, all), time.Now()
+	a.ends.Store(a.all[0].ends().Unix())
 	a.warn()
 	return a.all, nil
 }

@@ -80,6 +80,9 @@ func TestNothingIsMadeBeforeItIsNeeded(t *testing.T) {
 	if s, err := a.Status(); err != nil || s != (Status{Place: dir}) {
 		t.Errorf("%+v, %v", s, err)
 	}
+	if at, used := a.Ends(); used {
+		t.Errorf("one that ends at %s is used", at)
+	}
 	if _, err := os.Stat(filepath.Dir(dir)); err == nil {
 		t.Error("a directory was made")
 	}
@@ -87,6 +90,9 @@ func TestNothingIsMadeBeforeItIsNeeded(t *testing.T) {
 	s, err := a.Status()
 	if left := time.Until(s.Ends); err != nil || left < life-time.Minute || left > life || !s.SuccessorEnds.IsZero() || s.Near() {
 		t.Errorf("%+v, %v", s, err)
+	}
+	if at, used := a.Ends(); !used || at.Unix() != s.Ends.Unix() {
+		t.Errorf("it ends at %s, used: %v, want %s", at, used, s.Ends)
 	}
 	if logged.Len() > 0 {
 		t.Errorf("%s", logged)

@@ -51,6 +51,7 @@ func used(t *testing.T) *prometheus.Registry {
 	m.Refreshed("acme.myshopify.com", "client_credentials", "ok", time.Second)
 	m.ClockSkew(time.Second)
 	m.RegisterLimits(reg, func() []ConnectionState { return []ConnectionState{{"tools", 1, 2, 3}} }, func() MemoryState { return MemoryState{1, 2, 3} })
+	m.RegisterLocalCA(reg, func() (time.Time, bool) { return now.Add(365 * 24 * time.Hour), true })
 	return reg
 }
 
@@ -214,6 +215,22 @@ func TestTokensAreAskedForAtEachScrape(t *testing.T) {
 		if a := got[`evergate_token_usable{shop="a"}`]; a != min(float64(n), 1) || b != 0 || !there {
 			t.Errorf("scrape %d: %v", n, got)
 		}
+	}
+}
+
+func TestALocalCAThatIsNotUsedHasNoEnd(t *testing.T) {
+	t.Parallel()
+	const name = "evergate_local_ca_expiry_timestamp_seconds{}"
+	reg := prometheus.NewPedanticRegistry()
+	m := New(reg, "1.2.3", "abcdef", "go1.26")
+	ends, used := time.Unix(1_796_040_000, 0), false
+	m.RegisterLocalCA(reg, func() (time.Time, bool) { return ends, used })
+	if v, ok := series(t, reg)[name]; ok {
+		t.Errorf("%s %v", name, v)
+	}
+	used = true
+	if v := series(t, reg)[name]; v != 1_796_040_000 {
+		t.Errorf("%s %v", name, v)
 	}
 }
 

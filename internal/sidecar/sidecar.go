@@ -116,6 +116,7 @@ func New(in *Installation, settings Settings, log Logger, getenv func(string) st
 	met.RegisterBuckets(registry, s.shop.bucketStates)
 	s.limits = newLimits(in.limits)
 	met.RegisterLimits(registry, s.limits.connectionStates, s.limits.memoryState)
+	met.RegisterLocalCA(registry, s.ca.Ends)
 	s.history = admin.NewHistory(registry, failuresOf(met))
 	s.tunnels = s.newTunnels()
 

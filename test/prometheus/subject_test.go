@@ -122,6 +122,7 @@ func (s *subject) start() {
 		"SHOPIFY_SHOP=" + shopsim.DefaultShop, "SHOPIFY_CLIENT_ID=" + shopsim.DefaultClientID, "SHOPIFY_CLIENT_SECRET=" + shopsim.DefaultClientSecret,
 		"EVERGATE_UPSTREAM_URL=" + s.shop.url, "EVERGATE_UPSTREAM_CA_FILE=" + s.shop.caFile,
 		"EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0", "EVERGATE_LOG_FORMAT=json", "EVERGATE_TOKEN_WAIT=1s",
+		"EVERGATE_CA_DIR=memory:",
 	}
 	if s.offline {
 		environ = append(environ, "EVERGATE_GRANT=offline", "EVERGATE_STORE=file:"+s.dir)
@@ -130,6 +131,14 @@ func (s *subject) start() {
 	at := s.process.AwaitLog(s.t, "listening for tools").Address
 	s.admin = s.process.AwaitLog(s.t, "listening for operators").Address
 	s.at.Store(&at)
+	resp, err := http.Get("http://" + s.admin + "/ca.pem") // it is made when it is needed
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		s.t.Fatalf("/ca.pem: %s", resp.Status)
+	}
 }
 
 // restart ends it as an operator would and starts it again. It then has other ports.
