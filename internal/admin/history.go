@@ -64,22 +64,19 @@ func between(from, to snapshot) minute {
 	return minute{max(0, to.requests-from.requests), max(0, to.failed-from.failed), max(0, to.waited-from.waited), max(0, to.noToken-from.noToken)}
 }
 
-// recent sums up the last few minutes, the running one among them. Calls that had no token count while there is none: with one,
-// what was wrong is over.
-func (h *History) recent(now snapshot, usable bool) recent {
+// recent sums up the last few minutes, the running one among them. Calls that had no token are left out: while there is none,
+// that is said already, and with one again it is over.
+func (h *History) recent(now snapshot) recent {
 	hour := h.hour(now)
 	var r recent
 	for _, m := range hour[minutes-recentMinutes:] {
-		r.calls, r.failed = r.calls+m.Requests, r.failed+m.Failed
-		if usable {
-			r.failed -= min(m.NoToken, m.Failed)
-		}
+		r.calls, r.failed = r.calls+m.Requests, r.failed+max(0, m.Failed-m.NoToken)
 	}
 	h.mu.Lock()
 	before := h.before[0]
 	h.mu.Unlock()
 	for i, f := range now.failures {
-		if !f.failed() || usable && f.Code == denial.CodeNoToken {
+		if !f.failed() || f.Code == denial.CodeNoToken {
 			continue
 		}
 		if n := f.Count - countOf(before, f); n > r.worstCount {

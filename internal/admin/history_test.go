@@ -94,7 +94,7 @@ func TestThePageShowsTrafficLimitsAndVersions(t *testing.T) {
 	for _, part := range []string{
 		"40 calls, 10 failed, 0 waited", "at most 40 in one", `class="failed"`, "0 min ago: 40 calls, 10 failed",
 		"REST: room for 3 of 40 calls", "GraphQL: room for 1950 of 2000 points",
-		`<th scope="row">2025-10</th><td>7</td><td>no longer supported`, "supported until", `<th scope="row">unstable</th><td>1</td><td>no end is known`,
+		`<th scope="row">2025-10</th><td class="number">7</td><td>no longer supported`, "supported until", `<th scope="row">unstable</th><td class="number">1</td><td>no end is known`,
 	} {
 		if !strings.Contains(page, part) {
 			t.Errorf("the page does not say %q:\n%s", part, page)

@@ -5,7 +5,6 @@ import (
 	_ "embed" // the page's style and script
 	"encoding/base64"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +14,7 @@ import (
 
 // The page works without its script: then it reloads itself. Style and script are part of
 // it, so that it loads nothing, and the policy names them by their hash, so that nothing
-// else runs, whatever a shop is called or an error says.
+// else runs, whatever a shop is called or an error says. Its icon is in a data: URL.
 var (
 	//go:embed page.css
 	pageCSS string
@@ -25,7 +24,7 @@ var (
 	policy = sync.OnceValue(func() string {
 		return strings.Join([]string{
 			"default-src 'none'", "style-src '" + hashOf(pageCSS) + "'", "script-src '" + hashOf(pageJS) + "'",
-			"connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'",
+			"connect-src 'self'", "img-src data:", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'",
 		}, "; ")
 	})
 )
@@ -52,8 +51,9 @@ func (v view) html() *markup.Page {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <noscript><meta http-equiv="refresh" content="10"></noscript>
-<title>{} · Evergate</title>
-<style>`, v.Report.Shop)
+<title>{} {} · {}</title>
+<link rel="icon" id="icon" href="{}" data-lost="{}">
+<style>`, v.worst().Level.mark(), v.worst().label, v.Report.Shop, v.worst().Level.icon(), lostIcon())
 	p.Trusted(pageCSS)
 	p.Put(`</style>
 </head>
@@ -61,21 +61,24 @@ func (v view) html() *markup.Page {
 <a class="skip" href="#token">Skip to the token</a>
 <header>
 <h1>{}</h1>
-<p id="live-sentence" data-live class="verdict {}" role="status"><span class="mark" aria-hidden="true">{}</span> {}</p>
-</header>
-<main>
-`, v.Report.Shop, string(v.worst().Level), v.worst().Level.mark(), plain(v.worst().Text))
-	v.token(&p)
+`, v.Report.Shop)
+	v.verdicts(&p)
+	p.Put("</header>\n<main>\n<div class=\"column\">\n")
+	v.tools(&p)
 	v.traffic(&p)
+	p.Put("</div>\n<div class=\"column\">\n")
+	v.token(&p)
 	v.limits(&p)
 	v.versions(&p)
-	p.Put(`</main>
+	p.Put(`</div>
+</main>
 <footer>
-<p>Evergate {}, running since <time datetime="{}">{} UTC</time>.
-<span id="live-updated" data-live>As of {} UTC.</span></p>
+<p id="live-updated" data-live>Evergate {}, started `, v.Report.Version)
+	when(&p, v.Report.Started, v.Updated)
+	p.Put(`. As of <time datetime="{}" title="{} UTC">{} UTC</time>.</p>
 <nav aria-label="More"><a href="/status">Status as JSON</a> <a href="/metrics">Metrics</a></nav>
 </footer>
-<script>`, v.Report.Version, machineTime(v.Report.Started), readableTime(v.Report.Started), v.Updated.UTC().Format(time.TimeOnly))
+<script>`, machineTime(v.Updated), readableTime(v.Updated), v.Updated.UTC().Format(time.TimeOnly))
 	p.Trusted(pageJS)
 	p.Put("</script>\n</body>\n</html>\n")
 	return &p
@@ -94,81 +97,137 @@ func (l Level) mark() string {
 	return "✕"
 }
 
-// plain is a text without the marks around what is to be typed.
-func plain(text string) string { return strings.ReplaceAll(text, "`", "") }
+// verdicts are the sentence at the top, and what else is to be said.
+func (v view) verdicts(p *markup.Page) {
+	worst := v.worst()
+	p.Put(`<p id="live-verdict" data-live class="verdict {}" role="status"><span class="mark" aria-hidden="true">{}</span> <span>`, string(worst.Level), worst.Level.mark())
+	words(p, worst.Text)
+	p.Put("</span></p>\n<div id=\"live-advice\" data-live>\n")
+	whatToDo(p, worst)
+	if len(v.Verdicts) > 1 {
+		p.Put("<ul class=\"also\" aria-label=\"Beside that\">\n")
+		for _, also := range v.Verdicts[1:] {
+			p.Put(`<li class="{}"><span class="mark" aria-hidden="true">{}</span> <div>`, string(also.Level), also.Level.mark())
+			words(p, also.Text)
+			if also.WhatToDo != "" && also.WhatToDo != worst.WhatToDo {
+				p.Put(" ")
+				words(p, also.WhatToDo)
+			}
+			p.Put("</div></li>\n")
+		}
+		p.Put("</ul>\n")
+	}
+	p.Put("</div>\n")
+}
+
+func whatToDo(p *markup.Page, worst Verdict) {
+	if worst.WhatToDo == "" {
+		return
+	}
+	p.Put(`<p class="advice {}"><strong>What to do:</strong> `, string(worst.Level))
+	words(p, worst.WhatToDo)
+	p.Put("</p>\n")
+}
+
+// section begins a part of the page. Its heading stays when the rest is replaced, so that what has the focus keeps it.
+func section(p *markup.Page, id, heading string) {
+	p.Put("<section aria-labelledby=\"{}\">\n<h2 id=\"{}\" tabindex=\"-1\">{}</h2>\n<div id=\"live-{}\" data-live>\n", id, id, heading, id)
+}
+
+func endSection(p *markup.Page) { p.Put("</div>\n</section>\n") }
+
+// tools is where they call, and who did.
+func (v view) tools(p *markup.Page) {
+	r := v.Report
+	if len(r.Tools) == 0 && r.Policy == "" && len(r.Callers) == 0 {
+		return
+	}
+	section(p, "tools", "Where tools call")
+	p.Put("<dl>\n")
+	for _, e := range r.Tools {
+		p.Put("<dt>Address</dt><dd><code>{}</code></dd>\n", e.URL)
+	}
+	if len(r.Tools) > 0 {
+		p.Put("<dt>Try it</dt><dd class=\"whole\"><code class=\"line\">{}</code></dd>\n", r.Tools[0].Try)
+	}
+	if r.Policy != "" {
+		term(p, "Policy", r.Policy)
+	}
+	p.Put("</dl>\n")
+	if len(r.Callers) == 0 {
+		p.Put("<p class=\"note\">Nobody has called yet.</p>\n")
+	} else {
+		p.Put("<table>\n<thead><tr><th scope=\"col\">Caller</th><th scope=\"col\" class=\"number\">Calls</th><th scope=\"col\" class=\"number\">Denied</th><th scope=\"col\" class=\"number\">Waited</th></tr></thead>\n<tbody>")
+		for _, c := range r.Callers {
+			p.Put(`<tr><th scope="row">{}</th><td class="number">{}</td><td class="number">{}</td><td class="number">{}</td></tr>`,
+				c.Name, number(c.Calls, 0), number(c.Denied, 0), number(float64(c.Waits), 0))
+		}
+		p.Put("</tbody>\n</table>\n")
+		if more := v.MoreCallers; more > 0 {
+			p.Put("<p class=\"note\">And {}.</p>\n", count(float64(more), "other caller", "other callers"))
+		}
+	}
+	endSection(p)
+}
+
+// grantNames are what people call the grants.
+var grantNames = map[string]string{"client_credentials": "client credentials", "offline": "offline: a stored grant", "static": "static: a permanent token"}
 
 func (v view) token(p *markup.Page) {
-	p.Put(`<section aria-labelledby="token" id="live-token" data-live>
-<h2 id="token" tabindex="-1">Token</h2>
-`)
-	if do := v.worst().WhatToDo; do != "" {
-		p.Put("<p class=\"advice\"><strong>What to do:</strong> {}</p>\n", plain(do))
-	}
+	r := v.Report
+	section(p, "token", "Token")
 	if v.Life != "" {
 		p.Put(`<p class="bar"><label for="life">{} of {} left</label>
 <meter id="life" min="0" max="1" low="0.15" optimum="1" value="{}">{} of {} left</meter></p>
 `, v.Left, v.Life, number(v.LeftShare, 4), v.Left, v.Life)
 	}
 	p.Put("<dl>\n")
-	term(p, "Grant", v.Report.Grant)
-	state := v.Report.State
-	if v.Report.LifeAssumed {
+	name, known := grantNames[r.Grant]
+	if !known {
+		name = r.Grant
+	}
+	term(p, "Grant", name)
+	state := r.State
+	if r.LifeAssumed {
 		state += ", life assumed because Shopify named none"
 	}
 	term(p, "State", state)
 	if v.Age != "" {
 		term(p, "Age", v.Age)
 	}
-	if v.Life != "" {
-		p.Put("<dt>Next renewal</dt><dd><time datetime=\"{}\">{} UTC</time></dd>\n", machineTime(v.Report.NextRenewal), readableTime(v.Report.NextRenewal))
+	if v.Life != "" && r.LastError == "" {
+		termWhen(p, "Next renewal", r.NextRenewal, v.Updated)
 	}
-	if v.RefreshLeft != "" {
-		term(p, "Refresh token", v.RefreshLeft+" left, if it is not used before")
+	if !r.RefreshExpires.IsZero() {
+		p.Put("<dt>Refresh token</dt><dd>ends ")
+		when(p, r.RefreshExpires, v.Updated)
+		p.Put(", if it is not used before</dd>\n")
 	}
-	if v.Report.LastError != "" {
-		term(p, "Last error", v.Report.LastError)
-		term(p, "Next attempt", readableTime(v.Report.NextAttempt)+" UTC")
+	if r.LastError != "" {
+		p.Put("<dt>Last error</dt><dd class=\"long\">")
+		words(p, v.LastError)
+		if !r.LastErrorAt.IsZero() {
+			p.Put(" <span class=\"aside\">(")
+			when(p, r.LastErrorAt, v.Updated)
+			p.Put(")</span>")
+		}
+		p.Put("</dd>\n")
+		termWhen(p, "Next attempt", r.NextAttempt, v.Updated)
 	}
 	for _, t := range [...]struct{ name, text string }{
-		{"Not written", v.Report.Unsaved}, {"Notice", v.Report.Notice},
-		{"Missing scopes", strings.Join(v.Report.MissingScopes, ", ")}, {"Scopes", strings.Join(v.Report.Scopes, ", ")},
+		{"Not written", r.Unsaved}, {"Missing scopes", strings.Join(r.MissingScopes, ", ")}, {"Scopes", strings.Join(r.Scopes, ", ")},
 	} {
 		if t.text != "" {
 			term(p, t.name, t.text)
 		}
 	}
-	p.Put("</dl>\n</section>\n")
-}
-
-func term(p *markup.Page, name, text string) {
-	p.Put("<dt>{}</dt><dd>{}</dd>\n", name, text)
-}
-
-func (v view) traffic(p *markup.Page) {
-	c := v.Chart
-	p.Put(`<section aria-labelledby="traffic" id="live-traffic" data-live>
-<h2 id="traffic">The last hour</h2>
-<p>{} calls, {} failed, {} waited for the rate limit.</p>
-`, number(c.Requests, 0), number(c.Failed, 0), number(c.Waited, 0))
-	if len(c.Bars) > 0 {
-		p.Put("<svg viewBox=\"0 0 600 100\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"Calls a minute over the last hour, at most {} in one\">\n", number(c.Most, 0))
-		for _, b := range c.Bars {
-			p.Put(`<rect class="calls" x="{}" y="{}" width="8.5" height="{}"><title>{} min ago: {} calls, {} failed</title></rect>`,
-				number(b.X, 1), number(b.Y, 2), number(b.Height, 2), strconv.Itoa(b.Ago), number(b.Requests, 0), number(b.Failed, 0))
-			if b.FailHigh != 0 {
-				p.Put(`<rect class="failed" x="{}" y="{}" width="8.5" height="{}"></rect>`, number(b.X, 1), number(b.FailY, 2), number(b.FailHigh, 2))
-			}
-			p.Put("\n")
-		}
-		p.Put("</svg>\n<p class=\"scale\"><span>an hour ago</span><span>at most {} a minute</span><span>now</span></p>\n", number(c.Most, 0))
-	}
-	p.Put("</section>\n")
+	p.Put("</dl>\n")
+	endSection(p)
 }
 
 func (v view) limits(p *markup.Page) {
-	p.Put(`<section aria-labelledby="limits" id="live-limits" data-live>
-<h2 id="limits">Rate limits</h2>
-`)
+	r := v.Report
+	section(p, "limits", "Rate limits")
 	for _, b := range v.Buckets {
 		available, capacity := number(b.Available, 0), number(b.Capacity, 0)
 		p.Put(`<p class="bar"><label for="bucket-{}">{}: room for {} of {} {}</label>
@@ -176,29 +235,48 @@ func (v view) limits(p *markup.Page) {
 `, b.API, b.Name(), available, capacity, b.Unit(), b.API, number(b.Low(), 0), capacity, capacity, number(b.Available, 1), available)
 	}
 	if len(v.Buckets) == 0 {
-		p.Put("<p>Nothing is known of them yet: Shopify tells with its answers.</p>\n")
+		p.Put("<p class=\"note\">Nothing is known of them yet: Shopify tells with its answers.</p>\n")
 	}
-	p.Put("</section>\n")
+	pace := r.Pacing
+	p.Put("<dl>\n")
+	if pace.On {
+		waited := count(pace.Waited, "call has", "calls have") + " waited"
+		if pace.Waited == 0 {
+			waited = "no call had to wait"
+		}
+		term(p, "Pacing", waited)
+	} else {
+		term(p, "Pacing", "off: Shopify's refusals are passed on")
+	}
+	if pace.LongestCaller != "" {
+		p.Put("<dt>Longest wait</dt><dd>{}, {}, ", shortSpan(pace.LongestSeconds), pace.LongestCaller)
+		when(p, pace.LongestAt, v.Updated)
+		p.Put("</dd>\n")
+	}
+	if pace.Refused > 0 {
+		term(p, "Turned away", count(pace.Refused, "call", "calls")+", because the caller's share would not have served them in time")
+	}
+	if pace.Throttled > 0 {
+		text := count(pace.Throttled, "time", "times") + " by Shopify"
+		if pace.On {
+			text += "; what was not passed on was sent again"
+		}
+		term(p, "Refused", text)
+	}
+	p.Put("</dl>\n<p class=\"note\">Counted since the start.</p>\n")
+	endSection(p)
 }
 
 func (v view) versions(p *markup.Page) {
-	p.Put(`<section aria-labelledby="versions" id="live-versions" data-live>
-<h2 id="versions">API versions in use</h2>
-`)
+	section(p, "versions", "API versions in use")
 	if len(v.Versions) > 0 {
-		p.Put("<table>\n<thead><tr><th scope=\"col\">Version</th><th scope=\"col\">Calls</th><th scope=\"col\">Support</th></tr></thead>\n<tbody>")
+		p.Put("<table>\n<thead><tr><th scope=\"col\">Version</th><th scope=\"col\" class=\"number\">Calls</th><th scope=\"col\">Support</th></tr></thead>\n<tbody>")
 		for _, row := range v.Versions {
-			p.Put(`<tr class="{}"><th scope="row">{}</th><td>{}</td><td>{}</td></tr>`, string(row.Level), row.Version, number(row.Calls, 0), row.State)
+			p.Put(`<tr class="{}"><th scope="row">{}</th><td class="number">{}</td><td>{}</td></tr>`, string(row.Level), row.Version, number(row.Calls, 0), row.State)
 		}
 		p.Put("</tbody>\n</table>\n")
 	} else {
-		p.Put("<p>No call has named a version yet.</p>\n")
+		p.Put("<p class=\"note\">No call has named a version yet.</p>\n")
 	}
-	p.Put("</section>\n")
+	endSection(p)
 }
-
-func number(f float64, decimals int) string { return strconv.FormatFloat(f, 'f', decimals, 64) }
-
-func machineTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
-
-func readableTime(t time.Time) string { return t.UTC().Format(time.DateTime) }

@@ -194,7 +194,12 @@ func (h *handler) reportCalls(r *Report, f facts) {
 			r.Unsuccessful = append(r.Unsuccessful, FailureReport{u.Route, u.Status, u.Code, u.failed(), u.Count, u.Last})
 		}
 	}
-	slices.SortStableFunc(r.Unsuccessful, func(a, b FailureReport) int { return b.Last.Compare(a.Last) })
+	slices.SortStableFunc(r.Unsuccessful, func(a, b FailureReport) int {
+		if a.Failed != b.Failed {
+			return map[bool]int{true: -1, false: 1}[a.Failed]
+		}
+		return b.Last.Compare(a.Last)
+	})
 	r.Unsuccessful = r.Unsuccessful[:min(len(r.Unsuccessful), mostRows)]
 	for _, b := range s.buckets {
 		r.RateLimits = append(r.RateLimits, LimitReport{b.API, b.Available, b.Capacity})

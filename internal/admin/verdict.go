@@ -135,6 +135,7 @@ func ofToken(f facts) []Verdict {
 		if st.Usable {
 			v.Text = "A person must authorise the app anew; until the token ends, requests still work."
 		}
+		v.Text += f.reason()
 	case st.Refused:
 		v.Code, v.label, v.WhatToDo = codeTokenRefused, "Token refused", f.setup.replaceToken(st.Grant)
 		v.Text = "Shopify refuses the token, and there is no other. Its 401 is passed on."

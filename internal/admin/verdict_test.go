@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"evergate/internal/markup"
 	"evergate/internal/metrics"
 	"evergate/internal/refresh"
 	"evergate/internal/remedy"
@@ -238,27 +239,24 @@ func TestRecentCallsAreThoseOfTheLastMinutes(t *testing.T) {
 		p.serve("200", 50)
 		p.serve("502", 50)
 		failures = []Failure{{Route: "graphql", Status: 502, Count: 50}, {Route: "rest:shop", Code: "no_token", Status: 503}}
-		if r := h.recent(take(), true); r.calls != 100 || r.failed != 50 || r.worst == nil || r.worst.Route != "graphql" || r.worstCount != 50 {
+		if r := h.recent(take()); r.calls != 100 || r.failed != 50 || r.worst == nil || r.worst.Route != "graphql" || r.worstCount != 50 {
 			t.Errorf("%+v", r)
 		}
 		for range recentMinutes {
 			h.note(take())
 		}
 		p.serve("200", 10)
-		if r := h.recent(take(), true); r.calls != 10 || r.failed != 0 || r.worst != nil {
+		if r := h.recent(take()); r.calls != 10 || r.failed != 0 || r.worst != nil {
 			t.Errorf("what is long past counts: %+v", r)
 		}
 		p.serve("503", 4)
 		p.failed.WithLabelValues("no_token").Add(4)
 		failures[1].Count = 4
-		if r := h.recent(take(), false); r.failed != 4 || r.worst == nil || r.worst.Code != "no_token" {
-			t.Errorf("without a token: %+v", r)
-		}
-		if r := h.recent(take(), true); r.failed != 0 || r.worst != nil {
-			t.Errorf("with a token again: %+v", r)
+		if r := h.recent(take()); r.failed != 0 || r.worst != nil {
+			t.Errorf("calls without a token, of which something else is said: %+v", r)
 		}
 		failures = append(failures, Failure{Route: "rest:orders", Status: 403, Count: 3}, Failure{Route: "other", Code: "read_only", Status: 403, Count: 7})
-		if r := h.recent(take(), true); r.failed != 3 {
+		if r := h.recent(take()); r.failed != 3 {
 			t.Errorf("403s of Shopify's: %+v", r)
 		}
 	})
@@ -292,7 +290,7 @@ func TestStatusHasWhatThePageShows(t *testing.T) {
 	want := Report{
 		Tools: []Entrance{{"http://127.0.0.1:8080", "curl x"}}, Policy: "by default full",
 		Calls:        &CallReport{HourCalls: 10, HourFailed: 3, RecentMinutes: 5, RecentCalls: 10, RecentFailed: 3},
-		Unsuccessful: []FailureReport{{"other", 403, "denied_path", false, 2, issued.Add(time.Minute)}, {"graphql", 502, "", true, 3, issued}},
+		Unsuccessful: []FailureReport{{"graphql", 502, "", true, 3, issued}, {"other", 403, "denied_path", false, 2, issued.Add(time.Minute)}},
 		Callers:      []CallerReport{{"anonymous", 9, 0, 0}, {"agent", 7, 2, 4}},
 		RateLimits:   []LimitReport{{"rest", 3, 40}, {"graphql", 1950, 2000}},
 		Pacing:       PacingReport{On: true, LongestSeconds: 3, LongestCaller: "agent", LongestAt: issued},
@@ -306,5 +304,43 @@ func TestStatusHasWhatThePageShows(t *testing.T) {
 	}
 	if len(got.APIVersions) != 3 || got.APIVersions[0].Level != LevelError || got.Verdict.Code != codeVersionRetired {
 		t.Errorf("%+v, %+v", got.APIVersions, got.Verdict)
+	}
+}
+
+func TestATimeIsWrittenAsPeopleSayIt(t *testing.T) {
+	t.Parallel()
+	for away, want := range map[time.Duration]string{
+		0: "now", 400 * time.Millisecond: "now", time.Second: "in 1 s", -time.Second: "1 s ago", 90 * time.Second: "in 2 min", -3 * time.Minute: "3 min ago", -59 * time.Second: "1 min ago",
+		59 * time.Minute: "in 59 min", 90 * time.Minute: "in 2 h", 75 * time.Minute: "in 75 min", 18 * time.Hour: "in 18 h", 26 * time.Hour: "in 26 h", 90 * 24 * time.Hour: "in 90 d", -48 * time.Hour: "2 d ago",
+	} {
+		if got := fromNow(issued.Add(away), issued); got != want {
+			t.Errorf("%s is written %q, want %q", away, got, want)
+		}
+	}
+}
+
+func TestWhatIsToBeTypedStandsOut(t *testing.T) {
+	t.Parallel()
+	var p markup.Page
+	words(&p, "run `a <b>` & then `c`, or d")
+	if got := p.String(); got != "run <code>a &lt;b&gt;</code> &amp; then <code>c</code>, or d" {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestTheTabSaysTheVerdict(t *testing.T) {
+	t.Parallel()
+	icons := map[string]bool{lostIcon(): true}
+	for want, st := range map[string]refresh.Status{"✓ All is well": permanent, "! Starting": waiting, "✕ No token": failing} {
+		page := call((&sidecar{status: st}).handler(t), "GET", "/").Body.String()
+		if !strings.Contains(page, "<title>"+want+" · acme.myshopify.com</title>") {
+			t.Errorf("%.500s", page)
+		}
+		_, rest, _ := strings.Cut(page, `<link rel="icon" id="icon" href="`)
+		icon, rest, _ := strings.Cut(rest, `"`)
+		if !strings.HasPrefix(icon, "data:image/svg+xml;base64,") || icons[icon] || !strings.HasPrefix(rest, ` data-lost="`+lostIcon()+`"`) {
+			t.Errorf("its icon is %q, before %.100q", icon, rest)
+		}
+		icons[icon] = true
 	}
 }

@@ -11,13 +11,15 @@ type view struct {
 	Report Report
 	// Verdicts are what is to be said now, the worst first; never none.
 	Verdicts []Verdict
+	// LastError has commands as they are called here.
+	LastError string
 	// Age, Left and Life are of the token; empty when it has none.
 	Age, Left, Life string
 	LeftShare       float64 // part of the life that is left, 0 to 1
-	RefreshLeft     string
 	Buckets         []bucketView
 	Versions        []versionRow
 	Chart           chart
+	MoreCallers     int // than the report has
 	Updated         time.Time
 }
 
@@ -36,7 +38,7 @@ func (h *handler) facts() facts {
 		f.notices = h.Notices()
 	}
 	if h.History != nil {
-		f.recent = h.History.recent(snap, f.status.Usable)
+		f.recent = h.History.recent(snap)
 	}
 	return f
 }
@@ -45,15 +47,17 @@ func (h *handler) view() view {
 	f := h.facts()
 	st, now := f.status, f.now
 	v := view{Report: h.report(f), Verdicts: judge(f), Buckets: f.snapshot.buckets, Updated: now}
+	v.LastError = h.Setup.commandsIn(v.Report.LastError)
+	v.MoreCallers = len(f.snapshot.callers) - len(v.Report.Callers)
 	if !st.Issued.IsZero() {
 		v.Age = span(st.Age)
 	}
 	if life := st.Expires.Sub(st.Issued); !st.Expires.IsZero() && life > 0 {
-		v.Left, v.Life = span(st.Left), span(life)
+		v.Left, v.Life = span(st.Left), span(life.Round(time.Minute))
+		if life < time.Hour {
+			v.Life = span(life)
+		}
 		v.LeftShare = min(1, st.Left.Seconds()/life.Seconds())
-	}
-	if !st.RefreshExpires.IsZero() {
-		v.RefreshLeft = span(st.RefreshExpires.Sub(now))
 	}
 	for _, one := range f.snapshot.versions {
 		v.Versions = append(v.Versions, rowOf(one, now))
@@ -113,6 +117,14 @@ func span(d time.Duration) string {
 		}
 	}
 	return fmt.Sprintf("%d s", d/time.Second)
+}
+
+// shortSpan is a time that is short and of which fractions matter.
+func shortSpan(seconds float64) string {
+	if seconds < 10 {
+		return number(seconds, 1) + " s"
+	}
+	return span(time.Duration(seconds * float64(time.Second)))
 }
 
 // chart is the last hour, drawn.
