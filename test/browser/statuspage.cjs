@@ -1,8 +1,9 @@
 // What a person sees of the status page. The job comes as JSON on standard input, what was
 // seen goes out as JSON on standard output.
 //
-// {chromium, url, shots, call}: open url with and without scripts, in both colour schemes and
-// on a phone; call is an address that makes a request through the sidecar meanwhile.
+// {chromium, url, shots, call, pid}: open url with and without scripts, in both colour schemes and
+// on a phone; call is an address that makes a request
+// through the sidecar meanwhile, pid is the sidecar's.
 const { chromium } = require('playwright-core')
 const axe = require('axe-core')
 const path = require('path')
@@ -36,6 +37,8 @@ async function live(browser, job) {
   seen.nextFocus = await page.evaluate(() => document.activeElement.innerText)
   const before = await page.textContent('#live-updated')
   const calls = await page.textContent('#live-traffic p')
+  seen.tooltip = await page.getAttribute('time', 'title')
+  seen.local = await page.evaluate(() => new Date(document.querySelector('time').dateTime).toLocaleString())
   await page.evaluate(() => { window.marked = document.querySelector('h1') })
   await page.context().request.get(job.call)
   await page.waitForFunction(t => document.querySelector('#live-updated').textContent !== t, before)
@@ -50,7 +53,22 @@ async function live(browser, job) {
   await page.setViewportSize({ width: 320, height: 640 })
   await shoot(page, job, 'phone')
   seen.overflows = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth)
+  Object.assign(seen, await halt(page, job))
   return seen
+}
+
+// halt has the sidecar hang for a while: nothing is closed, and yet the page must notice, and notice when it goes on.
+async function halt(page, job) {
+  process.kill(job.pid, 'SIGSTOP')
+  try {
+    await page.waitForSelector(':root.lost')
+    const lost = { title: await page.title(), verdict: await page.innerText('#live-verdict'), icon: await page.getAttribute('#icon', 'href') }
+    process.kill(job.pid, 'SIGCONT')
+    await page.waitForSelector(':root:not(.lost)')
+    return { lost, back: { title: await page.title(), verdict: await page.innerText('#live-verdict'), icon: await page.getAttribute('#icon', 'href') } }
+  } finally {
+    process.kill(job.pid, 'SIGCONT')
+  }
 }
 
 // plain is the page without scripts: it says the same, and reloads itself.
