@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"evergate/internal/brief"
@@ -17,7 +18,7 @@ import (
 // simulation is what the flags of simulate say.
 type simulation struct {
 	listen, control, shop, id, secret, caFile string
-	scopes, locations, report                 string
+	scopes, locations, report, fixtures       string
 	plain, json, quiet, printEnv, strict      bool
 	products, variants, orders, customers     int
 	life                                      time.Duration
@@ -34,6 +35,7 @@ func (m *simulation) flags(fs *flag.FlagSet) {
 	fs.BoolVar(&m.json, "json", false, "say where it listens as one line of JSON")
 	fs.BoolVar(&m.quiet, "quiet", false, "print no line for each request")
 	fs.BoolVar(&m.printEnv, "print-env", false, "print what these flags mean for a program under test, for eval in a shell, and end")
+	fs.StringVar(&m.fixtures, "fixtures", "", "a file, or a directory of files, with what the shop has and how to answer; read again at a SIGHUP")
 	fs.StringVar(&m.report, "report", "", "write what the program under test did wrong to this file at the end, as JSON")
 	fs.BoolVar(&m.strict, "strict", false, fmt.Sprintf("end with %d if it did anything wrong", exitFindings))
 	fs.IntVar(&m.products, "products", 10, "how many products the shop has")
@@ -68,6 +70,12 @@ func simulate() action {
 			}
 			if m.printEnv {
 				return m.printExports(w.out)
+			}
+			if m.fixtures != "" {
+				var err error
+				if options.Fixtures, err = shopsim.ReadFixtures(m.fixtures); err != nil {
+					return configError(err)
+				}
 			}
 			return m.serve(w, shopsim.New(options))
 		}),
@@ -113,8 +121,27 @@ func (m *simulation) serve(w env, sim *shopsim.Sim) error {
 	if err := r.announce(w.out); err != nil {
 		return err
 	}
-	<-w.signals
+	m.untilTheEnd(w, sim)
 	return m.conclude(w.err, sim.Report())
+}
+
+// untilTheEnd waits for a signal to end, and reads the fixtures again at a SIGHUP.
+func (m *simulation) untilTheEnd(w env, sim *shopsim.Sim) {
+	if m.fixtures != "" && w.hear != nil {
+		w.hear(syscall.SIGHUP)
+	}
+	for sig := range w.signals {
+		if sig != syscall.SIGHUP || m.fixtures == "" {
+			return
+		}
+		f, err := shopsim.ReadFixtures(m.fixtures)
+		if err != nil {
+			fmt.Fprintln(w.err, "the fixtures stay as they were:", err)
+			continue
+		}
+		sim.Furnish(f)
+		fmt.Fprintln(w.err, "the fixtures have been read again")
+	}
 }
 
 // exitFindings is the exit code of simulate --strict when the report is not empty.

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"evergate/internal/shopsim"
@@ -167,4 +168,38 @@ func TestSimulateReportsAtItsEnd(t *testing.T) {
 			t.Errorf("%v: %s", err, text)
 		}
 	}
+}
+
+func TestSimulateReadsItsFixturesAgainAtASIGHUP(t *testing.T) {
+	t.Parallel()
+	file := t.TempDir() + "/fixtures.json"
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("{\"products\": [\n{\"titel\": 1}]}")
+	if o := execute(nil, "simulate", "--fixtures", file); o.code != exitConfig || !strings.Contains(o.err, file+":2: there is no member") {
+		t.Errorf("%+v", o)
+	}
+	write(`{"answers": [{"path": "/admin/api/*/themes.json", "replies": [{"status": 418}]}]}`)
+	s, a := startSimulator(t, "--plain", "--fixtures", file)
+	token := a.token(t, a.client())
+	themes := func(want int) {
+		t.Helper()
+		if status := a.call(t, a.client(), http.MethodGet, "/admin/api/2026-10/themes.json", token, ""); status != want {
+			t.Errorf("%d, want %d", status, want)
+		}
+	}
+	themes(418)
+	write("{")
+	s.signals <- syscall.SIGHUP
+	s.err.next(t, has("the fixtures stay as they were: "+file+":1: want one JSON object"))
+	themes(418)
+	write("{}")
+	s.signals <- syscall.SIGHUP
+	s.err.next(t, has("the fixtures have been read again"))
+	themes(404)
+	s.signals <- os.Interrupt
+	s.mustEnd(t, exitOK)
 }

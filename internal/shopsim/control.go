@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +34,7 @@ func (s *Sim) Control() http.Handler {
 	handle(mux, "POST /_sim/settings", s.changeSettings)
 	handle(mux, "POST /_sim/faults", s.injectFault)
 	handle(mux, "DELETE /_sim/faults", func(struct{}) (any, error) { s.ClearFaults(); return nil, nil })
+	handle(mux, "POST /_sim/fixtures", s.changeFixtures)
 	handle(mux, "POST /_sim/reset", func(struct{}) (any, error) { s.Reset(); return nil, nil })
 	handle(mux, "POST /_sim/shop", s.changeShop)
 	handle(mux, "POST /_sim/install", s.onInstallation(s.Install))
@@ -65,17 +67,20 @@ func refuseBrowsers(next http.Handler) http.Handler {
 	})
 }
 
-// handle registers an action that takes a JSON object. An empty body is an
+// handle registers an action, a func(In) (any, error) whose In is a JSON object. An empty body is an
 // empty object; a member that does not exist is an error, or a typing error
-// would pass for a fault that never strikes.
-func handle[In any](mux *http.ServeMux, pattern string, action func(In) (any, error)) {
+// would pass for a fault that never strikes. It is no generic function: the compiler would make one for each In.
+func handle(mux *http.ServeMux, pattern string, action any) {
+	f := reflect.ValueOf(action)
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		var in In
-		if err := readControl(r, &in); err != nil {
-			writeControl(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
-			return
+		in := reflect.New(f.Type().In(0))
+		err := readControl(r, in.Interface())
+		var out any
+		if err == nil {
+			results := f.Call([]reflect.Value{in.Elem()})
+			out = results[0].Interface()
+			err, _ = results[1].Interface().(error)
 		}
-		out, err := action(in)
 		switch {
 		case err != nil:
 			writeControl(w, http.StatusBadRequest, map[string]string{"error": err.Error()})

@@ -74,6 +74,17 @@ func (s *Sim) graphQL(q *request, t *token) *response {
 	if refused != nil {
 		return refused
 	}
+	if s.opts.Fixtures != nil {
+		if doc, err := parseGQL(req.Query); err == nil {
+			if op, problem := chooseGQL(doc, req.OperationName); problem == "" {
+				q.operation = operationName(op)
+			}
+		}
+		if resp := s.canned(q, q.operation, req.Variables); resp != nil {
+			return resp
+		}
+		q.operation = ""
+	}
 	run := &gqlRun{sim: s, q: q, token: t, schema: adminSchema()}
 	s.runBulk(q.shop, q.now)
 	plan, problems := s.planGQL(req, run)

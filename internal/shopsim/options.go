@@ -34,6 +34,9 @@ type Options struct {
 	// Settings are the switches that can also be turned while running.
 	Settings Settings
 
+	// Fixtures are what all shops have in place of what is made for them, and answers. Default: none.
+	Fixtures *Fixtures
+
 	// Versions are the supported API versions, oldest first. Default: 2026-01
 	// to 2027-01, as in November 2026. "unstable" is always served. An older
 	// version falls forward to the first of these; any other is a 404.

@@ -70,7 +70,7 @@ func (sh *shop) allOrders() []*order {
 
 func (sh *shop) makeSales() {
 	s := &sh.sales
-	if s.customerList != nil || s.orders+s.customers == 0 {
+	if s.customerList != nil || s.orders+s.customers == 0 { // the list of fixtures may be empty
 		return
 	}
 	for i := range max(1, s.customers) {

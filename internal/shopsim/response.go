@@ -17,6 +17,7 @@ type response struct {
 	status int
 	header http.Header
 	body   []byte
+	delay  time.Duration // before it is sent
 }
 
 func newResponse(status int, contentType string, body []byte) *response {
@@ -70,30 +71,33 @@ func methodNotAllowed(allow string) *response {
 
 func notFound() *response { return jsonErrors(http.StatusNotFound, "Not Found") }
 
+// companions are names and values of header fields that come with nearly every answer.
+var companions = [...]string{
+	"X-Shopify-Stage", "production",
+	"X-Dc", "gcp-simulated",
+	"Server-Timing", "processing;dur=12, cfRequestDuration;dur=31.000023",
+	"Strict-Transport-Security", "max-age=7889238",
+	"X-Frame-Options", "DENY",
+	"X-Content-Type-Options", "nosniff",
+	"X-Download-Options", "noopen",
+	"X-Permitted-Cross-Domain-Policies", "none",
+	"X-Xss-Protection", "1; mode=block",
+	"Referrer-Policy", "origin-when-cross-origin",
+	"Vary", "Accept-Encoding, Accept",
+	"Server", "cloudflare",
+	"Cf-Cache-Status", "DYNAMIC",
+	"Alt-Svc", `h3=":443"; ma=86400`,
+}
+
 // decorate adds the header fields that come with nearly every answer.
 func (s *Sim) decorate(q *request, resp *response) {
 	h := resp.header
-	for name, value := range map[string]string{
-		"X-Request-Id":                      q.id,
-		"X-Shopid":                          fmt.Sprint(q.shop.id),
-		"X-Shopify-Stage":                   "production",
-		"X-Dc":                              "gcp-simulated",
-		"Server-Timing":                     "processing;dur=12, cfRequestDuration;dur=31.000023",
-		"Strict-Transport-Security":         "max-age=7889238",
-		"X-Frame-Options":                   "DENY",
-		"X-Content-Type-Options":            "nosniff",
-		"X-Download-Options":                "noopen",
-		"X-Permitted-Cross-Domain-Policies": "none",
-		"X-Xss-Protection":                  "1; mode=block",
-		"Referrer-Policy":                   "origin-when-cross-origin",
-		"Vary":                              "Accept-Encoding, Accept",
-		"Server":                            "cloudflare",
-		"Cf-Cache-Status":                   "DYNAMIC",
-		"Cf-Ray":                            strings.ReplaceAll(q.id, "-", "")[:16] + "-SIM",
-		"Alt-Svc":                           `h3=":443"; ma=86400`,
-	} {
-		h.Set(name, value)
+	for i := 0; i < len(companions); i += 2 {
+		h.Set(companions[i], companions[i+1])
 	}
+	h.Set("X-Request-Id", q.id)
+	h.Set("X-Shopid", fmt.Sprint(q.shop.id))
+	h.Set("Cf-Ray", strings.ReplaceAll(q.id, "-", "")[:16]+"-SIM")
 	if q.route.version == "" && h.Get("X-Shopify-Api-Version") == "" {
 		h.Set("X-Shopify-Api-Version", s.opts.Versions[0])
 	}

@@ -20,6 +20,12 @@ func (s *Sim) api(q *request) *response {
 		return refused
 	}
 	switch q.route.name {
+	case routeScopes, routeUninstall:
+		if resp := s.canned(q, "", nil); resp != nil {
+			return resp
+		}
+	}
+	switch q.route.name {
 	case routeScopes:
 		return accessScopes(q, t)
 	case routeUninstall:
@@ -53,7 +59,10 @@ func (s *Sim) versioned(q *request, t *token) *response {
 		return tooManyCalls(c)
 	}
 	q.isWrite = q.Method == http.MethodPost
-	resp := s.rest(q, t)
+	resp := s.canned(q, "", nil)
+	if resp == nil {
+		resp = s.rest(q, t)
+	}
 	limit := fmt.Sprintf("%d/%d", used, c.RESTSize)
 	resp.header.Set("X-Shopify-Shop-Api-Call-Limit", limit)
 	resp.header.Set("Http_x_shopify_shop_api_call_limit", limit)

@@ -52,6 +52,7 @@ type state struct {
 	files    map[string]*stagedFile // by path
 	stats    stats
 	memos    map[string]*memo
+	given    map[*fixtureReply]int // how often
 }
 
 // New returns a simulator. It panics on options that Validate refuses.
@@ -85,12 +86,14 @@ func newState(o Options) *state {
 		journal:  newJournal(o.JournalSize, o.JournalBody),
 		stats:    newStats(),
 		memos:    map[string]*memo{},
+		given:    map[*fixtureReply]int{},
 	}
 	for _, a := range o.Apps {
 		st.apps[a.ClientID] = newApp(a)
 	}
 	for i, cfg := range o.Shops {
 		sh := newShop(cfg, i)
+		_ = sh.furnish(o.Fixtures) // which has succeeded when they were read
 		st.shops[sh.domain] = sh
 		for _, d := range cfg.CustomDomains {
 			st.custom[strings.ToLower(d)] = sh
@@ -184,6 +187,9 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
 	if resp == nil {
 		resp = f.after(q, s.process(q, f))
 	}
+	if !pause(r.Context(), resp.delay) {
+		panic(http.ErrAbortHandler)
+	}
 	s.settle(q, resp)
 	if f.AfterCommit && !pause(r.Context(), f.Delay) {
 		panic(http.ErrAbortHandler)
@@ -253,11 +259,16 @@ func (s *Sim) process(q *request, f Fault) *response {
 	}
 	var resp *response
 	switch q.route.name {
-	case routeOther:
+	case routeOther, routeToken, routeAuthorize:
+		resp = s.canned(q, "", nil)
+	}
+	switch {
+	case resp != nil:
+	case q.route.name == routeOther:
 		resp = htmlPage(http.StatusNotFound, "404 Not Found", "404", "Page not found")
-	case routeToken:
+	case q.route.name == routeToken:
 		resp = s.tokenEndpoint(q, f)
-	case routeAuthorize:
+	case q.route.name == routeAuthorize:
 		resp = s.authorize(q)
 	default:
 		resp = s.api(q)
