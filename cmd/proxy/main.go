@@ -119,6 +119,8 @@ func commands() []command {
 			examples: []string{`evergate run -- sh -c 'curl -sS "$EVERGATE_URL/admin/api/2026-10/products/count.json"'`, "evergate run --policy read-only -- npx @shopify/dev-mcp"}},
 		{name: "env", args: "[--shell|--dotenv|--docker|--kubernetes] […]", summary: "print what points programs at the sidecar of this environment", new: envCommand,
 			examples: []string{`eval "$(evergate env --shell)"`, "evergate env --dotenv > .env"}},
+		{name: "status", args: "[--watch] [--json]", summary: "show how the sidecar of this environment fares, as the status page does", new: statusCommand,
+			examples: []string{"evergate status", "evergate status --watch", "evergate status --json"}},
 		{name: "wait", args: "[--timeout 60s]", summary: "wait until the sidecar of this environment is ready", new: wait,
 			examples: []string{"evergate wait --timeout 2m"}},
 		{name: "healthcheck", args: "[--ready|--startup]", summary: "ask the sidecar whether it is alive, ready, or has had a token", new: healthcheck,

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"evergate/internal/admin"
+	"evergate/internal/clock"
+	"evergate/internal/config"
+	"evergate/internal/grantadmin"
+	"evergate/internal/sidecar"
+)
+
+// statusCommand shows in a terminal what the status page shows.
+func statusCommand() action {
+	watch, asJSON, every := false, false, 2*time.Second
+	return action{
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolVar(&watch, "watch", false, "go on showing it until Ctrl-C")
+			fs.BoolVar(&asJSON, "json", false, "print the JSON of /status; with --watch a line each time")
+			fs.DurationVar(&every, "every", every, "how often --watch looks")
+		},
+		run: func(w env) error {
+			c, err := newAdminClient(w.environ)
+			if err != nil {
+				return err
+			}
+			if every < probeEvery {
+				return configError(fmt.Errorf("--every %s: give %s or more", every, probeEvery))
+			}
+			ctx, stop := w.untilSignal()
+			defer stop()
+			if !watch {
+				return showStatus(ctx, w, c, asJSON)
+			}
+			return watchStatus(ctx, w, c, asJSON, every)
+		},
+	}
+}
+
+// showStatus prints how the sidecar fares; the error carries only an exit code if that has been said.
+func showStatus(ctx context.Context, w env, c *admin.Client, asJSON bool) error {
+	text, report, err := askStatus(ctx, c)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		_, err = w.out.Write(text)
+	} else {
+		err = printStatus(w.out, w.inkFor(), report, time.Now())
+	}
+	if err == nil && !isWell(report) {
+		return &exitError{exitFailure, nil}
+	}
+	return err
+}
+
+// isWell reports whether tools are served, as far as the sidecar knows. A warning says that they are.
+func isWell(r admin.Report) bool { return r.Ready && r.Verdict.Level != admin.LevelError }
+
+func askStatus(ctx context.Context, c *admin.Client) (text []byte, r admin.Report, _ error) {
+	text, err := c.Get(ctx, "/status")
+	if err != nil {
+		return nil, r, err
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, r, fmt.Errorf("what answers there is no sidecar: %w", err)
+	}
+	return text, r, nil
+}
+
+// clearScreen has a terminal show what follows from its first line on.
+const clearScreen = "\x1b[H\x1b[2J\x1b[3J"
+
+// watchStatus shows it again and again, on a terminal always at the same place. A sidecar that is away may come back.
+func watchStatus(ctx context.Context, w env, c *admin.Client, asJSON bool, every time.Duration) error {
+	terminal := sidecar.IsTerminal(w.out)
+	for before := ""; ; {
+		var screen bytes.Buffer
+		text, report, err := askStatus(ctx, c)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && asJSON:
+			fmt.Fprintln(w.err, "evergate:", err)
+		case err != nil:
+			fmt.Fprintln(&screen, w.inkFor().red(err.Error()))
+		case asJSON:
+			err = json.Compact(&screen, text)
+			screen.WriteByte('\n')
+		default:
+			err = printStatus(&screen, w.inkFor(), report, time.Now())
+		}
+		switch {
+		case terminal && !asJSON:
+			_, err = io.WriteString(w.out, clearScreen+screen.String())
+		case asJSON || screen.String() != before: // a file or a pipe gets what is new
+			_, err = w.out.Write(screen.Bytes())
+		}
+		if before = screen.String(); clock.Sleep(ctx, every) != nil {
+			return nil
+		}
+	}
+}
+
+func printStatus(to io.Writer, in ink, r admin.Report, now time.Time) error {
+	fmt.Fprintln(to, in.bold(inkOf(in, r.Verdict.Level)(r.Verdict.Text)))
+	if r.Verdict.WhatToDo != "" {
+		fmt.Fprintln(to, "What to do:", r.Verdict.WhatToDo)
+	}
+	for _, v := range r.Also {
+		fmt.Fprintln(to, inkOf(in, v.Level)("- "+strings.TrimSpace(v.Text+" "+v.WhatToDo)))
+	}
+	fmt.Fprintf(to, "\n%s, with %s; Evergate %s, up for %s\n\n", r.Shop, config.GrantInWords(r.Grant), r.Version, grantadmin.Span(now.Sub(r.Started)))
+	table := tabwriter.NewWriter(to, 0, 0, 3, ' ', 0)
+	for _, row := range statusRows(r, now) {
+		for i, text := range row.lines {
+			name := ""
+			if i == 0 {
+				name = row.name
+			}
+			fmt.Fprintf(table, "%s\t%s\n", name, text)
+		}
+	}
+	return table.Flush()
+}
+
+func inkOf(in ink, level admin.Level) func(string) string {
+	switch level {
+	case admin.LevelOK:
+		return in.green
+	case admin.LevelWarning:
+		return in.yellow
+	}
+	return in.red
+}
+
+// statusRow is something of the status, on one line or several.
+type statusRow struct {
+	name  string
+	lines []string
+}
+
+// statusRows leaves out what is not known.
+func statusRows(r admin.Report, now time.Time) (rows []statusRow) {
+	add := func(name string, lines ...string) {
+		if len(lines) > 0 {
+			rows = append(rows, statusRow{name, lines})
+		}
+	}
+	add("token", tokenInWords(r, now))
+	var tools []string
+	for _, t := range r.Tools {
+		tools = append(tools, t.URL)
+	}
+	add("tools call", tools...)
+	if r.Policy != "" {
+		add("may do", r.Policy)
+	}
+	if c := r.Calls; c != nil {
+		add("calls", fmt.Sprintf("%.0f in the last hour, %.0f failed, %.0f waited for the rate limit", c.HourCalls, c.HourFailed, c.HourWaited),
+			fmt.Sprintf("%.0f in the last %d minutes, %.0f failed", c.RecentCalls, c.RecentMinutes, c.RecentFailed))
+	}
+	var failing, callers, limits, versions []string
+	for _, f := range r.Unsuccessful {
+		by := "by Shopify"
+		if f.Code != "" {
+			by = f.Code
+		}
+		failing = append(failing, fmt.Sprintf("%s: %d %s, %d times, %s ago", f.Route, f.Status, by, f.Count, grantadmin.Span(now.Sub(f.Last))))
+	}
+	add("no success", failing...)
+	for _, c := range r.Callers {
+		callers = append(callers, fmt.Sprintf("%s: %.0f calls, %.0f denied, %d waited", c.Name, c.Calls, c.Denied, c.Waits))
+	}
+	add("callers", callers...)
+	for _, l := range r.RateLimits {
+		limits = append(limits, fmt.Sprintf("%s: room for %.0f of %.0f", l.API, l.Available, l.Capacity))
+	}
+	add("rate limits", limits...)
+	add("pacing", pacingInWords(r.Pacing, now))
+	for _, v := range r.APIVersions {
+		text := fmt.Sprintf("%s: %.0f calls", v.Version, v.Calls)
+		switch date := v.Retires.UTC().Format(time.DateOnly); {
+		case v.Retires.IsZero():
+		case v.Retires.After(now):
+			text += ", served until " + date
+		default:
+			text += ", retired on " + date
+		}
+		versions = append(versions, text)
+	}
+	add("API versions", versions...)
+	return rows
+}
+
+func tokenInWords(r admin.Report, now time.Time) string {
+	words := r.State
+	if !r.TokenExpires.IsZero() {
+		words += ", ends in " + grantadmin.Span(r.TokenExpires.Sub(now))
+		if r.TokenExpires.Before(now) {
+			words = r.State + ", ended " + grantadmin.Span(now.Sub(r.TokenExpires)) + " ago"
+		}
+	}
+	if r.NextRenewal.After(now) {
+		words += ", is renewed in " + grantadmin.Span(r.NextRenewal.Sub(now))
+	}
+	if r.NextAttempt.After(now) && r.LastError != "" {
+		words += "; the next attempt is in " + grantadmin.Span(r.NextAttempt.Sub(now))
+	}
+	return words
+}
+
+func pacingInWords(p admin.PacingReport, now time.Time) string {
+	if !p.On {
+		return "off"
+	}
+	words := fmt.Sprintf("%.0f waited, %.0f refused, Shopify throttled %.0f", p.Waited, p.Refused, p.Throttled)
+	if p.LongestSeconds > 0 {
+		words += fmt.Sprintf("; the longest wait was %.1f s: %s, %s ago", p.LongestSeconds, p.LongestCaller, grantadmin.Span(now.Sub(p.LongestAt)))
+	}
+	return words
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"evergate/internal/admin"
+)
+
+// reporting is an admin listener that answers with what report returns; its environment.
+func reporting(t *testing.T, report func() any) []string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/status" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(report())
+	}))
+	t.Cleanup(server.Close)
+	return []string{"EVERGATE_ADMIN_LISTEN=" + server.Listener.Addr().String()}
+}
+
+func wellReport() admin.Report {
+	now := time.Now()
+	return admin.Report{
+		Version: "1.2.3", Started: now.Add(-2*time.Hour - 30*time.Second), Ready: true, Shop: "acme.myshopify.com", Grant: "client_credentials", State: "fresh",
+		TokenExpires: now.Add(23*time.Hour + 30*time.Second), NextRenewal: now.Add(17*time.Hour + 30*time.Second),
+		Verdict: admin.Verdict{Level: admin.LevelOK, Code: "ok", Text: "All is well."},
+		Tools:   []admin.Entrance{{URL: "http://127.0.0.1:8080"}, {URL: "unix:/run/evergate.sock"}}, Policy: "by default read-only",
+		Calls:        &admin.CallReport{HourCalls: 120, HourFailed: 3, HourWaited: 5, RecentMinutes: 5, RecentCalls: 20},
+		Unsuccessful: []admin.FailureReport{{Route: "rest:orders", Status: 403, Code: "read_only", Count: 2, Last: now.Add(-3*time.Hour - 30*time.Second)}, {Route: "graphql", Status: 502, Failed: true, Count: 1, Last: now}},
+		Callers:      []admin.CallerReport{{Name: "erp", Calls: 100, Denied: 2, Waits: 5}},
+		RateLimits:   []admin.LimitReport{{API: "rest", Available: 38, Capacity: 40}},
+		Pacing:       admin.PacingReport{On: true, Waited: 5, Throttled: 1, LongestSeconds: 3.2, LongestCaller: "erp", LongestAt: now.Add(-2*time.Hour - 30*time.Second)},
+		APIVersions:  []admin.VersionReport{{Version: "2026-10", Calls: 118}, {Version: "2024-01", Calls: 2, Retires: now.Add(-time.Hour)}},
+	}
+}
+
+func TestStatusSaysWhatThePageSays(t *testing.T) {
+	t.Parallel()
+	o := execute(reporting(t, func() any { return wellReport() }), "status")
+	if o.code != exitOK || o.err != "" {
+		t.Errorf("%+v", o)
+	}
+	for _, want := range []string{
+		"All is well.\n", "acme.myshopify.com, with client credentials; Evergate 1.2.3, up for 2h0m", "fresh, ends in 23h0m, is renewed in 17h0m",
+		"http://127.0.0.1:8080\n", "   unix:/run/evergate.sock\n", "by default read-only", "120 in the last hour, 3 failed, 5 waited", "20 in the last 5 minutes, 0 failed",
+		"rest:orders: 403 read_only, 2 times, 3h0m ago", "graphql: 502 by Shopify, 1 times", "erp: 100 calls, 2 denied, 5 waited", "rest: room for 38 of 40",
+		"5 waited, 0 refused, Shopify throttled 1; the longest wait was 3.2 s: erp, 2h0m ago", "2024-01: 2 calls, retired on ",
+	} {
+		if !strings.Contains(o.out, want) {
+			t.Errorf("no %q in\n%s", want, o.out)
+		}
+	}
+	if strings.Contains(o.out, "\x1b") {
+		t.Errorf("what is no terminal gets colours: %q", o.out)
+	}
+}
+
+func TestStatusTellsByItsExitCodeWhetherCallsAreServed(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change func(*admin.Report)
+		code   int
+		said   string
+	}{
+		"warning": {func(r *admin.Report) {
+			r.Verdict = admin.Verdict{Level: admin.LevelWarning, Text: "The renewal fails."}
+		}, exitOK, "The renewal fails."},
+		"error": {func(r *admin.Report) {
+			r.Verdict = admin.Verdict{Level: admin.LevelError, Text: "Dead.", WhatToDo: "Run it."}
+		}, exitFailure, "Dead.\nWhat to do: Run it.\n"},
+		"starting": {func(r *admin.Report) { r.Ready, r.State, r.TokenExpires = false, "none", time.Time{} }, exitFailure, "token          none,"},
+		"also": {func(r *admin.Report) {
+			r.Also = []admin.Verdict{{Level: admin.LevelWarning, Text: "The clock is wrong."}}
+		}, exitOK, "- The clock is wrong.\n"},
+		"ended":   {func(r *admin.Report) { r.State, r.TokenExpires = "expired", time.Now().Add(-time.Hour-30*time.Second) }, exitOK, "expired, ended 1h0m ago"},
+		"unpaced": {func(r *admin.Report) { r.Pacing = admin.PacingReport{} }, exitOK, "pacing         off"},
+	} {
+		r := wellReport()
+		tc.change(&r)
+		environ := reporting(t, func() any { return r })
+		if o := execute(environ, "status"); o.code != tc.code || !strings.Contains(o.out, tc.said) {
+			t.Errorf("%s: %d\n%s", name, o.code, o.out)
+		}
+		o := execute(environ, "status", "--json")
+		var got admin.Report
+		if err := json.Unmarshal([]byte(o.out), &got); err != nil || o.code != tc.code || got.Verdict != r.Verdict {
+			t.Errorf("%s: %d, %v, %s", name, o.code, err, o.out)
+		}
+	}
+}
+
+func TestStatusWithoutASidecar(t *testing.T) {
+	t.Parallel()
+	if o := execute([]string{"EVERGATE_ADMIN_LISTEN=127.0.0.1:1"}, "status"); o.code != exitFailure || !strings.Contains(o.err, "no sidecar answers on 127.0.0.1:1") || o.out != "" {
+		t.Errorf("%+v", o)
+	}
+	if o := execute(reporting(t, func() any { return "something else" }), "status"); o.code != exitFailure || !strings.Contains(o.err, "is no sidecar") {
+		t.Errorf("%+v", o)
+	}
+	if o := execute(nil, "status", "--watch", "--every", "1ms"); o.code != exitConfig {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestStatusIsWatchedUntilASignal(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	environ := reporting(t, func() any {
+		r := wellReport()
+		if r.Started = time.Now(); asked.Add(1) > 1 {
+			r.Verdict.Text = "It was worse."
+		}
+		return r
+	})
+	out, signals, code := newTail(), make(chan os.Signal, 1), make(chan int, 1)
+	go func() {
+		code <- run(env{args: []string{"status", "--watch", "--every", "100ms"}, environ: environ, out: out, err: out, signals: signals})
+	}()
+	out.next(t, has("All is well."))
+	out.next(t, has("It was worse."))
+	signals <- os.Interrupt
+	if c := <-code; c != exitOK {
+		t.Errorf("exit code %d\n%s", c, out)
+	}
+}
