@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"evergate/internal/limit"
 	"evergate/internal/netfail"
 )
 
@@ -19,6 +20,9 @@ func (h *Handler) copyResponse(w http.ResponseWriter, rec *record, resp *http.Re
 		w.WriteHeader(resp.StatusCode)
 		return
 	}
+	conn := limit.FromContext(r.Context())
+	conn.BeginAnswer()
+	defer conn.EndAnswer()
 	trailer := announceTrailer(w, r, resp)
 	w.WriteHeader(resp.StatusCode)
 	if err := h.stream(w, resp.Body); err != nil {

@@ -34,6 +34,7 @@ type Conn struct {
 	// multiplexed says that it has one of the places of those that may carry many requests at a time.
 	multiplexed atomic.Bool
 	streams     streams
+	progress    progress
 	uploading   atomic.Bool
 	mu          sync.Mutex // keeps the end of an upload from meeting a read that sets its deadline
 	armed       bool
@@ -55,6 +56,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return c.readBody(p)
 	}
 	n, err := c.Conn.Read(p)
+	if n > 0 && c.progress.under.Load() > 0 {
+		c.progress.add(n, time.Now().UnixNano())
+	}
 	if n > 0 && !c.serving.Load() && !c.many.Load() {
 		if c.head += int64(n); c.head > freeHead && !c.charge(c.head*headCost) {
 			return 0, errHeadRefused
@@ -132,7 +136,9 @@ func (c *Conn) BeginUpload() {
 	}
 	c.mu.Lock()
 	c.window, c.came = time.Time{}, 0
-	c.uploading.Store(true)
+	if !c.uploading.Swap(true) {
+		c.progress.begin()
+	}
 	c.mu.Unlock()
 }
 
@@ -143,7 +149,9 @@ func (c *Conn) EndUpload() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.uploading.Store(false)
+	if c.uploading.Swap(false) {
+		c.progress.end()
+	}
 	if c.armed {
 		_ = c.Conn.SetReadDeadline(time.Time{}) // a connection that is closed says so to its reader
 		c.armed = false
@@ -165,6 +173,7 @@ func (c *Conn) readBody(p []byte) (int, error) {
 	c.stuckSince.Store(now.UnixNano())
 	n, err := c.Conn.Read(p)
 	c.stuckSince.Store(0)
+	c.progress.add(n, time.Now().UnixNano())
 	c.mu.Lock()
 	c.came += int64(n)
 	c.mu.Unlock()
@@ -191,6 +200,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	c.stuckSince.Store(now)
 	n, err := c.Conn.Write(p)
 	c.stuckSince.Store(0)
+	c.progress.add(n, now)
 	return n, err
 }
 

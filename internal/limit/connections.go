@@ -27,7 +27,8 @@ const (
 
 // Connections counts the open connections of some listeners and holds them to a limit. When it is reached, a
 // newcomer takes the place of a connection that waits: one that has never asked for anything first, the one
-// that has waited longest. Where all are being served, the newcomer waits in the listener's queue.
+// that has waited longest. Where all are being served, it takes that of one whose
+// body or answer hardly moves; where all of these get on, the newcomer waits in the listener's queue.
 type Connections struct {
 	limit  int
 	budget *Budget // for large heads
@@ -163,6 +164,7 @@ const (
 	stuck             // its client does not go on
 	waitsShortly
 	asksFirst // just come
+	crawls    // what is under way hardly moves
 	never
 )
 
@@ -178,6 +180,9 @@ func (c *Conn) rank(now time.Time) (rank int, since int64) {
 		}
 		if at != 0 && now.UnixNano()-at > int64(stuckFor) {
 			return stuck, at
+		}
+		if at, slow := c.progress.crawls(c.streams.under.Load(), now.UnixNano()); slow {
+			return crawls, at
 		}
 		return never, 0
 	}

@@ -135,6 +135,101 @@ func TestWhoIsServedIsNotClosedAndTheNewcomerWaits(t *testing.T) {
 	})
 }
 
+// answering passes on an answer of pieces, one each second, and reads a body first.
+func answering(piece int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c := FromContext(r.Context())
+		if r.Method == http.MethodPost {
+			c.BeginUpload()
+			_, _ = io.Copy(io.Discard, r.Body)
+			c.EndUpload()
+		}
+		if r.URL.Path == "/later" {
+			<-r.Context().Done() // nothing has come of the answer
+			return
+		}
+		c.BeginAnswer()
+		defer c.EndAnswer()
+		for {
+			if _, err := w.Write(make([]byte, piece)); err != nil {
+				return
+			}
+			w.(http.Flusher).Flush()
+			time.Sleep(time.Second)
+		}
+	}
+}
+
+func TestWhatHardlyMovesMakesRoomForANewcomerAndOnlyThen(t *testing.T) {
+	for name, c := range map[string]struct {
+		request string
+		piece   int
+		upload  int // bytes each second
+		closed  bool
+	}{
+		"an answer that trickles":     {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 16, 0, true},
+		"an answer on a slow line":    {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", slowestServed + 512, 0, false},
+		"an answer that is not there": {"GET /later HTTP/1.1\r\nHost: x\r\n\r\n", 16, 0, false},
+		"a body that trickles":        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n", 16, 64, true},
+		"a body on a slow line":       {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n", 16, slowestServed + 512, false},
+		"a whole body, and no answer": {"POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 16, 0, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(t, 1, nil, answering(c.piece))
+			conn, ended := h.dial(t, c.request)
+			if c.upload > 0 {
+				go func() {
+					for {
+						if _, err := conn.Write(make([]byte, c.upload)); err != nil {
+							return
+						}
+						time.Sleep(time.Second)
+					}
+				}()
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if over(ended) {
+				t.Fatalf("%s: closed while nobody waited", name)
+			}
+			other, newcomer := h.dial(t, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			if over(ended) != c.closed || over(newcomer) {
+				t.Errorf("%s: closed %v, want %v", name, over(ended), c.closed)
+			}
+			_, _ = conn.Close(), other.Close()
+			time.Sleep(10 * time.Second) // for the handlers to see it, in faked time
+		})
+	}
+}
+
+// TestAFastBeginningBuysNoTime sends much at first, and then hardly anything.
+func TestAFastBeginningBuysNoTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var p progress
+		p.begin()
+		p.add(64<<20, time.Now().UnixNano())
+		for i := range 10 {
+			time.Sleep(time.Second)
+			p.add(1, time.Now().UnixNano())
+			_, slow := p.crawls(0, time.Now().UnixNano())
+			if want := time.Duration(i+1)*time.Second >= 2*crawlWindow; slow != want {
+				t.Errorf("after %d s: %v", i+1, slow)
+			}
+		}
+		p.end()
+		if _, slow := p.crawls(0, time.Now().UnixNano()); slow {
+			t.Error("it crawls when it is over")
+		}
+		p.begin()
+		if _, slow := p.crawls(2, time.Now().Add(time.Hour).UnixNano()); slow {
+			t.Error("it crawls though another request waits for something else")
+		}
+	})
+}
+
 func TestWhoDoesNotReadItsAnswerMakesRoomAndIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan time.Duration, 2)

@@ -30,7 +30,9 @@ func (c *Conn) Linger() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.uploading.Store(false)
+	if c.uploading.Swap(false) {
+		c.progress.end()
+	}
 	c.armed = false
 	c.ending.CompareAndSwap(open, unwanted)
 	_ = c.SetReadDeadline(time.Unix(1, 0)) // a connection that is closed says so to its reader

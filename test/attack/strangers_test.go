@@ -202,11 +202,21 @@ func TestLongAnswersThatAreReadSlowly(t *testing.T) {
 	s.survives(t, http.MethodGet, api+"shop.json", "")
 }
 
-// Those it answers are being served, so no newcomer takes the place of one. Fewer than there may be leave room.
+// Twice as many as there is room for: all that are served are in the middle of an answer.
 func TestAnUpstreamThatTrickles(t *testing.T) {
 	s := start(t, 256)
-	s.attack(t, 80, func(c net.Conn, i int) {
+	s.attack(t, 200, func(c net.Conn, i int) {
 		_, _ = fmt.Fprintf(c, "GET %s?n=%d HTTP/1.1\r\nHost: localhost\r\n\r\n", slow, i)
+	})
+	s.survives(t, http.MethodGet, api+"shop.json", "")
+}
+
+// No part of these bodies is waited for long enough to call it stuck.
+func TestBodiesThatTrickleInEveryPlace(t *testing.T) {
+	s := start(t, 256)
+	s.trickle(t, 200, post(1<<20)+"{", func(c net.Conn) error {
+		_, err := c.Write(make([]byte, 1<<10))
+		return err
 	})
 	s.survives(t, http.MethodGet, api+"shop.json", "")
 }
