@@ -13,6 +13,7 @@ shop: acme
 clientId: id
 secrets: {existingSecret: shopify-app}
 deployment: {unsafeListen: true}
+image: {registry: registry.example.com}
 `
 
 // Helm merges a later file of values into an earlier one, so a case says only what is wrong.
@@ -33,7 +34,16 @@ func TestWrongValuesAreRefusedWithTheRemedy(t *testing.T) {
 		"secret_name_as_list":   {`secrets: {existingSecret: [a]}`, "'/secrets/existingSecret': got array, want string"},
 		"switch_for_a_setting":  {`settings: {EVERGATE_PACE: off}`, "'/settings/EVERGATE_PACE': got boolean, want string"},
 		"number_for_a_setting":  {`settings: {EVERGATE_REPLAY_BUFFER: 1024}`, "'/settings/EVERGATE_REPLAY_BUFFER': got number, want string"},
-		"foreign_setting":       {`settings: {PATH: /bin}`, "'/settings': additional properties 'PATH' not allowed"},
+		"probe_misspelt":        {`probes: {readyness: {periodSeconds: 1}}`, "'/probes': additional properties 'readyness' not allowed"},
+		"probe_with_a_unit":     {`probes: {liveness: {periodSeconds: 5s}}`, "'/probes/liveness/periodSeconds': got string, want integer"},
+		"start_without_end":     {`probes: {startup: {failureThreshold: 3}}`, "'/probes/startup': additional properties 'failureThreshold' not allowed"},
+		"success_of_liveness":   {`probes: {liveness: {successThreshold: 2}}`, "'/probes/liveness': additional properties 'successThreshold' not allowed"},
+		"registry_as_url":       {`image: {registry: "https://ghcr.io/"}`, "'/image/registry': 'https://ghcr.io/' does not match pattern"},
+		"annotation_as_switch":  {`deployment: {annotations: {a: true}}`, "'/deployment/annotations/a': got boolean, want string"},
+		"label_of_a_service":    {`service: {labels: {a: 1}}`, "'/service/labels/a': got number, want string"},
+		"manifest_as_number":    {`extraManifests: [1]`, "'/extraManifests/0': got number, want string or object"},
+		"relabelings_as_map":    {`monitoring: {relabelings: {action: drop}}`, "'/monitoring/relabelings': got object, want array"},
+		"setting_of_no_name":    {`settings: {"a b": /bin}`, "'/settings': additional properties 'a b' not allowed"},
 		"login_by_http":         {`login: {publicUrl: http://login.example.com}`, "'/login/publicUrl': 'http://login.example.com' does not match pattern"},
 		"login_without_offline": {`login: {publicUrl: https://login.example.com}`, "login.publicUrl is for the grant that a login obtains: set grant=offline"},
 		"unknown_store":         {`store: {kind: redis}`, "'/store/kind': value must be one of 'none', 'emptyDir', 'claim', 'volume'"},
@@ -66,6 +76,13 @@ func TestWrongValuesAreRefusedWithTheRemedy(t *testing.T) {
 		"credential_in_the_open":   {`settings: {SHOPIFY_CLIENT_SECRET: shpss_1}`, "settings.SHOPIFY_CLIENT_SECRET: a credential would stand in the open"},
 		"setting_with_a_value":     {`settings: {EVERGATE_LISTEN: "0.0.0.0:8080"}`, "settings.EVERGATE_LISTEN: the chart sets this itself"},
 		"setting_of_a_file":        {`settings: {SHOPIFY_CLIENT_SECRET_FILE: /x}`, "settings.SHOPIFY_CLIENT_SECRET_FILE: the chart sets this itself"},
+		"unknown_setting":          {`settings: {EVERGATE_PACES: "off"}`, "settings.EVERGATE_PACES is no setting of Evergate 0.1.0: did you mean EVERGATE_PACE?"},
+		"setting_in_lower_case":    {`settings: {EVERGATE_log_level: debug}`, "did you mean EVERGATE_LOG_LEVEL?"},
+		"unknown_shopify_setting":  {`settings: {SHOPIFY_PACE_MAX_WAIT: 1s}`, "did you mean EVERGATE_PACE_MAX_WAIT?"},
+		"setting_without_prefix":   {`settings: {LOG_LEVEL: debug}`, "did you mean EVERGATE_LOG_LEVEL?"},
+		"foreign_setting":          {`settings: {PATH: /bin}`, "settings.PATH is no setting of Evergate 0.1.0: there are EVERGATE_ACCESS_LOG"},
+		"setting_like_no_other":    {`settings: {EVERGATE_FLUX: "1"}`, "there are EVERGATE_ACCESS_LOG"},
+		"image_that_is_nowhere":    {`image: {registry: ""}`, "set image.registry to where it is"},
 		"open_listener":            {`deployment: {unsafeListen: false}`, "would act as your app for everybody in the cluster who calls it"},
 		"certificate_is_no_door":   {"deployment: {unsafeListen: false}\ntls: {existingSecret: tls}", "would act as your app for everybody in the cluster who calls it"},
 		"authority_without_cert":   {`tls: {clientCASecret: ca}`, "tls.clientCASecret needs a certificate of our own"},
@@ -84,6 +101,26 @@ func TestWrongValuesAreRefusedWithTheRemedy(t *testing.T) {
 			res := renderWith(t, tc.wrong)
 			if res.code == 0 || !strings.Contains(res.stderr, tc.says) {
 				t.Errorf("want a refusal that says %q, got exit %d: %s", tc.says, res.code, res.stderr)
+			}
+		})
+	}
+}
+
+// What cannot be judged here is let through.
+func TestValuesThatOthersKnowAreTaken(t *testing.T) {
+	for name, tc := range map[string]struct{ values, has string }{
+		"telemetry":        {`settings: {OTEL_SERVICE_NAME: shop}`, `name: OTEL_SERVICE_NAME`},
+		"file_of_a_secret": {`settings: {EVERGATE_STORE_KEY_FILE: /x}`, `name: EVERGATE_STORE_KEY_FILE`},
+		"image_on_nodes":   {`image: {registry: "", repository: docker.io/library/evergate}`, `image: docker.io/library/evergate:`},
+		"image_by_name":    {`image: {repository: team/gate, tag: "1"}`, `image: registry.example.com/team/gate:1`},
+		"of_a_newer_image": {`extraEnv: [{name: EVERGATE_FLUX, value: "1"}]`, `name: EVERGATE_FLUX`},
+		// As after helm upgrade --reuse-values with those of an older chart.
+		"older_values": {"probes: null\nextraManifests: null\ncommonAnnotations: null\nmonitoring: {serviceMonitor: true, relabelings: null}\ndeployment: {labels: null, annotations: null}\nservice: {labels: null}", `kind: ServiceMonitor`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if res := renderWith(t, tc.values); res.code != 0 || !strings.Contains(res.stdout, tc.has) {
+				t.Errorf("want %q, got %v", tc.has, res)
 			}
 		})
 	}

@@ -45,7 +45,14 @@ httpGet:
 {{- define "evergate.execProbe" -}}
 exec:
   command: {{ concat (list "/evergate" "healthcheck") . | toJson }}
-timeoutSeconds: 6
+{{- end -}}
+
+{{/*
+The times of a probe: those of the values, which the second of the list names, before those of the chart. `evergate
+healthcheck` gives up after 5 seconds and says why, which a shorter timeout would keep from being seen.
+*/}}
+{{- define "evergate.timings" -}}
+{{- toYaml (merge (dict) (get (default dict (index . 0).values.probes) (index . 1) | default dict) (index . 2)) -}}
 {{- end -}}
 
 {{- define "evergate.offline" -}}
@@ -55,6 +62,9 @@ timeoutSeconds: 6
 {{/* Values that are right one by one and wrong together. */}}
 {{- define "evergate.check" -}}
 {{- $v := .values -}}
+{{- range $name, $_ := $v.settings -}}
+{{- include "evergate.checkName" $name -}}
+{{- end -}}
 {{- if not $v.shop -}}
 {{- fail "evergate: shop is not set: give the name of the store before .myshopify.com, for example shop=acme" -}}
 {{- end -}}

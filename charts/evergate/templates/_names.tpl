@@ -27,22 +27,39 @@ app.kubernetes.io/name: {{ include "evergate.name" . }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- end -}}
 
+{{/* What .moreLabels has, if it is given, goes before the labels of every object. */}}
 {{- define "evergate.labels" -}}
 {{ include "evergate.selectorLabels" . }}
 app.kubernetes.io/version: {{ include "evergate.appVersion" . | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 }}
-{{- with .values.commonLabels }}
+{{- with merge (dict) (default dict .moreLabels) .values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
+{{/* An object's annotations, of every object and of this one, which goes before; empty if there are none. */}}
+{{- define "evergate.annotations" -}}
+{{- with merge (dict) (default dict (index . 1)) (default dict (index . 0).values.commonAnnotations) -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{/* Without a registry evergate is docker.io/library/evergate, which there is not: a pod would wait for it for ever. */}}
 {{- define "evergate.image" -}}
 {{- $image := .values.image -}}
+{{- $repository := $image.repository -}}
+{{- with $image.registry -}}
+{{- $repository = printf "%s/%s" . $repository -}}
+{{- end -}}
+{{- if eq $repository "evergate" -}}
+{{- fail "evergate: no registry has an image that is called evergate alone: build it with `docker build`, push it, and set image.registry to where it is, for example registry.example.com/team; if the nodes have it already, set image.repository=docker.io/library/evergate" -}}
+{{- end -}}
 {{- if $image.digest -}}
-{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- printf "%s@%s" $repository $image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $image.repository (default (include "evergate.appVersion" .) $image.tag) -}}
+{{- printf "%s:%s" $repository (default (include "evergate.appVersion" .) $image.tag) -}}
 {{- end -}}
 {{- end -}}
 

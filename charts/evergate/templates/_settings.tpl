@@ -61,6 +61,42 @@ SHOPIFY_SHOP SHOPIFY_SCOPES EVERGATE_GRANT EVERGATE_LISTEN EVERGATE_UNSAFE_LISTE
 SHOPIFY_CLIENT_ID SHOPIFY_CLIENT_SECRET SHOPIFY_CLIENT_SECRET_PREVIOUS SHOPIFY_ACCESS_TOKEN SHOPIFY_REFRESH_TOKEN EVERGATE_STORE_KEY EVERGATE_STORE_KEY_PREVIOUS EVERGATE_ADMIN_KEY EVERGATE_UPSTREAM_PROXY
 {{- end -}}
 
+{{/*
+Evergate refuses to start with a name that it does not know, in a pod that nobody looks at. OpenTelemetry's names are
+its own affair.
+*/}}
+{{- define "evergate.checkName" -}}
+{{- $known := splitList " " (include "evergate.knownSettings" .) -}}
+{{- if not (or (has . $known) (hasPrefix "OTEL_" .)) -}}
+{{- $near := include "evergate.nearest" (list . $known) -}}
+{{- fail (printf "evergate: settings.%s is no setting of Evergate %s: %s (one that only a newer image has goes into extraEnv)" . (include "evergate.appVersion" .) (ternary (printf "did you mean %s?" $near) (printf "there are %s" (join ", " $known)) (ne $near ""))) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The name that has most pairs of letters in common with the first of the list; empty if that is less than two thirds of them. */}}
+{{- define "evergate.nearest" -}}
+{{- $pairs := include "evergate.pairs" (index . 0 | upper) | splitList " " -}}
+{{- $best := "" -}}
+{{- $most := 66 -}}
+{{- range $candidate := index . 1 -}}
+{{- $theirs := include "evergate.pairs" $candidate | splitList " " -}}
+{{- $common := 0 -}}
+{{- range $pairs -}}{{- if has . $theirs -}}{{- $common = add1 $common -}}{{- end -}}{{- end -}}
+{{- $share := div (mul 200 $common) (add (len $pairs) (len $theirs)) -}}
+{{- if gt (int $share) (int $most) -}}{{- $most = $share -}}{{- $best = $candidate -}}{{- end -}}
+{{- end -}}
+{{- $best -}}
+{{- end -}}
+
+{{- define "evergate.pairs" -}}
+{{- $name := trimPrefix "SHOPIFY_" (trimPrefix "EVERGATE_" .) -}}
+{{- $pairs := list -}}
+{{- range $i := until (sub (len $name) 1 | int) -}}
+{{- $pairs = append $pairs (substr $i (add $i 2 | int) $name) -}}
+{{- end -}}
+{{- join " " $pairs -}}
+{{- end -}}
+
 {{/* What is the same for sidecar and Deployment. It takes .listen, .adminListen and .more, a dict, too. */}}
 {{- define "evergate.env" -}}
 {{- $v := .values -}}

@@ -155,6 +155,7 @@ ended, if it is the first in the list.
 {{- define "evergate.sidecarProbes" -}}
 {{- $v := .values -}}
 {{- $token := eq $v.sidecar.waitFor "token" -}}
+{{- $exec := ternary (dict) (dict "timeoutSeconds" 6) $v.admin.exposed -}}
 {{- if .native -}}
 startupProbe:
   {{- if $v.admin.exposed }}
@@ -162,8 +163,8 @@ startupProbe:
   {{- else }}
   {{- include "evergate.execProbe" (ternary (list "--startup") (list) $token) | nindent 2 }}
   {{- end }}
-  periodSeconds: 1
-  failureThreshold: {{ $v.sidecar.waitSeconds }}
+  {{- $period := dig "startup" "periodSeconds" 1 (default dict $v.probes) }}
+  {{- include "evergate.timings" (list . "startup" (merge (dict "periodSeconds" $period "failureThreshold" (divf $v.sidecar.waitSeconds $period | ceil | int)) $exec)) | nindent 2 }}
 {{- else if $token -}}
 lifecycle:
   postStart:
@@ -177,7 +178,7 @@ readinessProbe:
   {{- else }}
   {{- include "evergate.execProbe" (list "--ready") | nindent 2 }}
   {{- end }}
-  periodSeconds: 10
+  {{- include "evergate.timings" (list . "readiness" (merge (dict "periodSeconds" 10) $exec)) | nindent 2 }}
 {{- end }}
 livenessProbe:
   {{- if $v.admin.exposed }}
@@ -185,5 +186,5 @@ livenessProbe:
   {{- else }}
   {{- include "evergate.execProbe" (list) | nindent 2 }}
   {{- end }}
-  periodSeconds: 20
+  {{- include "evergate.timings" (list . "liveness" (merge (dict "periodSeconds" 20) $exec)) | nindent 2 }}
 {{- end -}}
