@@ -145,3 +145,23 @@ func TestTestsNamedInTheDocumentationExist(t *testing.T) {
 		t.Errorf("only %d tests are named", found)
 	}
 }
+
+// A promise that nothing holds is a wish.
+func TestEveryPromiseNamesItsTest(t *testing.T) {
+	t.Parallel()
+	page := readPage(t, "SECURITY.md")
+	_, promises, ok := strings.Cut(page, "## What Evergate promises\n")
+	promises, _, ended := strings.Cut(promises, "## What it does not\n")
+	if !ok || !ended {
+		t.Fatal("SECURITY.md has no promises")
+	}
+	bullets := strings.Split(promises, "\n- ")
+	for _, bullet := range bullets[1:] {
+		if !testName.MatchString(bullet) {
+			t.Errorf("SECURITY.md promises this without naming a test: %.80s", bullet)
+		}
+	}
+	if len(bullets) < 30 {
+		t.Errorf("only %d promises were found", len(bullets)-1)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,10 +43,13 @@ func TestSIGHUPReadsTheFilesAgainAndEndsNothing(t *testing.T) {
 	}
 }
 
+// linuxSignals are those of Linux alone, by the names that bash has for them.
+var linuxSignals = map[string]string{"linux": " IO PWR RTMIN+1 RTMAX-14 RTMAX"}[runtime.GOOS]
+
 // stubborn is a command that ends for no signal but says which it got. After SIGTERM, which
 // comes last, it calls the sidecar once more.
-const stubborn = `
-for s in HUP INT QUIT USR1 USR2 WINCH CONT TSTP; do trap "echo got $s" $s; done
+var stubborn = `
+for s in HUP INT QUIT USR1 USR2 WINCH CONT TSTP TTIN TTOU ALRM ABRT TRAP SYS VTALRM XCPU XFSZ` + linuxSignals + `; do trap "echo got $s" $s; done
 trap 'echo got TERM; curl -s -o /dev/null -w "answer %{http_code}\n" "$EVERGATE_URL` + api + `/shop.json"; exit 5' TERM
 echo started
 while :; do sleep 1 & wait $!; done`
@@ -57,13 +61,21 @@ func TestRunPassesSignalsOnAndStaysForItsCommand(t *testing.T) {
 	shop := newShopify(t, shopOptions{Settings: wide(time.Hour)})
 	p := start(t, shop.runEnviron(), "run", "--", "bash", "-c", stubborn)
 	p.AwaitText(t, &p.Out, "started", has("started"))
-	for _, s := range []struct {
+	type sent struct {
 		signal syscall.Signal
 		name   string
-	}{
+	}
+	more := []sent{}
+	if runtime.GOOS == "linux" { // 34 is the C library's and Go's own
+		more = []sent{{29, "IO"}, {30, "PWR"}, {35, "RTMIN+1"}, {50, "RTMAX-14"}, {64, "RTMAX"}}
+	}
+	for _, s := range slices.Concat([]sent{
+		{syscall.SIGTTIN, "TTIN"}, {syscall.SIGTTOU, "TTOU"}, {syscall.SIGALRM, "ALRM"}, {syscall.SIGABRT, "ABRT"}, {syscall.SIGTRAP, "TRAP"}, {syscall.SIGSYS, "SYS"}, {syscall.SIGVTALRM, "VTALRM"},
+		{syscall.SIGXCPU, "XCPU"}, {syscall.SIGXFSZ, "XFSZ"},
+	}, more, []sent{
 		{syscall.SIGHUP, "HUP"}, {syscall.SIGINT, "INT"}, {syscall.SIGQUIT, "QUIT"}, {syscall.SIGUSR1, "USR1"}, {syscall.SIGUSR2, "USR2"},
 		{syscall.SIGWINCH, "WINCH"}, {syscall.SIGTSTP, "TSTP"}, {syscall.SIGCONT, "CONT"}, {syscall.SIGTERM, "TERM"},
-	} {
+	}) {
 		p.Signal(t, s.signal)
 		p.AwaitText(t, &p.Out, s.name, has("got "+s.name+"\n"))
 	}
