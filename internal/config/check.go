@@ -143,6 +143,9 @@ func (c *Config) checkUpstream() error {
 	case strings.TrimSuffix(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return remedy.New("give scheme, host and port only", "EVERGATE_UPSTREAM_URL=%q", c.UpstreamURL)
 	}
+	if !isPort(u) {
+		return remedy.New("write a port from 1 to 65535", "EVERGATE_UPSTREAM_URL=%q", c.UpstreamURL)
+	}
 	if u.Scheme == "http" && !isLoopbackHost(u.Hostname()) {
 		c.Warnings = append(c.Warnings, remedy.New("the access token and the client secret travel unencrypted", "EVERGATE_UPSTREAM_URL is http and not loopback"))
 	}
@@ -204,6 +207,9 @@ func (c *Config) checkPublicURL() error {
 		return remedy.New("write an https address, for example https://login.example.com", "EVERGATE_PUBLIC_URL=%q", c.PublicURL)
 	case strings.TrimSuffix(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return remedy.New("give scheme, host and port only", "EVERGATE_PUBLIC_URL=%q", c.PublicURL)
+	}
+	if !isPort(u) {
+		return remedy.New("write a port from 1 to 65535, or none", "EVERGATE_PUBLIC_URL=%q", c.PublicURL)
 	}
 	c.Public = &url.URL{Scheme: u.Scheme, Host: u.Host}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"evergate/internal/remedy"
@@ -33,7 +34,16 @@ func (c *Config) checkProxy(vars map[string]string) error {
 		exempt = vars["no_proxy"]
 	}
 	value := strings.TrimSpace(vars[name])
-	if value == "" || isExempt(exempt, c.Base) {
+	if isExempt(exempt, c.Base) {
+		return nil
+	}
+	if value == "" {
+		for _, other := range []string{"ALL_PROXY", "all_proxy"} {
+			if vars[other] != "" {
+				c.Warnings = append(c.Warnings, remedy.New("set HTTPS_PROXY or "+proxySetting+" if there is no direct way to Shopify, or NO_PROXY="+c.Base.Hostname()+" if there is", "%s is set, which Evergate does not use", other))
+				break
+			}
+		}
 		return nil
 	}
 	if !strings.Contains(value, "://") {
@@ -94,6 +104,8 @@ func parseProxy(name, value string) (*url.URL, error) {
 		return nil, remedy.New(form, "%s is not an http, https or socks5 URL", name)
 	case u.Hostname() == "":
 		return nil, remedy.New(form, "%s names no host", name)
+	case !isPort(u):
+		return nil, remedy.New("write one from 1 to 65535", "%s has a port that there is not", name)
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
 		return nil, remedy.New(fmt.Sprintf("give scheme, user, host and port only; %s", form), "%s has a path", name)
 	case u.User != nil && strings.ContainsAny(u.User.Username(), ":\r\n\x00") && u.Scheme != "socks5":
@@ -106,6 +118,12 @@ func parseProxy(name, value string) (*url.URL, error) {
 		}
 	}
 	return &url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host}, nil
+}
+
+// isPort reports whether the port of a URL, if there is one, can be dialled.
+func isPort(u *url.URL) bool {
+	n, err := strconv.ParseUint(u.Port(), 10, 16)
+	return u.Port() == "" || err == nil && n > 0
 }
 
 // isExempt reports whether NO_PROXY, or what is always so, exempts an address from the

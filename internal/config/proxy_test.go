@@ -135,3 +135,37 @@ func TestNoProxyFollowsTheRulesOfGo(t *testing.T) {
 		}
 	}
 }
+
+func TestAPortThatThereIsNotIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, set := range []string{
+		"EVERGATE_UPSTREAM_PROXY=http://bob:s3cret@proxy.internal:99999", "HTTPS_PROXY=http://bob:s3cret@proxy.internal:0", "https_proxy=bob:s3cret@proxy.internal:65536", "EVERGATE_UPSTREAM_PROXY=socks5://proxy.internal:70000",
+		"EVERGATE_UPSTREAM_URL=https://gateway.internal:99999",
+	} {
+		name, _, _ := strings.Cut(set, "=")
+		if got := mistakes(t, minimal(set)...); len(got) != 1 || !strings.HasPrefix(got[0], name) || !strings.Contains(got[0], "from 1 to 65535") || strings.Contains(got[0], "s3cret") {
+			t.Errorf("%s: %q", set, got)
+		}
+	}
+}
+
+// Programs differ over ALL_PROXY. What is not used is said where it could be the only way.
+func TestAProxyThatIsNotUsedIsSaid(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		set  []string
+		said bool
+	}{
+		{[]string{"ALL_PROXY=socks5://bob:s3cret@proxy:1080"}, true}, {[]string{"all_proxy=http://proxy:1"}, true},
+		{[]string{"ALL_PROXY=http://proxy:1", "HTTPS_PROXY=http://proxy:1"}, false}, {[]string{"ALL_PROXY=http://proxy:1", "NO_PROXY=.myshopify.com"}, false},
+		{[]string{"ALL_PROXY=http://proxy:1", "EVERGATE_UPSTREAM_PROXY=http://proxy:1"}, false}, {[]string{"ALL_PROXY="}, false}, {nil, false},
+	} {
+		said := ""
+		for _, w := range mustLoad(t, minimal(c.set...)).Warnings {
+			said += w.Error()
+		}
+		if strings.Contains(said, "is set, which Evergate does not use") != c.said || strings.Contains(said, "s3cret") {
+			t.Errorf("%v: %q", c.set, said)
+		}
+	}
+}
