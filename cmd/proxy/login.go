@@ -55,7 +55,7 @@ func logIn() action {
 			ctx, cancel := context.WithTimeoutCause(ctx, login.Life, errNoCallback)
 			defer cancel()
 			l := loginCommand{env: w, loginFlags: f, installation: c}
-			l.flow = login.New(login.Options{Grant: grant.Offline{Endpoint: c.Endpoint}, Store: c.Store, Scopes: c.Config.Scopes, Permanent: f.permanent})
+			l.flow = login.New(login.Options{Grant: grant.Offline{Endpoint: c.Endpoint}, Store: c.Store, Scopes: c.Config.Scopes, AppName: c.Config.AppName, Permanent: f.permanent})
 			if err := l.lookBefore(); err != nil {
 				return err
 			}

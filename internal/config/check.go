@@ -40,6 +40,7 @@ func (c *Config) check(vars map[string]string) error {
 	add(c.checkRoots())
 	add(c.checkPublicURL())
 	add(c.checkLoginListen())
+	add(c.checkAppName())
 	errs = append(errs, c.checkStore()...)
 	add(c.CheckCADir())
 	errs = append(errs, c.checkDurations(vars)...)
@@ -212,6 +213,16 @@ func (c *Config) checkPublicURL() error {
 		return remedy.New("write a port from 1 to 65535, or none", "EVERGATE_PUBLIC_URL=%q", c.PublicURL)
 	}
 	c.Public = &url.URL{Scheme: u.Scheme, Host: u.Host}
+	return nil
+}
+
+// longestAppName is more than Shopify lets an app's name have.
+const longestAppName = 100
+
+func (c *Config) checkAppName() error {
+	if len(c.AppName) > longestAppName {
+		return remedy.New(fmt.Sprintf("give the app's name alone, in %d bytes at most", longestAppName), "EVERGATE_APP_NAME has %d bytes", len(c.AppName))
+	}
 	return nil
 }
 

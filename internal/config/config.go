@@ -59,6 +59,8 @@ type Config struct {
 	PublicURL        string       `env:"EVERGATE_PUBLIC_URL" help:"The https address under which a merchant's browser reaches EVERGATE_LOGIN_LISTEN, for a login from elsewhere: /oauth/start and /oauth/callback."`
 	LoginListen      string       `env:"EVERGATE_LOGIN_LISTEN" help:"Where the merchant's pages of EVERGATE_PUBLIC_URL are served, alone: an address for a tunnel or an ingress to lead to."`
 
+	AppName string `env:"EVERGATE_APP_NAME" help:"The app's name, as merchants know it from Shopify, for the pages that they see at a login. Without it those say the app."`
+
 	TokenFile string `env:"EVERGATE_TOKEN_FILE" help:"Keep the current access token in this file, for tools that can only read one (mode 0600, replaced as a whole when there is a new token). Off unless it is set: whoever reads the file holds a key to the shop, and no policy, rate limit or log of Evergate's has a part in what is done with it."`
 
 	TokenWait    time.Duration `env:"EVERGATE_TOKEN_WAIT" envDefault:"5s" help:"The longest a request waits for a token that is being obtained; then 503."`

@@ -226,3 +226,12 @@ func TestTrustedProxiesAreAddressesAndRanges(t *testing.T) {
 		t.Errorf("%v", c.Warnings)
 	}
 }
+
+func TestTheAppsNameIsAName(t *testing.T) {
+	t.Parallel()
+	const name = "EVERGATE_APP_NAME="
+	if c := mustLoad(t, minimal(name+" Stöck & Sync ")); c.AppName != "Stöck & Sync" {
+		t.Errorf("%q", c.AppName)
+	}
+	mustSay(t, mistakes(t, minimal(name+strings.Repeat("x", longestAppName+1))...), "EVERGATE_APP_NAME has 101 bytes", "100 bytes at most")
+}

@@ -38,7 +38,7 @@ func (f *Flow) Hosted(public *url.URL, log *slog.Logger) http.Handler {
 		}
 		switch path := r.URL.EscapedPath(); {
 		case path != StartPath && path != CallbackPath:
-			denyPath(w)
+			denyPath(w, r, h.merchant())
 		case r.Method != http.MethodGet: // a HEAD must not use up a code
 			denyMethod(w)
 		case path == StartPath:
@@ -55,12 +55,15 @@ type hosted struct {
 	log    *slog.Logger
 }
 
+// merchant is who reads the pages here.
+func (h hosted) merchant() reader { return reader{hostedHint, h.AppName} }
+
 func (h hosted) start(w http.ResponseWriter, r *http.Request) {
 	redirect := url.URL{Scheme: h.public.Scheme, Host: h.public.Host, Path: CallbackPath}
 	authorize, state, err := h.Begin(redirect.String())
 	if err != nil {
 		h.log.Error("a login cannot begin", "shop", h.Grant.Endpoint.API.Shop.Domain(), "err", err)
-		writeErrorPage(w, http.StatusServiceUnavailable, denial.CodeLoginFailed, failurePage(err, hostedHint))
+		writeErrorPage(w, http.StatusServiceUnavailable, denial.CodeLoginFailed, failurePage(err, h.merchant()))
 		return
 	}
 	h.setCookie(w, state, int(Life/time.Second))
@@ -87,7 +90,7 @@ func (h hosted) callback(w http.ResponseWriter, r *http.Request) {
 	if err == nil || IsOver(err) {
 		h.setCookie(w, "", -1)
 	}
-	writeOutcome(w, g, err, hostedHint)
+	writeOutcome(w, g, err, h.merchant())
 }
 
 // setCookie is Lax, because the callback is a navigation that another site begins.

@@ -47,6 +47,8 @@ type Options struct {
 	Store token.Store
 	// Scopes are asked for; without any the app's configuration at Shopify decides.
 	Scopes []string
+	// AppName is the name by which merchants know the app; empty: the pages call it the app.
+	AppName string
 	// Permanent asks for a token that does not expire. Shopify is about to end those.
 	Permanent bool
 }

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -22,12 +23,23 @@ const (
 	hostedHint               // nobody waits; StartPath begins anew
 )
 
+// reader is who reads a page: where he goes on, and by which name he knows the app; empty: by none.
+type reader struct {
+	where hint
+	app   string
+}
+
+// theApp names it within a sentence, and appFirst at the beginning of one. Evergate is no name that he knows.
+func (r reader) theApp() string   { return cmp.Or(r.app, "the app") }
+func (r reader) appFirst() string { return cmp.Or(r.app, "The app") }
+
 // view is what a page shows. Nothing in it comes from the request, except for the name of a
 // shop that Shopify has signed.
 type view struct {
 	Title, Text, Next string
 	Missing           []string
-	Again             bool // with a link to StartPath
+	App               string // who asked for what is missing
+	Again             bool   // with a link to StartPath
 	Good              bool
 }
 
@@ -61,7 +73,7 @@ func (v view) html() *markup.Page {
 	}
 	p.Put(">\n<h1>{}</h1>\n<p>{}</p>", v.Title, v.Text)
 	if len(v.Missing) > 0 {
-		p.Put("\n<p>Not granted, although the app asked for it: {}.</p>", strings.Join(v.Missing, ", "))
+		p.Put("\n<p>Not granted, although {} asked for it: {}.</p>", v.App, strings.Join(v.Missing, ", "))
 	}
 	if v.Next != "" {
 		p.Put("\n<p>{}</p>", v.Next)
@@ -104,8 +116,13 @@ func writeErrorPage(w http.ResponseWriter, status int, code string, v view) {
 	writePage(w, status, v)
 }
 
-// denyPath answers what is no page of a login.
-func denyPath(w http.ResponseWriter) {
+// denyPath answers what is no page of a login, a browser with a page.
+func denyPath(w http.ResponseWriter, r *http.Request, to reader) {
+	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+		v := view{Title: "There is no such page", Text: "Only the login of " + to.theApp() + " is here."}
+		writeErrorPage(w, http.StatusNotFound, denial.CodeNotFound, to.again(v, ""))
+		return
+	}
 	(&denial.Error{Status: http.StatusNotFound, Code: denial.CodeNotFound, Message: "There is no such page: only a login is here."}).Answer(w)
 }
 
@@ -114,60 +131,63 @@ func denyMethod(w http.ResponseWriter) {
 	(&denial.Error{Status: http.StatusMethodNotAllowed, Code: denial.CodeMethodNotAllowed, Message: "A browser opens this page with GET."}).Answer(w)
 }
 
-func writeOutcome(w http.ResponseWriter, g Granted, err error, where hint) {
+func writeOutcome(w http.ResponseWriter, g Granted, err error, to reader) {
 	switch {
 	case err == nil:
-		writePage(w, http.StatusOK, successPage(g, where))
+		writePage(w, http.StatusOK, successPage(g, to))
 	case errors.Is(err, grant.ErrDeclined):
-		writePage(w, http.StatusOK, declinedPage(where))
+		writePage(w, http.StatusOK, declinedPage(to))
 	case !IsOver(err):
-		writeErrorPage(w, http.StatusBadRequest, denial.CodeLoginRefused, refusalPage(err, where))
+		writeErrorPage(w, http.StatusBadRequest, denial.CodeLoginRefused, refusalPage(err, to))
 	default:
-		writeErrorPage(w, http.StatusBadGateway, denial.CodeLoginFailed, failurePage(err, where))
+		writeErrorPage(w, http.StatusBadGateway, denial.CodeLoginFailed, failurePage(err, to))
 	}
 }
 
-func successPage(g Granted, where hint) view {
+func successPage(g Granted, to reader) view {
 	v := view{
-		Title: "The app is connected", Good: true, Missing: g.MissingScopes,
-		Text: "Evergate may now work with " + g.Shop.Domain() + ".",
+		Title: to.appFirst() + " is connected", Good: true, Missing: g.MissingScopes, App: to.theApp(),
+		Text: to.appFirst() + " may now work with " + g.Shop.Domain() + ".",
 		Next: "You can close this window.",
 	}
 	if !g.Expires.IsZero() {
 		v.Text += " It renews its access by itself."
 	}
-	if where == loopbackHint {
+	if to.where == loopbackHint {
 		v.Next = "You can close this window and go back to the terminal."
 	}
 	return v
 }
 
-func declinedPage(where hint) view {
-	v := view{Title: "The app was not connected", Text: "You did not agree, or Shopify did not let you. Nothing was changed."}
-	return where.again(v, "If that was a mistake, run the login in the terminal again.")
+func declinedPage(to reader) view {
+	v := view{Title: to.appFirst() + " was not connected", Text: "You did not agree, or Shopify did not let you. Nothing was changed."}
+	return to.again(v, "If that was a mistake, run the login in the terminal again.")
 }
 
 // refusalPage gives the reason in full: it is one of a few fixed sentences.
-func refusalPage(err error, where hint) view {
+func refusalPage(err error, to reader) view {
 	v := view{Title: "This page cannot finish the login", Text: sentence(err) + " Nothing was changed."}
-	return where.again(v, "The login in the terminal is still waiting, and its link still works.")
+	return to.again(v, "The login in the terminal is still waiting, and its link still works.")
 }
 
 // failurePage keeps the reason for the operator, unless it is the merchant's to act on: it
 // may name files of this machine.
-func failurePage(err error, where hint) view {
-	v := view{Title: "The login did not succeed", Text: "Evergate could not obtain a grant from Shopify, or could not store it. Its log says why."}
-	if where == loopbackHint {
-		v.Text = "Evergate could not obtain a grant from Shopify, or could not store it. The terminal says why."
+func failurePage(err error, to reader) view {
+	v := view{
+		Title: "The login did not succeed",
+		Text:  "Shopify gave " + to.theApp() + " no access, or it could not be kept. Whoever runs " + to.theApp() + " finds the reason in its log.",
+	}
+	if to.where == loopbackHint {
+		v.Text = "Shopify gave " + to.theApp() + " no access, or it could not be stored. The terminal says why."
 	}
 	if errors.Is(err, grant.ErrCode) {
 		v.Text = "Shopify does not accept the code that it sent: it is too old, or it was used already."
 	}
-	return where.again(v, "When that is mended, run the login in the terminal again.")
+	return to.again(v, "When that is mended, run the login in the terminal again.")
 }
 
-func (where hint) again(v view, terminal string) view {
-	if where == hostedHint {
+func (r reader) again(v view, terminal string) view {
+	if r.where == hostedHint {
 		v.Again = true
 		return v
 	}

@@ -12,13 +12,14 @@ import (
 	"strings"
 	"testing"
 
+	"evergate/internal/denial"
 	"evergate/internal/grant"
 )
 
-func outcomePage(g Granted, err error, where hint) *httptest.ResponseRecorder {
+func outcomePage(g Granted, err error, where hint, app ...string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	secure(w.Header())
-	writeOutcome(w, g, err, where)
+	writeOutcome(w, g, err, reader{where, strings.Join(app, "")})
 	return w
 }
 
@@ -111,5 +112,42 @@ func TestPagesAreLockedDown(t *testing.T) {
 				t.Errorf("it has %s", foreign)
 			}
 		}
+	}
+}
+
+// A merchant knows the app by the name that it has at Shopify, and has never heard of Evergate.
+func TestPagesNameTheAppThatTheMerchantKnows(t *testing.T) {
+	t.Parallel()
+	for _, where := range []hint{loopbackHint, hostedHint} {
+		for _, err := range []error{nil, grant.ErrDeclined, grant.ErrMalformed, grant.ErrState, grant.ErrHMAC, grant.ErrStale, grant.ErrCode, ErrClosing, errors.New("x")} {
+			for _, app := range []string{"", "Stock & Sync"} {
+				body := outcomePage(Granted{MissingScopes: []string{"read_orders"}}, err, where, app).Body.String()
+				if strings.Contains(body, "Evergate") || strings.Contains(body, "evergate") {
+					t.Errorf("%v names Evergate: %s", err, body)
+				}
+				if app != "" && err == nil && (!strings.Contains(body, "<h1>Stock &amp; Sync is connected</h1>") || !strings.Contains(body, "although Stock &amp; Sync asked for it")) {
+					t.Errorf("%s", body)
+				}
+				if app == "" && err == nil && (!strings.Contains(body, "<h1>The app is connected</h1>") || !strings.Contains(body, "The app may now work with") || !strings.Contains(body, "although the app asked")) {
+					t.Errorf("%s", body)
+				}
+			}
+		}
+	}
+}
+
+func TestABrowserThatIsLostGetsAPage(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+	w := httptest.NewRecorder()
+	denyPath(w, r, reader{hostedHint, "Stock"})
+	if w.Code != http.StatusNotFound || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/json") {
+		t.Errorf("a program: %d %v", w.Code, w.Header())
+	}
+	r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+	w = httptest.NewRecorder()
+	denyPath(w, r, reader{hostedHint, "Stock"})
+	if w.Code != http.StatusNotFound || w.Header().Get(denial.Header) != denial.CodeNotFound || !strings.Contains(w.Body.String(), "Only the login of Stock is here.") || !strings.Contains(w.Body.String(), StartPath) {
+		t.Errorf("a browser: %d %v %s", w.Code, w.Header(), w.Body)
 	}
 }

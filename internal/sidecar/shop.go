@@ -60,7 +60,7 @@ func newShop(in *Installation, who *access.Access, met *metrics.Metrics, log Log
 		return nil, err
 	}
 	if cfg.Grant == config.GrantOffline {
-		s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: in.Endpoint}, Store: in.Store, Scopes: cfg.Scopes})
+		s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: in.Endpoint}, Store: in.Store, Scopes: cfg.Scopes, AppName: cfg.AppName})
 	}
 	return s, nil
 }

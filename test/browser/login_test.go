@@ -163,11 +163,11 @@ func TestHostedLoginOfAMerchantElsewhere(t *testing.T) {
 		ClientID: shopsim.DefaultClientID, ClientSecret: shopsim.DefaultClientSecret,
 		AppURL: "https://" + public, RedirectURLs: []string{"https://" + public + "/oauth/callback"},
 	}}})
-	p, tools, _ := serve(t, append(s.environ, "EVERGATE_GRANT=offline", "EVERGATE_PUBLIC_URL=https://"+public, "EVERGATE_LOGIN_LISTEN=127.0.0.1:0"))
+	p, tools, _ := serve(t, append(s.environ, "EVERGATE_GRANT=offline", "EVERGATE_APP_NAME=Stock & Sync", "EVERGATE_PUBLIC_URL=https://"+public, "EVERGATE_LOGIN_LISTEN=127.0.0.1:0"))
 	front := publish(t, public, "http://"+p.address(t, "listening for merchants"))
 	v := visit{Resolve: s.resolve() + ", MAP " + public + " " + front, URL: "https://" + public + "/oauth/start", Press: "Cancel", End: "https://" + public + "/oauth/callback"}
 	v.Name = "-cancelled"
-	if page := v.make(t); page.Title != "The app was not connected" || !strings.Contains(page.Text, "Start again") || len(page.Cookies) != 0 {
+	if page := v.make(t); page.Title != "Stock & Sync was not connected" || !strings.Contains(page.Text, "Start again") || len(page.Cookies) != 0 {
 		t.Errorf("%+v", page)
 	} else {
 		page.mustBeGood(t)
@@ -178,7 +178,7 @@ func TestHostedLoginOfAMerchantElsewhere(t *testing.T) {
 	v.Name, v.Press = "", "Install"
 	page := v.make(t)
 	page.mustBeGood(t, code(t, page))
-	if page.Status != http.StatusOK || page.Title != "The app is connected" || len(page.Cookies) != 0 {
+	if page.Status != http.StatusOK || page.Title != "Stock & Sync is connected" || len(page.Cookies) != 0 || strings.Contains(page.Text, "Evergate") {
 		t.Errorf("%+v", page)
 	}
 	process.Eventually(t, func() error { return shopAnswers(tools) })
