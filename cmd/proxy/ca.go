@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"runtime"
+	"strings"
+	"time"
 
 	"evergate/internal/config"
 	"evergate/internal/localca"
@@ -43,14 +46,28 @@ func caCommand() action {
 					return err
 				}
 			}
-			roots, err := ca.Roots()
+			roots, err := ca.RootCertificates()
 			if err != nil {
 				return err
 			}
-			_, err = w.out.Write(append(text, roots...))
+			for _, c := range roots {
+				text = append(text, localca.PEM(c)...)
+				fmt.Fprintln(w.err, described(c)) // to compare what was fetched over the network with
+			}
+			_, err = w.out.Write(text)
 			return err
 		},
 	}
+}
+
+// described tells a root from any other, with its fingerprint as openssl x509 -fingerprint -sha256 writes it.
+func described(c *x509.Certificate) string {
+	sum := localca.Fingerprint(c)
+	pairs := make([]string, len(sum))
+	for i, b := range sum {
+		pairs[i] = fmt.Sprintf("%02X", b)
+	}
+	return fmt.Sprintf("%s, until %s, SHA-256 %s", c.Subject.CommonName, c.NotAfter.UTC().Format(time.DateOnly), strings.Join(pairs, ":"))
 }
 
 // openCA returns the authority that the sidecar of this environment has. Its place is all that is read of the settings: whoever

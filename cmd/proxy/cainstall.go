@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"evergate/internal/config"
 	"evergate/internal/localca"
@@ -32,7 +31,7 @@ func caInstall() action {
 			}
 			var list []string
 			for _, c := range roots {
-				list = append(list, fmt.Sprintf("%s, until %s, SHA-256 %X", c.Subject.CommonName, c.NotAfter.UTC().Format(time.DateOnly), localca.Fingerprint(c)))
+				list = append(list, described(c))
 			}
 			explanation := fmt.Sprintf(`This has the programs of this machine trust
   %s
@@ -66,7 +65,7 @@ func rootsToInstall(w env, m *truststore.Machine, from string) ([]*x509.Certific
 		return nil, err
 	}
 	if s, err := ca.Status(); err == nil && s.Place == "memory:" {
-		return nil, configError(remedy.New("give the certificate of the sidecar that runs: curl http://127.0.0.1:9090/ca.pem | evergate ca install --from - --yes", "EVERGATE_CA_DIR=memory: ends with this command"))
+		return nil, configError(remedy.New("give the certificate of the sidecar that runs: curl -o ca.pem http://127.0.0.1:9090/ca.pem, then evergate ca install --from ca.pem", "EVERGATE_CA_DIR=memory: ends with this command"))
 	}
 	return ca.RootCertificates()
 }

@@ -306,6 +306,15 @@ func TestRootsOfTheLocalCAAreHandedOut(t *testing.T) {
 	if w := call(s.handler(t), "GET", "/ca.pem"); w.Code != 200 || !strings.HasPrefix(w.Body.String(), "-----BEGIN CERTIFICATE") || w.Header().Get("Content-Type") != "application/x-pem-file" {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
+	if w := call(s.handler(t), "GET", "/ca.pem"); w.Header().Get("X-Content-Type-Options") != "nosniff" || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%v", w.Header())
+	}
+	if w := call(s.handler(t), "HEAD", "/ca.pem"); w.Code != 200 {
+		t.Errorf("HEAD: %d", w.Code)
+	}
+	if w := call(s.handler(t), "POST", "/ca.pem"); w.Code != 405 {
+		t.Errorf("POST: %d", w.Code)
+	}
 	s.noCA = errors.New("no place: set one")
 	if w := call(s.handler(t), "GET", "/ca.pem"); w.Code != 503 || !strings.Contains(w.Body.String(), "no place: set one") {
 		t.Errorf("%d %s", w.Code, w.Body)

@@ -73,13 +73,16 @@ func (a *Authority) Roots() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out bytes.Buffer
+	var text []byte
 	for _, root := range roots {
-		if err := pem.Encode(&out, &pem.Block{Type: typeCertificate, Bytes: root.Raw}); err != nil {
-			return nil, err
-		}
+		text = append(text, PEM(root)...)
 	}
-	return out.Bytes(), nil
+	return text, nil
+}
+
+// PEM is a certificate in PEM form.
+func PEM(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: typeCertificate, Bytes: c.Raw})
 }
 
 // RootCertificates are Roots, parsed.
