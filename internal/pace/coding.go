@@ -7,8 +7,6 @@ import (
 	"io"
 	"strings"
 	"sync"
-
-	"github.com/andybalholm/brotli"
 )
 
 // coding is a content coding. Its readers are pooled, because their tables are large: 40 KiB
@@ -24,7 +22,7 @@ type decoders struct{ gzip, deflate, brotli, zstd coding }
 func (by *decoders) init() {
 	by.gzip.open = func(r io.Reader) (resetter, error) { return gzip.NewReader(r) }
 	by.deflate.open = openZlib
-	by.brotli.open = func(r io.Reader) (resetter, error) { return brotli.NewReader(r), nil }
+	by.brotli.open = openBrotli
 	by.zstd.open = openZstd
 }
 
