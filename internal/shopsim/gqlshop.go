@@ -28,6 +28,13 @@ type apiVersion struct {
 	supported bool
 }
 
+// theme is the one that every shop has.
+type theme struct{}
+
+func (theme) key() int64 { return firstThemeID }
+
+const firstThemeID = 150_000_000_001
+
 func shopResolvers() map[string]gqlFields {
 	theShop := func(r *gqlRun, _ any, _ map[string]any) any { return r.q.shop }
 	return map[string]gqlFields{
@@ -35,7 +42,10 @@ func shopResolvers() map[string]gqlFields {
 			"shop":                   {resolve: theShop},
 			"currentAppInstallation": {resolve: func(r *gqlRun, _ any, _ map[string]any) any { return r.token }},
 			"publicApiVersions":      {resolve: func(r *gqlRun, _ any, _ map[string]any) any { return r.sim.apiVersions() }},
-			"node":                   {resolve: func(r *gqlRun, _ any, args map[string]any) any { return r.node(args["id"]) }},
+			"themes": connection("read_themes", func(*gqlRun, any, map[string]any) gqlListing[theme] {
+				return gqlListing[theme]{items: []theme{{}}}
+			}),
+			"node": {resolve: func(r *gqlRun, _ any, args map[string]any) any { return r.node(args["id"]) }},
 			"nodes": {resolve: func(r *gqlRun, _ any, args map[string]any) any {
 				out := []any{}
 				for _, id := range args["ids"].([]any) {
@@ -43,6 +53,12 @@ func shopResolvers() map[string]gqlFields {
 				}
 				return out
 			}},
+		},
+		"OnlineStoreTheme": {
+			"id":         leaf(func(th theme) any { return gid("OnlineStoreTheme", th.key()) }),
+			"name":       leaf(func(theme) any { return "Plain" }),
+			"role":       leaf(func(theme) any { return "MAIN" }),
+			"processing": leaf(func(theme) any { return false }),
 		},
 		"Shop": shopFields(),
 		"Domain": {

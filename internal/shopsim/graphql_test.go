@@ -221,7 +221,7 @@ func TestEveryFieldResolves(t *testing.T) {
 		all.WriteString(a.body)
 	}
 	for _, part := range []string{`"handle":"2027-01","supported":false`, `"createdAt":"2026-01-15T09:30:00Z"`, `"tags":[]`, `"sku":"SKU-00001-2"`,
-		`"name":"on_hand","quantity":`, `"displayFulfillmentStatus":"UNFULFILLED"`, `"amountSpent":{"amount":"`} {
+		`"name":"on_hand","quantity":`, `"displayFulfillmentStatus":"UNFULFILLED"`, `"amountSpent":{"amount":"`, `"role":"MAIN"`} {
 		if !strings.Contains(all.String(), part) {
 			t.Errorf("nothing answers %s", part)
 		}

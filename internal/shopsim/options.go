@@ -18,7 +18,7 @@ const (
 	DefaultScopes       = "read_products,write_products"
 
 	// AllScopes is every scope that something here asks for.
-	AllScopes = DefaultScopes + ",read_inventory,write_inventory,read_locations,read_orders,read_customers"
+	AllScopes = DefaultScopes + ",read_inventory,write_inventory,read_locations,read_orders,read_customers,read_themes"
 )
 
 // Options says what exists at the start. The zero value is one shop with one

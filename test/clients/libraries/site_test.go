@@ -31,6 +31,7 @@ func newSite(t *testing.T, leads ...string) *site {
 	// The rates are those of Shopify Plus; others have tests of the pace.
 	rates := shopsim.Settings{TokenLife: life, RESTSize: 400, RESTLeak: 40, GraphQLSize: 20000, GraphQLRestore: 1000}
 	s := &site{Machine: machine.New(t, rates, products, leads...), minted: make(chan string, 1000)}
+	s.SetScopes("", shopsim.DefaultScopes+",read_themes")
 	s.OnToken(func(e shopsim.TokenEvent) { s.minted <- e.Token })
 	return s
 }
