@@ -49,12 +49,12 @@ func checkCommand() action {
 			c.prepare()
 			ctx, stop := w.untilSignal()
 			defer stop()
-			tell := func(r check.Result) {
-				if !asJSON {
-					fmt.Fprintln(w.out, r)
-				}
+			tell, end := check.Gather(func(r check.Result) { fmt.Fprintln(w.out, r.Line(inkOfStatus(w.inkFor(), r.Status)(string(r.Status)))) })
+			if asJSON {
+				tell = func(check.Result) {}
 			}
 			results := check.Run(ctx, c.checks(), tell)
+			end()
 			if asJSON {
 				e := json.NewEncoder(w.out)
 				e.SetEscapeHTML(false)
@@ -85,6 +85,18 @@ func hintAtService(err io.Writer, program string) {
 	if _, missing := os.Stat(program); missing == nil {
 		fmt.Fprintln(err, "evergate: this looked at your own environment; the service's settings and secrets are checked by `evergate-exec check`")
 	}
+}
+
+func inkOfStatus(in ink, s check.Status) func(string) string {
+	switch s {
+	case check.OK:
+		return in.green
+	case check.Warn:
+		return in.yellow
+	case check.Fail:
+		return in.red
+	}
+	return in.faint
 }
 
 // prepare reads the settings and opens the store. What is wrong becomes a result.
@@ -129,7 +141,7 @@ func (c *checkup) checks() []check.Check {
 }
 
 func (c *checkup) summary() string {
-	return fmt.Sprintf("%s, by the grant %s", c.cfg.Shop, c.cfg.Grant)
+	return fmt.Sprintf("%s, with %s", c.cfg.Shop, config.GrantInWords(c.cfg.Grant))
 }
 
 // secretFiles are the files that the environment names, and systemd's credentials.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+
 	"evergate/internal/config"
 	"evergate/internal/sidecar"
 )
@@ -8,10 +10,13 @@ import (
 // ink colours words for whoever reads standard output. The zero value does not.
 type ink struct{ on bool }
 
-// inkFor colours on a terminal, unless NO_COLOR (https://no-color.org) or a terminal that knows no colours says otherwise.
-func (w env) inkFor() ink {
+// inkFor is for standard output.
+func (w env) inkFor() ink { return w.inkOn(w.out) }
+
+// inkOn colours on a terminal, unless NO_COLOR (https://no-color.org) or a terminal that knows no colours says otherwise.
+func (w env) inkOn(to io.Writer) ink {
 	getenv := config.Getenv(w.environ)
-	return ink{sidecar.IsTerminal(w.out) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"}
+	return ink{sidecar.IsTerminal(to) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"}
 }
 
 func (i ink) green(s string) string  { return i.in("32", s) }

@@ -165,7 +165,7 @@ func (i *initiation) try(w env, environ []string) error {
 	defer stop()
 	results := check.Run(ctx, checks, func(r check.Result) {
 		if r.Status != check.Skip && !i.loginFollows(r) {
-			fmt.Fprintln(w.err, r)
+			fmt.Fprintln(w.err, r.Line(inkOfStatus(w.inkOn(w.err), r.Status)(string(r.Status))))
 		}
 	})
 	results = slices.DeleteFunc(results, i.loginFollows)

@@ -106,7 +106,7 @@ func TestBadFlagsAreMistakes(t *testing.T) {
 func TestConfigPrintsWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	o := execute(right("EVERGATE_TOKEN_WAIT=7s"), "config")
-	if o.code != exitOK || o.err != "" || !strings.Contains(o.out, "[redacted]") || !regexp.MustCompile(`EVERGATE_TOKEN_WAIT +7s +5s `).MatchString(o.out) {
+	if o.code != exitOK || o.err != "" || !strings.Contains(o.out, "[redacted]") || !regexp.MustCompile(`EVERGATE_TOKEN_WAIT +7s +default 5s\n`).MatchString(o.out) {
 		t.Errorf("%+v", o)
 	}
 	if strings.Contains(o.out, aSecret) {

@@ -25,7 +25,7 @@ func TestImportedPermanentTokenIsVerifiedAndUsed(t *testing.T) {
 		r.Grant != config.GrantOffline || r.ClientID != shopsim.DefaultClientID {
 		t.Errorf("%+v", r)
 	}
-	s.must(t, exitOK, "", []string{"check"}, "by the grant offline", "the stored token does not expire", "ok    scopes")
+	s.must(t, exitOK, "", []string{"check"}, "with a stored grant", "the stored token does not expire", "ok    scopes")
 	if n := s.Stats().TokenPosts; n != 0 {
 		t.Errorf("%d tokens were asked for", n)
 	}

@@ -226,7 +226,7 @@ func TestRefusedMigrationLeavesEverythingAsItWas(t *testing.T) {
 	s := newGrantShop(t)
 	short := s.IssueToken("", "", time.Hour) // a token that expires, taken for a permanent one
 	s.withEnviron("SHOPIFY_ACCESS_TOKEN="+short).must(t, exitFailure, "", append(migrate[:2:2], "--yes"), "not migrated, and nothing was changed", "cannot be migrated")
-	s.must(t, exitOK, "", []string{"check"}, "by the grant client_credentials") // as before
+	s.must(t, exitOK, "", []string{"check"}, "with client credentials") // as before
 
 	permanent := s.putPermanent(t)
 	s.RotateSecret("", "", true)

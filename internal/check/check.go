@@ -36,12 +36,40 @@ type Result struct {
 }
 
 // String is the result in one line.
-func (r Result) String() string {
-	line := fmt.Sprintf("%-4s  %-13s  %s", r.Status, r.Name, r.Message)
+func (r Result) String() string { return r.Line(string(r.Status)) }
+
+// Line is the result in one line, with the status as it is to be shown.
+func (r Result) Line(status string) string {
+	line := status + strings.Repeat(" ", max(0, longestStatus-len(r.Status))) + fmt.Sprintf("  %-13s  %s", r.Name, r.Message)
 	if r.Remedy != "" {
 		line += ": " + r.Remedy
 	}
 	return strings.ReplaceAll(line, "\n", "; ")
+}
+
+const longestStatus = len(Skip)
+
+// Gather makes one result of those with the same status, message and remedy that would be told one after the other, with
+// the names of all: ten checks that were left out for one reason are one line. The returned function tells what is left.
+func Gather(tell func(Result)) (each func(Result), end func()) {
+	var kept *Result
+	end = func() {
+		if kept != nil {
+			tell(*kept)
+			kept = nil
+		}
+	}
+	return func(r Result) {
+		if kept != nil && r.Status == Skip && kept.Status == Skip && r.Message == kept.Message && r.Remedy == kept.Remedy {
+			kept.Name += ", " + r.Name
+			return
+		}
+		if end(); r.Status == Skip { // what was looked at is told at once
+			kept = &r
+			return
+		}
+		tell(r)
+	}, end
 }
 
 // Check is one thing to look at.

@@ -111,3 +111,24 @@ func TestErrorIsSplitIntoMessageAndRemedy(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsLeftOutForOneReasonIsOneLine(t *testing.T) {
+	t.Parallel()
+	var told []string
+	each, end := Gather(func(r Result) { told = append(told, r.String()) })
+	for _, r := range []Result{
+		{Name: "a", Status: OK, Message: "m"}, {Name: "b", Status: OK, Message: "m"}, {Name: "c", Status: Skip, Message: "s"}, {Name: "d", Status: Skip, Message: "s"},
+		{Name: "e", Status: Skip, Message: "t"}, {Name: "f", Status: Fail, Message: "m", Remedy: "do"}, {Name: "g", Status: Skip, Message: "t"},
+	} {
+		each(r)
+	}
+	if each(Result{Name: "h", Status: Skip, Message: "t"}); len(told) != 5 {
+		t.Errorf("%q", told)
+	}
+	end()
+	end()
+	want := []string{"ok    a              m", "ok    b              m", "skip  c, d           s", "skip  e              t", "fail  f              m: do", "skip  g, h           t"}
+	if !slices.Equal(told, want) {
+		t.Errorf("%q", told)
+	}
+}

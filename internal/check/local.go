@@ -146,7 +146,12 @@ func Listeners(addresses []listen.Address, alive func(ctx context.Context) error
 	return Check{Name: "listeners", Limit: listenLimit, Run: func(ctx context.Context) []Result {
 		var free, taken []string
 		var list []Result
+		seen := map[string]bool{}
 		for _, a := range addresses {
+			if seen[a.String()] { // two with port 0 are two free ports
+				continue
+			}
+			seen[a.String()] = true
 			switch err := tryAddress(ctx, a); {
 			case err == nil:
 				free = append(free, a.String())

@@ -18,9 +18,9 @@ import (
 )
 
 // Config is every setting. A field's env tag is the variable's name, envDefault its
-// default, help its meaning; a field of type token.Secret can be given as NAME_FILE instead.
+// default, help its meaning, group the heading under which it and those behind it are listed; a field of type token.Secret can be given as NAME_FILE instead.
 type Config struct {
-	ShopName     string       `env:"SHOPIFY_SHOP" help:"The store: the name before .myshopify.com, or the whole domain. Required."`
+	ShopName     string       `group:"The shop and its app" env:"SHOPIFY_SHOP" help:"The store: the name before .myshopify.com, or the whole domain. Required."`
 	ClientID     string       `env:"SHOPIFY_CLIENT_ID" help:"The app's client id, from the Dev Dashboard."`
 	ClientSecret token.Secret `env:"SHOPIFY_CLIENT_SECRET" help:"The app's client secret."`
 	// PreviousSecret is for the days in which two are valid: Shopify signs callbacks with
@@ -32,7 +32,7 @@ type Config struct {
 
 	Grant string `env:"EVERGATE_GRANT" envDefault:"auto" help:"How a token is obtained: client_credentials, offline (a stored grant, made by a login), static, or auto, which infers it from the credentials that are given and from what is stored."`
 
-	Listen       string       `env:"EVERGATE_LISTEN" envDefault:"127.0.0.1:8080" help:"Where tools call: one or more addresses, comma separated; localhost:port for both loopback addresses; unix:/path for a socket; tls:host:port for https, with the certificate of EVERGATE_TLS_CERT_FILE or one of the local authority; shop@address for a listener of one shop. With port 0 a free port is taken and the log says which."`
+	Listen       string       `group:"Where tools and operators call" env:"EVERGATE_LISTEN" envDefault:"127.0.0.1:8080" help:"Where tools call: one or more addresses, comma separated; localhost:port for both loopback addresses; unix:/path for a socket; tls:host:port for https, with the certificate of EVERGATE_TLS_CERT_FILE or one of the local authority; shop@address for a listener of one shop. With port 0 a free port is taken and the log says which."`
 	UnsafeListen bool         `env:"EVERGATE_UNSAFE_LISTEN" envDefault:"false" help:"Allow a listener that other hosts can reach without a key or a client certificate: whoever reaches it acts as the app."`
 	AdminListen  string       `env:"EVERGATE_ADMIN_LISTEN" envDefault:"127.0.0.1:9090" help:"Health, metrics and the status page."`
 	AdminKey     token.Secret `env:"EVERGATE_ADMIN_KEY" help:"A client's key that evergate quit shows to the admin listener, which asks for one where callers have to be known (EVERGATE_CLIENT_KEYS_FILE, or the policy none). A sidecar does not read it."`
@@ -43,7 +43,7 @@ type Config struct {
 	CAFile  string `env:"EVERGATE_CA_FILE" help:"Write what clients have to trust to this file at the start, for those who cannot run evergate ca: the certificates that this system trusts, and the local CA's. It is public."`
 	Connect string `env:"EVERGATE_CONNECT" envDefault:"shops" help:"What listeners for tools do as a forward proxy, for clients whose address cannot be changed (HTTPS_PROXY): shops serves CONNECT to the shop with a certificate of the local authority (evergate ca); tunnel also connects clients to port 443 of other hosts, untouched, but never to this machine or its network; off refuses CONNECT."`
 
-	Policy         string `env:"EVERGATE_POLICY" envDefault:"full" help:"What callers may do: full, read-only (GET, and GraphQL queries), or none, which only a key's own policy lifts."`
+	Policy         string `group:"Who may do what" env:"EVERGATE_POLICY" envDefault:"full" help:"What callers may do: full, read-only (GET, and GraphQL queries), or none, which only a key's own policy lifts."`
 	PolicyFile     string `env:"EVERGATE_POLICY_FILE" help:"A JSON file that says which caller may do what, in place of EVERGATE_POLICY; read again when it changes. See docs/operating/policy.md."`
 	SocketPeers    string `env:"EVERGATE_SOCKET_PEERS" help:"Who may connect to Unix sockets, comma separated: uid:N, gid:N, user:NAME or group:NAME, with a name for the caller in front if it is to have one, as in agent=uid:1000. Without it a socket is for its owner alone."`
 	ClientKeysFile string `env:"EVERGATE_CLIENT_KEYS_FILE" help:"A file with the keys of clients, one a line, as evergate key makes them; read again when it changes. Listeners that other hosts can reach ask for one."`
@@ -51,9 +51,9 @@ type Config struct {
 	TLSKeyFile     string `env:"EVERGATE_TLS_KEY_FILE" help:"Its private key."`
 	TLSClientCA    string `env:"EVERGATE_TLS_CLIENT_CA_FILE" help:"The authorities whose client certificates tls: listeners accept instead of a key."`
 
-	CADir string `env:"EVERGATE_CA_DIR" help:"The directory where the local CA rests, whose certificates tls: listeners without files and CONNECT show (evergate ca); memory: makes one that ends with the process. Without it ca below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate. It is made when it is first needed."`
+	CADir string `group:"The local CA" env:"EVERGATE_CA_DIR" help:"The directory where the local CA rests, whose certificates tls: listeners without files and CONNECT show (evergate ca); memory: makes one that ends with the process. Without it ca below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate. It is made when it is first needed."`
 
-	Store            string       `env:"EVERGATE_STORE" help:"Where a grant rests: memory: or file:DIR. Without it the offline grant rests in a file below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate, and the others in memory."`
+	Store            string       `group:"Where a grant rests, and how a merchant gives one" env:"EVERGATE_STORE" help:"Where a grant rests: memory: or file:DIR. Without it the offline grant rests in a file below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate, and the others in memory."`
 	StoreKey         token.Secret `env:"EVERGATE_STORE_KEY" help:"32 bytes, as base64 or hex, that encrypt what is stored (AES-256-GCM)."`
 	StoreKeyPrevious token.Secret `env:"EVERGATE_STORE_KEY_PREVIOUS" help:"The key before EVERGATE_STORE_KEY: still read, no more written."`
 	PublicURL        string       `env:"EVERGATE_PUBLIC_URL" help:"The https address under which a merchant's browser reaches EVERGATE_LOGIN_LISTEN, for a login from elsewhere: /oauth/start and /oauth/callback."`
@@ -63,7 +63,7 @@ type Config struct {
 
 	TokenFile string `env:"EVERGATE_TOKEN_FILE" help:"Keep the current access token in this file, for tools that can only read one (mode 0600, replaced as a whole when there is a new token). Off unless it is set: whoever reads the file holds a key to the shop, and no policy, rate limit or log of Evergate's has a part in what is done with it."`
 
-	TokenWait    time.Duration `env:"EVERGATE_TOKEN_WAIT" envDefault:"5s" help:"The longest a request waits for a token that is being obtained; then 503."`
+	TokenWait    time.Duration `group:"How requests are treated" env:"EVERGATE_TOKEN_WAIT" envDefault:"5s" help:"The longest a request waits for a token that is being obtained; then 503."`
 	ReplayBuffer Size          `env:"EVERGATE_REPLAY_BUFFER" envDefault:"1MiB" help:"Request bodies up to this size can be sent again after a 401 or a refusal for the rate limit."`
 
 	MaxConnections int  `env:"EVERGATE_MAX_CONNECTIONS" help:"How many connections tools may have open. When there are as many, a new one takes the place of the one that has waited longest. Without it half of the descriptors that the process may have, or what half of its memory bears, if that is less. See docs/operating/limits.md."`
@@ -72,14 +72,14 @@ type Config struct {
 	Pace        string        `env:"EVERGATE_PACE" envDefault:"on" help:"on: a request waits until Shopify's rate limit has room for it, and one that is refused all the same is sent again. off: nothing waits, and 429 and THROTTLED are passed on."`
 	PaceMaxWait time.Duration `env:"EVERGATE_PACE_MAX_WAIT" envDefault:"8s" help:"The longest a request waits for the rate limit; then it is sent, and Shopify's own 429 or THROTTLED is passed on if there is one. Clients that give up after 10 s are common."`
 
-	ShutdownDelay   time.Duration `env:"EVERGATE_SHUTDOWN_DELAY" envDefault:"0s" help:"After SIGTERM, go on accepting requests for this long."`
+	ShutdownDelay   time.Duration `group:"The end, and the log" env:"EVERGATE_SHUTDOWN_DELAY" envDefault:"0s" help:"After SIGTERM, go on accepting requests for this long."`
 	ShutdownTimeout time.Duration `env:"EVERGATE_SHUTDOWN_TIMEOUT" envDefault:"30s" help:"After that, let the requests under way end for at most this long."`
 
 	LogLevel  slog.Level `env:"EVERGATE_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error; error is silent in a normal life. POST /-/log-level?level=debug on the admin listener changes it while it runs."`
 	AccessLog Share      `env:"EVERGATE_ACCESS_LOG" envDefault:"off" help:"Log requests, without path, query or body: off, all, or a share such as 0.01. A request that failed is always among them, unless off."`
 	LogFormat string     `env:"EVERGATE_LOG_FORMAT" help:"text or json; without it what suits people on a terminal and from run and login, and json from serve elsewhere."`
 
-	UpstreamURL     string        `env:"EVERGATE_UPSTREAM_URL" envDefault:"https://{shop}" help:"Where to connect, for tests and gateways; {shop} stands for the shop's domain. The Host sent is always the shop's domain."`
+	UpstreamURL     string        `group:"The way to Shopify" env:"EVERGATE_UPSTREAM_URL" envDefault:"https://{shop}" help:"Where to connect, for tests and gateways; {shop} stands for the shop's domain. The Host sent is always the shop's domain."`
 	UpstreamProxy   token.Secret  `env:"EVERGATE_UPSTREAM_PROXY" help:"A forward proxy to reach Shopify through, API and token endpoint alike: http://, https:// or socks5://, with user:password@ if it asks for them. Without it HTTPS_PROXY and NO_PROXY of the environment count."`
 	Resolver        string        `env:"EVERGATE_RESOLVER" help:"The name server that knows Shopify's address, where this machine's own files lead the shop's name to Evergate (hostAliases, extra_hosts): an IP address with or without a port, or resolv.conf for those of /etc/resolv.conf. Without it names are looked up as this system does."`
 	UpstreamCAFile  string        `env:"EVERGATE_UPSTREAM_CA_FILE" help:"A PEM file with more certificate authorities to trust, beside the system's."`

@@ -10,7 +10,7 @@ import (
 // everything is whatever a Config and its error can be made to print.
 func everything(c *Config, err error) string {
 	var b strings.Builder
-	_ = c.Print(&b)
+	_ = Print(&b, c.Values(false), 80, false)
 	fmt.Fprintf(&b, "\n%v\n%v\n%+v\n%#v\n%+v\n%q", err, c, c, c, *c, c.Warnings)
 	if _, _, err := c.Client(); err != nil {
 		fmt.Fprintln(&b, err)
@@ -80,7 +80,7 @@ func TestMisplacedSecretIsNotPrinted(t *testing.T) {
 				t.Errorf("the error repeats it: %v", err)
 			}
 			var b strings.Builder
-			if _ = c.Print(&b); strings.Contains(b.String(), aSecret) {
+			if _ = Print(&b, c.Values(false), 80, false); strings.Contains(b.String(), aSecret) {
 				t.Error("`evergate config` prints it")
 			}
 		})
@@ -94,7 +94,7 @@ func TestPasswordInTheUpstreamURLIsNotPrinted(t *testing.T) {
 		t.Errorf("the error repeats it: %v", err)
 	}
 	var b strings.Builder
-	if _ = c.Print(&b); strings.Contains(b.String(), "pa55word") {
+	if _ = Print(&b, c.Values(false), 80, false); strings.Contains(b.String(), "pa55word") {
 		t.Error("`evergate config` prints it")
 	}
 }

@@ -72,6 +72,7 @@ func trimmed(list []string) []string {
 // setting is one field of Config that the environment can set.
 type setting struct {
 	name, defaultValue, help string
+	group                    string // the heading above it in a list
 	index                    int
 	secret                   bool
 }
@@ -80,11 +81,14 @@ type setting struct {
 // commands that have settings.
 var settings = sync.OnceValue(func() []setting {
 	var all []setting
-	t := reflect.TypeFor[Config]()
+	t, group := reflect.TypeFor[Config](), ""
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if g := f.Tag.Get("group"); g != "" {
+			group = g
+		}
 		if name := f.Tag.Get("env"); name != "" {
-			all = append(all, setting{name, f.Tag.Get("envDefault"), f.Tag.Get("help"), i, f.Type == reflect.TypeFor[token.Secret]()})
+			all = append(all, setting{name, f.Tag.Get("envDefault"), f.Tag.Get("help"), group, i, f.Type == reflect.TypeFor[token.Secret]()})
 		}
 	}
 	return all

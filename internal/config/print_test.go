@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 )
 
 var update = flag.Bool("update", false, "write the table into docs/reference/configuration.md")
@@ -66,41 +68,66 @@ func TestPrintShowsWhatIsInForce(t *testing.T) {
 	t.Parallel()
 	file := writeFile(t, aSecret)
 	c := mustLoad(t, []string{"SHOPIFY_SHOP=acme", "SHOPIFY_CLIENT_ID=" + aClientID, "SHOPIFY_CLIENT_SECRET_FILE=" + file, "SHOPIFY_ACCESS_TOKEN=" + aToken,
-		"EVERGATE_GRANT=client_credentials", "EVERGATE_TOKEN_WAIT=7s", "SHOPIFY_SCOPES=read_products,write_orders", "EVERGATE_LOG_LEVEL=warn", "EVERGATE_REPLAY_BUFFER=2048"})
+		"EVERGATE_GRANT=client_credentials", "EVERGATE_TOKEN_WAIT=7s", "SHOPIFY_SCOPES=read_products,write_orders", "EVERGATE_LOG_LEVEL=warn", "EVERGATE_REPLAY_BUFFER=2048", "EVERGATE_UPSTREAM_TIMEOUT=120s"})
 	var b strings.Builder
-	if err := c.Print(&b); err != nil {
+	if err := Print(&b, c.Values(false), 80, false); err != nil {
 		t.Fatal(err)
 	}
 	value := map[string][]string{}
 	for line := range strings.Lines(b.String()) {
-		if f := strings.Fields(line); len(f) > 2 {
+		if f := strings.Fields(line); len(f) > 1 && strings.Contains(f[0], "_") && line[0] != ' ' {
 			value[f[0]] = f[1:]
 		}
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 && line[0] == ' ' {
+			t.Errorf("%d characters: %s", n, line)
+		}
 	}
-	if len(value) != len(settings())+1 {
-		t.Errorf("%d lines for %d settings and a heading", len(value), len(settings()))
+	if len(value) != len(settings()) {
+		t.Errorf("%d lines for %d settings", len(value), len(settings()))
+	}
+	if !strings.HasPrefix(b.String(), "The shop and its app\n\nSHOPIFY_SHOP ") || !strings.Contains(b.String(), "\n\nWhere tools and operators call\n\nEVERGATE_LISTEN ") {
+		t.Errorf("there are no groups:\n%s", b.String())
 	}
 	for name, want := range map[string]string{
-		"SETTING":                "VALUE DEFAULT MEANING",
-		"SHOPIFY_SHOP":           "acme -",
-		"SHOPIFY_CLIENT_ID":      aClientID + " -",
-		"SHOPIFY_CLIENT_SECRET":  "[from " + file + "] -",
-		"SHOPIFY_ACCESS_TOKEN":   "[redacted] -",
-		"SHOPIFY_SCOPES":         "read_products,write_orders -",
-		"EVERGATE_GRANT":         "client_credentials auto",
-		"EVERGATE_LISTEN":        "127.0.0.1:8080 127.0.0.1:8080",
-		"EVERGATE_UNSAFE_LISTEN": "false false",
-		"EVERGATE_ALLOWED_HOSTS": "- -",
-		"EVERGATE_TOKEN_WAIT":    "7s 5s",
-		"EVERGATE_REPLAY_BUFFER": "2KiB 1MiB",
-		"EVERGATE_LOG_FORMAT":    "- -",
+		"SHOPIFY_SHOP":              "acme",
+		"SHOPIFY_CLIENT_ID":         aClientID,
+		"SHOPIFY_CLIENT_SECRET":     "[from " + file + "]",
+		"SHOPIFY_ACCESS_TOKEN":      "[redacted]",
+		"SHOPIFY_SCOPES":            "read_products,write_orders",
+		"EVERGATE_GRANT":            "client_credentials default auto",
+		"EVERGATE_LISTEN":           "127.0.0.1:8080 default 127.0.0.1:8080",
+		"EVERGATE_UNSAFE_LISTEN":    "false default false",
+		"EVERGATE_ALLOWED_HOSTS":    "-",
+		"EVERGATE_TOKEN_WAIT":       "7s default 5s",
+		"EVERGATE_REPLAY_BUFFER":    "2KiB default 1MiB",
+		"EVERGATE_LOG_FORMAT":       "-",
+		"EVERGATE_LOG_LEVEL":        "warn default info",
+		"EVERGATE_UPSTREAM_TIMEOUT": "2m default 125s",
+		"EVERGATE_MAX_CONNECTIONS":  "-",
 	} {
-		if got := strings.Join(value[name], " "); !strings.HasPrefix(got, want) {
+		if got := strings.Join(value[name], " "); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
 	if strings.Contains(b.String(), aSecret) || strings.Contains(b.String(), aToken) {
 		t.Error("a secret is printed")
+	}
+}
+
+func TestAValueIsWrittenAsItsDefaultIs(t *testing.T) {
+	t.Parallel()
+	c := mustLoad(t, []string{"SHOPIFY_SHOP=acme", "SHOPIFY_CLIENT_ID=" + aClientID, "SHOPIFY_CLIENT_SECRET=" + aSecret, "EVERGATE_GRANT=client_credentials"})
+	var changed []string
+	for _, v := range c.Values(true) {
+		changed = append(changed, v.Setting)
+	}
+	if want := "SHOPIFY_SHOP SHOPIFY_CLIENT_ID SHOPIFY_CLIENT_SECRET EVERGATE_GRANT"; strings.Join(changed, " ") != want {
+		t.Errorf("%q, want %s", changed, want)
+	}
+	for d, want := range map[time.Duration]string{0: "0s", time.Minute: "1m", time.Hour: "1h", 90 * time.Second: "1m30s", time.Hour + time.Second: "1h0m1s", 10 * time.Minute: "10m", 500 * time.Millisecond: "500ms"} {
+		if got := durationText(d); got != want {
+			t.Errorf("%s: %s", d, got)
+		}
 	}
 }
 
@@ -111,14 +138,14 @@ func TestPrintWorksWithoutAnySetting(t *testing.T) {
 		t.Fatal("nothing is taken as right")
 	}
 	var b strings.Builder
-	if err := c.Print(&b); err != nil || !strings.Contains(b.String(), "SHOPIFY_ACCESS_TOKEN") {
+	if err := Print(&b, c.Values(false), 80, false); err != nil || !strings.Contains(b.String(), "SHOPIFY_ACCESS_TOKEN") {
 		t.Errorf("%v\n%s", err, &b)
 	}
 }
 
 func TestAFullDiskIsReported(t *testing.T) {
 	t.Parallel()
-	if err := (&Config{}).Print(fullDisk{}); err == nil {
+	if err := Print(fullDisk{}, (&Config{}).Values(false), 80, false); err == nil {
 		t.Error("Print hides it")
 	}
 	if err := Markdown(fullDisk{}); err == nil {
