@@ -189,18 +189,21 @@ func (h *handler) reportCalls(r *Report, f facts) {
 			r.Calls.HourCalls, r.Calls.HourFailed, r.Calls.HourWaited = r.Calls.HourCalls+m.Requests, r.Calls.HourFailed+m.Failed, r.Calls.HourWaited+m.Waited
 		}
 	}
+	var unsuccessful []*FailureReport // pointers, as the snapshot sorts them
 	for _, u := range s.failures {
 		if u.failed() || u.Code != "" {
-			r.Unsuccessful = append(r.Unsuccessful, FailureReport{u.Route, u.Status, u.Code, u.failed(), u.Count, u.Last})
+			unsuccessful = append(unsuccessful, &FailureReport{u.Route, u.Status, u.Code, u.failed(), u.Count, u.Last})
 		}
 	}
-	slices.SortStableFunc(r.Unsuccessful, func(a, b FailureReport) int {
+	slices.SortStableFunc(unsuccessful, func(a, b *FailureReport) int {
 		if a.Failed != b.Failed {
 			return map[bool]int{true: -1, false: 1}[a.Failed]
 		}
 		return b.Last.Compare(a.Last)
 	})
-	r.Unsuccessful = r.Unsuccessful[:min(len(r.Unsuccessful), mostRows)]
+	for _, u := range unsuccessful[:min(len(unsuccessful), mostRows)] {
+		r.Unsuccessful = append(r.Unsuccessful, *u)
+	}
 	for _, b := range s.buckets {
 		r.RateLimits = append(r.RateLimits, LimitReport{b.API, b.Available, b.Capacity})
 	}

@@ -80,13 +80,19 @@ type facts struct {
 // judge says everything that is to be said of the sidecar now, the worst first; at least that all is well.
 // It is the one place where good is told from bad: page, /status and systemd show what comes from here.
 func judge(f facts) []Verdict {
-	var all []Verdict
+	var found []*Verdict // pointers, as the snapshot sorts them
 	for _, find := range [...]func(facts) []Verdict{
 		ofProcess, ofToken, ofNotices, ofCalls, ofVersions, ofClock, ofStore, ofRefreshToken, ofScopes,
 	} {
-		all = append(all, find(f)...)
+		for _, v := range find(f) {
+			found = append(found, &v)
+		}
 	}
-	slices.SortStableFunc(all, func(a, b Verdict) int { return cmp.Compare(b.Level.gravity(), a.Level.gravity()) })
+	slices.SortStableFunc(found, func(a, b *Verdict) int { return cmp.Compare(b.Level.gravity(), a.Level.gravity()) })
+	var all []Verdict
+	for _, v := range found {
+		all = append(all, *v)
+	}
 	if len(all) == 0 {
 		all = []Verdict{f.wellness()}
 	}
