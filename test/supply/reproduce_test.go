@@ -40,10 +40,10 @@ func releaseFlags(t *testing.T) []string {
 	return append(strings.Fields(flags), "-ldflags", "-s -w -X main.version=1.2.3 -X main.commit=0123456789abcdef")
 }
 
-// digest builds the binary in a directory and returns its SHA-256.
-func digest(t *testing.T, dir string, environ ...string) string {
+// build makes the binary as a release has it, from the source in a directory.
+func build(t *testing.T, dir string, environ ...string) (binary string) {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "evergate")
+	binary = filepath.Join(t.TempDir(), "evergate")
 	args := append(append([]string{"build"}, releaseFlags(t)...), "-o", binary, "./cmd/proxy")
 	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = dir
@@ -51,7 +51,13 @@ func digest(t *testing.T, dir string, environ ...string) string {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	sum := sha256.Sum256([]byte(read(t, binary)))
+	return binary
+}
+
+// digest builds the binary in a directory and returns its SHA-256.
+func digest(t *testing.T, dir string, environ ...string) string {
+	t.Helper()
+	sum := sha256.Sum256([]byte(read(t, build(t, dir, environ...))))
 	return hex.EncodeToString(sum[:])
 }
 
