@@ -66,9 +66,10 @@ var namePattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompi
 // spiffe://example.com/agent. The last two are what a certificate can name.
 func IsName(name string) bool { return namePattern().MatchString(name) }
 
-// isOwnName also refuses the reserved names, those of certificates among them.
+// isOwnName also refuses the reserved names, those of certificates among them, and one with the colon behind it that other
+// formats have there: no policy would be found for it.
 func isOwnName(name string) bool {
-	return IsName(name) && name != Anonymous && name != Other && !strings.HasPrefix(name, certPrefix)
+	return IsName(name) && !strings.HasSuffix(name, ":") && name != Anonymous && name != Other && !strings.HasPrefix(name, certPrefix)
 }
 
 // Stranger is the answer to somebody of whom nobody knows who it is, where that matters.

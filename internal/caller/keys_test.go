@@ -58,6 +58,7 @@ func TestMistakesInTheFileOfKeysAreAllReported(t *testing.T) {
 		"anonymous " + digest:              {"line 1 begins with no name"},
 		"other " + digest:                  {"line 1 begins with no name"},
 		"a*b " + digest:                    {"line 1 begins with no name"},
+		"agent: " + digest:                 {"line 1 begins with no name"},
 		name:                               {"line 1 has no sha256:HEX after the name agent", "evergate key agent"},
 		name + " " + key:                   {"line 1 has no sha256:HEX"},
 		name + " sha256:abc":               {"line 1 has a digest that is not 64"},

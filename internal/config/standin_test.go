@@ -38,21 +38,21 @@ var standIns = map[string][]string{
 
 func TestWhatStandsInThePlaceOfACredentialIsRefused(t *testing.T) {
 	t.Parallel()
+	names := []string{"SHOPIFY_CLIENT_SECRET", "SHOPIFY_CLIENT_SECRET_PREVIOUS", "SHOPIFY_CLIENT_ID", "SHOPIFY_ACCESS_TOKEN", "SHOPIFY_REFRESH_TOKEN", "EVERGATE_STORE_KEY", "EVERGATE_ADMIN_KEY"}
 	for say, values := range standIns {
-		for _, value := range values {
-			for _, setting := range []string{"SHOPIFY_CLIENT_SECRET", "SHOPIFY_CLIENT_SECRET_PREVIOUS", "SHOPIFY_CLIENT_ID", "SHOPIFY_ACCESS_TOKEN", "SHOPIFY_REFRESH_TOKEN", "EVERGATE_STORE_KEY", "EVERGATE_ADMIN_KEY"} {
+		for i, value := range values {
+			for _, setting := range names {
 				if _, err := store.ParseKey(value); err == nil && setting == "EVERGATE_STORE_KEY" {
 					continue
 				}
-				path := writeFile(t, value+"\n")
-				for _, set := range []string{setting + "=" + value, setting + "_FILE=" + path} {
-					got := mistakes(t, minimal(setting+"=", set, "EVERGATE_GRANT=client_credentials")...)
-					if len(got) != 1 || !strings.HasPrefix(got[0], setting+" ") || !strings.Contains(got[0], say) {
-						t.Errorf("%s: %q, want one mistake that says %q", set, got, say)
-					}
-					if strings.Contains(strings.ReplaceAll(strings.Join(got, ""), path, ""), "0123456789abcdef") {
-						t.Errorf("the value is repeated: %q", got)
-					}
+				if _, err := cleanSecret(setting, value+"\n"); err == nil || !strings.Contains(err.Error(), say) || strings.Contains(err.Error(), "0123456789abcdef") {
+					t.Errorf("%s, %q: %v, want %q", setting, value, err, say)
+				}
+				if i > 0 {
+					continue
+				}
+				for _, set := range []string{setting + "=" + value, setting + "_FILE=" + writeFile(t, value+"\n")} {
+					mustRefuse(t, mistakes(t, minimal(setting+"=", set, "EVERGATE_GRANT=client_credentials")...), setting, say)
 				}
 			}
 		}
