@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/net/proxy"
@@ -125,6 +127,8 @@ func connect(conn net.Conn, address string, user *url.Userinfo) error {
 			return err
 		case resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols:
 			continue // an interim answer
+		case resp.StatusCode == http.StatusProxyAuthRequired && !takesBasic(resp.Header):
+			return errNoBasic
 		case resp.StatusCode/100 != 2:
 			return refusedTunnel(resp.StatusCode)
 		case r.Buffered() > 0:
@@ -132,6 +136,15 @@ func connect(conn net.Conn, address string, user *url.Userinfo) error {
 		}
 		return nil
 	}
+}
+
+// errNoBasic is a proxy's that asks for NTLM, Negotiate or another way of which Evergate has none.
+var errNoBasic = errors.New("the proxy does not take Basic authentication")
+
+// takesBasic reports whether a 407 names Basic (RFC 7617), or nothing.
+func takesBasic(h http.Header) bool {
+	asked := h.Values("Proxy-Authenticate")
+	return len(asked) == 0 || slices.ContainsFunc(asked, func(challenge string) bool { return strings.Contains(strings.ToLower(challenge), "basic") })
 }
 
 // refusedTunnel is the status with which a proxy refused a tunnel.
@@ -171,6 +184,8 @@ func (e *proxyError) explain() error {
 	status, refused := errors.AsType[refusedTunnel](e.err)
 	timeout, isNet := errors.AsType[net.Error](e.err)
 	switch {
+	case errors.Is(e.err, errNoBasic):
+		return remedy.New(fmt.Sprintf("have it let this machine through without, or name in %s one that takes Basic, such as a local one that speaks the other (cntlm, px)", set), "the proxy %s asks for another authentication than Basic, which is the only one that Evergate has (status 407)", name)
 	case refused && status == http.StatusProxyAuthRequired && e.proxy.URL.User == nil:
 		return remedy.New(fmt.Sprintf("put them into %s, as in http://user:password@host:port", set), "the proxy %s asks for user and password (status 407)", name)
 	case refused && status == http.StatusProxyAuthRequired:

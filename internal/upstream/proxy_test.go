@@ -227,6 +227,8 @@ func TestProxyThatFailsIsNamed(t *testing.T) {
 	for name, tc := range map[string]struct{ proxy, say string }{
 		"no_credentials":    {right.URL, "asks for user and password (status 407)"},
 		"wrong_credentials": {strings.Replace(right.URL, "//", "//outbound:wrong-password@", 1), "does not accept the user and password of EVERGATE_UPSTREAM_PROXY (status 407)"},
+		"another_way":       {strings.Replace(answering("HTTP/1.1 407 P\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Negotiate secret-of-a-customer\r\nContent-Length: 0\r\n\r\n"), "//", "//"+user, 1), "asks for another authentication than Basic, which"},
+		"basic_among_them":  {strings.Replace(answering("HTTP/1.1 407 P\r\nProxy-Authenticate: Negotiate, BASIC realm=x\r\nContent-Length: 0\r\n\r\n"), "//", "//"+user, 1), "does not accept the user and password"},
 		"forbidden":         {answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"), "refused the tunnel (status 403)"},
 		"not_http":          {answering("220 secret-of-a-customer ESMTP\r\n"), "gave no answer that can be understood"},
 		"closes":            {answering(""), "gave no answer that can be understood"},
