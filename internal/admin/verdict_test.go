@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -342,5 +344,52 @@ func TestTheTabSaysTheVerdict(t *testing.T) {
 			t.Errorf("its icon is %q, before %.100q", icon, rest)
 		}
 		icons[icon] = true
+	}
+}
+
+// The page of the manual has every code and every field, and no others.
+func TestTheManualHasEveryCodeAndField(t *testing.T) {
+	t.Parallel()
+	manual, err := os.ReadFile("../../docs/operating/status.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes, fields, _ := strings.Cut(string(manual), "## The fields of /status")
+	rows := func(text string) map[string]bool {
+		named := map[string]bool{}
+		for _, row := range regexp.MustCompile("(?m)^\\| ((?:`[a-z_]+`(?:, )?)+) \\|").FindAllStringSubmatch(text, -1) {
+			for name := range strings.SplitSeq(row[1], ", ") {
+				named[strings.Trim(name, "`")] = true
+			}
+		}
+		return named
+	}
+	says := rows(codes)
+	for _, code := range []string{
+		codeOK, codeNoCalls, codeStarting, codeStopping, codeReauthorize, codeNoToken, codeTokenRefused, codeTokenEnds, codeRefreshFails, codeRefreshTokenEnds, codeUnsaved,
+		codeMissingScopes, codeCallsFail, codeVersionRetired, codeVersionRetires, codeClockWrong, CodeRefusedUnexplained, CodePermanentRetired, CodeFileNotInForce,
+	} {
+		if !says[code] {
+			t.Errorf("docs/operating/status.md has no row for the code %s", code)
+		}
+		delete(says, code)
+	}
+	there := rows(fields)
+	for f := range reflect.TypeFor[Report]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if !there[name] {
+			t.Errorf("docs/operating/status.md has no row for the field %s", name)
+		}
+		delete(there, name)
+	}
+	if len(says)+len(there) > 0 {
+		t.Errorf("docs/operating/status.md has codes %v and fields %v that do not exist", says, there)
+	}
+	for _, list := range []any{CallReport{}, FailureReport{}, CallerReport{}, LimitReport{}, PacingReport{}, VersionReport{}, Entrance{}, Verdict{}} {
+		for f := range reflect.TypeOf(list).Fields() {
+			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && !strings.Contains(string(manual), "`"+name+"`") && !strings.Contains(string(manual), `"`+name+`"`) {
+				t.Errorf("docs/operating/status.md does not say what %s is", name)
+			}
+		}
 	}
 }
