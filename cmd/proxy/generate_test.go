@@ -49,7 +49,7 @@ func TestMisspeltCommandsAreGuessed(t *testing.T) {
 
 func TestEveryCommandPrintsItsPageWhenAskedByAFlag(t *testing.T) {
 	t.Parallel()
-	for _, s := range pages() {
+	for _, s := range synopses() {
 		words := strings.Fields(s.name)
 		want := execute(nil, append([]string{"help"}, words...)...)
 		for _, f := range []string{"-h", "-help", "--help"} {
@@ -75,7 +75,7 @@ func TestAFlagAfterTheOtherProgramIsThatProgramsOwn(t *testing.T) {
 // An example has to be a command of that page, with flags that exist.
 func TestEveryPageHasAnExampleThatHolds(t *testing.T) {
 	t.Parallel()
-	for _, s := range pages() {
+	for _, s := range synopses() {
 		if o := execute(nil, append([]string{"help"}, strings.Fields(s.name)...)...); len(s.examples) == 0 || !strings.Contains(o.out, "\nExamples:\n\n  "+s.examples[0]+"\n") {
 			t.Errorf("%s: %q", s.name, o.out)
 		}

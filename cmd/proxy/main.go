@@ -77,6 +77,7 @@ func (e *exitError) Unwrap() error { return e.err }
 func configError(err error) error { return config.Wrong(err) }
 
 type command struct {
+	group               string // the heading over it and those behind it in a list
 	name, args, summary string
 	// new makes the command anew for each use, with the variables that its flags set.
 	new func() action
@@ -99,27 +100,21 @@ type action struct {
 
 func commands() []command {
 	return []command{
-		{name: "serve", summary: "run the sidecar (also without a command)", new: serve,
-			examples: []string{"evergate serve", "evergate serve --env-file evergate.env", "SHOPIFY_CLIENT_SECRET_FILE=/run/secrets/client_secret evergate serve"}},
-		{name: "init", args: "[--file FILE] […]", summary: "ask for the shop and its app's credentials, try them, and write a file of settings", new: initCommand, withoutSettings: true,
+		{group: "Start here", name: "init", args: "[--file FILE] […]", summary: "ask for the shop and its app's credentials, try them, and write a file of settings", new: initCommand, withoutSettings: true,
 			examples: []string{"evergate init", "evergate init --file acme.env"}},
 		{name: "demo", summary: "run Shopify's simulator and the sidecar in front of it; needs no account", new: demo, withoutSettings: true,
 			examples: []string{"evergate demo", "EVERGATE_POLICY=read-only evergate demo"}},
-		{name: "login", args: "[--port N] [--paste] […]", summary: "have a merchant authorise the app, and store the grant", new: logIn,
-			examples: []string{"evergate login", "evergate login --paste"}},
-		{name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", new: tokenCommand, sub: tokenCommands(),
-			examples: []string{"evergate token show"}},
-		{name: "key", args: "NAME|list|revoke", summary: "make a key by which a client is known; list them, end one", new: keyCommand, sub: keyCommands(),
-			examples: []string{"evergate key agent --policy read-only", "evergate key list"}},
-		{name: "ca", args: "[--bundle]|install|uninstall", summary: "print the certificate of the local CA, have this machine trust it, end that", new: caCommand, sub: caCommands(),
-			examples: []string{"evergate ca > evergate-ca.pem", "evergate ca --bundle > roots.pem"}},
 		{name: "check", args: "[--json]", summary: "say what is right and wrong with this configuration", new: checkCommand,
 			examples: []string{"evergate check", "evergate check --json"}},
+		{name: "login", args: "[--port N] [--paste] […]", summary: "have a merchant authorise the app, and store the grant", new: logIn,
+			examples: []string{"evergate login", "evergate login --paste"}},
+		{group: "Run it", name: "serve", summary: "run the sidecar (also without a command)", new: serve,
+			examples: []string{"evergate serve", "evergate serve --env-file evergate.env", "SHOPIFY_CLIENT_SECRET_FILE=/run/secrets/client_secret evergate serve"}},
 		{name: "run", args: "[--policy P] […] -- CMD…", summary: "start the sidecar, run CMD against it, exit with CMD's code", new: runCommand, takesCommand: true,
 			examples: []string{`evergate run -- sh -c 'curl -sS "$EVERGATE_URL/admin/api/2026-10/products/count.json"'`, "evergate run --policy read-only -- npx @shopify/dev-mcp"}},
 		{name: "env", args: "[--shell|--dotenv|--docker|--kubernetes] […]", summary: "print what points programs at the sidecar of this environment", new: envCommand,
 			examples: []string{`eval "$(evergate env --shell)"`, "evergate env --dotenv > .env"}},
-		{name: "status", args: "[--watch] [--json]", summary: "show how the sidecar of this environment fares, as the status page does", new: statusCommand,
+		{group: "Watch it", name: "status", args: "[--watch] [--json]", summary: "show how the sidecar of this environment fares, as the status page does", new: statusCommand,
 			examples: []string{"evergate status", "evergate status --watch", "evergate status --json"}},
 		{name: "wait", args: "[--timeout 60s]", summary: "wait until the sidecar of this environment is ready", new: wait,
 			examples: []string{"evergate wait --timeout 2m"}},
@@ -127,22 +122,22 @@ func commands() []command {
 			examples: []string{"evergate healthcheck --ready"}},
 		{name: "quit", summary: "tell the sidecar to shut down cleanly", new: quit,
 			examples: []string{"evergate quit"}},
-		{name: "config", args: "[--markdown]", summary: "list every setting with its value, secrets redacted", new: printConfig,
+		{group: "Grants, keys, certificates", name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", new: tokenCommand, sub: tokenCommands(),
+			examples: []string{"evergate token show"}},
+		{name: "key", args: "NAME|list|revoke", summary: "make a key by which a client is known; list them, end one", new: keyCommand, sub: keyCommands(),
+			examples: []string{"evergate key agent --policy read-only", "evergate key list"}},
+		{name: "ca", args: "[--bundle]|install|uninstall", summary: "print the certificate of the local CA, have this machine trust it, end that", new: caCommand, sub: caCommands(),
+			examples: []string{"evergate ca > evergate-ca.pem", "evergate ca --bundle > roots.pem"}},
+		{group: "Reference", name: "config", args: "[--markdown]", summary: "list every setting with its value, secrets redacted", new: printConfig,
 			examples: []string{"evergate config"}},
-		{name: "simulate", summary: "run Shopify's simulator alone, to test other programs against", new: simulate, withoutSettings: true,
-			examples: []string{"evergate simulate --listen 127.0.0.1:4443 --control 127.0.0.1:4444 --ca-file ca.pem"}},
 		{name: "version", summary: "print the version", new: printVersion, withoutSettings: true,
 			examples: []string{"evergate version"}},
-	}
-}
-
-// generators are commands that packages are made with; people need not know of them.
-func generators() []command {
-	return []command{
 		{name: "completion", args: "bash|zsh|fish", summary: "print what makes a shell complete Evergate's commands", new: printCompletion, withoutSettings: true,
 			examples: []string{"evergate completion bash > /etc/bash_completion.d/evergate"}},
 		{name: "man", summary: "print the manual page", new: printMan, withoutSettings: true,
 			examples: []string{"evergate man > evergate.1"}},
+		{group: "Test against it", name: "simulate", summary: "run Shopify's simulator alone, to test other programs against", new: simulate, withoutSettings: true,
+			examples: []string{"evergate simulate --listen 127.0.0.1:4443 --control 127.0.0.1:4444 --ca-file ca.pem"}},
 	}
 }
 
@@ -195,7 +190,7 @@ func dispatch(w env) error {
 	if name == "help" {
 		return help(w)
 	}
-	all := append(commands(), generators()...)
+	all := commands()
 	c, found := named(all, name)
 	if !found {
 		return unknownCommand(name, namesOf(all))
@@ -265,7 +260,7 @@ func help(w env) error {
 	}
 	name := strings.Join(w.args, " ")
 	var known []string
-	for _, s := range pages() {
+	for _, s := range synopses() {
 		if s.name == name {
 			s.page(w.out)
 			return nil
@@ -306,9 +301,11 @@ func listBelow(to io.Writer, name string, below []command) {
 
 func usage(to io.Writer) {
 	fmt.Fprintln(to, "Evergate puts Shopify's access token on the calls of tools that have none.\n\nUsage: evergate [COMMAND]")
-	fmt.Fprintln(to)
 	for _, c := range commands() {
-		fmt.Fprintf(to, "  %-30s %s\n", strings.TrimSpace(c.name+" "+c.args), c.summary)
+		if c.group != "" {
+			fmt.Fprintf(to, "\n%s\n", c.group)
+		}
+		fmt.Fprintf(to, "  %-12s %s\n", c.name, c.summary)
 	}
 	fmt.Fprintln(to, "\n`evergate help COMMAND` tells more about one of them.")
 	fmt.Fprintln(to, "Settings come from the environment, or with --env-file from a file: `evergate config` lists them, `evergate init` asks for them.")

@@ -86,8 +86,11 @@ func TestBadFlagsAreMistakes(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, o)
 		}
 		surplus := []string{c.name, "surplus"}
-		if c.name == "key" { // its first argument is a name
+		switch c.name { // they take one argument
+		case "key":
 			surplus = []string{c.name, "agent", "surplus"}
+		case "completion":
+			surplus = []string{c.name, "bash", "surplus"}
 		}
 		if o := execute(right(), surplus...); o.code != exitConfig || !strings.Contains(o.err, c.name+` takes no argument "surplus"`) || o.out != "" {
 			t.Errorf("%s: %+v", c.name, o)

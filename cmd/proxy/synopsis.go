@@ -24,9 +24,6 @@ type option struct {
 // command above others is followed by those.
 func synopses() []synopsis { return synopsesOf(commands()) }
 
-// pages are the commands that have a page of help: those of the list, and the generators.
-func pages() []synopsis { return append(synopses(), synopsesOf(generators())...) }
-
 func synopsesOf(list []command) (all []synopsis) {
 	for _, c := range list {
 		all = append(all, synopsisOf("", c))
