@@ -35,6 +35,15 @@ func (theme) key() int64 { return firstThemeID }
 
 const firstThemeID = 150_000_000_001
 
+func themeFields() gqlFields {
+	return gqlFields{
+		"id":         leaf(func(th theme) any { return gid("OnlineStoreTheme", th.key()) }),
+		"name":       leaf(func(theme) any { return "Plain" }),
+		"role":       leaf(func(theme) any { return "MAIN" }),
+		"processing": leaf(func(theme) any { return false }),
+	}
+}
+
 func shopResolvers() map[string]gqlFields {
 	theShop := func(r *gqlRun, _ any, _ map[string]any) any { return r.q.shop }
 	return map[string]gqlFields{
@@ -54,13 +63,8 @@ func shopResolvers() map[string]gqlFields {
 				return out
 			}},
 		},
-		"OnlineStoreTheme": {
-			"id":         leaf(func(th theme) any { return gid("OnlineStoreTheme", th.key()) }),
-			"name":       leaf(func(theme) any { return "Plain" }),
-			"role":       leaf(func(theme) any { return "MAIN" }),
-			"processing": leaf(func(theme) any { return false }),
-		},
-		"Shop": shopFields(),
+		"OnlineStoreTheme": themeFields(),
+		"Shop":             shopFields(),
 		"Domain": {
 			"host": leaf(func(sh *shop) any { return sh.domain }),
 			"url":  leaf(func(sh *shop) any { return "https://" + sh.domain }),
