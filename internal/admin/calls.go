@@ -52,23 +52,20 @@ const (
 	errorCount   = 5
 )
 
-// share says how bad it is, and which part of the calls failed.
-func (r recent) share() (Level, float64) {
-	if r.failed == 0 || r.calls == 0 {
-		return LevelOK, 0
-	}
-	switch share := r.failed / r.calls; {
+// level says how bad it is.
+func (r recent) level() Level {
+	share := r.failed / max(1, r.calls)
+	switch {
 	case share >= errorShare && r.failed >= errorCount:
-		return LevelError, share
+		return LevelError
 	case share >= warningShare:
-		return LevelWarning, share
-	default:
-		return LevelOK, share
+		return LevelWarning
 	}
+	return LevelOK
 }
 
 func ofCalls(f facts) []Verdict {
-	level, _ := f.recent.share()
+	level := f.recent.level()
 	if level == LevelOK {
 		return nil
 	}
@@ -103,6 +100,8 @@ func (s Setup) afterAnswer(f Failure) string {
 		return "Run " + s.command("check") + ", which says where the way to Shopify ends."
 	case denial.CodeUpstreamTimeout:
 		return "Shopify did not answer in time. See https://www.shopifystatus.com, and whether the tools ask for too much at once."
+	case denial.CodeMemoryBudget:
+		return s.tellHow("raise EVERGATE_MEMORY_BUDGET, or have the tools send fewer large bodies at a time")
 	default:
 		return ""
 	}

@@ -188,6 +188,9 @@ func (v view) token(p *markup.Page) {
 	}
 	term(p, "Grant", name)
 	state := r.State
+	if state == "none" {
+		state = "none yet"
+	}
 	if r.LifeAssumed {
 		state += ", life assumed because Shopify named none"
 	}

@@ -205,7 +205,7 @@ func (h *handler) reportCalls(r *Report, f facts) {
 		r.Unsuccessful = append(r.Unsuccessful, *u)
 	}
 	for _, b := range s.buckets {
-		r.RateLimits = append(r.RateLimits, LimitReport{b.API, b.Available, b.Capacity})
+		r.RateLimits = append(r.RateLimits, LimitReport(b))
 	}
 	for _, v := range s.versions {
 		r.APIVersions = append(r.APIVersions, VersionReport{v.Version, v.Calls, v.Retires, v.support(f.now)})

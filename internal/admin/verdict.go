@@ -63,6 +63,7 @@ const (
 	CodeRefusedUnexplained = "calls_refused"           // with a 403 whose reason is not known
 	CodePermanentRetired   = "permanent_token_retired" // of the kind that does not expire
 	CodeFileNotInForce     = "file_not_in_force"       // a file about access has a mistake
+	CodeCertificateEnds    = "certificate_ends"        // of the tls: listeners, soon or already
 )
 
 // facts are what verdicts are made of, at one moment.
@@ -279,7 +280,7 @@ func ofNotices(f facts) []Verdict {
 	var all []Verdict
 	for _, n := range f.notices {
 		level := n.Level
-		if failing, _ := f.recent.share(); level == LevelWarning && failing == LevelError && n.Code == CodeRefusedUnexplained {
+		if n.Code == CodeRefusedUnexplained && level == LevelWarning && f.recent.level() == LevelError {
 			level = LevelError // calls fail, and this is why
 		}
 		all = append(all, Verdict{Level: level, Code: n.Code, label: n.Label, Text: asSentence(brief.Text(n.Text, longestReason)), WhatToDo: f.setup.tellHow(brief.Text(n.Do, longestReason))})

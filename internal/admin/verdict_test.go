@@ -367,7 +367,7 @@ func TestTheManualHasEveryCodeAndField(t *testing.T) {
 	says := rows(codes)
 	for _, code := range []string{
 		codeOK, codeNoCalls, codeStarting, codeStopping, codeReauthorize, codeNoToken, codeTokenRefused, codeTokenEnds, codeRefreshFails, codeRefreshTokenEnds, codeUnsaved,
-		codeMissingScopes, codeCallsFail, codeVersionRetired, codeVersionRetires, codeClockWrong, CodeRefusedUnexplained, CodePermanentRetired, CodeFileNotInForce,
+		codeMissingScopes, codeCallsFail, codeVersionRetired, codeVersionRetires, codeClockWrong, CodeRefusedUnexplained, CodePermanentRetired, CodeFileNotInForce, CodeCertificateEnds,
 	} {
 		if !says[code] {
 			t.Errorf("docs/operating/status.md has no row for the code %s", code)

@@ -82,9 +82,17 @@ func (v versionView) support(now time.Time) Level {
 	return LevelWarning
 }
 
+// isDated reports whether a version has an end: 2026-10 has, unstable has not.
+func isDated(version string) bool {
+	_, err := time.Parse("2006-01", version)
+	return err == nil
+}
+
 func rowOf(v versionView, now time.Time) versionRow {
 	row := versionRow{versionView: v, Level: v.support(now)}
 	switch {
+	case v.Retires.IsZero() && isDated(v.Version):
+		row.State = "not asked for in the last 24 hours" // else its end would be published
 	case v.Retires.IsZero():
 		row.State = "no end is known"
 	case row.Level == LevelError:

@@ -19,9 +19,6 @@ func words(p *markup.Page, text string) {
 	}
 }
 
-// plain is a text without the marks around what is to be typed.
-func plain(text string) string { return strings.ReplaceAll(text, "`", "") }
-
 // when writes a moment as people say it, with its full time in a tooltip. The script makes that the reader's own.
 func when(p *markup.Page, at, now time.Time) {
 	p.Put(`<time datetime="{}" title="{} UTC">{}</time>`, machineTime(at), readableTime(at), fromNow(at, now))

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -127,13 +128,34 @@ func New(in *Installation, settings Settings, log Logger, getenv func(string) st
 	return s, nil
 }
 
+// certificateEndsSoon is when the end of a certificate is worth a warning.
+const certificateEndsSoon = 14 * 24 * time.Hour
+
 // notices are what a person must act on.
 func (s *Sidecar) notices() []admin.Notice {
 	all := s.shop.notices()
 	if broken := s.access.Broken(); broken != "" {
 		all = append(all, admin.Notice{Level: admin.LevelWarning, Code: admin.CodeFileNotInForce, Label: "File not in force", Text: broken, Whole: broken})
 	}
+	if ends, ok := s.access.CertificateEnds(); ok {
+		all = append(all, certificateNotice(ends, time.Now())...)
+	}
 	return all
+}
+
+// certificateNotice says that the certificate of tls: listeners has to be followed by another. A file that is replaced is read again.
+func certificateNotice(ends, now time.Time) []admin.Notice {
+	n := admin.Notice{Level: admin.LevelWarning, Code: admin.CodeCertificateEnds, Label: "Certificate ends",
+		Text: "the certificate in EVERGATE_TLS_CERT_FILE ends on " + ends.UTC().Format(time.DateOnly), Do: "put one that lasts into its place; it is read again by itself"}
+	switch left := ends.Sub(now); {
+	case left >= certificateEndsSoon:
+		return nil
+	case left <= 0:
+		n.Level, n.Label = admin.LevelError, "Certificate ended"
+		n.Text = "the certificate in EVERGATE_TLS_CERT_FILE ended on " + ends.UTC().Format(time.DateOnly) + ": tools refuse it"
+	}
+	n.Whole = n.Text + ": " + n.Do
+	return []admin.Notice{n}
 }
 
 // Reread has the files read now that are otherwise looked at every few seconds, or when they are needed:
