@@ -32,7 +32,7 @@ demo: ## a simulated Shopify and Evergate in front of it
 test: deps ## every test, with everything it needs; nothing is skipped
 	TEST_COMPONENTS=required $(GO) test -race -shuffle=on -count=1 -timeout 15m ./...
 
-deps: bin/kubernetes ## what the tests use beside Go
+deps: bin/kubernetes bin/actionlint ## what the tests use beside Go
 	./scripts/install-test-deps
 
 .PHONY: bin/kubernetes
@@ -47,7 +47,7 @@ check: bin/golangci-lint bin/actionlint cross ## what a reviewer should not have
 	GOOS=windows $(GO) vet ./cmd/... ./internal/...
 	bin/golangci-lint run
 	if command -v shellcheck >/dev/null; then \
-		shellcheck .ci/run scripts/* deploy/package/*.sh deploy/systemd/evergate-exec test/package/testdata/boot; \
+		shellcheck .ci/run scripts/* examples/simulator/bash/*.sh deploy/package/*.sh deploy/systemd/evergate-exec test/package/testdata/boot; \
 	fi
 	bin/actionlint
 

@@ -59,6 +59,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 
 	"internal/grantadmin":        {ours: []string{"config", "grant", "remedy", "shopify", "store", "token"}},
 	"examples/go/products":       {}, // whoever copies it has nothing else
+	"examples/simulator/go":      {}, // likewise
 	"internal/denial/denialtest": {ours: []string{"denial"}},
 	"internal/store/storetest":   {ours: []string{"token"}}, // the suite that every store passes
 }

@@ -8,18 +8,17 @@ import (
 	"testing"
 )
 
-// TestManualNamesEverySwitch keeps docs/using/simulator.md complete, together with
-// docs/developing/simulator.md, which has what only Go sees.
+// TestManualNamesEverySwitch keeps docs/reference/simulator.md complete, together with the page for users and
+// that for developers, which has what only Go sees.
 func TestManualNamesEverySwitch(t *testing.T) {
-	manual, err := os.ReadFile("../../docs/using/simulator.md")
-	if err != nil {
-		t.Fatal(err)
+	var manual []byte
+	for _, page := range []string{"reference", "using", "developing"} {
+		text, err := os.ReadFile("../../docs/" + page + "/simulator.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		manual = append(manual, text...)
 	}
-	functions, err := os.ReadFile("../../docs/developing/simulator.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	manual = append(manual, functions...)
 	var names []string
 	for _, wire := range []any{settingsWire{}, faultWire{}, shopWire{}, installationWire{}, secretWire{}, scopesWire{}, issueWire{}, revokeWire{}} {
 		for field := range fieldsOf(reflect.TypeOf(wire)) {
