@@ -151,7 +151,7 @@ func TestTheDocumentedTemplateIsTheTestedOne(t *testing.T) {
 // TestTheComposeFilesAreTheDocumentedOnes: docs/containers/container.md shows what lies in deploy/compose.
 func TestTheComposeFilesAreTheDocumentedOnes(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"compose.yaml", "hosts.yaml"} {
+	for _, name := range []string{"compose.yaml", "hosts.yaml", "keys.yaml"} {
 		theComposeFileIsTheDocumentedOne(t, read(t, root+"/deploy/compose/"+name))
 	}
 }
