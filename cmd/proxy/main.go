@@ -137,7 +137,8 @@ func commands() []command {
 		{name: "man", summary: "print the manual page", new: printMan, withoutSettings: true,
 			examples: []string{"evergate man > evergate.1"}},
 		{group: "Test against it", name: "simulate", summary: "run Shopify's simulator alone, to test other programs against", new: simulate, withoutSettings: true,
-			examples: []string{"evergate simulate --listen 127.0.0.1:4443 --control 127.0.0.1:4444 --ca-file ca.pem"}},
+			examples: []string{"evergate simulate --listen 127.0.0.1:4443 --control 127.0.0.1:4444 --ca-file ca.pem",
+				`eval "$(evergate simulate --print-env)"`, "evergate simulate --plain --fixtures fixtures --strict --report report.json"}},
 	}
 }
 
