@@ -203,3 +203,13 @@ func TestSimulateReadsItsFixturesAgainAtASIGHUP(t *testing.T) {
 	s.signals <- os.Interrupt
 	s.mustEnd(t, exitOK)
 }
+
+func TestASecretThatSomebodyChoseIsNotPrinted(t *testing.T) {
+	t.Parallel()
+	const secret = "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"
+	s := start(nil, "simulate", "--plain", "--listen", "127.0.0.1:0", "--client-secret", secret)
+	s.out.next(t, has("Ctrl-C ends it"))
+	if said := s.out.String() + s.err.String(); strings.Contains(said, secret) || !strings.Contains(said, "SHOPIFY_CLIENT_SECRET='the secret that you gave'") {
+		t.Errorf("%s", said)
+	}
+}

@@ -103,6 +103,12 @@ func (r runningSim) announce(out io.Writer) error {
 			"environment": environment,
 		})
 	}
+	// The built-in secret is in the documentation. What somebody chose may be one of a real app, and this may be a log.
+	for i, v := range e.Set {
+		if v.Value == r.secret && r.secret != shopsim.DefaultClientSecret {
+			e.Set[i].Value = "the secret that you gave"
+		}
+	}
 	exports, err := clientenv.Shell(e)
 	if err != nil {
 		return err
