@@ -60,7 +60,9 @@ type gqlListing[T gqlNode] struct {
 	match func(T) bool     // nil: all
 }
 
-// connection is a field that lists what a parent has.
+// connection is a field that lists what a parent has. It is not inlined for the reason of leaf.
+//
+//go:noinline
 func connection[P any, T gqlNode](scope string, list func(r *gqlRun, parent P, args map[string]any) gqlListing[T]) *gqlField {
 	return &gqlField{scope: scope, check: checkPage, resolve: func(r *gqlRun, parent any, args map[string]any) any {
 		of, _ := parent.(P) // the root has none
