@@ -24,7 +24,13 @@ packages: bin/nfpm bin/cyclonedx-gomod ## the Debian and RPM packages, into dist
 	scripts/package
 
 snapshot: bin/goreleaser bin/cyclonedx-gomod ## all that a release has, of the working tree, into dist/; builds goreleaser, which takes minutes
-	bin/goreleaser release --snapshot --clean
+	env $$(scripts/place) bin/goreleaser release --snapshot --clean
+	scripts/channels dist
+
+.PHONY: release
+release: bin/goreleaser bin/cyclonedx-gomod ## what the workflow runs at a tag; it publishes a draft
+	env $$(scripts/place) bin/goreleaser release --clean
+	scripts/channels dist
 
 demo: ## a simulated Shopify and Evergate in front of it
 	$(GO) run ./cmd/proxy demo
@@ -47,7 +53,7 @@ check: bin/golangci-lint bin/actionlint cross ## what a reviewer should not have
 	GOOS=windows $(GO) vet ./cmd/... ./internal/...
 	bin/golangci-lint run
 	if command -v shellcheck >/dev/null; then \
-		shellcheck .ci/run scripts/* examples/simulator/bash/*.sh deploy/package/*.sh deploy/systemd/evergate-exec test/package/testdata/boot; \
+		shellcheck .ci/run scripts/* examples/simulator/bash/*.sh deploy/package/*.sh deploy/install/install.sh deploy/systemd/evergate-exec test/package/testdata/boot; \
 	fi
 	bin/actionlint
 
@@ -98,4 +104,4 @@ generate: ## what is made from the code: tables in docs/, the chart's README and
 	$(GO) test ./test/kubernetes -update
 
 clean:
-	rm -rf bin dist dist-share
+	rm -rf bin dist dist-share dist-install

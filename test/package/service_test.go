@@ -27,7 +27,7 @@ func TestPackagesLife(t *testing.T) {
 		{"wrong_settings_are_told_once", refusesWrongSettings}, {"service_works", serves}, {"service_may_little", isConfined},
 		{"commands_share_its_store", executes}, {"socket_loses_no_call", isActivated}, {"watchdog_restarts_what_hangs", isWatched},
 		{"several_shops", multiplies}, {"upgrade_keeps_the_settings", upgrades}, {"removal_keeps_what_is_the_operators", removes},
-		{"purge_leaves_no_trace", purges},
+		{"purge_leaves_no_trace", purges}, {"apt_installs_and_upgrades_it", installsByApt},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(t, m) }) {
 			return // the next would only fail for the same reason
