@@ -293,13 +293,6 @@ func (s synopsis) page(to io.Writer) {
 	}
 }
 
-func listBelow(to io.Writer, name string, below []command) {
-	fmt.Fprintf(to, "Usage of %s:\n\n", name)
-	for _, c := range below {
-		fmt.Fprintf(to, "  %s %s\n        %s\n", name, joined(c.name, c.args), c.summary)
-	}
-}
-
 func usage(to io.Writer) {
 	fmt.Fprintln(to, "Evergate puts Shopify's access token on the calls of tools that have none.\n\nUsage: evergate [COMMAND]")
 	for _, c := range commands() {

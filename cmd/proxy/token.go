@@ -26,9 +26,8 @@ func tokenCommands() []command {
 
 // tokenCommand says which commands there are about the stored grant.
 func tokenCommand() action {
-	return action{run: func(w env) error {
-		listBelow(w.err, "token", tokenCommands())
-		return configError(errors.New("token needs one of show, print, import, migrate and revoke"))
+	return action{run: func(env) error {
+		return configError(errors.New("token needs one of show, print, import, migrate and revoke; `evergate help token` tells what they do"))
 	}}
 }
 
