@@ -22,6 +22,7 @@ type snapshot struct {
 	// for the rate limit, and throttled are Shopify's refusals for it, also those that no tool saw.
 	noToken, queueFull, throttled float64
 	skew                          time.Duration // Shopify's clock minus ours
+	localCA                       time.Time     // when the local CA ends; zero: it has not been used
 	buckets                       []bucketView
 	versions                      []versionView
 	callers                       []callerView
@@ -97,6 +98,9 @@ var metricsRead = map[string]func(*reading, *dto.Metric){
 	"evergate_throttled_total":   func(s *reading, m *dto.Metric) { s.throttled += m.GetCounter().GetValue() },
 	"evergate_clock_skew_seconds": func(s *reading, m *dto.Metric) {
 		s.skew = time.Duration(m.GetGauge().GetValue() * float64(time.Second))
+	},
+	"evergate_local_ca_expiry_timestamp_seconds": func(s *reading, m *dto.Metric) {
+		s.localCA = time.Unix(int64(m.GetGauge().GetValue()), 0)
 	},
 	"evergate_bucket_available": func(s *reading, m *dto.Metric) {
 		entry(s.buckets, label(m, "api")).Available = m.GetGauge().GetValue()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -56,6 +57,7 @@ const (
 	codeVersionRetired   = "api_version_retired"
 	codeVersionRetires   = "api_version_retires"
 	codeClockWrong       = "clock_wrong"
+	codeLocalCAEnds      = "local_ca_ends"
 )
 
 // The codes of notices.
@@ -83,7 +85,7 @@ type facts struct {
 func judge(f facts) []Verdict {
 	var found []*Verdict // pointers, as the snapshot sorts them
 	for _, find := range [...]func(facts) []Verdict{
-		ofProcess, ofToken, ofNotices, ofCalls, ofVersions, ofClock, ofStore, ofRefreshToken, ofScopes,
+		ofProcess, ofToken, ofNotices, ofCalls, ofVersions, ofClock, ofLocalCA, ofStore, ofRefreshToken, ofScopes,
 	} {
 		for _, v := range find(f) {
 			found = append(found, &v)
@@ -235,6 +237,18 @@ func ofClock(f facts) []Verdict {
 		WhatToDo: f.setup.setClock()}}
 }
 
+// localCAEndsSoon is when the alert EvergateLocalCAEnds begins, too.
+const localCAEndsSoon = 30 * 24 * time.Hour
+
+func ofLocalCA(f facts) []Verdict {
+	if f.snapshot == nil || f.snapshot.localCA.IsZero() || f.snapshot.localCA.Sub(f.now) >= localCAEndsSoon {
+		return nil
+	}
+	return []Verdict{{Level: LevelWarning, Code: codeLocalCAEnds, label: "Local CA ends",
+		Text:     "The local CA ends in " + span(f.snapshot.localCA.Sub(f.now)) + ". Tools that do not trust its successor by then stop with an error about the certificate.",
+		WhatToDo: "Run " + f.setup.command("ca install") + " where tools trust the system's certificates, and write the file anew, with " + f.setup.command("ca") + ", where they read one."}}
+}
+
 func ofVersions(f facts) []Verdict {
 	if f.snapshot == nil {
 		return nil
@@ -280,7 +294,7 @@ func ofNotices(f facts) []Verdict {
 	var all []Verdict
 	for _, n := range f.notices {
 		level := n.Level
-		if n.Code == CodeRefusedUnexplained && level == LevelWarning && f.recent.level() == LevelError {
+		if worst := f.recent.worst; n.Code == CodeRefusedUnexplained && f.recent.level() == LevelError && worst != nil && worst.Code == "" && worst.Status == http.StatusForbidden {
 			level = LevelError // calls fail, and this is why
 		}
 		all = append(all, Verdict{Level: level, Code: n.Code, label: n.Label, Text: asSentence(brief.Text(n.Text, longestReason)), WhatToDo: f.setup.tellHow(brief.Text(n.Do, longestReason))})

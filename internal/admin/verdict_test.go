@@ -89,13 +89,19 @@ func TestTheVerdictIsTheWorstThatIsTrue(t *testing.T) {
 		{"clock behind", func(f *facts) { f.snapshot.skew = 2 * time.Minute }, LevelWarning, "clock_wrong", "2 min behind Shopify's", "time service"},
 		{"clock ahead", func(f *facts) { f.snapshot.skew = -2 * time.Minute }, LevelWarning, "clock_wrong", "2 min ahead of Shopify's", "time service"},
 		{"clock good enough", func(f *facts) { f.snapshot.skew = -time.Minute }, LevelOK, "ok", "All is well.", ""},
+		{"local CA ends", func(f *facts) { f.snapshot.localCA = f.now.Add(20 * 24 * time.Hour) }, LevelWarning, "local_ca_ends", "20 d", "`evergate ca install`"},
+		{"local CA has time", func(f *facts) { f.snapshot.localCA = f.now.Add(31 * 24 * time.Hour) }, LevelOK, "ok", "All is well.", ""},
 		{"IP allowlist", func(f *facts) {
 			f.notices = []Notice{{LevelWarning, CodeRefusedUnexplained, "Calls refused", "refused (rest:shop)", "see whether the IP allowlist has this address", ""}}
 		}, LevelWarning, "calls_refused", "rest:shop", "IP allowlist"},
 		{"IP allowlist, and so calls fail", func(f *facts) {
 			f.notices = []Notice{{LevelWarning, CodeRefusedUnexplained, "Calls refused", "refused (rest:shop)", "see whether the IP allowlist has this address", ""}}
-			f.recent = recent{calls: 10, failed: 10}
+			f.recent = recent{calls: 10, failed: 10, worst: &Failure{Route: "rest:shop", Status: 403}}
 		}, LevelError, "calls_refused", "rest:shop", "IP allowlist"},
+		{"IP allowlist, and calls fail for another reason", func(f *facts) {
+			f.notices = []Notice{{LevelWarning, CodeRefusedUnexplained, "Calls refused", "refused (rest:shop)", "see whether the IP allowlist has this address", ""}}
+			f.recent = recent{calls: 10, failed: 10, worst: &Failure{Route: "rest:products", Status: 503}}
+		}, LevelError, "calls_fail", "503 Service Unavailable", "shopifystatus"},
 		{"an error beside a warning", func(f *facts) {
 			f.status.MissingScopes, f.snapshot.skew = []string{"read_themes"}, time.Hour
 			f.snapshot.versions = []versionView{{Version: "2025-07", Retires: f.now.Add(-time.Hour)}}
@@ -201,6 +207,7 @@ func TestThePageReadsMetricsThatArePublished(t *testing.T) {
 	met.RegisterBuckets(reg, func() []metrics.BucketState {
 		return []metrics.BucketState{{Shop: "acme", API: "rest", Capacity: 40, Available: 30}}
 	})
+	met.RegisterLocalCA(reg, func() (time.Time, bool) { return issued, true })
 	met.RequestStarted()
 	met.RequestDone(shopify.RouteGraphQL, "POST", 502, time.Second)
 	met.Failed("no_token")
@@ -224,7 +231,7 @@ func TestThePageReadsMetricsThatArePublished(t *testing.T) {
 		}
 	}
 	s := takeSnapshot(reg, nil)
-	if s.requests != 1 || s.failed != 1 || s.noToken != 1 || s.queueFull != 1 || s.waited != 1 || s.throttled != 1 || s.skew != 3*time.Second ||
+	if s.requests != 1 || s.failed != 1 || s.noToken != 1 || s.queueFull != 1 || s.waited != 1 || s.throttled != 1 || s.skew != 3*time.Second || !s.localCA.Equal(issued) ||
 		len(s.buckets) != 1 || s.buckets[0] != (bucketView{"rest", 30, 40}) || len(s.versions) != 1 || s.versions[0].Calls != 1 || s.versions[0].Retires.IsZero() ||
 		len(s.callers) != 1 || s.callers[0] != (callerView{"agent", 1, 1}) {
 		t.Errorf("a label is called otherwise: %+v", s)
@@ -367,7 +374,7 @@ func TestTheManualHasEveryCodeAndField(t *testing.T) {
 	says := rows(codes)
 	for _, code := range []string{
 		codeOK, codeNoCalls, codeStarting, codeStopping, codeReauthorize, codeNoToken, codeTokenRefused, codeTokenEnds, codeRefreshFails, codeRefreshTokenEnds, codeUnsaved,
-		codeMissingScopes, codeCallsFail, codeVersionRetired, codeVersionRetires, codeClockWrong, CodeRefusedUnexplained, CodePermanentRetired, CodeFileNotInForce, CodeCertificateEnds,
+		codeMissingScopes, codeCallsFail, codeVersionRetired, codeVersionRetires, codeClockWrong, codeLocalCAEnds, CodeRefusedUnexplained, CodePermanentRetired, CodeFileNotInForce, CodeCertificateEnds,
 	} {
 		if !says[code] {
 			t.Errorf("docs/operating/status.md has no row for the code %s", code)

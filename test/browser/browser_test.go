@@ -57,7 +57,7 @@ func drive(t *testing.T, script, modules string, job, seen any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*process.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*process.Patience)
 	defer cancel()
 	var out, errw bytes.Buffer
 	cmd := exec.CommandContext(ctx, "node", script)

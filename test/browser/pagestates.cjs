@@ -23,37 +23,35 @@ async function main(job) {
   }
 }
 
-// look opens the page once for each scheme. The page's own policy would keep axe out.
+// look opens the page once. The page's own policy would keep axe out.
 async function look(browser, job, state) {
   const seen = { faults: [], overflows: [], complaints: [], shots: [] }
-  const pages = []
-  for (const colorScheme of schemes) {
-    const page = await (await browser.newContext({ bypassCSP: true, colorScheme })).newPage()
-    page.on('pageerror', e => seen.complaints.push(String(e)))
-    await page.goto(state.url)
-    await page.evaluate(axe.source)
-    pages.push({ page, colorScheme })
-  }
+  const page = await (await browser.newContext({ bypassCSP: true })).newPage()
+  page.on('pageerror', e => seen.complaints.push(String(e)))
+  await page.goto(state.url)
+  await page.evaluate(axe.source)
   if (state.kill) {
     const before = Date.now()
     process.kill(state.kill, 'SIGKILL')
-    for (const { page } of pages) await page.waitForSelector(':root.lost')
+    await page.waitForSelector(':root.lost')
     seen.noticed = Date.now() - before
   }
-  for (const { page, colorScheme } of pages) {
-    for (const width of widths) {
-      await page.setViewportSize({ width, height: 900 })
+  for (const width of widths) {
+    await page.setViewportSize({ width, height: 900 })
+    for (const colorScheme of schemes) {
+      await page.emulateMedia({ colorScheme })
       const shot = path.join(job.shots, `page-${state.name}-${colorScheme}-${width}.png`)
       await page.screenshot({ path: shot, fullPage: true })
       seen.shots.push(shot)
-      for (const what of await page.evaluate(overflowing)) seen.overflows.push(`${colorScheme} ${width}: ${what}`)
-      if (width !== 360 && (width !== 1280 || colorScheme !== 'light')) continue // what else is drawn there has been looked at
-      const result = await page.evaluate(() => window.axe.run())
-      for (const v of result.violations) seen.faults.push(`${colorScheme} ${width}: ${v.id}: ${v.help}: ${v.nodes.map(n => n.html).join(' ')}`)
+      if (width !== widths[0]) continue // axe looks at what is there and at its colours, and both are the same at other widths
+      const result = await page.evaluate(() => window.axe.run({ resultTypes: ['violations'] }))
+      for (const v of result.violations) seen.faults.push(`${colorScheme}: ${v.id}: ${v.help}: ${v.nodes.map(n => n.html).join(' ')}`)
     }
-    Object.assign(seen, await page.evaluate(describe))
-    await page.context().close()
+    for (const what of await page.evaluate(overflowing)) seen.overflows.push(`${width}: ${what}`)
+    for (const what of await page.evaluate(wrapped)) seen.wrapped = [...(seen.wrapped ?? []), `${width}: ${what}`]
   }
+  Object.assign(seen, await page.evaluate(describe))
+  await page.context().close()
   return seen
 }
 
@@ -64,6 +62,13 @@ const overflowing = () => [...document.querySelectorAll('section *, header *')].
   return own.width > 0 && (own.right > frame.right + 1 || own.left < frame.left - 1) || own.right > window.innerWidth + 1
 }).map(e => e.outerHTML.slice(0, 80))
 
+// wrapped are the versions that need two lines.
+const wrapped = () => [...document.querySelectorAll('#live-versions tbody th')].filter(th => {
+  const range = document.createRange()
+  range.selectNodeContents(th)
+  return range.getClientRects().length > 1
+}).map(th => th.innerText)
+
 const describe = () => ({
   title: document.title,
   icon: document.getElementById('icon').href,
@@ -72,12 +77,6 @@ const describe = () => ({
   verdict: document.getElementById('live-verdict').innerText,
   advice: document.querySelector('.advice')?.innerText ?? '',
   text: document.body.innerText,
-  // A row's name that needs two lines has two rectangles.
-  wrapped: [...document.querySelectorAll('tbody th')].filter(th => !th.children.length).filter(th => {
-    const range = document.createRange()
-    range.selectNodeContents(th)
-    return range.getClientRects().length > 1
-  }).map(th => th.innerText),
 })
 
 let input = ''

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +23,7 @@ type state struct {
 	sim     shopsim.Options
 	environ []string
 	faults  []shopsim.Fault
+	keys    []string // names of clients, each of which makes two of the calls more
 	// calls makes calls; nil: none.
 	calls func(t *testing.T, tools string)
 	// settled reports whether the sidecar is there yet, by its /status; nil: from the start.
@@ -116,6 +119,27 @@ var pageStates = []state{
 		advice: []string{"newer version"}, shows: []string{"2024-01", "no longer supported", "supported until"},
 	},
 	{
+		name: "crowded", settled: ready, sim: shopsim.Options{Settings: shopsim.Settings{RESTSize: 400, RESTLeak: 20}},
+		environ: []string{
+			"SHOPIFY_SCOPES=read_products,write_products,read_assigned_fulfillment_orders,write_merchant_managed_fulfillment_orders", "EVERGATE_PACE=off",
+			"EVERGATE_LISTEN=127.0.0.1:0,tls:127.0.0.1:0,[::1]:0", "EVERGATE_CA_DIR=memory:", "EVERGATE_UNSAFE_LISTEN=true",
+		},
+		keys: []string{"agent", "spiffe://example.com/ns/commerce/sa/nightly-stock-synchronisation", "reporting.example.com"},
+		faults: []shopsim.Fault{
+			{Kind: shopsim.FaultStatus, Endpoint: shopsim.API, Status: http.StatusServiceUnavailable, Count: 9},
+			{Kind: shopsim.FaultStatus, Endpoint: shopsim.API, Status: http.StatusForbidden, Body: "no", Count: 4},
+		},
+		calls: func(t *testing.T, tools string) {
+			for _, resource := range []string{"assigned_fulfillment_orders.json", "products.json", "storefront_access_tokens.json", "orders.json"} {
+				many(6, path(resource))(t, tools)
+			}
+			many(3, "/admin/api/2024-01/products.json")(t, tools)
+			many(2, "/admin/oauth/authorize")(t, tools)
+		},
+		level: "error", title: "✕ Calls fail", verdict: "18 of 32 calls failed",
+		advice: []string{"shopifystatus"}, shows: []string{"Shopify refuses calls with a 403 whose reason Evergate does not know", "IP allowlist", "rest:assigned_fulfillment_orders", "nightly-stock-synchronisation", "lacks scopes", "2024-01", "https://127.0.0.1", "off: Shopify's refusals are passed on"},
+	},
+	{
 		name: "lost", settled: ready, calls: many(12, products), killed: true,
 		level: "lost", title: "? Connection lost", verdict: "The connection to the sidecar is lost.", shows: []string{"may be wrong now"},
 	},
@@ -163,7 +187,8 @@ func (st state) begin(t *testing.T) (*child, string) {
 	for _, f := range st.faults {
 		s.Inject(f)
 	}
-	p := start(t, append(s.environ, append([]string{"EVERGATE_TOKEN_WAIT=5s"}, st.environ...)...), "serve")
+	keys, environ := st.makeKeys(t, s.environ)
+	p := start(t, append(environ, append([]string{"EVERGATE_TOKEN_WAIT=5s"}, st.environ...)...), "serve")
 	tools, operators := "http://"+p.address(t, "listening for tools"), "http://"+p.address(t, "listening for operators")
 	settle := func() {
 		if st.settled == nil {
@@ -180,9 +205,29 @@ func (st state) begin(t *testing.T) (*child, string) {
 	settle()
 	if st.calls != nil {
 		st.calls(t, tools)
+		for _, key := range keys {
+			get(t, tools+path("shop.json"), http.StatusOK, "Authorization", "Bearer "+key)
+		}
 		settle()
 	}
 	return p, operators + "/"
+}
+
+// makeKeys makes a key for each of the names, and returns what has the sidecar know them.
+func (st state) makeKeys(t *testing.T, environ []string) (keys, with []string) {
+	t.Helper()
+	if st.keys == nil {
+		return nil, environ
+	}
+	file := filepath.Join(t.TempDir(), "keys")
+	for _, name := range st.keys {
+		said, err := process.Output(process.Command(t, binary, environ, "key", name, "--file", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, regexp.MustCompile(`evg_\S+`).FindString(said))
+	}
+	return keys, append(environ, "EVERGATE_CLIENT_KEYS_FILE="+file)
 }
 
 func (st state) check(t *testing.T, seen stateSeen) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"evergate/internal/shopsim"
+	"evergate/test/process"
 )
 
 // pageSeen is what came of looking at the status page; see statuspage.cjs.
@@ -82,9 +83,17 @@ func TestTheStatusPageShowsALivingSidecar(t *testing.T) {
 	p.stop(t)
 }
 
-func get(t *testing.T, url string, want int) {
+func get(t *testing.T, url string, want int, header ...string) {
 	t.Helper()
-	resp, err := http.Get(url)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	client := http.Client{Timeout: process.Patience}
+	resp, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
