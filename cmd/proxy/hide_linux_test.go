@@ -53,18 +53,13 @@ func TestNobodyOfTheSameUserReadsTheSecretsFromProc(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sim := shopsim.New(shopsim.Options{})
-	server, err := sim.StartPlain("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
+	sim, upstream := plainShopify(t, shopsim.Options{})
 	for _, args := range []string{"", "serve", "demo", "run -- sleep 600"} {
 		admin := "127.0.0.1:" + process.FreePort(t)
 		cmd := exec.CommandContext(t.Context(), self)
 		cmd.Env = []string{
 			"PROXY_TEST_COMMAND=proxy " + args, "PATH=" + os.Getenv("PATH"),
-			"SHOPIFY_SHOP=" + shopsim.DefaultShop, "SHOPIFY_ACCESS_TOKEN=" + sim.IssueToken("", "", 0), "EVERGATE_UPSTREAM_URL=" + server.URL,
+			"SHOPIFY_SHOP=" + shopsim.DefaultShop, "SHOPIFY_ACCESS_TOKEN=" + sim.IssueToken("", "", 0), "EVERGATE_UPSTREAM_URL=" + upstream,
 			"EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=" + admin,
 		}
 		if args == "demo" {
@@ -108,12 +103,7 @@ func TestACommandThatLooksForTheTokenFindsNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sim := shopsim.New(shopsim.Options{})
-	server, err := sim.StartPlain("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
+	sim, upstream := plainShopify(t, shopsim.Options{})
 	dir, err := os.MkdirTemp("", "hunt-") // another user must get there, which t.TempDir does not let it
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +125,7 @@ echo "looked everywhere"
 	cmd := exec.CommandContext(t.Context(), self)
 	cmd.Env = []string{
 		"PROXY_TEST_COMMAND=proxy run --policy read-only -- sh " + script, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + temporary, "MARK=that was found",
-		"SHOPIFY_SHOP=" + shopsim.DefaultShop, "SHOPIFY_ACCESS_TOKEN=" + secret, "COPY=Bearer " + secret, "EVERGATE_UPSTREAM_URL=" + server.URL,
+		"SHOPIFY_SHOP=" + shopsim.DefaultShop, "SHOPIFY_ACCESS_TOKEN=" + secret, "COPY=Bearer " + secret, "EVERGATE_UPSTREAM_URL=" + upstream,
 	}
 	out, err := cmd.Output()
 	if found := string(out); err != nil || strings.Count(found, "MARK=that was found") < 2 || !strings.Contains(found, "SHOPIFY_ACCESS_TOKEN="+shopify.PlaceholderToken) ||

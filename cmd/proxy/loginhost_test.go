@@ -72,16 +72,11 @@ func TestRunningSidecarNoticesALogin(t *testing.T) {
 func TestHostedLogin(t *testing.T) {
 	t.Parallel()
 	const public = "login.example.com"
-	sim := shopsim.New(shopsim.Options{Apps: []shopsim.App{{
+	sim, upstream := plainShopify(t, shopsim.Options{Apps: []shopsim.App{{
 		ClientID: shopsim.DefaultClientID, ClientSecret: shopsim.DefaultClientSecret,
 		AppURL: "https://" + public, RedirectURLs: []string{"https://" + public + "/oauth/callback"},
 	}}})
-	server, err := sim.StartPlain("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	_, environ, _ := loginShop(t, "EVERGATE_UPSTREAM_URL="+server.URL, "EVERGATE_GRANT=offline", "EVERGATE_TOKEN_WAIT=10ms", "EVERGATE_PUBLIC_URL=https://"+public, "EVERGATE_LOGIN_LISTEN=127.0.0.1:0")
+	_, environ, _ := loginShop(t, "EVERGATE_UPSTREAM_URL="+upstream, "EVERGATE_GRANT=offline", "EVERGATE_TOKEN_WAIT=10ms", "EVERGATE_PUBLIC_URL=https://"+public, "EVERGATE_LOGIN_LISTEN=127.0.0.1:0")
 	s := start(environ)
 	tools, operators := serving(t, s)
 	merchants := parseLog(s.err.next(t, has("listening for merchants"))).Address

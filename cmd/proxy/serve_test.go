@@ -113,18 +113,25 @@ func (r *running) mustEnd(t *testing.T, want int) {
 	}
 }
 
-// simulated is a simulated Shopify and the settings that lead to it.
-func simulated(t *testing.T) (*shopsim.Sim, []string) {
+// plainShopify is a simulated Shopify on a port of the loopback, without TLS.
+func plainShopify(t *testing.T, o shopsim.Options) (sim *shopsim.Sim, address string) {
 	t.Helper()
-	sim := shopsim.New(shopsim.Options{})
+	sim = shopsim.New(o)
 	server, err := sim.StartPlain("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
+	return sim, server.URL
+}
+
+// simulated is a simulated Shopify and the settings that lead to it.
+func simulated(t *testing.T) (*shopsim.Sim, []string) {
+	t.Helper()
+	sim, upstream := plainShopify(t, shopsim.Options{})
 	return sim, []string{
 		"SHOPIFY_SHOP=" + shopsim.DefaultShop, "SHOPIFY_CLIENT_ID=" + shopsim.DefaultClientID, "SHOPIFY_CLIENT_SECRET=" + shopsim.DefaultClientSecret,
-		"EVERGATE_UPSTREAM_URL=" + server.URL, "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0",
+		"EVERGATE_UPSTREAM_URL=" + upstream, "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0",
 	}
 }
 
