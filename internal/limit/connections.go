@@ -215,8 +215,13 @@ func (s *Connections) hint() {
 // makeRoom closes the connection that has waited longest with a large head unfinished, so that a few strangers do
 // not keep everybody's large heads out. It reports false where there is none.
 func (s *Connections) makeRoom(newcomer *Conn) bool {
+	return s.closeOne(func(c *Conn) bool { return c != newcomer && c.charged.Load() > 0 })
+}
+
+// closeOne closes the connection that pick finds. It reports false where there is none.
+func (s *Connections) closeOne(among func(*Conn) bool) bool {
 	s.mu.Lock()
-	c := s.pick(func(c *Conn) bool { return c != newcomer && c.charged.Load() > 0 })
+	c := s.pick(among)
 	if c != nil {
 		s.drop(c)
 	}

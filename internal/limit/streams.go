@@ -47,18 +47,7 @@ func (s *Connections) moreStreams(c *Conn) bool {
 
 // makeWay closes the connection that would be closed for a newcomer.
 func (s *Connections) makeWay(newcomer *Conn) bool {
-	s.mu.Lock()
-	c := s.pick(func(c *Conn) bool { return c != newcomer })
-	if c != nil {
-		s.drop(c)
-	}
-	s.mu.Unlock()
-	if c == nil {
-		return false
-	}
-	s.closed.Add(1)
-	_ = c.end()
-	return true
+	return s.closeOne(func(c *Conn) bool { return c != newcomer })
 }
 
 // BeginWait says that a request under way waits for its client: for a part of its body, or to be rid of a part of its answer. A
