@@ -35,9 +35,7 @@ func keyCommand() action {
 		},
 		arg: &name,
 		run: func(w env) error {
-			if file == "" {
-				file = config.Getenv(w.environ)("EVERGATE_CLIENT_KEYS_FILE")
-			}
+			file := keysFile(w, file)
 			if name == "" {
 				return configError(errors.New("key needs the name of the caller: evergate key NAME"))
 			}

@@ -24,11 +24,17 @@ func keyFlag(fs *flag.FlagSet, file *string) {
 	fs.StringVar(file, "file", "", "the `file` of keys (default $EVERGATE_CLIENT_KEYS_FILE)")
 }
 
-// keysIn reads the file of keys that is named, by the flag or else by the environment.
-func keysIn(w env, file string) (path string, text []byte, err error) {
-	if file == "" {
-		file = config.Getenv(w.environ)("EVERGATE_CLIENT_KEYS_FILE")
+// keysFile is the file of keys that is named, by the flag or else by the environment; "" where neither names one.
+func keysFile(w env, flagged string) string {
+	if flagged != "" {
+		return flagged
 	}
+	return config.Getenv(w.environ)("EVERGATE_CLIENT_KEYS_FILE")
+}
+
+// keysIn reads that file; there has to be one.
+func keysIn(w env, flagged string) (path string, text []byte, err error) {
+	file := keysFile(w, flagged)
 	if file == "" {
 		return "", nil, configError(errors.New("which file? set EVERGATE_CLIENT_KEYS_FILE as for the sidecar, or give --file"))
 	}
