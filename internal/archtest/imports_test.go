@@ -18,6 +18,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/ascii":     {},
 	"internal/brief":     {},
 	"internal/caller":    {ours: []string{"ascii", "denial", "reload", "remedy", "request", "shopify", "token"}, others: []string{"golang.org/x/sys"}},
+	"internal/certtest":  {},
 	"internal/check":     {ours: []string{"access", "limit", "listen", "localca", "netfail", "remedy", "shopify", "token"}},
 	"internal/clientenv": {ours: []string{"remedy", "shopify"}, others: []string{"software.sslmate.com/src/go-pkcs12"}},
 	"internal/clock":     {},

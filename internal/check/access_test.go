@@ -1,12 +1,8 @@
 package check
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
-	"math/big"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,31 +10,18 @@ import (
 	"time"
 
 	"evergate/internal/access"
+	"evergate/internal/certtest"
 	"evergate/internal/policy"
 )
 
 // accessUntil is one whose tls: listeners have a certificate that ends then.
 func accessUntil(t *testing.T, end time.Time) *access.Access {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: end}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
 	o := access.Options{Policy: policy.ReadOnly, CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key")}
-	for path, block := range map[string]*pem.Block{o.CertFile: {Type: "CERTIFICATE", Bytes: der}, o.KeyFile: {Type: "PRIVATE KEY", Bytes: keyDER}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	certificate, key := certtest.PEM(t, certtest.SelfSigned(t, x509.Certificate{NotAfter: end}))
+	if err := errors.Join(os.WriteFile(o.CertFile, certificate, 0o600), os.WriteFile(o.KeyFile, key, 0o600)); err != nil {
+		t.Fatal(err)
 	}
 	a, err := access.New(o)
 	if err != nil {

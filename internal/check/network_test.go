@@ -2,18 +2,15 @@ package check
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"math/big"
 	"net"
 	"net/url"
 	"testing"
 	"time"
 
+	"evergate/internal/certtest"
 	"evergate/internal/remedy"
 )
 
@@ -68,22 +65,8 @@ func TestConnectionSaysWhichWayItTook(t *testing.T) {
 // certificate signs one for names, and returns it with a pool that trusts it.
 func certificate(t *testing.T, from, until time.Time, names ...string) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: from, NotAfter: until, DNSNames: names, IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+	c := certtest.SelfSigned(t, x509.Certificate{NotBefore: from, NotAfter: until, DNSNames: names, IsCA: true, BasicConstraintsValid: true})
+	return c, certtest.Pool(c)
 }
 
 // accepting listens and shakes hands until the test ends; without a certificate it says something else.

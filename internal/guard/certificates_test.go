@@ -1,13 +1,9 @@
 package guard
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"math/big"
 	"net"
 	"net/http"
@@ -20,6 +16,7 @@ import (
 
 	"evergate/internal/access"
 	"evergate/internal/caller"
+	"evergate/internal/certtest"
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
 	"evergate/internal/listen"
@@ -27,54 +24,29 @@ import (
 
 // authority signs certificates.
 type authority struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-	pem         string
+	pair tls.Certificate
+	pem  string
 }
 
 func newAuthority(t testing.TB, name string) *authority {
 	t.Helper()
-	a := &authority{}
-	a.certificate, a.key, a.pem, _ = sign(t, nil, &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	})
+	a := &authority{pair: certtest.SelfSigned(t, x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour),
+	})}
+	certificate, _ := certtest.PEM(t, a.pair)
+	a.pem = string(certificate)
 	return a
 }
 
-// sign fills in what every certificate has and returns it with its key, both also as PEM.
-func sign(t testing.TB, by *authority, c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey, string, string) {
+func (a *authority) sign(t testing.TB, c x509.Certificate) tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.SerialNumber = big.NewInt(time.Now().UnixNano())
-	if c.NotAfter.IsZero() {
-		c.NotAfter = time.Now().Add(time.Hour)
-	}
 	c.NotBefore = time.Now().Add(-time.Hour)
-	parent, signer := c, key
-	if by != nil {
-		parent, signer = by.certificate, by.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parsed, key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+	return certtest.Sign(t, c, &a.pair)
 }
 
 func (a *authority) server(t testing.TB) (certificate, key string) {
-	_, _, certificate, key = sign(t, a, &x509.Certificate{DNSNames: []string{"localhost"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
-	return certificate, key
+	certPEM, keyPEM := certtest.PEM(t, a.sign(t, x509.Certificate{DNSNames: []string{"localhost"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}))
+	return string(certPEM), string(keyPEM)
 }
 
 // client makes a client's certificate for the names that c has.
@@ -83,12 +55,7 @@ func (a *authority) client(t testing.TB, c x509.Certificate) tls.Certificate {
 	if c.ExtKeyUsage == nil {
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	}
-	_, _, certificate, key := sign(t, a, &c)
-	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pair
+	return a.sign(t, c)
 }
 
 // tlsRig is a tls: listener that asks who calls, as one that other hosts can reach does.
@@ -129,7 +96,7 @@ func (r *tlsRig) replaceFiles(t *testing.T) {
 func (r *tlsRig) client(t *testing.T, certificates ...tls.Certificate) *http.Client {
 	t.Helper()
 	pool := x509.NewCertPool()
-	pool.AddCert(r.roots.certificate)
+	pool.AddCert(r.roots.pair.Leaf)
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: certificates, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
@@ -285,7 +252,7 @@ func TestACertificateEndsOnAnOpenConnectionToo(t *testing.T) {
 		clients := newAuthority(t, "clients")
 		certificate, key := clients.server(t)
 		a := accessWith(t, access.Options{CertFile: writeFile(t, certificate), KeyFile: writeFile(t, key), ClientCAFile: writeFile(t, clients.pem)})
-		leaf, _, _, _ := sign(t, clients, &x509.Certificate{NotAfter: time.Now().Add(time.Minute), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+		leaf := clients.sign(t, x509.Certificate{NotAfter: time.Now().Add(time.Minute), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}).Leaf
 		r := call(t, "GET", "/admin/shop.json", "")
 		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}
 		r = r.WithContext(a.ConnContext(a.BaseContext(caller.Listener(nil, true)), &net.TCPConn{}))

@@ -2,16 +2,12 @@ package inject
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"evergate/internal/certtest"
 	"evergate/internal/guard"
 	"evergate/internal/limit"
 	"evergate/internal/metrics"
@@ -79,7 +76,8 @@ func newMany(t *testing.T, room int64, shopify roundTripper) *many {
 		Handler: m.handler, ConnState: limit.State, ConnContext: limit.WithConn, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Hour,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: StreamBuffer},
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{selfSigned(t)}, NextProtos: []string{"h2"}}
+	own := certtest.SelfSigned(t, x509.Certificate{DNSNames: []string{shopDomain}, NotAfter: time.Now().Add(1000 * time.Hour)})
+	config := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{own}, NextProtos: []string{"h2"}}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(tls.NewListener(m.set.Wrap(listener), config)) }()
 	m.dial = func() *tls.Conn {
@@ -102,20 +100,6 @@ func newMany(t *testing.T, room int64, shopify roundTripper) *many {
 		}
 	})
 	return m
-}
-
-func selfSigned(t *testing.T) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{shopDomain}, NotBefore: time.Now(), NotAfter: time.Now().Add(1000 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 const manyPath = "https://" + shopDomain + "/admin/api/2026-10/"

@@ -4,16 +4,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"io"
 	"math"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,6 +19,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/certtest"
 
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -404,22 +402,22 @@ func FuzzPartialSuccess(f *testing.F) {
 func TestCertificatesAreHeeded(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	write := func(name, kind string, der []byte) string {
+	write := func(name string, text []byte) string {
 		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		if err := os.WriteFile(file, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return file
 	}
-	certDER, keyDER := clientCertificate(t)
-	cert, key := write("cert.pem", "CERTIFICATE", certDER), write("key.pem", "PRIVATE KEY", keyDER)
+	certPEM, keyPEM := certtest.PEM(t, certtest.SelfSigned(t, x509.Certificate{}))
+	cert, key := write("cert.pem", certPEM), write("key.pem", keyPEM)
 	var seen int
 	collector := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = len(r.TLS.PeerCertificates) }))
 	collector.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12}
 	collector.Config.ErrorLog = nil
 	collector.StartTLS()
 	defer collector.Close()
-	ca := write("ca.pem", "CERTIFICATE", collector.Certificate().Raw)
+	ca := write("ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: collector.Certificate().Raw}))
 
 	at := []string{"OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL}
 	if err := sending(t, at...).ExportSpans(t.Context(), someSpans(t)); err == nil || !strings.Contains(err.Error(), "certificate") {
@@ -447,22 +445,6 @@ func TestCertificatesAreHeeded(t *testing.T) {
 			t.Errorf("%v: %v", err, tracer.Close())
 		}
 	}
-}
-
-func clientCertificate(t *testing.T) (cert, key []byte) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	if cert, err = x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private); err != nil {
-		t.Fatal(err)
-	}
-	if key, err = x509.MarshalPKCS8PrivateKey(private); err != nil {
-		t.Fatal(err)
-	}
-	return cert, key
 }
 
 func TestARedirectOfTheSameHostIsFollowed(t *testing.T) {

@@ -4,16 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,6 +18,7 @@ import (
 	"time"
 
 	"evergate/internal/access"
+	"evergate/internal/certtest"
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
 	"evergate/internal/guard"
@@ -56,10 +53,10 @@ func newRig(t *testing.T, o access.Options, dial func(context.Context, string) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf, roots := certificate(t)
-	r := &rig{roots: roots, access: who, Server: New(Options{
+	leaf := certtest.SelfSigned(t, x509.Certificate{DNSNames: []string{shop}, IsCA: true, BasicConstraintsValid: true})
+	r := &rig{roots: certtest.Pool(leaf), access: who, Server: New(Options{
 		Admission: admission, InTunnel: who.InTunnel, Dial: dial,
-		TLS: listen.Local(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return leaf, nil }, nil),
+		TLS: listen.Local(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &leaf, nil }, nil),
 	})}
 	set := limit.NewConnections(100, limit.NewBudget(1<<20), time.Minute)
 	opened, _, err := who.Listen(t.Context(), []listen.Address{{Network: "tcp", Address: "127.0.0.1:0"}}, access.Wrappers{First: set.Wrap})
@@ -99,27 +96,6 @@ func newRig(t *testing.T, o access.Options, dial func(context.Context, string) (
 		<-done
 	})
 	return r
-}
-
-// certificate is one for the shop, and the authority to know it by: itself.
-func certificate(t *testing.T) (*tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{shop}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(parsed)
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
 }
 
 // client calls by way of the proxy.

@@ -4,15 +4,10 @@ package attack
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -22,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/certtest"
 	"evergate/test/process"
 )
 
@@ -96,35 +92,16 @@ func TestBodiesThatAreNotWellFormedDoNotFillTheLog(t *testing.T) {
 // certificate makes a tls: listener possible.
 func certificate(t *testing.T) (settings []string, roots *x509.CertPool) {
 	t.Helper()
-	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &secret.PublicKey, secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots = x509.NewCertPool()
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots.AddCert(leaf)
-	for setting, block := range map[string]*pem.Block{
-		"EVERGATE_TLS_CERT_FILE": {Type: "CERTIFICATE", Bytes: der}, "EVERGATE_TLS_KEY_FILE": {Type: "PRIVATE KEY", Bytes: keyDER},
-	} {
+	own := certtest.SelfSigned(t, x509.Certificate{DNSNames: []string{"localhost"}, NotBefore: time.Now().Add(-time.Hour)})
+	certificate, key := certtest.PEM(t, own)
+	for setting, text := range map[string][]byte{"EVERGATE_TLS_CERT_FILE": certificate, "EVERGATE_TLS_KEY_FILE": key} {
 		path := filepath.Join(t.TempDir(), setting)
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		settings = append(settings, setting+"="+path)
 	}
-	return settings, roots
+	return settings, certtest.Pool(own)
 }
 
 // startTLS demands a key on a tls: listener.

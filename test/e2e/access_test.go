@@ -1,15 +1,11 @@
 package e2e
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/certtest"
 	"evergate/test/process"
 )
 
@@ -214,40 +211,23 @@ func addresses(t *testing.T, p *process.Process, count int) (all []string) {
 
 // issuer is a certificate authority of the test's own.
 type issuer struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-	file        string
+	pair *tls.Certificate
+	file string
 }
 
 func newIssuer(t *testing.T) *issuer {
 	t.Helper()
 	i := &issuer{file: filepath.Join(t.TempDir(), "ca.pem")}
 	pair := i.issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
-	i.certificate, i.key = pair.Leaf, pair.PrivateKey.(*ecdsa.PrivateKey)
+	i.pair = &pair
 	writePEM(t, i.file, "CERTIFICATE", pair.Certificate[0])
 	return i
 }
 
 func (i *issuer) issue(t *testing.T, c *x509.Certificate) tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.SerialNumber, c.NotBefore, c.NotAfter = big.NewInt(time.Now().UnixNano()), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	parent, signer := c, key
-	if i.certificate != nil {
-		parent, signer = i.certificate, i.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	c.NotBefore = time.Now().Add(-time.Hour)
+	return certtest.Sign(t, *c, i.pair)
 }
 
 func writePEM(t *testing.T, path, kind string, der []byte) {
@@ -278,7 +258,7 @@ func TestClientsAreKnownByTheirCertificates(t *testing.T) {
 	s.awaitReady(t)
 	url := "https://" + addresses(t, p, 1)[0]
 	roots := x509.NewCertPool()
-	roots.AddCert(ca.certificate)
+	roots.AddCert(ca.pair.Leaf)
 	as := func(names *x509.Certificate) *http.Client {
 		c := newClient(t, "", "")
 		config := &tls.Config{RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS12}
