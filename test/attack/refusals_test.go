@@ -144,19 +144,11 @@ func (s *sidecar) mustServeBeside(t *testing.T, refused *atomic.Int64, transport
 	if n := len(s.Err.String()); n > mostLog {
 		t.Errorf("the log has %d bytes: %.2000s", n, s.Err.String())
 	}
-	resp, err := (&http.Client{Timeout: answered}).Get("http://" + s.admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	scrape, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n, _ := process.Metric(string(scrape), "evergate_denied_total"); int(n) < enough {
+	scrape := process.Fetch(t, "http://"+s.admin+"/metrics")
+	if n, _ := process.Metric(scrape, "evergate_denied_total"); int(n) < enough {
 		t.Errorf("evergate_denied_total is %v", n)
 	}
-	if n := strings.Count(string(scrape), "\n"); n > 2000 {
+	if n := strings.Count(scrape, "\n"); n > 2000 {
 		t.Errorf("the metrics have %d lines", n)
 	}
 }

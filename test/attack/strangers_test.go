@@ -30,20 +30,7 @@ func (s *sidecar) mustLogLittle(t *testing.T) {
 	if n := len(s.Err.String()); n > mostLog {
 		t.Errorf("the log has %d bytes: %.2000s", n, s.Err.String())
 	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.admin+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := (&http.Client{Timeout: answered}).Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	scrape, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n, ok := process.Metric(string(scrape), "evergate_log_lines_dropped_total"); !ok || n == 0 {
+	if n, ok := process.Metric(process.Fetch(t, "http://"+s.admin+"/metrics"), "evergate_log_lines_dropped_total"); !ok || n == 0 {
 		t.Errorf("evergate_log_lines_dropped_total is %v", n)
 	}
 }

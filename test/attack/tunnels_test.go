@@ -5,7 +5,6 @@ package attack
 import (
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
 	bigendian "encoding/binary"
 	"errors"
 	"fmt"
@@ -18,32 +17,21 @@ import (
 	"testing"
 	"time"
 
+	"evergate/test/process"
+
 	"golang.org/x/net/http2/hpack"
 )
 
 const (
 	shop    = "acme.myshopify.com"
 	connect = "CONNECT " + shop + ":443 HTTP/1.1\r\nHost: " + shop + ":443\r\n\r\n"
-	opened  = "HTTP/1.1 200 Connection established\r\n\r\n"
 )
 
 // startTunnels serves tunnels to the shop with a local CA that ends with the process.
 func startTunnels(t *testing.T, descriptors int, settings ...string) (*sidecar, *tls.Config) {
 	t.Helper()
 	s := start(t, descriptors, append(settings, "EVERGATE_CA_DIR=memory:")...)
-	resp, err := (&http.Client{Timeout: answered}).Get("http://" + s.admin + "/ca.pem")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	pem, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		t.Fatalf("%s %s", resp.Status, pem)
-	}
+	_, roots := process.LocalCA(t, s.admin)
 	// Without a cache of sessions each handshake is a whole one.
 	return s, &tls.Config{RootCAs: roots, ServerName: shop, MinVersion: tls.VersionTLS13}
 }
@@ -51,14 +39,7 @@ func startTunnels(t *testing.T, descriptors int, settings ...string) (*sidecar, 
 // openTunnel opens a tunnel to the shop.
 func openTunnel(c net.Conn) error {
 	_ = c.SetDeadline(time.Now().Add(answered))
-	if _, err := io.WriteString(c, connect); err != nil {
-		return err
-	}
-	got := make([]byte, len(opened))
-	if _, err := io.ReadFull(c, got); err != nil || string(got) != opened {
-		return fmt.Errorf("%q %w", got, err)
-	}
-	return nil
+	return process.OpenTunnel(c, connect)
 }
 
 // secured speaks TLS in a tunnel.

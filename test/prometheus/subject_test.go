@@ -131,14 +131,7 @@ func (s *subject) start() {
 	at := s.process.AwaitLog(s.t, "listening for tools").Address
 	s.admin = s.process.AwaitLog(s.t, "listening for operators").Address
 	s.at.Store(&at)
-	resp, err := http.Get("http://" + s.admin + "/ca.pem") // it is made when it is needed
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		s.t.Fatalf("/ca.pem: %s", resp.Status)
-	}
+	process.Fetch(s.t, "http://"+s.admin+"/ca.pem") // it is made when it is needed
 }
 
 // restart ends it as an operator would and starts it again. It then has other ports.

@@ -2,9 +2,7 @@ package wire
 
 import (
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os/exec"
 	"testing"
 
@@ -59,18 +57,7 @@ func (s *sidecar) plain(t testing.TB) net.Conn {
 // metric reads the sum of the series that carry all labels.
 func (s *sidecar) metric(t testing.TB, name string, labels ...string) float64 {
 	t.Helper()
-	transport := &http.Transport{DisableKeepAlives: true}
-	client := &http.Client{Transport: transport, Timeout: patience}
-	resp, err := client.Get("http://" + s.admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum, _ := process.Metric(string(b), name, labels...)
+	sum, _ := process.Metric(process.Fetch(t, "http://"+s.admin+"/metrics"), name, labels...)
 	return sum
 }
 

@@ -82,7 +82,7 @@ func TestNothingBesideAConnectIsARequest(t *testing.T) {
 		"the preface of HTTP/2":           connect + "\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 	} {
 		heard := s.heard(t, send)
-		if !strings.HasPrefix(heard, established) || strings.Contains(heard, "HTTP/1.1 200 OK") || strings.Count(heard, "established") != 1 {
+		if !strings.HasPrefix(heard, process.TunnelOpen) || strings.Contains(heard, "HTTP/1.1 200 OK") || strings.Count(heard, "established") != 1 {
 			t.Errorf("%s: %.300q", name, heard)
 		}
 	}
@@ -235,11 +235,11 @@ func (s *sidecar) heardCode(t testing.TB, send string) string {
 	if _, err := io.WriteString(conn, send); err != nil {
 		t.Fatal(err)
 	}
-	first := make([]byte, len(established))
+	first := make([]byte, len(process.TunnelOpen))
 	if _, err := io.ReadFull(conn, first); err != nil {
 		t.Fatal(err)
 	}
-	if string(first) == established {
+	if string(first) == process.TunnelOpen {
 		return ""
 	}
 	rest, _ := io.ReadAll(conn)

@@ -9,12 +9,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"evergate/test/process"
 )
 
 // connect is what opens a tunnel to the shop.
 const connect = "CONNECT " + shopDomain + ":443 HTTP/1.1\r\nHost: " + shopDomain + ":443\r\n"
-
-const established = "HTTP/1.1 200 Connection established\r\n\r\n"
 
 // withCA is what a sidecar is configured with whose local CA ends with it.
 const withCA = "EVERGATE_CA_DIR=memory:"
@@ -22,19 +22,7 @@ const withCA = "EVERGATE_CA_DIR=memory:"
 // authority is the local CA's root.
 func (s *sidecar) authority(t testing.TB) *x509.CertPool {
 	t.Helper()
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}).Get("http://" + s.admin + "/ca.pem")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	pem, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		t.Fatalf("/ca.pem is %s: %s", resp.Status, pem)
-	}
+	_, roots := process.LocalCA(t, s.admin)
 	return roots
 }
 
@@ -42,12 +30,8 @@ func (s *sidecar) authority(t testing.TB) *x509.CertPool {
 func (s *sidecar) open(t testing.TB, fields string) net.Conn {
 	t.Helper()
 	conn := s.plain(t)
-	if _, err := io.WriteString(conn, connect+fields+"\r\n"); err != nil {
+	if err := process.OpenTunnel(conn, connect+fields+"\r\n"); err != nil {
 		t.Fatal(err)
-	}
-	got := make([]byte, len(established))
-	if _, err := io.ReadFull(conn, got); err != nil || string(got) != established {
-		t.Fatalf("%q %v", got, err)
 	}
 	return conn
 }

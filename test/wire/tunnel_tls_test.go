@@ -3,16 +3,16 @@ package wire
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"evergate/test/process"
 )
 
 // openssl is a client that does in a tunnel what Go's cannot.
@@ -30,17 +30,9 @@ func (s *sidecar) openssl(t *testing.T) openssl {
 		}
 		t.Skip("there is no openssl")
 	}
-	resp, err := http.Get("http://" + s.admin + "/ca.pem")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	roots, err := io.ReadAll(resp.Body)
-	if block, _ := pem.Decode(roots); err != nil || block == nil {
-		t.Fatalf("%v %s", err, roots)
-	}
+	roots, _ := process.LocalCA(t, s.admin)
 	file := filepath.Join(t.TempDir(), "roots.pem")
-	if err := os.WriteFile(file, roots, 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(roots), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return openssl{program, file, s}
