@@ -25,7 +25,7 @@ func ReadEnvFile(path string) (environ []string, warning, _ error) {
 	if info.Size() > largestEnvFile || !info.Mode().IsRegular() {
 		return nil, nil, remedy.New("name a file of NAME=value lines", "--env-file: %s is not such a file", path)
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--env-file: %w", err)
 	}
