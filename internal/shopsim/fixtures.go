@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -278,12 +277,8 @@ func (r *fixtureReply) read(directory string) error {
 	case r.BodyFile != "" && directory == "":
 		return errors.New("body_file is for files of fixtures: give the body itself")
 	case r.BodyFile != "":
-		f, err := os.Open(filepath.Join(directory, r.BodyFile))
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if r.body, err = io.ReadAll(io.LimitReader(f, maxBody)); err != nil {
+		var err error
+		if r.body, err = os.ReadFile(filepath.Join(directory, r.BodyFile)); err != nil {
 			return err
 		}
 		if !strings.HasSuffix(r.BodyFile, ".json") {
