@@ -24,7 +24,12 @@ func main() {
 	// net/http's client logs there what an upstream sends unasked, up to 4 KiB of it. Nothing of
 	// ours does.
 	log.SetOutput(io.Discard)
-	os.Exit(run(processEnv()))
+	w := processEnv()
+	code, isService := underServiceManager(w, run)
+	if !isService {
+		code = run(w)
+	}
+	os.Exit(code)
 }
 
 // env is everything a command may touch outside itself, so that a test can hand it one.
