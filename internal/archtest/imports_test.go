@@ -37,7 +37,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/markup":    {},
 	"internal/metrics":   {ours: []string{"shopify"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/netfail":   {},
-	"internal/pace":      {ours: []string{"clock", "prefixed", "shopify"}, others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/andybalholm/brotli", "github.com/klauspost/compress/zstd"}},
+	"internal/pace":      {ours: []string{"prefixed", "shopify"}, others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/andybalholm/brotli", "github.com/klauspost/compress/zstd"}},
 	"internal/policy":    {ours: []string{"ascii", "caller", "denial", "reload", "remedy", "request", "shopify"}, others: []string{"github.com/vektah/gqlparser/v2"}},
 	"internal/prefixed":  {},
 	"internal/refresh":   {ours: []string{"clock", "remedy", "token"}, others: []string{"golang.org/x/sync"}},

@@ -32,6 +32,10 @@ func (h *Handler) fail(w http.ResponseWriter, rec *record, err error) {
 		w.Header().Set("Connection", "close") // see unread
 		defer rec.body.dropRest(rec.ownConn())
 	}
+	var full *pace.QueueFullError
+	if errors.As(err, &full) && full.Crowded && rec.in.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close") // somebody waits for its place
+	}
 	d := h.classify(err)
 	rec.status, rec.code = d.Status, d.Code
 	h.opt.Metrics.Failed(d.Code)
@@ -54,7 +58,7 @@ func (h *Handler) classify(err error) *denial.Error {
 			Message: "Evergate has no usable access token for " + h.domain + " now: " + unavailable.Err.Error(), RetryAfter: max(unavailable.RetryAfter, time.Second)}
 	case errors.As(err, &full):
 		return &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeRateLimitQueueFull, RetryAfter: full.RetryAfter,
-			Message: "Nothing was sent to Shopify: " + full.Error() + ". Send fewer requests at a time, or come again after Retry-After."}
+			Message: "Shopify has not carried this request out: " + full.Error() + ". Send fewer requests at a time, or come again after Retry-After."}
 	case errors.Is(err, errClientBody):
 		return &denial.Error{Status: http.StatusBadRequest, Code: denial.CodeBadBody,
 			Message: "The request's body broke off or is not well-formed HTTP; nothing is wrong with Shopify. Send it again, whole."}

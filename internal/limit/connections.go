@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,11 @@ const (
 	stuckFor = 2 * time.Second
 	// looked bounds how many connections are looked at to find the one to close.
 	looked = 512
+	// justCome is how long nobody at all is closed: what a client sends at once is read meanwhile.
+	justCome = 100 * time.Millisecond
+	// crowded is how long newcomers have to find no place, one after the other, before what waits for something else makes room,
+	// and after how long without one that begins anew.
+	crowded = time.Second
 	// lookAgain is how soon another look is taken where nobody could be closed.
 	lookAgain = 50 * time.Millisecond
 
@@ -28,7 +34,8 @@ const (
 // Connections counts the open connections of some listeners and holds them to a limit. When it is reached, a
 // newcomer takes the place of a connection that waits: one that has never asked for anything first, the one
 // that has waited longest. Where all are being served, it takes that of one whose
-// body or answer hardly moves; where all of these get on, the newcomer waits in the listener's queue.
+// body or answer hardly moves; where all of these get on, the newcomer waits in the listener's queue. While newcomers go on
+// waiting, requests that wait for something else are told to make room, see OnCrowd.
 type Connections struct {
 	limit  int
 	budget *Budget // for large heads
@@ -46,7 +53,17 @@ type Connections struct {
 
 	mu   sync.Mutex // taken when a client comes or goes, not for a request
 	open map[*Conn]struct{}
+	// newcomers wait for a place, one of each listener, in the order in which they came.
+	newcomers []*Conn
+	// One after the other has found no place at once from since on, and the last one at until.
+	since, until time.Time
+
+	makeRoomFor func() bool // see OnCrowd
 }
+
+// OnCrowd sets what is called, again and again, while newcomers wait and no connection can be closed: it ends a request that
+// holds its place and only waits. It must be called before Wrap.
+func (s *Connections) OnCrowd(makeRoom func() bool) { s.makeRoomFor = makeRoom }
 
 // NewConnections returns a Connections for up to limit connections, whose large heads are counted in budget. stall is
 // how long an answer may wait for its client and a body may stand still; zero leaves that to the server.
@@ -83,7 +100,11 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 	c := &Conn{Conn: inner, set: l.set}
 	c.since.Store(time.Now().UnixNano())
-	for !l.set.admit(c) {
+	for pressed := (time.Time{}); !l.set.admit(c); {
+		if now := time.Now(); now.Sub(pressed) >= lookAgain && l.set.press(c) {
+			pressed = now // whoever makes room for c is given time for it
+			l.set.makeRoomFor()
+		}
 		again := time.NewTimer(lookAgain)
 		select {
 		case <-l.set.room:
@@ -105,6 +126,7 @@ func (l *listener) Close() error {
 
 func (s *Connections) add(c *Conn) {
 	s.mu.Lock()
+	s.arrive(c)
 	s.take(c)
 	s.mu.Unlock()
 }
@@ -120,17 +142,25 @@ func (s *Connections) drop(c *Conn) {
 	s.opened.Store(int64(len(s.open)))
 }
 
-// admit takes c in, if need be in another's place.
+// admit takes c in, if need be in another's place. Whoever came before takes a place first, or a busy listener would
+// leave none to the others.
 func (s *Connections) admit(c *Conn) bool {
 	s.mu.Lock()
+	if len(s.newcomers) > 0 && s.newcomers[0] != c {
+		s.wait(c)
+		s.mu.Unlock()
+		return false
+	}
 	var leaves *Conn
 	if len(s.open)+int(s.streams.Load()) >= s.limit {
 		if leaves = s.pick(func(*Conn) bool { return true }); leaves == nil {
+			s.wait(c)
 			s.mu.Unlock()
 			return false
 		}
 		s.drop(leaves)
 	}
+	s.arrive(c)
 	s.take(c)
 	s.mu.Unlock()
 	if leaves != nil {
@@ -138,6 +168,34 @@ func (s *Connections) admit(c *Conn) bool {
 		_ = leaves.end()
 	}
 	return true
+}
+
+// wait and arrive put c among the newcomers that wait and take it out. s.mu is held.
+func (s *Connections) wait(c *Conn) {
+	now := time.Now()
+	if now.Sub(s.until) > crowded {
+		s.since = now
+	}
+	s.until = now
+	if !slices.Contains(s.newcomers, c) {
+		s.newcomers = append(s.newcomers, c)
+	}
+}
+
+func (s *Connections) arrive(c *Conn) {
+	if i := slices.Index(s.newcomers, c); i >= 0 {
+		s.newcomers = slices.Delete(s.newcomers, i, i+1)
+		if len(s.newcomers) > 0 {
+			s.hint()
+		}
+	}
+}
+
+// press reports whether room has to be made for c, because newcomers have waited for a while.
+func (s *Connections) press(c *Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.makeRoomFor != nil && s.newcomers[0] == c && time.Since(s.since) > crowded
 }
 
 // pick returns the connection to close; nil: all are being served. s.mu is held.
@@ -163,7 +221,7 @@ const (
 	waits             // for a next request, for longer than a moment
 	stuck             // its client does not go on
 	waitsShortly
-	asksFirst // just come
+	asksFirst // lately come
 	crawls    // what is under way hardly moves
 	never
 )
@@ -186,7 +244,8 @@ func (c *Conn) rank(now time.Time) (rank int, since int64) {
 		}
 		return never, 0
 	}
-	old := now.UnixNano()-since > int64(young)
+	age := now.UnixNano() - since
+	old := age > int64(young)
 	switch asked := c.asked.Load(); {
 	case old && !asked:
 		return neverAsked, since
@@ -194,6 +253,8 @@ func (c *Conn) rank(now time.Time) (rank int, since int64) {
 		return waits, since
 	case asked:
 		return waitsShortly, since
+	case age < int64(justCome):
+		return never, 0
 	}
 	return asksFirst, since
 }
@@ -257,6 +318,7 @@ func State(served net.Conn, state http.ConnState) {
 		c.since.Store(time.Now().UnixNano())
 		c.headEnded()
 		c.serving.Store(false)
+		c.set.hint() // its place can be had now
 	}
 }
 

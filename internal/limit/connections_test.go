@@ -453,6 +453,10 @@ func TestATunnelInWhichNobodyAskedIsLikeAConnectionOnWhichNobodyDid(t *testing.T
 		c.serving.Store(true)
 		c.asked.Store(true)
 		c.BeginTunnel()
+		if r, _ := c.rank(time.Now()); r != never {
+			t.Errorf("one that has just come has the rank %d", r)
+		}
+		time.Sleep(justCome)
 		if r, _ := c.rank(time.Now()); r != asksFirst {
 			t.Errorf("a new one has the rank %d", r)
 		}
@@ -545,6 +549,7 @@ func TestRequestsBesideTheFirstOfAConnectionCountLikeConnections(t *testing.T) {
 				busy.EndStream()
 			}
 		}
+		set.newcomers = nil // the last one has gone
 		if open() == nil || set.streams.Load() != 0 {
 			t.Errorf("%d are counted when all are over", set.streams.Load())
 		}

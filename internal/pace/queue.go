@@ -42,6 +42,7 @@ type queue struct {
 	arrived uint64
 	turns   uint64
 	timer   *time.Timer // see schedule
+	resting map[*rester]struct{}
 }
 
 // group is those who share one share.
@@ -71,11 +72,12 @@ type waiter struct {
 	cost    int64
 	index   int // place in the heap; -1 once it is out
 	filled  int64
-	granted chan struct{} // closed when it may go and filled is set
+	refused error         // it may not go
+	granted chan struct{} // closed when filled or refused is set
 }
 
 func newQueue(b *bucket, now func() int64) *queue {
-	return &queue{bucket: b, now: now, groups: map[any]*group{}}
+	return &queue{bucket: b, now: now, groups: map[any]*group{}, resting: map[*rester]struct{}{}}
 }
 
 // place is where a request belongs in the line. It keeps its place when it comes back.
@@ -105,10 +107,15 @@ const (
 // longest wait, because of its other requests, while others wait for theirs.
 type QueueFullError struct {
 	RetryAfter time.Duration
+	// Crowded says that the request made room for somebody else, see MakeRoom.
+	Crowded bool
 }
 
 // Error implements error.
 func (e *QueueFullError) Error() string {
+	if e.Crowded {
+		return "others wait for a connection to Evergate, and the caller has more than its part of them waiting for the rate limit"
+	}
 	return fmt.Sprintf("the caller has more requests waiting for the rate limit than its share serves in time; room is expected in %s",
 		e.RetryAfter.Round(time.Second))
 }
@@ -132,7 +139,7 @@ func (q *queue) wait(ctx context.Context, caller Caller, cost int64, p *place, d
 	select {
 	case <-w.granted:
 	case <-ctx.Done():
-		if !q.leave(w) { // it was granted in this very moment
+		if !q.leave(w) && w.refused == nil { // it was granted in this very moment
 			q.bucket.settle(w.filled, 0)
 			q.bucket.inFlight.Add(-cost)
 			q.wake()
@@ -144,7 +151,7 @@ func (q *queue) wait(ctx context.Context, caller Caller, cost int64, p *place, d
 		}
 	}
 	*p = w.place
-	return w.filled, true, nil
+	return w.filled, true, w.refused
 }
 
 func (q *queue) enter(caller Caller, cost int64, p place, deadline int64) (*waiter, error) {
@@ -192,7 +199,7 @@ func (q *queue) admit(g *group, c *callerState, cost, deadline int64) error {
 	return queueFull(wait)
 }
 
-func queueFull(wait int64) error {
+func queueFull(wait int64) *QueueFullError {
 	return &QueueFullError{RetryAfter: min(max(time.Duration(wait), time.Second), longestRetry)}
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"io"
 	"time"
-
-	"evergate/internal/clock"
 )
 
 // Reservation is one request's way through the rate limit: Wait, then either Observe or
@@ -56,7 +54,7 @@ func (r *Reservation) Wait(ctx context.Context) (took time.Duration, err error) 
 	r.attempts++
 	slept := r.backOff > 0
 	if slept {
-		if err := clock.Sleep(ctx, min(r.backOff, time.Duration(r.deadline-began))); err != nil {
+		if err := r.limiter.queue.rest(ctx, r.caller, min(r.backOff, time.Duration(r.deadline-began)), r.deadline); err != nil {
 			return time.Duration(p.now() - began), err
 		}
 		r.backOff = 0

@@ -116,6 +116,7 @@ func New(in *Installation, settings Settings, log Logger, getenv func(string) st
 	met.RegisterTokens(registry, s.shop.tokenStates)
 	met.RegisterBuckets(registry, s.shop.bucketStates)
 	s.limits = newLimits(in.limits)
+	s.limits.tools.OnCrowd(func() bool { return s.shop.pacer.MakeRoom(in.limits.Connections) })
 	met.RegisterLimits(registry, s.limits.connectionStates, s.limits.memoryState)
 	met.RegisterLocalCA(registry, s.ca.Ends)
 	s.history = admin.NewHistory(registry, failuresOf(met))
