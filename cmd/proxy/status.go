@@ -79,7 +79,8 @@ func askStatus(ctx context.Context, c *admin.Client) (text []byte, r admin.Repor
 // clearScreen has a terminal show what follows from its first line on.
 const clearScreen = "\x1b[H\x1b[2J\x1b[3J"
 
-// watchStatus shows it again and again, on a terminal always at the same place. A sidecar that is away may come back.
+// watchStatus shows it again and again, on a terminal always at the same place, until ctx is done or nobody takes what is
+// written. A sidecar that is away may come back.
 func watchStatus(ctx context.Context, w env, c *admin.Client, asJSON bool, every time.Duration) error {
 	terminal := sidecar.IsTerminal(w.out)
 	for before := ""; ; {
@@ -93,16 +94,20 @@ func watchStatus(ctx context.Context, w env, c *admin.Client, asJSON bool, every
 		case err != nil:
 			fmt.Fprintln(&screen, w.inkFor().red(err.Error()))
 		case asJSON:
-			err = json.Compact(&screen, text)
+			_ = json.Compact(&screen, text) // askStatus has read it
 			screen.WriteByte('\n')
 		default:
-			err = printStatus(&screen, w.inkFor(), report, time.Now())
+			_ = printStatus(&screen, w.inkFor(), report, time.Now()) // a buffer takes everything
 		}
+		var unwritten error
 		switch {
 		case terminal && !asJSON:
-			_, err = io.WriteString(w.out, clearScreen+screen.String())
+			_, unwritten = io.WriteString(w.out, clearScreen+screen.String())
 		case asJSON || screen.String() != before: // a file or a pipe gets what is new
-			_, err = w.out.Write(screen.Bytes())
+			_, unwritten = w.out.Write(screen.Bytes())
+		}
+		if unwritten != nil {
+			return unwritten
 		}
 		if before = screen.String(); clock.Sleep(ctx, every) != nil {
 			return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -132,3 +133,21 @@ func TestStatusIsWatchedUntilASignal(t *testing.T) {
 		t.Errorf("exit code %d\n%s", c, out)
 	}
 }
+
+// What reads it may leave, as `head` does, and a disk may be full.
+func TestStatusIsNotWatchedByNobody(t *testing.T) {
+	t.Parallel()
+	for _, more := range [][]string{nil, {"--json"}} {
+		environ := reporting(t, func() any { return wellReport() })
+		said := newTail()
+		args := append([]string{"status", "--watch", "--every", "100ms"}, more...)
+		if code := run(env{args: args, environ: environ, out: closedPipe{}, err: said}); code != exitFailure || !strings.Contains(said.String(), io.ErrClosedPipe.Error()) {
+			t.Errorf("%q: exit code %d\n%s", more, code, said)
+		}
+	}
+}
+
+// closedPipe is a pipe whose reader has left.
+type closedPipe struct{}
+
+func (closedPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
