@@ -44,7 +44,7 @@ type Metrics struct {
 type routeSeries struct {
 	duration, upstream kept[prometheus.Observer]
 	deprecated         kept[prometheus.Counter]
-	unsuccessful       atomic.Pointer[ways]
+	unsuccessful       atomic.Pointer[answerKinds]
 	requests           []atomic.Pointer[[maxStatus]kept[prometheus.Counter]] // by method, then status
 }
 

@@ -7,19 +7,19 @@ import (
 	"evergate/internal/shopify"
 )
 
-// mostWays is how many kinds of answers that are no success are told apart on a route. Statuses come from
+// mostAnswerKinds is how many kinds of answers that are no success are told apart on a route. Statuses come from
 // Shopify, so there might be a thousand.
-const mostWays = 16
+const mostAnswerKinds = 16
 
-// way is one kind of answer on one route.
-type way struct {
+// answerKind is one kind of answer on one route.
+type answerKind struct {
 	status int
 	code   string
 	n      atomic.Uint64
 	last   atomic.Int64 // Unix seconds
 }
 
-type ways [mostWays]atomic.Pointer[way]
+type answerKinds [mostAnswerKinds]atomic.Pointer[answerKind]
 
 // Unsuccessful is how often and when a route last answered in a way that is no success. It is not published: the
 // counters have the numbers, and a label for the code on each route would be a series for each pair.
@@ -38,30 +38,30 @@ func (m *Metrics) Unsuccessful(r shopify.Route, status int, code string, at time
 	slot := &m.routes[r].unsuccessful
 	all := slot.Load()
 	if all == nil {
-		slot.CompareAndSwap(nil, new(ways))
+		slot.CompareAndSwap(nil, new(answerKinds))
 		all = slot.Load()
 	}
-	w := all.of(status, code)
-	w.n.Add(1)
-	w.last.Store(at.Unix())
+	k := all.of(status, code)
+	k.n.Add(1)
+	k.last.Store(at.Unix())
 }
 
 // of returns the one for a kind of answer; the last is for all that have none.
-func (all *ways) of(status int, code string) *way {
+func (all *answerKinds) of(status int, code string) *answerKind {
 	for i := range all {
-		if i == mostWays-1 {
+		if i == mostAnswerKinds-1 {
 			status, code = 0, ""
 		}
-		w := all[i].Load()
-		if w == nil {
-			all[i].CompareAndSwap(nil, &way{status: status, code: code})
-			w = all[i].Load()
+		k := all[i].Load()
+		if k == nil {
+			all[i].CompareAndSwap(nil, &answerKind{status: status, code: code})
+			k = all[i].Load()
 		}
-		if w.status == status && w.code == code {
-			return w
+		if k.status == status && k.code == code {
+			return k
 		}
 	}
-	return all[mostWays-1].Load()
+	return all[mostAnswerKinds-1].Load()
 }
 
 // AllUnsuccessful returns what Unsuccessful has counted since the start.
@@ -72,8 +72,8 @@ func (m *Metrics) AllUnsuccessful() (all []Unsuccessful) {
 			continue
 		}
 		for i := range of {
-			if w := of[i].Load(); w != nil {
-				all = append(all, Unsuccessful{shopify.Route(r), w.status, w.code, w.n.Load(), time.Unix(w.last.Load(), 0)})
+			if k := of[i].Load(); k != nil {
+				all = append(all, Unsuccessful{shopify.Route(r), k.status, k.code, k.n.Load(), time.Unix(k.last.Load(), 0)})
 			}
 		}
 	}

@@ -46,7 +46,7 @@ func TestUnsuccessfulAnswersAreBounded(t *testing.T) {
 	for _, u := range all {
 		sum += u.Count
 	}
-	if rest := all[len(all)-1]; len(all) != mostWays || sum != 1000 || rest.Status != 0 || rest.Code != "" || rest.Count != 1000-(mostWays-1) {
+	if rest := all[len(all)-1]; len(all) != mostAnswerKinds || sum != 1000 || rest.Status != 0 || rest.Code != "" || rest.Count != 1000-(mostAnswerKinds-1) {
 		t.Errorf("%d kinds of %d answers, the rest %+v", len(all), sum, rest)
 	}
 }
