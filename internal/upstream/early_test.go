@@ -63,7 +63,7 @@ func TestFailedWriteWaitsForWhatComes(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			b := &broken{failure: c.failure, comes: c.comes, closed: make(chan struct{})}
-			sub := &conn{Conn: b, ended: make(chan struct{}), pool: &rivals{}}
+			sub := &conn{Conn: b, ended: make(chan struct{}), hedges: &hedges{}}
 			go func() {
 				for err := error(nil); err == nil; {
 					_, err = sub.Read(make([]byte, 1))

@@ -144,7 +144,7 @@ var errNoBasic = errors.New("the proxy does not take Basic authentication")
 // takesBasic reports whether a 407 names Basic (RFC 7617), or nothing.
 func takesBasic(h http.Header) bool {
 	asked := h.Values("Proxy-Authenticate")
-	return len(asked) == 0 || slices.ContainsFunc(asked, func(challenge string) bool { return strings.Contains(strings.ToLower(challenge), "basic") })
+	return len(asked) == 0 || slices.ContainsFunc(asked, func(sendAgain string) bool { return strings.Contains(strings.ToLower(sendAgain), "basic") })
 }
 
 // refusedTunnel is the status with which a proxy refused a tunnel.

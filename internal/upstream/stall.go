@@ -27,8 +27,8 @@ const (
 	slowFor = 10 * time.Minute
 	// lookAgain is the pause between two looks at a connection that is silent.
 	lookAgain = 500 * time.Millisecond
-	// maxRivals is how many requests are sent a second time at once.
-	maxRivals = 16
+	// maxHedges is how many requests are sent a second time at once.
+	maxHedges = 16
 	// maxRemembered bounds what is kept of a request for a second sending.
 	maxRemembered = 64 << 10
 )
@@ -73,13 +73,13 @@ type watch struct {
 	late    bool          // a look found no answer after silentSuspect
 	armed   bool          // the timer runs
 	timer   *time.Timer
-	rival   *rival
+	hedge   *hedge
 	closed  bool
 }
 
-// rival is a request's second sending, on a connection made for it. The fields but done, ctx and first are
+// hedge is a request's second sending, on a connection made for it. The fields but done, ctx and first are
 // guarded by the watch's lock.
-type rival struct {
+type hedge struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	conn   net.Conn      // nil before it is dialled
@@ -134,7 +134,7 @@ func (w *watch) forget() {
 		remembered.Put(w.sent)
 		w.sent = nil
 	}
-	w.rival = nil
+	w.hedge = nil
 }
 
 func isSafeLine(p []byte) bool {
@@ -153,7 +153,7 @@ func (c *conn) look() {
 	w := &c.watch
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.sent == nil || w.closed || w.rival != nil {
+	if w.sent == nil || w.closed || w.hedge != nil {
 		w.armed = false
 		return
 	}
@@ -163,27 +163,27 @@ func (c *conn) look() {
 		return
 	}
 	w.late = silent >= silentSuspect
-	if !c.stalled(silent) || !c.pool.enter() {
+	if !c.stalled(silent) || !c.hedges.enter() {
 		w.start(c, lookAgain)
 		return
 	}
 	w.armed = false
 	if !isWhole(w.sent.Bytes()) {
-		c.pool.leave()
+		c.hedges.leave()
 		w.forget()
 		return
 	}
-	r := &rival{done: make(chan struct{})}
+	r := &hedge{done: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	w.rival = r
-	go c.challenge(r, bytes.Clone(w.sent.Bytes()), silent)
+	w.hedge = r
+	go c.sendAgain(r, bytes.Clone(w.sent.Bytes()), silent)
 }
 
 // stalled reports whether the connection, rather than Shopify, is to blame for the silence.
 func (c *conn) stalled(silent time.Duration) bool {
 	limit := silentRecent
 	switch {
-	case c.pool.isSlow():
+	case c.hedges.isSlow():
 		limit = silentSlow
 	case c.watch.suspect:
 		limit = silentSuspect
@@ -191,18 +191,18 @@ func (c *conn) stalled(silent time.Duration) bool {
 	return silent >= limit || unacknowledgedBytes(c.way())
 }
 
-// challenge sends the request on a new connection. That there is one is the proof that there is a live way;
+// sendAgain sends the request on a new connection. That there is one is the proof that there is a live way;
 // until then the first connection is left alone. The first answer wins.
-func (c *conn) challenge(r *rival, sent []byte, silent time.Duration) {
-	defer c.pool.leave()
+func (c *conn) sendAgain(r *hedge, sent []byte, silent time.Duration) {
+	defer c.hedges.leave()
 	defer close(r.done)
 	defer r.cancel()
 	w, began, old := &c.watch, time.Now(), c.way()
-	fresh, err := c.pool.dial(r.ctx)
+	fresh, err := c.hedges.dial(r.ctx)
 	w.mu.Lock()
 	if r.over || err != nil {
-		if w.rival == r && !r.over { // there is no way at present
-			w.rival, w.armed = nil, true
+		if w.hedge == r && !r.over { // there is no way at present
+			w.hedge, w.armed = nil, true
 			w.start(c, lookAgain)
 		}
 		w.mu.Unlock()
@@ -213,7 +213,7 @@ func (c *conn) challenge(r *rival, sent []byte, silent time.Duration) {
 	}
 	r.conn = fresh
 	w.mu.Unlock()
-	c.pool.resent()
+	c.hedges.resent()
 	if c.writeTimeout > 0 {
 		_ = fresh.SetDeadline(time.Now().Add(c.writeTimeout))
 	}
@@ -230,9 +230,9 @@ func (c *conn) challenge(r *rival, sent []byte, silent time.Duration) {
 	_ = fresh.SetReadDeadline(time.Time{})
 	_ = old.Close() // its reader goes over to the new connection
 	if time.Since(began) < silent {
-		c.pool.giveUp()
+		c.hedges.giveUp()
 	} else {
-		c.pool.wasSlow() // the new connection was no quicker: that was Shopify
+		c.hedges.wasSlow() // the new connection was no quicker: that was Shopify
 	}
 }
 
@@ -246,7 +246,7 @@ func (c *conn) arrived(p []byte, n int, err error) (int, error) {
 	if w.sent == nil {
 		return n, err
 	}
-	r := w.rival
+	r := w.hedge
 	switch {
 	case r == nil:
 	case r.won || n == 0 && r.conn != nil && !w.closed:
@@ -268,13 +268,13 @@ func (c *conn) arrived(p []byte, n int, err error) (int, error) {
 		}
 		n, err = copy(p, r.first[:]), nil
 	} else if n > 0 && w.late {
-		c.pool.wasSlow()
+		c.hedges.wasSlow()
 	}
 	w.forget()
 	return n, err
 }
 
-// stop ends a race, for a connection that is being closed.
+// stop ends a hedge, for a connection that is being closed.
 func (w *watch) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -282,7 +282,7 @@ func (w *watch) stop() {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
-	if r := w.rival; r != nil {
+	if r := w.hedge; r != nil {
 		r.over = !r.won
 		r.cancel()
 		if r.conn != nil {
@@ -291,8 +291,8 @@ func (w *watch) stop() {
 	}
 }
 
-// rivals is what the connections of a transport know together.
-type rivals struct {
+// hedges is what the connections of a transport know together.
+type hedges struct {
 	dial   func(context.Context) (net.Conn, error)
 	giveUp func() // closes what waits
 	resent func() // counts
@@ -301,14 +301,14 @@ type rivals struct {
 	slowUntil atomic.Int64 // in Unix nanoseconds
 }
 
-func (p *rivals) enter() bool {
-	if p.running.Add(1) <= maxRivals {
+func (h *hedges) enter() bool {
+	if h.running.Add(1) <= maxHedges {
 		return true
 	}
-	p.leave()
+	h.leave()
 	return false
 }
 
-func (p *rivals) leave()       { p.running.Add(-1) }
-func (p *rivals) wasSlow()     { p.slowUntil.Store(time.Now().Add(slowFor).UnixNano()) }
-func (p *rivals) isSlow() bool { return time.Now().UnixNano() < p.slowUntil.Load() }
+func (h *hedges) leave()       { h.running.Add(-1) }
+func (h *hedges) wasSlow()     { h.slowUntil.Store(time.Now().Add(slowFor).UnixNano()) }
+func (h *hedges) isSlow() bool { return time.Now().UnixNano() < h.slowUntil.Load() }

@@ -230,7 +230,7 @@ func TestPieceOfABodyIsNoRequest(t *testing.T) {
 	here, there := net.Pipe()
 	defer there.Close()
 	tr := New(Options{Base: parse(t, "http://shop.example")})
-	c := &conn{Conn: here, pool: &tr.rivals, watch: watch{heard: time.Now()}, ended: make(chan struct{})}
+	c := &conn{Conn: here, hedges: &tr.hedges, watch: watch{heard: time.Now()}, ended: make(chan struct{})}
 	defer c.Close()
 	const get = "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n"
 	go func() {
@@ -317,7 +317,7 @@ func TestEndOfTheStalledConnectionDoesNotEndTheRace(t *testing.T) {
 		if took, err := n.call(t, "GET", ""); err != nil || took > 7*time.Second || n.served() != before+1 {
 			t.Errorf("after %s: %v, executed %d times", took, err, n.served()-before)
 		}
-		if synctest.Wait(); !n.transport.rivals.isSlow() {
+		if synctest.Wait(); !n.transport.hedges.isSlow() {
 			t.Error("the new connection took 4 s: that was Shopify, and is worth remembering")
 		}
 	})
@@ -342,7 +342,7 @@ func TestCallerWhoLeavesEndsTheRace(t *testing.T) {
 				t.Errorf("connection %d was left open", f.number)
 			}
 		}
-		if running := n.transport.rivals.running.Load(); running != 0 {
+		if running := n.transport.hedges.running.Load(); running != 0 {
 			t.Errorf("%d races go on", running)
 		}
 	})
@@ -393,7 +393,7 @@ func TestLiveConnectionCostsNoAllocation(t *testing.T) {
 	defer there.Close()
 	go func() { _, _ = io.Copy(there, there) }()
 	tr := New(Options{Base: parse(t, "http://shop.example")})
-	c := &conn{Conn: here, pool: &tr.rivals, writeTimeout: time.Minute, watch: watch{heard: time.Now()}, ended: make(chan struct{})}
+	c := &conn{Conn: here, hedges: &tr.hedges, writeTimeout: time.Minute, watch: watch{heard: time.Now()}, ended: make(chan struct{})}
 	defer c.Close()
 	line, answer := []byte("GET / HTTP/1.1\r\n\r\n"), make([]byte, 100)
 	if got := testing.AllocsPerRun(1000, func() {

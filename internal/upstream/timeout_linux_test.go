@@ -60,7 +60,7 @@ func TestPoolIsGivenUpWhenOneConnectionProvesDead(t *testing.T) {
 	closed := &watched{Conn: c}
 	tr.warm.ready = append(tr.warm.ready, &warmConn{conn: closed})
 	dead.Store(true)
-	_, _ = (&conn{Conn: dying{ended{c}, &dead}, pool: &tr.rivals, ended: make(chan struct{})}).Read(make([]byte, 1))
+	_, _ = (&conn{Conn: dying{ended{c}, &dead}, hedges: &tr.hedges, ended: make(chan struct{})}).Read(make([]byte, 1))
 	if !closed.closed.Load() || tr.warm.count() != 0 {
 		t.Error("the other connections were kept")
 	}

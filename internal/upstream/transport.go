@@ -75,7 +75,7 @@ type Transport struct {
 	base   *http.Transport
 	warm   *pool
 	dialer *dialer
-	rivals rivals
+	hedges hedges
 	seen   atomic.Pointer[instant] // when a request was made
 }
 
@@ -88,7 +88,7 @@ type conn struct {
 	extended     time.Time // the write deadline's last extension; writes come one at a time
 	warm         bool      // it was dialled ahead
 	answered     bool      // a byte has come back; reads come one at a time
-	pool         *rivals   // is told that the peer acknowledges nothing any more
+	hedges       *hedges   // is told that the peer acknowledges nothing any more
 	watch        watch
 	fresh        atomic.Pointer[net.Conn] // the connection that took this one's place
 
@@ -133,7 +133,7 @@ func (c *conn) Write(p []byte) (int, error) {
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.way().Read(p)
 	if err != nil && errors.Is(err, syscall.ETIMEDOUT) {
-		c.pool.giveUp()
+		c.hedges.giveUp()
 	}
 	if c.watch.waiting.Load() {
 		n, err = c.arrived(p, n, err)
@@ -175,7 +175,7 @@ func New(o Options) *Transport {
 
 func newTransport(o Options, d *dialer, dial func(context.Context) (net.Conn, error)) *Transport {
 	t := &Transport{warm: newPool(dial, o.Warm), dialer: d}
-	t.rivals.dial, t.rivals.giveUp, t.rivals.resent = dial, t.giveUp, func() {
+	t.hedges.dial, t.hedges.giveUp, t.hedges.resent = dial, t.giveUp, func() {
 		if t.Resent != nil {
 			t.Resent()
 		}
@@ -185,7 +185,7 @@ func newTransport(o Options, d *dialer, dial func(context.Context) (net.Conn, er
 		if err != nil {
 			return nil, err
 		}
-		return &conn{Conn: c, writeTimeout: o.HeaderTimeout, warm: !made.IsZero(), pool: &t.rivals, watch: watch{heard: made}, ended: make(chan struct{})}, nil
+		return &conn{Conn: c, writeTimeout: o.HeaderTimeout, warm: !made.IsZero(), hedges: &t.hedges, watch: watch{heard: made}, ended: make(chan struct{})}, nil
 	}
 	t.base = &http.Transport{
 		DialContext:            connect,
