@@ -116,7 +116,7 @@ signed() {
 place() {
 	if [ -n "$dir" ]; then
 		say "$dir"
-	elif [ -w /usr/local/bin ]; then
+	elif [ "$(id -u)" = 0 ] || [ -w /usr/local/bin ]; then
 		say /usr/local/bin
 	else
 		say "${HOME:?}/.local/bin"

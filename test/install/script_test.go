@@ -143,6 +143,12 @@ func TestTheScriptTakesTheArchiveOfTheMachine(t *testing.T) {
 			t.Errorf("a dry run left %q", got)
 		}
 	}
+	// Where it goes by itself: root has a place for everybody.
+	admin := newMachine(t, "curl")
+	admin.has(t, "id", "echo 0")
+	if o := admin.run(t, "1.2.3", "--dry-run"); !strings.HasSuffix(o.out, "would install /usr/local/bin/evergate\n") {
+		t.Errorf("of root: %+v", o)
+	}
 	m := newMachine(t, "curl")
 	m.has(t, "uname", `case $1 in -s) echo Darwin;; -m) echo x86_64;; esac`)
 	m.has(t, "sysctl", `echo 1`)
