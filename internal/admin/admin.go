@@ -91,7 +91,7 @@ func New(o Options) http.Handler {
 	if o.Exchange != nil {
 		mux.Handle("POST /-/token-exchange", h.local(h.order(o.Exchange.ServeHTTP)))
 	}
-	return denyStrays(mux)
+	return denyUnrouted(mux)
 }
 
 // named keeps out web pages whose name was made to resolve to this machine. What is left are the

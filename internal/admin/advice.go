@@ -6,23 +6,23 @@ import (
 	"sync"
 )
 
-// Keeper is who started the process, and will again.
-type Keeper int
+// Supervisor is who started the process, and will again.
+type Supervisor int
 
-// The keepers that can be told from what they leave in the environment.
+// The supervisors that can be told from what they leave in the environment.
 const (
-	KeeperUnknown Keeper = iota
-	KeeperSystemd
-	KeeperContainer
-	KeeperKubernetes
+	SupervisorUnknown Supervisor = iota
+	SupervisorSystemd
+	SupervisorContainer
+	SupervisorKubernetes
 )
 
 // Setup is what advice has to know of an installation so that it can be followed there. The zero value gives
 // advice for a process that somebody started by hand.
 type Setup struct {
 	// Command is how a sub-command is begun here; empty: evergate.
-	Command string
-	Keeper  Keeper
+	Command    string
+	Supervisor Supervisor
 	// File is the path of the file that a setting is read from each time it is used; nil, or an empty path: it is not.
 	File func(setting string) string
 	// LoginURL is where a merchant's browser begins a login; empty: nowhere.
@@ -41,7 +41,7 @@ func (s Setup) command(line string) string {
 
 // login is the command of a login, which needs a browser: there is none beside a service or in a container.
 func (s Setup) login() string {
-	if s.Keeper == KeeperUnknown {
+	if s.Supervisor == SupervisorUnknown {
 		return s.command("login")
 	}
 	return s.command("login --paste")
@@ -58,7 +58,7 @@ func (s Setup) commandsIn(text string) string {
 
 func (s Setup) loginAgain() string {
 	do := "Run " + s.login() + " with this sidecar's settings"
-	if s.Command != "" && s.Keeper != KeeperUnknown {
+	if s.Command != "" && s.Supervisor != SupervisorUnknown {
 		do = "Run " + s.login()
 	}
 	if s.LoginURL != "" {
@@ -118,12 +118,12 @@ func (s Setup) tellHow(do string) string {
 
 // restart says how a changed setting comes into force.
 func (s Setup) restart() string {
-	switch s.Keeper {
-	case KeeperSystemd:
+	switch s.Supervisor {
+	case SupervisorSystemd:
 		return "Settings are read at the start: change them where the unit has them, and restart it with `systemctl restart`."
-	case KeeperKubernetes:
+	case SupervisorKubernetes:
 		return "Settings are read at the start: change the Secret or the values that they come from, and restart the pod."
-	case KeeperContainer:
+	case SupervisorContainer:
 		return "Settings are read at the start: start the container anew with the right ones."
 	}
 	return "Settings are read at the start: end Evergate and start it anew with the right ones."
@@ -131,7 +131,7 @@ func (s Setup) restart() string {
 
 // setClock says how a clock is set right.
 func (s Setup) setClock() string {
-	if s.Keeper == KeeperContainer || s.Keeper == KeeperKubernetes {
+	if s.Supervisor == SupervisorContainer || s.Supervisor == SupervisorKubernetes {
 		return "A container has its host's clock: switch the time service (NTP) of the host on."
 	}
 	return "Switch this machine's time service (NTP) on."

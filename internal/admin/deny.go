@@ -14,23 +14,23 @@ func notFound(w http.ResponseWriter) {
 	deny(w, http.StatusNotFound, denial.CodeNotFound, "Evergate has no such page here. Tools call another listener, which EVERGATE_LISTEN names.")
 }
 
-// denyStrays answers what leads to none of mux's patterns as everything else is answered that is not a success.
-func denyStrays(mux *http.ServeMux) http.Handler {
+// denyUnrouted answers what leads to none of mux's patterns as everything else is answered that is not a success.
+func denyUnrouted(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern == "" {
-			w = &strayWriter{ResponseWriter: w}
+			w = &unroutedWriter{ResponseWriter: w}
 		}
 		mux.ServeHTTP(w, r)
 	})
 }
 
-// strayWriter writes what a ServeMux answers by itself: a denial instead of a refusal, and redirects as they are.
-type strayWriter struct {
+// unroutedWriter writes what a ServeMux answers by itself: a denial instead of a refusal, and redirects as they are.
+type unroutedWriter struct {
 	http.ResponseWriter
 	denied bool
 }
 
-func (s *strayWriter) WriteHeader(status int) {
+func (s *unroutedWriter) WriteHeader(status int) {
 	s.denied = status >= http.StatusBadRequest
 	switch status {
 	case http.StatusMethodNotAllowed:
@@ -44,7 +44,7 @@ func (s *strayWriter) WriteHeader(status int) {
 	}
 }
 
-func (s *strayWriter) Write(p []byte) (int, error) {
+func (s *unroutedWriter) Write(p []byte) (int, error) {
 	if s.denied {
 		return len(p), nil
 	}

@@ -25,7 +25,7 @@ const (
 	LevelError   Level = "error"   // calls fail, or are about to
 )
 
-func (l Level) gravity() int { return slices.Index([]Level{LevelOK, LevelWarning, LevelError}, l) }
+func (l Level) severity() int { return slices.Index([]Level{LevelOK, LevelWarning, LevelError}, l) }
 
 // Verdict is something that is true of the sidecar now. It holds no secret.
 type Verdict struct {
@@ -91,13 +91,13 @@ func judge(f facts) []Verdict {
 			found = append(found, &v)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b *Verdict) int { return cmp.Compare(b.Level.gravity(), a.Level.gravity()) })
+	slices.SortStableFunc(found, func(a, b *Verdict) int { return cmp.Compare(b.Level.severity(), a.Level.severity()) })
 	var all []Verdict
 	for _, v := range found {
 		all = append(all, *v)
 	}
 	if len(all) == 0 {
-		all = []Verdict{f.wellness()}
+		all = []Verdict{f.allWell()}
 	}
 	return all
 }
@@ -108,7 +108,7 @@ func Sentence(st refresh.Status) string {
 	return v.Text
 }
 
-func (f facts) wellness() Verdict {
+func (f facts) allWell() Verdict {
 	v := Verdict{Level: LevelOK, Code: codeOK, Text: "All is well.", label: "All is well"}
 	switch {
 	case f.status.State == "stale":

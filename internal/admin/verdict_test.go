@@ -118,7 +118,7 @@ func TestTheVerdictIsTheWorstThatIsTrue(t *testing.T) {
 				t.Errorf("%+v", v)
 			}
 			for i, v := range all {
-				if !strings.HasSuffix(v.Text, ".") || v.WhatToDo != "" && !strings.HasSuffix(v.WhatToDo, ".") || v.label == "" || i > 0 && v.Level.gravity() > all[i-1].Level.gravity() {
+				if !strings.HasSuffix(v.Text, ".") || v.WhatToDo != "" && !strings.HasSuffix(v.WhatToDo, ".") || v.label == "" || i > 0 && v.Level.severity() > all[i-1].Level.severity() {
 					t.Errorf("%d: %+v", i, v)
 				}
 				if len(all) > 1 && v.Level == LevelOK {
@@ -143,12 +143,12 @@ func TestAdviceCanBeFollowedHere(t *testing.T) {
 		{"by hand", Setup{Command: "proxy"}, dead, []string{"`proxy login`"}, []string{"--paste", "systemctl", "evergate"}},
 		{"a merchant's page", Setup{LoginURL: "https://x.example/oauth/start"}, dead, []string{"`https://x.example/oauth/start`"}, nil},
 		{"no merchant's page", Setup{}, dead, nil, []string{"merchant", "http"}},
-		{"systemd", Setup{Command: "evergate-exec", Keeper: KeeperSystemd}, dead, []string{"`evergate-exec login --paste`"}, nil},
-		{"Kubernetes", Setup{Command: "kubectl exec --stdin --tty pod-1 -- /evergate", Keeper: KeeperKubernetes}, dead, []string{"`kubectl exec --stdin --tty pod-1 -- /evergate login --paste`"}, []string{"systemctl"}},
+		{"systemd", Setup{Command: "evergate-exec", Supervisor: SupervisorSystemd}, dead, []string{"`evergate-exec login --paste`"}, nil},
+		{"Kubernetes", Setup{Command: "kubectl exec --stdin --tty pod-1 -- /evergate", Supervisor: SupervisorKubernetes}, dead, []string{"`kubectl exec --stdin --tty pod-1 -- /evergate login --paste`"}, []string{"systemctl"}},
 		{"a secret, by hand", Setup{}, secret, []string{"SHOPIFY_CLIENT_SECRET", "start it anew"}, []string{"systemctl", "container", "login"}},
-		{"a secret under systemd", Setup{Keeper: KeeperSystemd}, secret, []string{"systemctl restart"}, []string{"container", "login"}},
-		{"a secret in a container", Setup{Keeper: KeeperContainer}, secret, []string{"container"}, []string{"systemctl", "login"}},
-		{"a secret in Kubernetes", Setup{Keeper: KeeperKubernetes}, secret, []string{"restart the pod"}, []string{"systemctl", "login"}},
+		{"a secret under systemd", Setup{Supervisor: SupervisorSystemd}, secret, []string{"systemctl restart"}, []string{"container", "login"}},
+		{"a secret in a container", Setup{Supervisor: SupervisorContainer}, secret, []string{"container"}, []string{"systemctl", "login"}},
+		{"a secret in Kubernetes", Setup{Supervisor: SupervisorKubernetes}, secret, []string{"restart the pod"}, []string{"systemctl", "login"}},
 		{"a secret in a file", Setup{File: func(name string) string {
 			return map[string]string{"SHOPIFY_CLIENT_SECRET": "/run/secret"}[name]
 		}}, secret, []string{"`/run/secret` is read again"}, []string{"start it anew", "login"}},
@@ -158,7 +158,7 @@ func TestAdviceCanBeFollowedHere(t *testing.T) {
 		{"refused client credentials", Setup{}, func(f *facts) { f.status.Refused = true }, []string{"still installed"}, []string{"login", "SHOPIFY_ACCESS_TOKEN"}},
 		{"missing scopes of client credentials", Setup{}, func(f *facts) { f.status.MissingScopes = []string{"x"} }, []string{"Dev Dashboard"}, []string{"login"}},
 		{"missing scopes of a login", Setup{}, func(f *facts) { f.status.Grant, f.status.MissingScopes = "offline", []string{"x"} }, []string{"`evergate login`"}, nil},
-		{"a clock in a container", Setup{Keeper: KeeperContainer}, func(f *facts) { f.snapshot.skew = time.Hour }, []string{"host"}, nil},
+		{"a clock in a container", Setup{Supervisor: SupervisorContainer}, func(f *facts) { f.snapshot.skew = time.Hour }, []string{"host"}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

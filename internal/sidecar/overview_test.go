@@ -36,12 +36,12 @@ func TestWhoKeepsTheProcessIsTold(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		environ []string
-		want    admin.Keeper
+		want    admin.Supervisor
 	}{
-		{[]string{"KUBERNETES_SERVICE_HOST=10.0.0.1", "NOTIFY_SOCKET=/run/x", "container=oci"}, admin.KeeperKubernetes},
-		{[]string{"container=podman", "NOTIFY_SOCKET=/run/x"}, admin.KeeperContainer},
+		{[]string{"KUBERNETES_SERVICE_HOST=10.0.0.1", "NOTIFY_SOCKET=/run/x", "container=oci"}, admin.SupervisorKubernetes},
+		{[]string{"container=podman", "NOTIFY_SOCKET=/run/x"}, admin.SupervisorContainer},
 	} {
-		if got := keeper(config.Getenv(tc.environ)); got != tc.want {
+		if got := supervisor(config.Getenv(tc.environ)); got != tc.want {
 			t.Errorf("%v: %v, want %v", tc.environ, got, tc.want)
 		}
 	}

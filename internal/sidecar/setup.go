@@ -11,13 +11,13 @@ import (
 
 // setup is what advice has to know so that it can be followed here.
 func (s *Sidecar) setup(build Build, getenv func(string) string) admin.Setup {
-	o := admin.Setup{Keeper: keeper(getenv), File: s.cfg.File, Command: filepath.Base(build.Program)}
+	o := admin.Setup{Supervisor: supervisor(getenv), File: s.cfg.File, Command: filepath.Base(build.Program)}
 	switch {
 	case build.Program == "":
 		o.Command = ""
-	case o.Keeper == admin.KeeperKubernetes && getenv("HOSTNAME") != "":
+	case o.Supervisor == admin.SupervisorKubernetes && getenv("HOSTNAME") != "":
 		o.Command = "kubectl exec --stdin --tty " + getenv("HOSTNAME") + " -- " + build.Program
-	case o.Keeper == admin.KeeperSystemd:
+	case o.Supervisor == admin.SupervisorSystemd:
 		if path, err := exec.LookPath("evergate-exec"); err == nil {
 			o.Command = filepath.Base(path) // with the unit's settings, secrets and store
 		}
@@ -28,18 +28,18 @@ func (s *Sidecar) setup(build Build, getenv func(string) string) admin.Setup {
 	return o
 }
 
-// keeper tells who has started this process by what Kubernetes, container engines and systemd give to those that
+// supervisor tells who has started this process by what Kubernetes, container engines and systemd give to those that
 // they start.
-func keeper(getenv func(string) string) admin.Keeper {
+func supervisor(getenv func(string) string) admin.Supervisor {
 	switch {
 	case getenv("KUBERNETES_SERVICE_HOST") != "":
-		return admin.KeeperKubernetes
+		return admin.SupervisorKubernetes
 	case getenv("container") != "" || exists("/.dockerenv") || exists("/run/.containerenv"):
-		return admin.KeeperContainer
+		return admin.SupervisorContainer
 	case getenv("NOTIFY_SOCKET") != "", getenv("INVOCATION_ID") != "" && os.Getppid() == 1: // shells of a desktop have the second, too
-		return admin.KeeperSystemd
+		return admin.SupervisorSystemd
 	}
-	return admin.KeeperUnknown
+	return admin.SupervisorUnknown
 }
 
 func exists(path string) bool {
