@@ -49,7 +49,9 @@ func checkCommand() action {
 			c.prepare()
 			ctx, stop := w.untilSignal()
 			defer stop()
-			tell, end := check.Gather(func(r check.Result) { fmt.Fprintln(w.out, r.Line(inkOfStatus(w.inkFor(), r.Status)(string(r.Status)))) })
+			tell, end := check.Gather(func(r check.Result) {
+				fmt.Fprintln(w.out, r.Line(colourOfStatus(w.colours(), r.Status)(string(r.Status))))
+			})
 			if asJSON {
 				tell = func(check.Result) {}
 			}
@@ -87,16 +89,16 @@ func hintAtService(err io.Writer, program string) {
 	}
 }
 
-func inkOfStatus(in ink, s check.Status) func(string) string {
+func colourOfStatus(c colours, s check.Status) func(string) string {
 	switch s {
 	case check.OK:
-		return in.green
+		return c.green
 	case check.Warn:
-		return in.yellow
+		return c.yellow
 	case check.Fail:
-		return in.red
+		return c.red
 	}
-	return in.faint
+	return c.faint
 }
 
 // prepare reads the settings and opens the store. What is wrong becomes a result.

@@ -16,13 +16,13 @@ import (
 	"evergate/internal/token"
 )
 
-// surroundings are what a command finds that `run` starts.
-type surroundings struct {
+// childEnv are what a command finds that `run` starts.
+type childEnv struct {
 	environ []string
 	dir     string // of files that environ names, which are removed with it; empty: none
 }
 
-func (s surroundings) remove() {
+func (s childEnv) remove() {
 	if s.dir != "" {
 		_ = os.RemoveAll(s.dir)
 	}
@@ -36,9 +36,9 @@ type target struct {
 	roots func() ([]byte, error) // of the local CA; nil: no forward proxy is offered
 }
 
-// surround makes the environment of a command that is to call a sidecar: no secrets of ours, and whatever
+// newChildEnv makes the environment of a command that is to call a sidecar: no secrets of ours, and whatever
 // leads programs there.
-func surround(environ []string, to target, log *slog.Logger) (s surroundings, err error) {
+func newChildEnv(environ []string, to target, log *slog.Logger) (s childEnv, err error) {
 	defer func() {
 		if err != nil {
 			s.remove()

@@ -20,8 +20,8 @@ import (
 	"evergate/internal/token"
 )
 
-// pointing is what `env` is asked for.
-type pointing struct {
+// envOptions is what `env` is asked for.
+type envOptions struct {
 	form         string // one of forms
 	dir, mounted string
 	url          string
@@ -47,7 +47,7 @@ func forms() []form {
 
 // envCommand prints what points programs at a sidecar that runs, and writes the files that they need for it.
 func envCommand() action {
-	p := &pointing{}
+	p := &envOptions{}
 	return action{
 		flags: func(fs *flag.FlagSet) {
 			for _, f := range forms() {
@@ -68,7 +68,7 @@ func envCommand() action {
 	}
 }
 
-func (p *pointing) run(w env) error {
+func (p *envOptions) run(w env) error {
 	chosen := forms()[0]
 	for _, f := range forms() {
 		if f.name == p.form {
@@ -125,7 +125,7 @@ func (p *pointing) run(w env) error {
 }
 
 // options are what does not need the sidecar.
-func (p *pointing) options(cfg *config.Config, environ []string, f form) (clientenv.Options, error) {
+func (p *envOptions) options(cfg *config.Config, environ []string, f form) (clientenv.Options, error) {
 	o := clientenv.Options{URL: p.url, Nonce: rand.Text()}
 	if !f.container {
 		o.Environ, o.Read, o.ClientID = environ, readBounded, cfg.ClientID
@@ -192,7 +192,7 @@ func shopOf(ctx context.Context, c *admin.Client) (string, error) {
 }
 
 // place is where the files are written.
-func (p *pointing) place(cfg *config.Config, environ []string) (string, error) {
+func (p *envOptions) place(cfg *config.Config, environ []string) (string, error) {
 	if p.dir != "" {
 		return filepath.Abs(p.dir)
 	}
@@ -219,7 +219,7 @@ func writeFor(f form, e clientenv.Environment, dir string) error {
 }
 
 // notes are what a person has to know who points programs at this sidecar.
-func (p *pointing) notes(cfg *config.Config, f form, o clientenv.Options) (notes []string) {
+func (p *envOptions) notes(cfg *config.Config, f form, o clientenv.Options) (notes []string) {
 	if o.Proxy == "" {
 		return nil
 	}

@@ -18,9 +18,9 @@ import (
 	"evergate/internal/token"
 )
 
-// initiation is what `init` asks for. Flags answer questions that are then not asked; a secret has none, because
+// initDialog is what `init` asks a person for. Flags answer questions that are then not asked; a secret has none, because
 // command lines are seen by everybody on the machine.
-type initiation struct {
+type initDialog struct {
 	file, shop, clientID string
 	offline, yes         bool
 	// rounds is how often a person may answer anew; a script has one attempt.
@@ -30,7 +30,7 @@ type initiation struct {
 }
 
 func initCommand() action {
-	i := &initiation{}
+	i := &initDialog{}
 	return action{
 		flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&i.file, "file", "evergate.env", "the `file` of settings to write")
@@ -43,7 +43,7 @@ func initCommand() action {
 	}
 }
 
-func (i *initiation) run(w env) error {
+func (i *initDialog) run(w env) error {
 	i.someone, i.rounds = w.prompter(), 1
 	if sidecar.IsTerminal(w.stdin) {
 		i.rounds = 3
@@ -75,7 +75,7 @@ func isCredential(entry string) bool {
 }
 
 // mayWrite asks before a file is replaced, and before anything else is asked for.
-func (i *initiation) mayWrite() error {
+func (i *initDialog) mayWrite() error {
 	_, err := os.Stat(i.file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -87,7 +87,7 @@ func (i *initiation) mayWrite() error {
 }
 
 // ask returns the settings that the answers are.
-func (i *initiation) ask() ([]string, error) {
+func (i *initDialog) ask() ([]string, error) {
 	shop, err := i.question("Shop, the name before .myshopify.com: ", i.shop, i.someone.line, func(answer string) error {
 		_, err := token.ParseShop(answer)
 		return err
@@ -129,7 +129,7 @@ func cleanCredential(answer string) error {
 }
 
 // question asks until the answer is one, a few times if a person answers.
-func (i *initiation) question(text, given string, read func() (string, error), acceptable func(string) error) (answer string, err error) {
+func (i *initDialog) question(text, given string, read func() (string, error), acceptable func(string) error) (answer string, err error) {
 	for range i.rounds {
 		if answer = given; given == "" {
 			fmt.Fprint(i.someone.out, text)
@@ -152,7 +152,7 @@ func (i *initiation) question(text, given string, read func() (string, error), a
 var initChecks = []string{"configuration", "dns", "connection", "shop", "clock", "grant", "scopes", "version"}
 
 // try has Shopify say whether the answers are right.
-func (i *initiation) try(w env, environ []string) error {
+func (i *initDialog) try(w env, environ []string) error {
 	c := &checkup{environ: environ, noRefresh: true}
 	if c.prepare(); len(c.mistakes) > 0 {
 		return configError(errors.Join(c.mistakes...))
@@ -165,7 +165,7 @@ func (i *initiation) try(w env, environ []string) error {
 	defer stop()
 	results := check.Run(ctx, checks, func(r check.Result) {
 		if r.Status != check.Skip && !i.loginFollows(r) {
-			fmt.Fprintln(w.err, r.Line(inkOfStatus(w.inkOn(w.err), r.Status)(string(r.Status))))
+			fmt.Fprintln(w.err, r.Line(colourOfStatus(w.coloursOn(w.err), r.Status)(string(r.Status))))
 		}
 	})
 	results = slices.DeleteFunc(results, i.loginFollows)
@@ -179,10 +179,10 @@ func (i *initiation) try(w env, environ []string) error {
 }
 
 // loginFollows reports whether a result says what is known: that nobody has logged in yet.
-func (i *initiation) loginFollows(r check.Result) bool { return i.offline && r.Name == "grant" }
+func (i *initDialog) loginFollows(r check.Result) bool { return i.offline && r.Name == "grant" }
 
 // write puts the answers into the file, whole or not at all.
-func (i *initiation) write(answers []string) error {
+func (i *initDialog) write(answers []string) error {
 	lines := []string{"# Settings of Evergate. It holds a secret: nobody else should read it. `evergate config` lists every setting."}
 	for _, answer := range answers {
 		name, value, _ := strings.Cut(answer, "=")
@@ -199,7 +199,7 @@ func (i *initiation) write(answers []string) error {
 	return nil
 }
 
-func (i *initiation) whatNext(w env) {
+func (i *initDialog) whatNext(w env) {
 	file := i.file
 	var keys strings.Builder // of the Secret, for the chart
 	for _, name := range i.written {

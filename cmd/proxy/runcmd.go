@@ -38,8 +38,8 @@ var runDefaults = []string{
 // childName is how the caller is called that shows the key of --policy.
 const childName = "run"
 
-// aroundCommand is what `run` is asked for.
-type aroundCommand struct {
+// runOptions is what `run` is asked for.
+type runOptions struct {
 	policy  string
 	noProxy bool
 	timeout time.Duration
@@ -50,7 +50,7 @@ type aroundCommand struct {
 // runCommand starts the sidecar on a free port, runs CMD with EVERGATE_URL pointing at it
 // and without the secrets, and exits with CMD's code.
 func runCommand() action {
-	a := &aroundCommand{timeout: readyWithin}
+	a := &runOptions{timeout: readyWithin}
 	return action{
 		flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&a.policy, "policy", "", "what CMD may do: full, read-only or a `POLICY` of EVERGATE_POLICY_FILE; it holds for everybody who calls this sidecar, in place of EVERGATE_POLICY")
@@ -63,7 +63,7 @@ func runCommand() action {
 
 // hold has the sidecar hold CMD to what --policy says. The whole sidecar is there for CMD, and some programs cannot
 // be made to show a key, so that whoever shows none gets no more than whoever does.
-func (a *aroundCommand) hold(c *config.Config) error {
+func (a *runOptions) hold(c *config.Config) error {
 	c.AuditDenials = true
 	if a.policy == "" {
 		return nil
@@ -92,9 +92,9 @@ func sidecarFailed(err error) error {
 	return &exitError{exitSidecar, err}
 }
 
-func (a *aroundCommand) run(w env) error { return sidecarFailed(a.runWithSidecar(w)) }
+func (a *runOptions) run(w env) error { return sidecarFailed(a.runWithSidecar(w)) }
 
-func (a *aroundCommand) runWithSidecar(w env) error {
+func (a *runOptions) runWithSidecar(w env) error {
 	argv, err := commandLine(w.args)
 	if err != nil {
 		return err
@@ -128,7 +128,7 @@ func (a *aroundCommand) runWithSidecar(w env) error {
 	served, failed := make(chan struct{}), error(nil)
 	go func() { failed = s.Serve(begin, force); close(served) }()
 
-	found, result := surround(w.environ, a.offer(cfg, s), log.Logger)
+	found, result := newChildEnv(w.environ, a.offer(cfg, s), log.Logger)
 	if result == nil {
 		result = a.runReady(w, s, served, program{path, argv, found.environ})
 		found.remove()
@@ -155,7 +155,7 @@ type program struct {
 }
 
 // offer is what CMD is pointed at.
-func (a *aroundCommand) offer(cfg sidecar.Settings, s *sidecar.Sidecar) target {
+func (a *runOptions) offer(cfg sidecar.Settings, s *sidecar.Sidecar) target {
 	to := target{url: s.URL(), key: a.key, shop: cfg.Shop.Domain()}
 	if !a.noProxy && cfg.Connect != config.ConnectOff {
 		to.roots = cfg.CA.Roots
@@ -173,7 +173,7 @@ func commandLine(args []string) ([]string, error) {
 
 // runReady waits until the sidecar is ready and runs the command. Its error carries the
 // exit code. served is closed when the sidecar has ended.
-func (a *aroundCommand) runReady(w env, s *sidecar.Sidecar, served <-chan struct{}, p program) error {
+func (a *runOptions) runReady(w env, s *sidecar.Sidecar, served <-chan struct{}, p program) error {
 	ctx, stop := context.WithTimeoutCause(context.Background(), a.timeout, fmt.Errorf("no token within %s", a.timeout))
 	defer stop()
 	ready := make(chan error, 1)

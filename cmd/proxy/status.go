@@ -54,7 +54,7 @@ func showStatus(ctx context.Context, w env, c *admin.Client, asJSON bool) error 
 	if asJSON {
 		_, err = w.out.Write(text)
 	} else {
-		err = printStatus(w.out, w.inkFor(), report, time.Now())
+		err = printStatus(w.out, w.colours(), report, time.Now())
 	}
 	if err == nil && !isWell(report) {
 		return &exitError{exitFailure, nil}
@@ -92,12 +92,12 @@ func watchStatus(ctx context.Context, w env, c *admin.Client, asJSON bool, every
 		case err != nil && asJSON:
 			fmt.Fprintln(w.err, "evergate:", err)
 		case err != nil:
-			fmt.Fprintln(&screen, w.inkFor().red(err.Error()))
+			fmt.Fprintln(&screen, w.colours().red(err.Error()))
 		case asJSON:
 			_ = json.Compact(&screen, text) // askStatus has read it
 			screen.WriteByte('\n')
 		default:
-			_ = printStatus(&screen, w.inkFor(), report, time.Now()) // a buffer takes everything
+			_ = printStatus(&screen, w.colours(), report, time.Now()) // a buffer takes everything
 		}
 		var unwritten error
 		switch {
@@ -115,13 +115,13 @@ func watchStatus(ctx context.Context, w env, c *admin.Client, asJSON bool, every
 	}
 }
 
-func printStatus(to io.Writer, in ink, r admin.Report, now time.Time) error {
-	fmt.Fprintln(to, in.bold(inkOf(in, r.Verdict.Level)(r.Verdict.Text)))
+func printStatus(to io.Writer, c colours, r admin.Report, now time.Time) error {
+	fmt.Fprintln(to, c.bold(colourOf(c, r.Verdict.Level)(r.Verdict.Text)))
 	if r.Verdict.WhatToDo != "" {
 		fmt.Fprintln(to, "What to do:", r.Verdict.WhatToDo)
 	}
 	for _, v := range r.Also {
-		fmt.Fprintln(to, inkOf(in, v.Level)("- "+strings.TrimSpace(v.Text+" "+v.WhatToDo)))
+		fmt.Fprintln(to, colourOf(c, v.Level)("- "+strings.TrimSpace(v.Text+" "+v.WhatToDo)))
 	}
 	fmt.Fprintf(to, "\n%s, with %s; Evergate %s, up for %s\n\n", r.Shop, config.GrantInWords(r.Grant), r.Version, grantadmin.Span(now.Sub(r.Started)))
 	table := tabwriter.NewWriter(to, 0, 0, 3, ' ', 0)
@@ -137,14 +137,14 @@ func printStatus(to io.Writer, in ink, r admin.Report, now time.Time) error {
 	return table.Flush()
 }
 
-func inkOf(in ink, level admin.Level) func(string) string {
+func colourOf(c colours, level admin.Level) func(string) string {
 	switch level {
 	case admin.LevelOK:
-		return in.green
+		return c.green
 	case admin.LevelWarning:
-		return in.yellow
+		return c.yellow
 	}
-	return in.red
+	return c.red
 }
 
 // statusRow is something of the status, on one line or several.
