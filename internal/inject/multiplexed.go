@@ -56,9 +56,9 @@ func (h *Handler) multiplexed(w http.ResponseWriter, rec *record) (http.Response
 	s.counted = conn.BeginStream()
 	if s.stall > 0 {
 		if rec.in.ContentLength != 0 {
-			rec.in.Body = &movingBody{ReadCloser: rec.in.Body, stream: s, left: s.stall}
+			rec.in.Body = &timeoutBody{ReadCloser: rec.in.Body, stream: s, left: s.stall}
 		}
-		w = &movingWriter{ResponseWriter: w, stream: s}
+		w = &timeoutWriter{ResponseWriter: w, stream: s}
 	}
 	if !s.counted || !s.loan.Grow(streamSize(rec.in)) {
 		if h.refusing.Add(1) > mostRefusing {
@@ -171,36 +171,36 @@ func (s *stream) giveUp(deadline func(*http.ResponseController, time.Time) error
 	}
 }
 
-// patience is a timer that is used again and again by one goroutine at a time.
-type patience struct{ timer *time.Timer }
+// stallTimer is a timer that is used again and again by one goroutine at a time.
+type stallTimer struct{ timer *time.Timer }
 
-func (p *patience) begin(d time.Duration, end func()) {
-	if p.timer == nil {
-		p.timer = time.AfterFunc(d, end)
+func (t *stallTimer) begin(d time.Duration, end func()) {
+	if t.timer == nil {
+		t.timer = time.AfterFunc(d, end)
 		return
 	}
-	p.timer.Reset(d)
+	t.timer.Reset(d)
 }
 
-func (p *patience) end() { p.timer.Stop() }
+func (t *stallTimer) end() { t.timer.Stop() }
 
-// movingBody is a request's body of which each further kibibyte may be waited for as long as an upload may stand still.
-type movingBody struct {
+// timeoutBody is a request's body of which each further kibibyte may be waited for as long as an upload may stand still.
+type timeoutBody struct {
 	io.ReadCloser
 	*stream
-	patience patience
-	left     time.Duration // that may be waited
-	came     int           // bytes since it was as much as there is
+	timer stallTimer
+	left  time.Duration // that may be waited
+	came  int           // bytes since it was as much as there is
 }
 
 // Read implements io.Reader.
-func (b *movingBody) Read(p []byte) (int, error) {
+func (b *timeoutBody) Read(p []byte) (int, error) {
 	began := time.Now()
-	b.patience.begin(b.left, b.late)
+	b.timer.begin(b.left, b.late)
 	b.beginWait()
 	n, err := b.ReadCloser.Read(p)
 	b.endWait()
-	b.patience.end()
+	b.timer.end()
 	b.left -= time.Since(began)
 	if b.came += n; b.came >= limit.Slowest {
 		b.left, b.came = b.stall, 0
@@ -208,40 +208,40 @@ func (b *movingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *movingBody) late() { b.giveUp((*http.ResponseController).SetReadDeadline) }
+func (b *timeoutBody) late() { b.giveUp((*http.ResponseController).SetReadDeadline) }
 
-// movingWriter is an answer that does not wait for its client for ever.
-type movingWriter struct {
+// timeoutWriter is an answer that does not wait for its client for ever.
+type timeoutWriter struct {
 	http.ResponseWriter
 	*stream
-	patience patience
+	timer stallTimer
 }
 
 // Write implements io.Writer.
-func (w *movingWriter) Write(p []byte) (int, error) {
+func (w *timeoutWriter) Write(p []byte) (int, error) {
 	defer w.wait()()
 	return w.ResponseWriter.Write(p)
 }
 
 // Flush implements http.Flusher.
-func (w *movingWriter) Flush() {
+func (w *timeoutWriter) Flush() {
 	defer w.wait()()
 	_ = http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // wait begins to wait for the client, and returns what ends that.
-func (w *movingWriter) wait() (end func()) {
-	w.patience.begin(w.stall, w.late)
+func (w *timeoutWriter) wait() (end func()) {
+	w.timer.begin(w.stall, w.late)
 	w.beginWait()
 	return w.got
 }
 
-func (w *movingWriter) got() {
+func (w *timeoutWriter) got() {
 	w.endWait()
-	w.patience.end()
+	w.timer.end()
 }
 
-func (w *movingWriter) late() { w.giveUp((*http.ResponseController).SetWriteDeadline) }
+func (w *timeoutWriter) late() { w.giveUp((*http.ResponseController).SetWriteDeadline) }
 
 // Unwrap is for http.ResponseController.
-func (w *movingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *timeoutWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

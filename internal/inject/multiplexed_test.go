@@ -25,8 +25,8 @@ import (
 	"evergate/internal/token"
 )
 
-// many is a handler that one client asks over one connection of HTTP/2, in a bubble whose time rules both.
-type many struct {
+// http2Rig is a handler that one client asks over one connection of HTTP/2, in a bubble whose time rules both.
+type http2Rig struct {
 	handler *Handler
 	client  *http.Client
 	budget  *limit.Budget
@@ -57,7 +57,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func newMany(t *testing.T, room int64, shopify roundTripper) *many {
+func newHTTP2Rig(t *testing.T, room int64, shopify roundTripper) *http2Rig {
 	t.Helper()
 	shop, err := token.ParseShop(shopDomain)
 	if err != nil {
@@ -67,7 +67,7 @@ func newMany(t *testing.T, room int64, shopify roundTripper) *many {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &many{budget: limit.NewBudget(room)}
+	m := &http2Rig{budget: limit.NewBudget(room)}
 	m.handler = New(Options{Shop: shop, Base: &url.URL{Scheme: "https", Host: shopDomain}, Admission: admission, Tokens: &fakeTokens{current: "shpat_first"}, ReplayBuffer: 1 << 20,
 		Metrics: metrics.New(prometheus.NewRegistry(), "test", "none", "go"), Log: slog.New(slog.DiscardHandler), Transport: shopify, Memory: m.budget})
 	m.set = limit.NewConnections(200, m.budget, manyStall)
@@ -104,7 +104,7 @@ func newMany(t *testing.T, room int64, shopify roundTripper) *many {
 
 const manyPath = "https://" + shopDomain + "/admin/api/2026-10/"
 
-func (m *many) do(method, path string, body io.Reader) (status int, text string, _ error) {
+func (m *http2Rig) do(method, path string, body io.Reader) (status int, text string, _ error) {
 	r, err := http.NewRequest(method, manyPath+path, body)
 	if err != nil {
 		return 0, "", err
@@ -143,7 +143,7 @@ func (l *late) Read(p []byte) (int, error) {
 
 func TestAnAnswerThatShopifyTakesItsTimeForIsNotCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMany(t, 1<<20, func(*http.Request) (*http.Response, error) {
+		m := newHTTP2Rig(t, 1<<20, func(*http.Request) (*http.Response, error) {
 			return ok(&late{parts: []string{"a", "b", "c"}, after: 3 * manyStall}), nil
 		})
 		if status, body, err := m.do(http.MethodGet, "p.json", nil); status != 200 || body != "abc" || err != nil {
@@ -154,7 +154,7 @@ func TestAnAnswerThatShopifyTakesItsTimeForIsNotCutOff(t *testing.T) {
 
 func TestABodyThatShopifyTakesItsTimeForIsNotCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMany(t, 1<<20, func(r *http.Request) (*http.Response, error) {
+		m := newHTTP2Rig(t, 1<<20, func(r *http.Request) (*http.Response, error) {
 			var all int
 			buf := make([]byte, 1<<20)
 			for {
@@ -176,7 +176,7 @@ func TestABodyThatShopifyTakesItsTimeForIsNotCutOff(t *testing.T) {
 
 func TestABodyThatDoesNotGoOnIsGivenUpAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMany(t, 1<<20, func(r *http.Request) (*http.Response, error) {
+		m := newHTTP2Rig(t, 1<<20, func(r *http.Request) (*http.Response, error) {
 			if r.Method == http.MethodGet {
 				return ok(&late{parts: []string{"whole"}, after: 2 * manyStall}), nil
 			}
@@ -211,7 +211,7 @@ func TestABodyThatDoesNotGoOnIsGivenUpAlone(t *testing.T) {
 
 func TestARequestThatIsAnsweredEarlyEndsNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMany(t, 1<<20, func(r *http.Request) (*http.Response, error) {
+		m := newHTTP2Rig(t, 1<<20, func(r *http.Request) (*http.Response, error) {
 			if r.Method == http.MethodGet {
 				return ok(&late{parts: []string{"whole"}, after: manyStall}), nil
 			}
@@ -243,7 +243,7 @@ func TestARequestThatIsAnsweredEarlyEndsNoOther(t *testing.T) {
 func TestEachStreamIsCountedWithItsHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := make(chan struct{})
-		m := newMany(t, 1<<20, func(*http.Request) (*http.Response, error) { <-answer; return ok(http.NoBody), nil })
+		m := newHTTP2Rig(t, 1<<20, func(*http.Request) (*http.Response, error) { <-answer; return ok(http.NoBody), nil })
 		results := make(chan string)
 		for i := range 40 {
 			go func() {

@@ -109,17 +109,17 @@ func hijack(w http.ResponseWriter) (net.Conn, error) {
 	if len(ahead) == 0 {
 		return conn, nil
 	}
-	return &begunConn{Conn: conn, ahead: ahead}, nil
+	return &prefixedConn{Conn: conn, ahead: ahead}, nil
 }
 
-// begunConn is a connection of which a beginning has been read already.
-type begunConn struct {
+// prefixedConn is a connection of which a beginning has been read already.
+type prefixedConn struct {
 	net.Conn
 	ahead []byte
 }
 
 // Read implements io.Reader.
-func (c *begunConn) Read(p []byte) (int, error) {
+func (c *prefixedConn) Read(p []byte) (int, error) {
 	if len(c.ahead) == 0 {
 		return c.Conn.Read(p)
 	}
@@ -131,7 +131,7 @@ func (c *begunConn) Read(p []byte) (int, error) {
 }
 
 // NetConn returns the connection itself.
-func (c *begunConn) NetConn() net.Conn { return c.Conn }
+func (c *prefixedConn) NetConn() net.Conn { return c.Conn }
 
 // inside is a listener whose connections come out of tunnels.
 type inside struct {
