@@ -139,7 +139,7 @@ func (m *simulation) untilTheEnd(w env, sim *shopsim.Sim) {
 			fmt.Fprintln(w.err, "the fixtures stay as they were:", err)
 			continue
 		}
-		sim.Furnish(f)
+		sim.ApplyFixtures(f)
 		fmt.Fprintln(w.err, "the fixtures have been read again")
 	}
 }

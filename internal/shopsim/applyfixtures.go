@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// Furnish gives all shops what the fixtures say, in place of what they have of that kind, and starts their answers anew.
+// ApplyFixtures gives all shops what the fixtures say, in place of what they have of that kind, and starts their answers anew.
 // Tokens stay. Reset brings the same fixtures back.
-func (s *Sim) Furnish(f *Fixtures) {
+func (s *Sim) ApplyFixtures(f *Fixtures) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opts.Fixtures = f
 	for _, sh := range s.state.shops {
-		_ = sh.furnish(f) // which has succeeded when f was read
+		_ = sh.applyFixtures(f) // which has succeeded when f was read
 	}
 	s.state.given = map[*fixtureReply]int{}
 }
 
-// furnish puts products, customers and orders into a shop.
-func (sh *shop) furnish(f *Fixtures) error {
+// applyFixtures puts products, customers and orders into a shop.
+func (sh *shop) applyFixtures(f *Fixtures) error {
 	if f == nil {
 		return nil
 	}
@@ -191,7 +191,7 @@ func (s *Sim) changeFixtures(in rawFixtures) (any, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	s.Furnish(f)
+	s.ApplyFixtures(f)
 	return nil, nil
 }
 

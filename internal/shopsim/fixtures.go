@@ -159,7 +159,7 @@ func (f *Fixtures) lists(name, directory string, text []byte) (int64, error) {
 			}
 			start := dec.InputOffset() - int64(len(element))
 			if err := f.add(list, element, lineAt(name, text, start), directory); err != nil {
-				return start + offsetOf(err, element), worded(err)
+				return start + offsetOf(err, element), explained(err)
 			}
 		}
 		_, _ = dec.Token()
@@ -183,8 +183,8 @@ func offsetOf(err error, text []byte) int64 {
 	return 0
 }
 
-// worded says what to do about a mistake that encoding/json found.
-func worded(err error) error {
+// explained says what to do about a mistake that encoding/json found.
+func explained(err error) error {
 	var kind *json.UnmarshalTypeError
 	if errors.As(err, &kind) {
 		wanted := map[reflect.Kind]string{reflect.String: "a string", reflect.Bool: "true or false", reflect.Int: "a whole number", reflect.Slice: "a list"}
@@ -299,5 +299,5 @@ func (r *fixtureReply) read(directory string) error {
 
 // check refuses what names something that is not there, once all files have been read, by making a shop of it.
 func (f *Fixtures) check() error {
-	return newShop(Shop{Domain: "check"}, 0).furnish(f)
+	return newShop(Shop{Domain: "check"}, 0).applyFixtures(f)
 }

@@ -75,7 +75,7 @@ func TestFixturesLeaveWhatTheyDoNotName(t *testing.T) {
 	if _, body := c.send(http.MethodGet, "/admin/api/2026-10/products/count.json", ""); body != `{"count":0}` {
 		t.Errorf("%s", body)
 	}
-	c.sim.Furnish(parsed(t, `{"locations": [{"name": "Elsewhere"}]}`))
+	c.sim.ApplyFixtures(parsed(t, `{"locations": [{"name": "Elsewhere"}]}`))
 	if _, body := c.send(http.MethodGet, "/admin/api/2026-10/locations.json", ""); !strings.Contains(body, "Elsewhere") {
 		t.Errorf("%s", body)
 	}

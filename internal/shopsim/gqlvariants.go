@@ -139,7 +139,7 @@ func editOf(among []*variant, input map[string]any, path []string) (variantEdit,
 	if i < 0 {
 		return variantEdit{}, []userError{{field: at("id"), message: "Product variant does not exist", code: "PRODUCT_VARIANT_DOES_NOT_EXIST"}}
 	}
-	edit := variantEdit{variant: among[i], price: moneyIn(input, "price"), barcode: given1[string](input, "barcode"), taxable: given1[bool](input, "taxable")}
+	edit := variantEdit{variant: among[i], price: moneyIn(input, "price"), barcode: optional[string](input, "barcode"), taxable: optional[bool](input, "taxable")}
 	if edit.price != nil && *edit.price < 0 {
 		return variantEdit{}, []userError{{field: at("price"), message: "Price must be greater than or equal to 0", code: "GREATER_THAN_OR_EQUAL_TO"}}
 	}
@@ -150,7 +150,7 @@ func editOf(among []*variant, input map[string]any, path []string) (variantEdit,
 	policy, _ := input["inventoryPolicy"].(string)
 	edit.policy = strings.ToLower(policy)
 	if item, ok := input["inventoryItem"].(map[string]any); ok {
-		edit.sku, edit.tracked, edit.shipping = given1[string](item, "sku"), given1[bool](item, "tracked"), given1[bool](item, "requiresShipping")
+		edit.sku, edit.tracked, edit.shipping = optional[string](item, "sku"), optional[bool](item, "tracked"), optional[bool](item, "requiresShipping")
 		if _, given := item["cost"]; given {
 			m := moneyIn(item, "cost")
 			edit.cost = &m
@@ -159,8 +159,8 @@ func editOf(among []*variant, input map[string]any, path []string) (variantEdit,
 	return edit, nil
 }
 
-// given1 is a member of an input, nil if it is absent or null.
-func given1[T any](input map[string]any, name string) *T {
+// optional is a member of an input, nil if it is absent or null.
+func optional[T any](input map[string]any, name string) *T {
 	if v, ok := input[name].(T); ok {
 		return &v
 	}

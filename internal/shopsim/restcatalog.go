@@ -61,7 +61,7 @@ func (s *Sim) updateVariant(q *request, v *variant) *response {
 		return refused
 	}
 	in := body.Variant
-	edit := variantEdit{variant: v, barcode: given1[string](in, "barcode"), taxable: given1[bool](in, "taxable"), sku: given1[string](in, "sku")}
+	edit := variantEdit{variant: v, barcode: optional[string](in, "barcode"), taxable: optional[bool](in, "taxable"), sku: optional[string](in, "sku")}
 	for name, set := range map[string]func(*money){
 		"price":            func(m *money) { edit.price = m },
 		"compare_at_price": func(m *money) { edit.compareAtPrice = &m },

@@ -93,7 +93,7 @@ func newState(o Options) *state {
 	}
 	for i, cfg := range o.Shops {
 		sh := newShop(cfg, i)
-		_ = sh.furnish(o.Fixtures) // which has succeeded when they were read
+		_ = sh.applyFixtures(o.Fixtures) // which has succeeded when they were read
 		st.shops[sh.domain] = sh
 		for _, d := range cfg.CustomDomains {
 			st.custom[strings.ToLower(d)] = sh
