@@ -71,7 +71,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 func (c *Conn) charge(size int64) bool {
 	more := size - c.charged.Load()
 	for !c.set.budget.Take(more) {
-		if !c.set.makeRoom(c) {
+		if !c.set.closeForHead(c) {
 			return false
 		}
 	}

@@ -273,9 +273,9 @@ func (s *Connections) hint() {
 	}
 }
 
-// makeRoom closes the connection that has waited longest with a large head unfinished, so that a few strangers do
+// closeForHead closes the connection that has waited longest with a large head unfinished, so that a few strangers do
 // not keep everybody's large heads out. It reports false where there is none.
-func (s *Connections) makeRoom(newcomer *Conn) bool {
+func (s *Connections) closeForHead(newcomer *Conn) bool {
 	return s.closeOne(func(c *Conn) bool { return c != newcomer && c.charged.Load() > 0 })
 }
 

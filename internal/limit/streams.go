@@ -38,15 +38,15 @@ func (c *Conn) EndStream() {
 
 // moreStreams takes in another request of c's, if need be in the place of another connection. At most half of the room is theirs.
 func (s *Connections) moreStreams(c *Conn) bool {
-	if n := s.streams.Add(1); n > int64(s.limit/2) || n+s.opened.Load() > int64(s.limit) && !s.makeWay(c) {
+	if n := s.streams.Add(1); n > int64(s.limit/2) || n+s.opened.Load() > int64(s.limit) && !s.closeForStream(c) {
 		s.streams.Add(-1)
 		return false
 	}
 	return true
 }
 
-// makeWay closes the connection that would be closed for a newcomer.
-func (s *Connections) makeWay(newcomer *Conn) bool {
+// closeForStream closes the connection that would be closed for a newcomer.
+func (s *Connections) closeForStream(newcomer *Conn) bool {
 	return s.closeOne(func(c *Conn) bool { return c != newcomer })
 }
 

@@ -181,7 +181,7 @@ func (l *inside) Close() error {
 // Addr implements net.Listener.
 func (l *inside) Addr() net.Addr { return insideAddr{} }
 
-// insideAddr is where the inside of a tunnel is: nowhere.
+// insideAddr stands for the address of a tunnel's inside, which has none.
 type insideAddr struct{}
 
 // Network implements net.Addr.
