@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
-	"strings"
 	"time"
 
 	"evergate/internal/config"
@@ -62,12 +61,7 @@ func caCommand() action {
 
 // described tells a root from any other, with its fingerprint as openssl x509 -fingerprint -sha256 writes it.
 func described(c *x509.Certificate) string {
-	sum := localca.Fingerprint(c)
-	pairs := make([]string, len(sum))
-	for i, b := range sum {
-		pairs[i] = fmt.Sprintf("%02X", b)
-	}
-	return fmt.Sprintf("%s, until %s, SHA-256 %s", c.Subject.CommonName, c.NotAfter.UTC().Format(time.DateOnly), strings.Join(pairs, ":"))
+	return fmt.Sprintf("%s, until %s, SHA-256 %s", c.Subject.CommonName, c.NotAfter.UTC().Format(time.DateOnly), localca.FingerprintText(c))
 }
 
 // openCA returns the authority that the sidecar of this environment has. Its place is all that is read of the settings: whoever

@@ -31,7 +31,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/inject":    {ours: []string{"ascii", "brief", "caller", "denial", "guard", "limit", "metrics", "netfail", "pace", "policy", "prefixed", "request", "shopify", "token", "tracing", "upstream"}},
 	"internal/limit":     {ours: []string{"remedy"}},
 	"internal/listen":    {ours: []string{"ascii", "reload", "remedy", "token"}},
-	"internal/localca":   {ours: []string{"durable", "remedy"}, others: []string{"github.com/hashicorp/golang-lru/v2"}},
+	"internal/localca":   {ours: []string{"brief", "durable", "remedy"}, others: []string{"github.com/hashicorp/golang-lru/v2"}},
 	"internal/login":     {ours: []string{"denial", "grant", "markup", "store", "token"}},
 	"internal/logsink":   {ours: []string{"brief"}},
 	"internal/markup":    {},

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"evergate/internal/brief"
 )
 
 const (
@@ -30,6 +32,8 @@ const (
 	maxLeaves = 512
 	// maxUnnamed is how many names stand in the certificate for a client that names nobody.
 	maxUnnamed = 64
+	// maxAsked is how much is logged of a name that is not served: as much as a name can have.
+	maxAsked = 253
 )
 
 // LeafOptions says which certificates are made.
@@ -79,7 +83,7 @@ func (f *leaf) valid(now time.Time) bool { return !now.Before(f.begins) && now.B
 
 // Certificate is for tls.Config.GetCertificate. For a name that it has no certificate for it returns
 // nothing and no error: crypto/tls then tells the client that the name is unknown, where an error would
-// be an internal one.
+// be an internal one. What crypto/tls says of it elsewhere is that there are no certificates, so the log is told here.
 func (l *Leaves) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := strings.ToLower(hello.ServerName)
 	if l.allows(name) {
@@ -89,7 +93,23 @@ func (l *Leaves) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 	if ip, err := netip.ParseAddr(name); name == "" || err == nil && ip.IsLoopback() {
 		return l.unnamed(hello.Conn)
 	}
+	l.refused(hello)
 	return nil, nil //nolint:nilnil // as above
+}
+
+// refused logs which name was asked for, and which could have been. Whoever wants may ask: the log is to be one that bounds what it
+// writes of a kind.
+func (l *Leaves) refused(hello *tls.ClientHelloInfo) {
+	served := []string{localhost}
+	if l.opt.Unnamed != nil {
+		served = append(served, l.opt.Unnamed()...)
+	}
+	from := ""
+	if hello.Conn != nil {
+		from = hello.Conn.RemoteAddr().String()
+	}
+	l.authority.log.Warn("a client asked for a certificate of a name that is not served here",
+		"asked", brief.Text(hello.ServerName, maxAsked), "served", strings.Join(served[:min(len(served), maxUnnamed)], ", "), "from", from)
 }
 
 // For is the certificate for one name. It is an error if there may be none.

@@ -20,8 +20,10 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,7 +65,7 @@ func Open(place func() (dir string, err error)) *Authority {
 	return &Authority{place: place, log: slog.New(slog.DiscardHandler)}
 }
 
-// WarnTo says where warnings go; nowhere without it. It is for before the first use.
+// WarnTo says where warnings go, and what else an operator may look for; nowhere without it. It is for before the first use.
 func (a *Authority) WarnTo(log *slog.Logger) { a.log = log }
 
 // Roots are the roots to trust, in PEM form: one, and its successor beside it when the end is near. It
@@ -218,6 +220,8 @@ func (a *Authority) renew() ([]*generation, error) {
 	if err != nil {
 		return a.all, err
 	}
+	// A directory can be asked with evergate ca. This one is in no file, and what was fetched of it over the network has to be compared.
+	a.log.Info("a local CA was made in memory", "name", g.root.Subject.CommonName, "ends", g.root.NotAfter.UTC().Format(time.DateOnly), "sha256", FingerprintText(g.root))
 	return append(slices.Clone(a.all), g), nil
 }
 
@@ -274,3 +278,13 @@ func (a *Authority) warn() {
 
 // Fingerprint is the SHA-256 of a certificate.
 func Fingerprint(c *x509.Certificate) [sha256.Size]byte { return sha256.Sum256(c.Raw) }
+
+// FingerprintText is it as openssl x509 -fingerprint -sha256 writes it.
+func FingerprintText(c *x509.Certificate) string {
+	sum := Fingerprint(c)
+	pairs := make([]string, len(sum))
+	for i, b := range sum {
+		pairs[i] = fmt.Sprintf("%02X", b)
+	}
+	return strings.Join(pairs, ":")
+}

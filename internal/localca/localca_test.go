@@ -86,6 +86,7 @@ func TestNothingIsMadeBeforeItIsNeeded(t *testing.T) {
 	if _, err := os.Stat(filepath.Dir(dir)); err == nil {
 		t.Error("a directory was made")
 	}
+	logged.Reset() // of the name that is not served
 	roots(t, a)
 	s, err := a.Status()
 	if left := time.Until(s.Ends); err != nil || left < life-time.Minute || left > life || !s.SuccessorEnds.IsZero() || s.Near() {
@@ -370,5 +371,45 @@ func TestLeafThatIsRememberedCostsNothing(t *testing.T) { //nolint:paralleltest 
 	hello := &tls.ClientHelloInfo{ServerName: "acme.myshopify.com"}
 	if n := testing.AllocsPerRun(100, func() { _, _ = leaves.Certificate(hello) }); n > 0 {
 		t.Errorf("a leaf that is remembered costs %v allocations", n)
+	}
+}
+
+func TestANameThatIsNotServedIsLoggedWithThoseThatAre(t *testing.T) {
+	t.Parallel()
+	a, logged := at(memorySpec)
+	leaves := a.Leaves(LeafOptions{
+		Allows:  func(name string) bool { return name == "acme.myshopify.com" },
+		Unnamed: func() []string { return []string{"acme.myshopify.com"} },
+	})
+	for _, name := range []string{"other.myshopify.com", strings.Repeat("a", 60_000) + "end"} {
+		logged.Reset()
+		if c, err := leaves.Certificate(&tls.ClientHelloInfo{ServerName: name}); c != nil || err != nil {
+			t.Fatalf("%.60s: %v, %v", name, c, err)
+		}
+		line := logged.String()
+		if !strings.Contains(line, "asked="+name[:19]) && !strings.Contains(line, `asked="`+name[:19]) || !strings.Contains(line, `served="localhost, acme.myshopify.com"`) || len(line) > 1000 {
+			t.Errorf("%d bytes: %.300s", len(line), line)
+		}
+	}
+}
+
+func TestAnAuthorityInMemorySaysItsFingerprintOnce(t *testing.T) {
+	t.Parallel()
+	a, logged := at(memorySpec)
+	for range 3 {
+		if _, err := a.Roots(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := a.RootCertificates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(logged.String(), "sha256="+FingerprintText(all[0])); n != 1 {
+		t.Errorf("it is logged %d times: %s", n, logged)
+	}
+	inFolder, logged := at(filepath.Join(t.TempDir(), "ca"))
+	if _, err := inFolder.Roots(); err != nil || logged.Len() > 0 {
+		t.Errorf("with a directory: %v, %s", err, logged)
 	}
 }

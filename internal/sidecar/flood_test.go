@@ -22,6 +22,7 @@ func TestWhatAServerSaysOfClientsIsFewLinesOfEachKind(t *testing.T) {
 		errors.Printf("http: panic serving 192.0.2.1:%d: boom", i)
 		errors.Printf("http2: server: error reading preface from client 192.0.2.1:%d: garbage", i)
 		errors.Printf("something of client %d", i)
+		errors.Printf("http: TLS handshake error from 192.0.2.2:%d: tls: no certificates configured", i) // said elsewhere
 	}
 	for range 100 {
 		log.whole.Info("request")

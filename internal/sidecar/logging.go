@@ -66,9 +66,16 @@ type serverLog struct{ log *slog.Logger }
 // serverMessages are what those lines begin with that net/http is known to write.
 var serverMessages = []string{"http: TLS handshake error", "http: Accept error", "http: panic serving", "http2"}
 
+// unservedName is what crypto/tls calls it when a client asks for a name that it gets no certificate for; localca has said
+// which, and this line would say that there is none for anybody.
+const unservedName = ": tls: no certificates configured"
+
 // Write takes one line.
 func (s serverLog) Write(p []byte) (int, error) {
 	line := strings.TrimSpace(string(p))
+	if strings.HasSuffix(line, unservedName) {
+		return len(p), nil
+	}
 	for _, message := range serverMessages {
 		if rest, ok := strings.CutPrefix(line, message); ok {
 			s.log.Warn(message, "err", strings.TrimLeft(rest, ": "))
