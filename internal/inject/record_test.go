@@ -3,14 +3,15 @@ package inject
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
 
 	"evergate/internal/tracing"
 	"evergate/internal/upstream"
@@ -108,8 +109,15 @@ func TestAShareOfTheRequestsIsLoggedAndEveryFailure(t *testing.T) {
 
 func TestATraceGoesOnThroughEvergate(t *testing.T) {
 	t.Parallel()
-	kept := tracetest.NewInMemoryExporter()
-	tracer, err := tracing.New(t.Context(), "test", sdktrace.WithSyncer(kept))
+	var got tracepb.TracesData
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if b, err := io.ReadAll(r.Body); err != nil || proto.Unmarshal(b, &got) != nil {
+			t.Errorf("the collector cannot read %d bytes: %v", len(b), err)
+		}
+	}))
+	defer collector.Close()
+	environ := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": collector.URL}
+	tracer, err := tracing.Open(func(name string) string { return environ[name] }, "test", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,9 +143,12 @@ func TestATraceGoesOnThroughEvergate(t *testing.T) {
 			t.Errorf("Shopify got the parent %q", p)
 		}
 	}
+	if err := tracer.Close(); err != nil {
+		t.Fatal(err)
+	}
 	names := ""
-	for _, s := range kept.GetSpans() {
-		names += s.Name + ";"
+	for _, s := range got.GetResourceSpans()[0].GetScopeSpans()[0].GetSpans() {
+		names += s.GetName() + ";"
 	}
 	if names != "send to Shopify;send to Shopify;GET rest:shop;" {
 		t.Errorf("%s", names)

@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"context"
 	"log/slog"
 	"math/rand/v2"
 
@@ -19,8 +18,7 @@ func openTracer(getenv func(string) string, log *slog.Logger, version string) (*
 	if !on {
 		return nil, nil
 	}
-	tracing.LogErrors(log)
-	t, err := tracing.Open(context.Background(), getenv, version)
+	t, err := tracing.Open(getenv, version, log)
 	if err != nil {
 		return nil, config.Wrong(err)
 	}

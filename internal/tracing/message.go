@@ -2,12 +2,9 @@ package tracing
 
 import (
 	"math"
+	"slices"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -15,28 +12,21 @@ import (
 // 20 KiB of memory and 80 KiB of the binary. So messages are written here, field by field, with the numbers of
 // opentelemetry/proto; the tests read them with the official types.
 
-// message is what a collector is sent: an ExportTraceServiceRequest. All spans of a Tracer have one resource and one
-// scope.
-func message(spans []sdktrace.ReadOnlySpan) []byte {
-	res, scope := spans[0].Resource(), spans[0].InstrumentationScope()
-
-	var of encoder // ScopeSpans
-	of.message(1, func(e *encoder) {
-		e.text(1, scope.Name)
-		e.text(2, scope.Version)
+// message is what a collector is sent: an ExportTraceServiceRequest. All spans of a Tracer have one resource, which has
+// been encoded before, and one scope.
+func message(resource []byte, spans []*span) []byte {
+	e := encoder{b: make([]byte, 0, len(resource)+256*(len(spans)+1))}
+	e.message(1, func() { // ResourceSpans
+		e.bytes(1, resource)
+		e.message(2, func() { // ScopeSpans
+			e.message(1, func() { e.text(1, "evergate") })
+			for _, s := range spans {
+				e.message(2, func() { e.span(s) })
+			}
+		})
+		e.text(3, conventions)
 	})
-	for _, s := range spans {
-		of.message(2, func(e *encoder) { e.span(s) })
-	}
-	of.text(3, scope.SchemaURL)
-
-	var all encoder
-	all.message(1, func(e *encoder) { // ResourceSpans
-		e.message(1, func(e *encoder) { e.attributes(1, res.Attributes()) })
-		e.bytes(2, of.b)
-		e.text(3, res.SchemaURL())
-	})
-	return all.b
+	return e.b
 }
 
 // encoder appends the fields of one message. As in all of proto3, a value that is zero is left out.
@@ -62,44 +52,66 @@ func (e *encoder) fixed64(n protowire.Number, v uint64) {
 	e.b = protowire.AppendFixed64(protowire.AppendTag(e.b, n, protowire.Fixed64Type), v)
 }
 
-// message appends a message within the message, also if it is empty.
-func (e *encoder) message(n protowire.Number, fill func(*encoder)) {
-	var inner encoder
-	fill(&inner)
-	e.bytes(n, inner.b)
+// message appends a message within the message, also if it is empty. Its length goes before it once that is known.
+func (e *encoder) message(n protowire.Number, fill func()) {
+	e.b = protowire.AppendTag(e.b, n, protowire.BytesType)
+	start := len(e.b)
+	fill()
+	var length [10]byte
+	e.b = slices.Insert(e.b, start, protowire.AppendVarint(length[:0], uint64(len(e.b)-start))...)
 }
 
 // span appends the fields of a Span, but for links, which no span here has.
-func (e *encoder) span(s sdktrace.ReadOnlySpan) {
-	of, parent := s.SpanContext(), s.Parent()
-	traceID, spanID := of.TraceID(), of.SpanID()
-	e.bytes(1, traceID[:])
-	e.bytes(2, spanID[:])
-	e.text(3, of.TraceState().String())
-	if id := parent.SpanID(); id.IsValid() {
-		e.bytes(4, id[:])
+func (e *encoder) span(s *span) {
+	e.bytes(1, s.of.trace[:])
+	e.bytes(2, s.of.span[:])
+	e.text(3, s.of.state)
+	if s.parent != (spanID{}) {
+		e.bytes(4, s.parent[:])
 	}
-	e.text(5, s.Name())
-	e.varint(6, kind(s.SpanKind()))
-	e.fixed64(7, unixNano(s.StartTime()))
-	e.fixed64(8, unixNano(s.EndTime()))
-	e.attributes(9, s.Attributes())
-	e.varint(10, count(s.DroppedAttributes()))
-	for _, event := range s.Events() {
-		e.message(11, func(e *encoder) {
-			e.fixed64(1, unixNano(event.Time))
-			e.text(2, event.Name)
-			e.attributes(3, event.Attributes)
-			e.varint(4, count(event.DroppedAttributeCount))
+	e.text(5, s.name())
+	e.varint(6, uint64(s.kind))
+	e.fixed64(7, unixNano(s.began))
+	e.fixed64(8, unixNano(s.began.Add(s.took)))
+	e.attributes(s)
+	for _, event := range s.again {
+		e.message(11, func() {
+			e.fixed64(1, unixNano(event.at))
+			e.text(2, "sent again")
+			e.attribute(3, "evergate.reason", text(event.reason))
 		})
 	}
-	e.varint(12, count(s.DroppedEvents()))
-	e.message(15, func(e *encoder) {
-		e.text(2, s.Status().Description)
-		e.varint(3, status(s.Status().Code))
+	e.varint(12, s.forgotten)
+	e.message(15, func() {
+		if s.failed {
+			e.text(2, s.why)
+			e.varint(3, statusError)
+		}
 	})
-	e.b = protowire.AppendFixed32(protowire.AppendTag(e.b, 16, protowire.Fixed32Type), flags(of, parent))
+	e.b = protowire.AppendFixed32(protowire.AppendTag(e.b, 16, protowire.Fixed32Type), flags(s))
 }
+
+// attributes appends what a span says, under the names of the semantic conventions.
+func (e *encoder) attributes(s *span) {
+	const n = 9
+	e.attribute(n, "http.request.method", text(s.method))
+	if s.kind == server {
+		e.attribute(n, "http.route", text(s.route))
+		e.attribute(n, "server.address", text(s.shop))
+	}
+	if s.waited > 0 {
+		e.attribute(n, "evergate.pace.wait", float(s.waited.Seconds()))
+	}
+	if s.status != 0 {
+		e.attribute(n, "http.response.status_code", integer(int64(s.status)))
+	}
+	if s.code != "" {
+		e.attribute(n, "error.type", text(s.code))
+	}
+}
+
+// statusError is a Status.StatusCode.
+const statusError = 2
 
 const (
 	flagHasIsRemote = 0x100 // whether the next one means anything
@@ -107,66 +119,46 @@ const (
 )
 
 // flags are those of W3C, and whether the parent is another process'.
-func flags(of, parent trace.SpanContext) uint32 {
-	f := uint32(of.TraceFlags()) | flagHasIsRemote
-	if parent.IsRemote() {
+func flags(s *span) uint32 {
+	f := uint32(s.of.flags) | flagHasIsRemote
+	if s.remote {
 		f |= flagIsRemote
 	}
 	return f
-}
-
-// kind is a Span.SpanKind.
-func kind(k trace.SpanKind) uint64 {
-	switch k {
-	case trace.SpanKindServer:
-		return 2
-	case trace.SpanKindClient:
-		return 3
-	default:
-		return 1 // internal
-	}
-}
-
-// status is a Status.StatusCode.
-func status(c codes.Code) uint64 {
-	switch c {
-	case codes.Ok:
-		return 1
-	case codes.Error:
-		return 2
-	default:
-		return 0 // unset
-	}
 }
 
 func unixNano(t time.Time) uint64 {
 	return uint64(max(0, t.UnixNano()))
 }
 
-func count(n int) uint64 {
-	return uint64(min(max(n, 0), math.MaxInt32))
+// attribute appends a KeyValue.
+func (e *encoder) attribute(n protowire.Number, key string, v value) {
+	e.message(n, func() {
+		e.text(1, key)
+		e.message(2, func() { e.value(v) })
+	})
 }
 
-func (e *encoder) attributes(n protowire.Number, all []attribute.KeyValue) {
-	for _, kv := range all {
-		e.message(n, func(e *encoder) {
-			e.text(1, string(kv.Key))
-			e.message(2, func(e *encoder) { e.value(kv.Value) })
-		})
-	}
+// value is one of an attribute, of the kinds that spans here have: n is its field in an AnyValue, bits what a number is sent
+// as.
+type value struct {
+	n    protowire.Number
+	text string
+	bits uint64
 }
 
-// value appends the field of an AnyValue, also where it is zero: which one is there says what kind it is. What is not of
-// the four kinds that spans here have is sent as text.
-func (e *encoder) value(v attribute.Value) {
-	switch v.Type() {
-	case attribute.BOOL:
-		e.b = protowire.AppendVarint(protowire.AppendTag(e.b, 2, protowire.VarintType), protowire.EncodeBool(v.AsBool()))
-	case attribute.INT64:
-		e.b = protowire.AppendVarint(protowire.AppendTag(e.b, 3, protowire.VarintType), uint64(v.AsInt64()))
-	case attribute.FLOAT64:
-		e.fixed64(4, math.Float64bits(v.AsFloat64()))
+func text(v string) value   { return value{n: 1, text: v} }
+func integer(v int64) value { return value{n: 3, bits: uint64(v)} }
+func float(v float64) value { return value{n: 4, bits: math.Float64bits(v)} }
+
+// value appends the field of an AnyValue, also where it is zero: which one is there says what kind it is.
+func (e *encoder) value(v value) {
+	switch v.n {
+	case 1:
+		e.b = protowire.AppendString(protowire.AppendTag(e.b, v.n, protowire.BytesType), v.text)
+	case 3:
+		e.b = protowire.AppendVarint(protowire.AppendTag(e.b, v.n, protowire.VarintType), v.bits)
 	default:
-		e.bytes(1, []byte(v.String()))
+		e.fixed64(v.n, v.bits)
 	}
 }

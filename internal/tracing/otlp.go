@@ -15,7 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"evergate/internal/netfail"
@@ -28,17 +27,17 @@ const (
 	maxResponse  = 64 << 10
 )
 
-// exporter implements sdktrace.SpanExporter by OTLP over HTTP. The official one links gRPC,
-// which is 3 MiB of stubs that nothing here calls.
+// exporter sends spans by OTLP over HTTP. docs/adr/0022-spans-of-our-own.md says why it is not the official one.
 type exporter struct {
 	settings  settings
+	resource  []byte // encoded
 	userAgent string
 	client    *http.Client
 	stopped   atomic.Bool
 }
 
-func newExporter(s settings, version string) *exporter {
-	return &exporter{settings: s, userAgent: "evergate/" + version, client: &http.Client{
+func newExporter(s settings, resource []byte, version string) *exporter {
+	return &exporter{settings: s, resource: resource, userAgent: "evergate/" + version, client: &http.Client{
 		Timeout: s.timeout,
 		Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, TLSClientConfig: s.tls, ForceAttemptHTTP2: true,
@@ -53,9 +52,8 @@ func newExporter(s settings, version string) *exporter {
 	}}
 }
 
-// ExportSpans implements sdktrace.SpanExporter. It tries again while the collector says that
-// this may help, for a minute at most.
-func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+// export sends spans. It tries again while the collector says that this may help, for a minute at most.
+func (e *exporter) export(ctx context.Context, spans []*span) error {
 	if len(spans) == 0 || e.stopped.Load() {
 		return nil
 	}
@@ -85,15 +83,14 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 	}
 }
 
-// Shutdown implements sdktrace.SpanExporter.
-func (e *exporter) Shutdown(context.Context) error {
+// stop has nothing sent any more.
+func (e *exporter) stop() {
 	e.stopped.Store(true)
 	e.client.CloseIdleConnections()
-	return nil
 }
 
-func (e *exporter) encode(spans []sdktrace.ReadOnlySpan) ([]byte, error) {
-	body := message(spans)
+func (e *exporter) encode(spans []*span) ([]byte, error) {
+	body := message(e.resource, spans)
 	if !e.settings.gzip {
 		return body, nil
 	}

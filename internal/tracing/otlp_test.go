@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -20,20 +21,18 @@ import (
 	"testing/synctest"
 	"time"
 
-	"evergate/internal/certtest"
-
-	"go.opentelemetry.io/otel/attribute"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+
+	"evergate/internal/certtest"
 )
 
 // someSpans are the spans of one request that was sent twice.
-func someSpans(t *testing.T) []sdktrace.ReadOnlySpan {
+func someSpans(t *testing.T) []*span {
 	t.Helper()
-	tracer, kept := recorded(t)
+	tracer, kept := recorded()
 	r := httptest.NewRequest(http.MethodPost, "/admin/api/2026-10/products.json", http.NoBody)
 	r.Header.Set("Traceparent", parent)
 	span := tracer.Begin(r, "rest:products", "acme.myshopify.com")
@@ -42,7 +41,7 @@ func someSpans(t *testing.T) []sdktrace.ReadOnlySpan {
 	span.Send(r.Method, http.Header{}).Failed()
 	span.Waited(1500 * time.Millisecond)
 	span.Done(502, "upstream_unreachable")
-	return kept.GetSpans().Snapshots()
+	return kept.spans
 }
 
 // answering is a collector in memory.
@@ -69,7 +68,17 @@ func sending(t *testing.T, env ...string) *exporter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newExporter(s, "1.2.3")
+	return newExporter(s, whoWeAre(t), "1.2.3")
+}
+
+// whoWeAre is the resource of a process without OTEL_… variables, encoded.
+func whoWeAre(t *testing.T) []byte {
+	t.Helper()
+	all, err := resource(environ(), "1.2.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encodeResource(all)
 }
 
 func TestAMessageSaysWhatTheSpansSay(t *testing.T) {
@@ -95,7 +104,7 @@ func TestAMessageSaysWhatTheSpansSay(t *testing.T) {
 			defer collector.Close()
 			e := sending(t, "OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL, "OTEL_EXPORTER_OTLP_HEADERS", "api-key=opensesame", "OTEL_EXPORTER_OTLP_COMPRESSION", compression)
 			spans := someSpans(t)
-			if err := e.ExportSpans(t.Context(), spans); err != nil {
+			if err := e.export(t.Context(), spans); err != nil {
 				t.Fatal(err)
 			}
 			checkMessage(t, &data, spans)
@@ -103,7 +112,7 @@ func TestAMessageSaysWhatTheSpansSay(t *testing.T) {
 	}
 }
 
-func checkMessage(t *testing.T, data *tracepb.TracesData, spans []sdktrace.ReadOnlySpan) {
+func checkMessage(t *testing.T, data *tracepb.TracesData, spans []*span) {
 	t.Helper()
 	of := data.GetResourceSpans()[0]
 	if text := of.GetResource().String(); !strings.Contains(text, `"service.version"`) || !strings.Contains(text, `"1.2.3"`) {
@@ -114,9 +123,9 @@ func checkMessage(t *testing.T, data *tracepb.TracesData, spans []sdktrace.ReadO
 		t.Fatalf("%v", of.GetScopeSpans())
 	}
 	for i, s := range got {
-		id, trace := spans[i].SpanContext().SpanID(), spans[i].SpanContext().TraceID()
-		if !bytes.Equal(s.GetSpanId(), id[:]) || !bytes.Equal(s.GetTraceId(), trace[:]) || s.GetName() != spans[i].Name() ||
-			s.GetStartTimeUnixNano() != uint64(spans[i].StartTime().UnixNano()) || s.GetEndTimeUnixNano() != uint64(spans[i].EndTime().UnixNano()) {
+		want := spans[i]
+		if !bytes.Equal(s.GetSpanId(), want.of.span[:]) || !bytes.Equal(s.GetTraceId(), want.of.trace[:]) || s.GetName() != want.name() ||
+			s.GetStartTimeUnixNano() != uint64(want.began.UnixNano()) || s.GetEndTimeUnixNano() != uint64(want.began.Add(want.took).UnixNano()) {
 			t.Errorf("%v is not %v", s, spans[i])
 		}
 	}
@@ -146,7 +155,7 @@ func checkMessage(t *testing.T, data *tracepb.TracesData, spans []sdktrace.ReadO
 }
 
 // asRead is what a reader of the official types finds in a message with one value.
-func asRead(t *testing.T, v attribute.Value) *commonpb.AnyValue {
+func asRead(t *testing.T, v value) *commonpb.AnyValue {
 	t.Helper()
 	var e encoder
 	e.value(v)
@@ -159,28 +168,20 @@ func asRead(t *testing.T, v attribute.Value) *commonpb.AnyValue {
 
 func TestEachKindOfAttributeIsSent(t *testing.T) {
 	t.Parallel()
-	for _, v := range []bool{true, false} {
-		if got, ok := asRead(t, attribute.BoolValue(v)).GetValue().(*commonpb.AnyValue_BoolValue); !ok || got.BoolValue != v {
-			t.Errorf("%v is sent as %v", v, got)
-		}
-	}
 	for _, v := range []int64{0, 1, -1, math.MaxInt64, math.MinInt64} {
-		if got, ok := asRead(t, attribute.Int64Value(v)).GetValue().(*commonpb.AnyValue_IntValue); !ok || got.IntValue != v {
+		if got, ok := asRead(t, integer(v)).GetValue().(*commonpb.AnyValue_IntValue); !ok || got.IntValue != v {
 			t.Errorf("%v is sent as %v", v, got)
 		}
 	}
 	for _, v := range []float64{0, 1.5, -math.MaxFloat64} {
-		if got, ok := asRead(t, attribute.Float64Value(v)).GetValue().(*commonpb.AnyValue_DoubleValue); !ok || got.DoubleValue != v {
+		if got, ok := asRead(t, float(v)).GetValue().(*commonpb.AnyValue_DoubleValue); !ok || got.DoubleValue != v {
 			t.Errorf("%v is sent as %v", v, got)
 		}
 	}
 	for _, v := range []string{"", "a", strings.Repeat("é", 300)} {
-		if got, ok := asRead(t, attribute.StringValue(v)).GetValue().(*commonpb.AnyValue_StringValue); !ok || got.StringValue != v {
+		if got, ok := asRead(t, text(v)).GetValue().(*commonpb.AnyValue_StringValue); !ok || got.StringValue != v {
 			t.Errorf("%q is sent as %v", v, got)
 		}
-	}
-	if got := asRead(t, attribute.StringSliceValue([]string{"a", "b"})).GetStringValue(); !strings.Contains(got, "a") || !strings.Contains(got, "b") {
-		t.Errorf("a list is %q", got)
 	}
 }
 
@@ -188,7 +189,7 @@ func TestEachKindOfAttributeIsSent(t *testing.T) {
 func TestEveryFieldOfAMessageIsKnown(t *testing.T) {
 	t.Parallel()
 	var data tracepb.TracesData
-	body := message(someSpans(t))
+	body := message(whoWeAre(t), someSpans(t))
 	if err := (proto.UnmarshalOptions{}).Unmarshal(body, &data); err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +222,7 @@ func TestABusyCollectorIsAskedAgain(t *testing.T) {
 				return answer(200), nil
 			})
 			start := time.Now()
-			err := e.ExportSpans(t.Context(), someSpans(t))
+			err := e.export(t.Context(), someSpans(t))
 			if took := time.Since(start); err != nil || attempts != 3 || took < 7*time.Second || took > 23*time.Second {
 				t.Errorf("%d: %v after %d attempts in %v", status, err, attempts, took)
 			}
@@ -244,7 +245,7 @@ func TestRetryAfterIsHeeded(t *testing.T) {
 				return answer(200), nil
 			})
 			start := time.Now()
-			if err := e.ExportSpans(t.Context(), someSpans(t)); err != nil || time.Since(start) != 40*time.Second {
+			if err := e.export(t.Context(), someSpans(t)); err != nil || time.Since(start) != 40*time.Second {
 				t.Errorf("%v after %v", err, time.Since(start))
 			}
 		}
@@ -274,7 +275,7 @@ func TestItIsGivenUp(t *testing.T) {
 					return answer(c.status, c.header...), nil
 				})
 				start := time.Now()
-				err := e.ExportSpans(t.Context(), someSpans(t))
+				err := e.export(t.Context(), someSpans(t))
 				if err == nil || !strings.Contains(err.Error(), c.mention) || attempts < c.least || time.Since(start) > c.atMost {
 					t.Errorf("%v after %d attempts in %v", err, attempts, time.Since(start))
 				}
@@ -291,12 +292,12 @@ func TestAStopEndsTheWait(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
-		if err := e.ExportSpans(ctx, someSpans(t)); err == nil || time.Since(start) != time.Second {
+		if err := e.export(ctx, someSpans(t)); err == nil || time.Since(start) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
-		_ = e.Shutdown(t.Context())
+		e.stop()
 		e.client.Transport = answering(func(*http.Request) (*http.Response, error) { return nil, errors.New("sent after the stop") })
-		if err := e.ExportSpans(t.Context(), someSpans(t)); err != nil {
+		if err := e.export(t.Context(), someSpans(t)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -313,7 +314,7 @@ func TestATimeOutIsTriedAgain(t *testing.T) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})
-		if err := e.ExportSpans(t.Context(), someSpans(t)); err != nil || attempts != 2 {
+		if err := e.export(t.Context(), someSpans(t)); err != nil || attempts != 2 {
 			t.Errorf("%v after %d attempts", err, attempts)
 		}
 	})
@@ -340,7 +341,7 @@ func TestTheCollectorsKeyStaysSecret(t *testing.T) {
 				}
 				return answers(r)
 			})
-			err := e.ExportSpans(t.Context(), someSpans(t))
+			err := e.export(t.Context(), someSpans(t))
 			if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.HasPrefix(err.Error(), "collector") {
 				t.Errorf("%v", err)
 			}
@@ -373,7 +374,7 @@ func TestRejectedSpansAreMentioned(t *testing.T) {
 		{answer(202), ""},
 	} {
 		e.client.Transport = answering(func(*http.Request) (*http.Response, error) { return c.resp, nil })
-		err := e.ExportSpans(t.Context(), someSpans(t))
+		err := e.export(t.Context(), someSpans(t))
 		if got := errorText(err); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
@@ -420,14 +421,14 @@ func TestCertificatesAreHeeded(t *testing.T) {
 	ca := write("ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: collector.Certificate().Raw}))
 
 	at := []string{"OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL}
-	if err := sending(t, at...).ExportSpans(t.Context(), someSpans(t)); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if err := sending(t, at...).export(t.Context(), someSpans(t)); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("an unknown certificate: %v", err)
 	}
-	if err := sending(t, append(at, "OTEL_EXPORTER_OTLP_CERTIFICATE", ca)...).ExportSpans(t.Context(), someSpans(t)); err != nil || seen != 0 {
+	if err := sending(t, append(at, "OTEL_EXPORTER_OTLP_CERTIFICATE", ca)...).export(t.Context(), someSpans(t)); err != nil || seen != 0 {
 		t.Errorf("a known one: %v, %d of the client's", err, seen)
 	}
 	own := append(slices.Clone(at), "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", ca, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", cert, "OTEL_EXPORTER_OTLP_CLIENT_KEY", key)
-	if err := sending(t, own...).ExportSpans(t.Context(), someSpans(t)); err != nil || seen != 1 {
+	if err := sending(t, own...).export(t.Context(), someSpans(t)); err != nil || seen != 1 {
 		t.Errorf("with one of our own: %v, %d", err, seen)
 	}
 
@@ -441,7 +442,7 @@ func TestCertificatesAreHeeded(t *testing.T) {
 		{append(at, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", key, "OTEL_EXPORTER_OTLP_CLIENT_KEY", key), "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and"},
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c", "OTEL_EXPORTER_OTLP_CERTIFICATE", ca}, "write https://"},
 	} {
-		if tracer, err := Open(t.Context(), environ(c.env...), "1.2.3"); err == nil || !strings.Contains(err.Error(), c.want) {
+		if tracer, err := Open(environ(c.env...), "1.2.3", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v", err, tracer.Close())
 		}
 	}
@@ -456,7 +457,7 @@ func TestARedirectOfTheSameHostIsFollowed(t *testing.T) {
 		}
 		return answer(200), nil
 	})
-	if err := e.ExportSpans(t.Context(), someSpans(t)); err != nil {
+	if err := e.export(t.Context(), someSpans(t)); err != nil {
 		t.Error(err)
 	}
 }

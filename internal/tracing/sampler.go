@@ -1,46 +1,65 @@
 package tracing
 
 import (
-	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
 	"strconv"
-
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"strings"
 )
 
-// The samplers that follow a client, by their names in OTEL_TRACES_SAMPLER.
-const (
-	parentAlwaysOn  = "parentbased_always_on"
-	parentAlwaysOff = "parentbased_always_off"
-	parentRatio     = "parentbased_traceidratio"
-)
+// sampler decides which requests are recorded: a share of the traces, by their ids, so that all who see one trace and ask
+// for the same share decide alike.
+type sampler struct {
+	bound         uint64 // of 2^63 traces, so many
+	followsParent bool   // one that asks for recording is recorded
+}
 
-// samplerOf returns the sampler in place of the one that the SDK would take for a name; nil: the
-// SDK's own. Those that follow a parent do so when it asks for a trace to be recorded. That one
-// is not to be recorded is not for a client to say: what it does would be seen by nobody.
-func samplerOf(name, arg string) sdktrace.Sampler {
-	var own sdktrace.Sampler
-	switch name {
-	case "", parentAlwaysOn:
-		own = sdktrace.AlwaysSample()
-	case parentAlwaysOff:
-		own = sdktrace.NeverSample()
-	case parentRatio:
-		ratio, err := strconv.ParseFloat(arg, 64)
-		if err != nil || ratio < 0 || ratio > 1 {
-			return nil // the SDK says what is wrong with it
-		}
-		own = sdktrace.TraceIDRatioBased(ratio)
-	default:
-		return nil
+const allTraces = 1 << 63
+
+// readSampler reads OTEL_TRACES_SAMPLER and its argument. As the specification wants it, what cannot be read is told of, and
+// the default stands in.
+func readSampler(getenv func(string) string) (sampler, error) {
+	name := strings.ToLower(strings.TrimSpace(getenv("OTEL_TRACES_SAMPLER")))
+	own, followsParent := strings.CutPrefix(name, "parentbased_")
+	switch own {
+	case "always_on":
+		return sampler{allTraces, followsParent}, nil
+	case "always_off":
+		return sampler{0, followsParent}, nil
+	case "traceidratio":
+		bound, err := readRatio(getenv("OTEL_TRACES_SAMPLER_ARG"))
+		return sampler{bound, followsParent}, err
 	}
-	return sdktrace.ParentBased(own, sdktrace.WithRemoteParentNotSampled(ownDecision{own}))
+	standard := sampler{allTraces, true}
+	if name == "" {
+		return standard, nil
+	}
+	return standard, errors.New("OTEL_TRACES_SAMPLER: write always_on, always_off or traceidratio, or one of them with parentbased_ before it; parentbased_always_on is used")
 }
 
-// ownDecision samples by a trace id of its own, because a client chooses the other one.
-type ownDecision struct{ sdktrace.Sampler }
-
-// ShouldSample implements sdktrace.Sampler.
-func (d ownDecision) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
-	_, _ = rand.Read(p.TraceID[:])
-	return d.Sampler.ShouldSample(p)
+func readRatio(arg string) (bound uint64, err error) {
+	if arg = strings.TrimSpace(arg); arg == "" {
+		return allTraces, nil
+	}
+	ratio, err := strconv.ParseFloat(arg, 64)
+	if err != nil || !(ratio >= 0 && ratio <= 1) { // nor NaN
+		return allTraces, errors.New("OTEL_TRACES_SAMPLER_ARG: write a ratio between 0 and 1; 1 is used")
+	}
+	return uint64(ratio * allTraces), nil
 }
+
+// records decides about a request in a trace, whose parent may be another process'. That a trace is not to be recorded is
+// not for a client to say: what it does would be seen by nobody. Then the draw is our own, because the client chose the id.
+func (s sampler) records(trace traceID, parent *spanContext) bool {
+	switch {
+	case !s.followsParent || !parent.valid():
+		return s.takes(binary.BigEndian.Uint64(trace[8:]))
+	case parent.sampled():
+		return true
+	default:
+		return s.takes(rand.Uint64()) //nolint:gosec // nobody sees the numbers that it draws
+	}
+}
+
+func (s sampler) takes(id uint64) bool { return id>>1 < s.bound }

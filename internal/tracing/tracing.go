@@ -12,19 +12,12 @@ package tracing
 
 import (
 	"context"
-	"errors"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
-
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/sdk/resource"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // Enabled reports whether the environment asks for traces. The names are those of the
@@ -68,18 +61,17 @@ func Endpoint(getenv func(string) string) string {
 
 // Tracer makes spans. A nil Tracer makes none. It is safe for concurrent use.
 type Tracer struct {
-	tracer     trace.Tracer
-	propagator propagation.TextMapPropagator
-	provider   *sdktrace.TracerProvider
+	sampler sampler
+	ended   func(*span) // takes a span that is recorded, and never waits
+	close   func(context.Context) error
 }
 
 // stopWithin bounds the wait for the last spans to be sent.
 const stopWithin = 3 * time.Second
 
-// Open returns a Tracer that sends spans by OTLP over HTTP. Sampler, batching and resource
-// attributes come from the process' OTEL_… variables, which the SDK reads itself except for samplers
-// that a client could tell to look away.
-func Open(ctx context.Context, getenv func(string) string, version string) (*Tracer, error) {
+// Open returns a Tracer that sends spans by OTLP over HTTP, as the OTEL_… variables say. What becomes of them is logged where
+// somebody should know: at most once a minute, and once for variables that cannot be read and have a default.
+func Open(getenv func(string) string, version string, log *slog.Logger) (*Tracer, error) {
 	s, err := readSettings(getenv)
 	if err != nil {
 		return nil, err
@@ -87,31 +79,21 @@ func Open(ctx context.Context, getenv func(string) string, version string) (*Tra
 	if err := s.readFiles(getenv); err != nil {
 		return nil, err
 	}
-	options := []sdktrace.TracerProviderOption{sdktrace.WithBatcher(newExporter(s, version))}
-	if sampler := samplerOf(getenv("OTEL_TRACES_SAMPLER"), getenv("OTEL_TRACES_SAMPLER_ARG")); sampler != nil {
-		options = append(options, sdktrace.WithSampler(sampler))
+	who, wrongResource := resource(getenv, version)
+	sampler, wrongSampler := readSampler(getenv)
+	batching, wrongBatching := readBatching(getenv)
+	for _, err := range [...]error{wrongResource, wrongSampler, wrongBatching} {
+		if err != nil {
+			log.Warn("a setting for traces could not be read", "err", err)
+		}
 	}
-	return New(ctx, version, options...)
+	exporter := newExporter(s, encodeResource(who), version)
+	queue := newBatcher(batching, exporter.export, (&complaints{log: log}).tell)
+	return &Tracer{sampler: sampler, ended: queue.add, close: func(ctx context.Context) error {
+		defer exporter.stop()
+		return queue.close(ctx)
+	}}, nil
 }
-
-// New returns a Tracer with the given processor. Open is New with OTLP.
-func New(ctx context.Context, version string, options ...sdktrace.TracerProviderOption) (*Tracer, error) {
-	res, err := resource.New(ctx,
-		resource.WithAttributes(attribute.String("service.name", "evergate"), attribute.String("service.version", version)),
-		resource.WithTelemetrySDK(), resource.WithFromEnv()) // the last one wins
-	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
-		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
-	}
-	provider := sdktrace.NewTracerProvider(append(options, sdktrace.WithResource(res))...)
-	return &Tracer{
-		tracer: provider.Tracer("evergate"), provider: provider,
-		propagator: propagation.TraceContext{}, // a baggage goes on by itself, as other fields do
-	}, nil
-}
-
-// LogErrors has what goes wrong while sending spans logged, at most once a minute. It is a
-// setting of the whole process, because the SDK has no other.
-func LogErrors(log *slog.Logger) { setErrorHandler(log) }
 
 // Close sends what is left, for at most three seconds.
 func (t *Tracer) Close() error {
@@ -120,31 +102,37 @@ func (t *Tracer) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
-	return t.provider.Shutdown(ctx)
+	return t.close(ctx)
 }
 
-// Request is the span of one request. A nil Request records nothing.
+// Request is the span of one request. A nil Request records nothing. It belongs to whoever serves the request.
 type Request struct {
 	of    *Tracer
-	ctx   context.Context //nolint:containedctx // a span lives in its context; this is its owner
-	span  trace.Span
-	asked bool // the client sent a context
+	asked bool   // the client sent a context
+	trace string // its id, once somebody has wanted to read it
+	span  span
 }
 
-// Begin starts the span of a request that has been let in.
+// Begin starts the span of a request that has been let in. It returns nil where nothing is recorded and nobody is told.
 func (t *Tracer) Begin(r *http.Request, route, shop string) *Request {
 	if t == nil {
 		return nil
 	}
-	carrier := propagation.HeaderCarrier(r.Header)
-	ctx := t.propagator.Extract(r.Context(), carrier)
-	asked := trace.SpanContextFromContext(ctx).IsValid()
-	ctx, span := t.tracer.Start(ctx, method(r.Method)+" "+route, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
-		attribute.String("http.request.method", method(r.Method)),
-		attribute.String("http.route", route),
-		attribute.String("server.address", shop),
-	))
-	return &Request{of: t, ctx: ctx, span: span, asked: asked}
+	parent := extract(r.Header)
+	asked := parent.valid()
+	trace := parent.trace
+	if !asked {
+		trace = newTraceID()
+	}
+	recorded := t.sampler.records(trace, &parent)
+	if !recorded && !asked {
+		return nil
+	}
+	of := spanContext{trace: trace, flags: parent.flags, state: parent.state}
+	return &Request{of: t, asked: asked, span: span{
+		of: of.child(recorded), parent: parent.span, remote: asked, kind: server,
+		method: method(r.Method), route: route, shop: shop, began: time.Now(),
+	}}
 }
 
 // method is the name that the semantic conventions give to methods that are none.
@@ -156,45 +144,61 @@ func method(m string) string {
 	return "_OTHER"
 }
 
+// recorded reports whether the span is recorded, and has not ended.
+func (r *Request) recorded() bool {
+	return r != nil && r.span.of.sampled() && !r.span.ended
+}
+
 // TraceID is the id of a trace that is recorded; empty when there is none.
 func (r *Request) TraceID() string {
-	if r == nil || !r.span.SpanContext().IsSampled() {
+	if r == nil || !r.span.of.sampled() {
 		return ""
 	}
-	return r.span.SpanContext().TraceID().String()
+	if r.trace == "" {
+		r.trace = hex.EncodeToString(r.span.of.trace[:])
+	}
+	return r.trace
 }
 
 // Waited notes how long the request waited for the rate limit.
 func (r *Request) Waited(d time.Duration) {
-	if r != nil && d > 0 {
-		r.span.SetAttributes(attribute.Float64("evergate.pace.wait", d.Seconds()))
+	if r.recorded() {
+		r.span.waited = d
 	}
 }
 
 // Replayed notes that the request is sent once more.
 func (r *Request) Replayed(reason string) {
-	if r != nil {
-		r.span.AddEvent("sent again", trace.WithAttributes(attribute.String("evergate.reason", reason)))
+	if r.recorded() {
+		r.span.addEvent(reason)
 	}
 }
 
 // Done ends the span. code is that of an answer of Evergate's own; empty for Shopify's.
 func (r *Request) Done(status int, code string) {
-	if r == nil {
-		return
+	if r.recorded() {
+		r.span.answered(status, code)
+		r.of.finish(&r.span)
 	}
-	r.span.SetAttributes(attribute.Int("http.response.status_code", status))
-	if code != "" {
-		r.span.SetAttributes(attribute.String("error.type", code))
+}
+
+// longestState is how much of a tracestate W3C wants carried at least (Trace Context, 3.3.1.5).
+const longestState = 512
+
+// finish ends a span and hands it over. A longer tracestate has gone on to Shopify and does not wait in a queue.
+func (t *Tracer) finish(s *span) {
+	s.took, s.ended = time.Since(s.began), true
+	if len(s.of.state) > longestState {
+		s.of.state = ""
 	}
-	if status >= http.StatusInternalServerError {
-		r.span.SetStatus(codes.Error, code)
-	}
-	r.span.End()
+	t.ended(s)
 }
 
 // Sending is the span of one sending to Shopify. A nil Sending records nothing.
-type Sending struct{ span trace.Span }
+type Sending struct {
+	of   *Tracer
+	span span
+}
 
 // Send starts the span of one sending, and puts its context on the outgoing header if the
 // client had sent one.
@@ -202,32 +206,29 @@ func (r *Request) Send(name string, out http.Header) *Sending {
 	if r == nil {
 		return nil
 	}
-	ctx, span := r.of.tracer.Start(r.ctx, "send to Shopify", trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(attribute.String("http.request.method", method(name))))
+	of := r.span.of.child(r.span.of.sampled())
 	if r.asked {
-		r.of.propagator.Inject(ctx, propagation.HeaderCarrier(out))
+		of.inject(out)
 	}
-	return &Sending{span}
+	if !of.sampled() {
+		return nil
+	}
+	return &Sending{of: r.of, span: span{of: of, parent: r.span.of.span, kind: client, method: method(name), began: time.Now()}}
 }
 
 // Answered ends the span at the header of Shopify's answer.
 func (s *Sending) Answered(status int) {
-	if s == nil {
-		return
+	if s != nil && !s.span.ended {
+		s.span.answered(status, "")
+		s.of.finish(&s.span)
 	}
-	s.span.SetAttributes(attribute.Int("http.response.status_code", status))
-	if status >= http.StatusInternalServerError {
-		s.span.SetStatus(codes.Error, "")
-	}
-	s.span.End()
 }
 
 // Failed ends the span of a sending that got no answer. The error is not recorded: it may
 // name addresses, and the log has it.
 func (s *Sending) Failed() {
-	if s == nil {
-		return
+	if s != nil && !s.span.ended {
+		s.span.failed, s.span.why = true, "no answer"
+		s.of.finish(&s.span)
 	}
-	s.span.SetStatus(codes.Error, "no answer")
-	s.span.End()
 }
