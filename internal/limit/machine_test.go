@@ -48,7 +48,7 @@ func TestLimitsFollowFromTheMachineUnlessSet(t *testing.T) {
 		set, want Limits
 	}{
 		"nothing known":     {Limits{}, Limits{Connections: most, Memory: largestBudget}},
-		"the chart's":       {Limits{Machine: Machine{1 << 20, 100 << 20}}, Limits{Connections: 1066, Memory: 25 << 20}},
+		"the chart's":       {Limits{Machine: Machine{1 << 20, 104857 << 10}}, Limits{Connections: 1092, Memory: 104857 << 8}},
 		"few descriptors":   {Limits{Machine: Machine{256, 100 << 20}}, Limits{Connections: 96, Memory: 25 << 20}},
 		"hardly any":        {Limits{Machine: Machine{32, 1 << 20}}, Limits{Connections: fewest, Memory: SmallestBudget}},
 		"without an end":    {Limits{Machine: Machine{math.MaxUint64, 1 << 40}}, Limits{Connections: most, Memory: largestBudget}},
