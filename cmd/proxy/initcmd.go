@@ -18,6 +18,9 @@ import (
 	"evergate/internal/token"
 )
 
+// initFile is what `init` writes unless it is told otherwise.
+const initFile = "evergate.env"
+
 // initDialog is what `init` asks a person for. Flags answer questions that are then not asked; a secret has none, because
 // command lines are seen by everybody on the machine.
 type initDialog struct {
@@ -33,7 +36,7 @@ func initCommand() action {
 	i := &initDialog{}
 	return action{
 		flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&i.file, "file", "evergate.env", "the `file` of settings to write")
+			fs.StringVar(&i.file, "file", initFile, "the `file` of settings to write")
 			fs.StringVar(&i.shop, "shop", "", "the shop, instead of asking for it")
 			fs.StringVar(&i.clientID, "client-id", "", "the app's client id, instead of asking for it")
 			fs.BoolVar(&i.offline, "offline", false, "the app needs a merchant's consent, so that a login follows")

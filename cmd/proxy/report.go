@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 
 	"evergate/internal/config"
@@ -21,6 +22,9 @@ func reportConfig(c *config.Config, err error, w io.Writer, usual string) error 
 		}
 		return &exitError{exitConfig, nil}
 	}
-	return configError(errors.New("the configuration is not right:\n  - " + strings.Join(mistakes, "\n  - ") +
-		"\n`evergate config` lists every setting"))
+	hint := "`evergate config` lists every setting"
+	if _, err := os.Stat(initFile); err == nil && c.ShopName == "" {
+		hint = initFile + ", which is in this directory, is read if you say so: `evergate --env-file " + initFile + "`\n" + hint
+	}
+	return configError(errors.New("the configuration is not right:\n  - " + strings.Join(mistakes, "\n  - ") + "\n" + hint))
 }
