@@ -13,8 +13,9 @@ import (
 const (
 	// eventEvery is how often an open page is brought up to date.
 	eventEvery = 2 * time.Second
-	// mostStreams bounds the open pages: each costs a connection and a page every two seconds.
-	mostStreams = 16
+	// mostStreams bounds the open pages: each costs a page every two seconds and one of the operators' connections, of which probes
+	// and scrapes need some, too.
+	mostStreams = 8
 	// streamPatience is how long a reader may take for one event.
 	streamPatience = 10 * time.Second
 )

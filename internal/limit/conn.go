@@ -183,11 +183,8 @@ func (c *Conn) readBody(p []byte) (int, error) {
 // Write implements io.Writer. A write that makes no progress ends: whoever does not read his answer does not hold
 // a connection to Shopify for ever.
 func (c *Conn) Write(p []byte) (int, error) {
-	if c.set.stall == 0 {
-		return c.Conn.Write(p)
-	}
 	now := time.Now().UnixNano()
-	if now-c.extended.Load() > int64(c.set.stall/8) {
+	if c.set.stall > 0 && now-c.extended.Load() > int64(c.set.stall/8) {
 		by := now + int64(c.set.stall)
 		if others := c.writeBy.Load(); others != 0 {
 			by = min(by, others)

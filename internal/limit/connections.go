@@ -13,12 +13,15 @@ import (
 const (
 	// young is how long nobody is closed for a newcomer if another can be.
 	young = time.Second
-	// stuckFor is how long a request may wait for its client before its connection may be closed for a newcomer.
+	// stuckFor is how long a request may wait for its client before its connection may be closed for a newcomer. Servers of short
+	// answers, which fit into what the kernel keeps, have no more patience than for whoever has just come.
 	stuckFor = 2 * time.Second
 	// looked bounds how many connections are looked at to find the one to close.
 	looked = 512
-	// justCome is how long nobody at all is closed: what a client sends at once is read meanwhile.
-	justCome = 100 * time.Millisecond
+	// justCome is how long nobody at all is closed: what a client sends at once is read meanwhile. Where there are few places it is
+	// eachComes for each, so that a flood of those who say nothing lets some hundred newcomers in each second.
+	justCome  = 100 * time.Millisecond
+	eachComes = 3 * time.Millisecond
 	// crowded is how long newcomers have to find no place, one after the other, before what waits for something else makes room,
 	// and after how long without one that begins anew.
 	crowded = time.Second
@@ -37,9 +40,11 @@ const (
 // body or answer hardly moves; where all of these get on, the newcomer waits in the listener's queue. While newcomers go on
 // waiting, requests that wait for something else are told to make room, see OnCrowd.
 type Connections struct {
-	limit  int
-	budget *Budget // for large heads
-	stall  time.Duration
+	limit    int
+	budget   *Budget // for large heads
+	stall    time.Duration
+	stuckFor time.Duration
+	justCome time.Duration
 
 	closed atomic.Int64 // for a newcomer
 	// multiplexed is how many may carry many requests at a time.
@@ -55,6 +60,7 @@ type Connections struct {
 	open map[*Conn]struct{}
 	// newcomers wait for a place, one of each listener, in the order in which they came.
 	newcomers []*Conn
+	crowd     atomic.Int32 // how many they are
 	// One after the other has found no place at once from since on, and the last one at until.
 	since, until time.Time
 
@@ -66,9 +72,14 @@ type Connections struct {
 func (s *Connections) OnCrowd(makeRoom func() bool) { s.makeRoomFor = makeRoom }
 
 // NewConnections returns a Connections for up to limit connections, whose large heads are counted in budget. stall is
-// how long an answer may wait for its client and a body may stand still; zero leaves that to the server.
+// how long an answer may wait for its client and a body may stand still; zero leaves that to the server, whose answers are short.
 func NewConnections(limit int, budget *Budget, stall time.Duration) *Connections {
-	return &Connections{limit: limit, budget: budget, stall: stall, room: make(chan struct{}, 1), open: map[*Conn]struct{}{}}
+	s := &Connections{limit: limit, budget: budget, stall: stall, stuckFor: stuckFor, justCome: min(justCome, time.Duration(limit)*eachComes),
+		room: make(chan struct{}, 1), open: map[*Conn]struct{}{}}
+	if stall == 0 {
+		s.stuckFor = s.justCome
+	}
+	return s
 }
 
 // Open is how many connections there are, Limit how many there may be, and Closed how many were closed for newcomers.
@@ -105,7 +116,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			pressed = now // whoever makes room for c is given time for it
 			l.set.makeRoomFor()
 		}
-		again := time.NewTimer(lookAgain)
+		again := time.NewTimer(min(lookAgain, l.set.justCome))
 		select {
 		case <-l.set.room:
 		case <-again.C:
@@ -164,8 +175,7 @@ func (s *Connections) admit(c *Conn) bool {
 	s.take(c)
 	s.mu.Unlock()
 	if leaves != nil {
-		s.closed.Add(1)
-		_ = leaves.end()
+		s.leave(leaves)
 	}
 	return true
 }
@@ -179,12 +189,14 @@ func (s *Connections) wait(c *Conn) {
 	s.until = now
 	if !slices.Contains(s.newcomers, c) {
 		s.newcomers = append(s.newcomers, c)
+		s.crowd.Store(int32(len(s.newcomers)))
 	}
 }
 
 func (s *Connections) arrive(c *Conn) {
 	if i := slices.Index(s.newcomers, c); i >= 0 {
 		s.newcomers = slices.Delete(s.newcomers, i, i+1)
+		s.crowd.Store(int32(len(s.newcomers)))
 		if len(s.newcomers) > 0 {
 			s.hint()
 		}
@@ -236,7 +248,7 @@ func (c *Conn) rank(now time.Time) (rank int, since int64) {
 		if at == 0 && c.many.Load() {
 			at = c.streams.stuckSince()
 		}
-		if at != 0 && now.UnixNano()-at > int64(stuckFor) {
+		if at != 0 && now.UnixNano()-at > int64(c.set.stuckFor) {
 			return stuck, at
 		}
 		if at, slow := c.progress.crawls(c.streams.under.Load(), now.UnixNano()); slow {
@@ -253,7 +265,7 @@ func (c *Conn) rank(now time.Time) (rank int, since int64) {
 		return waits, since
 	case asked:
 		return waitsShortly, since
-	case age < int64(justCome):
+	case age < int64(c.set.justCome):
 		return never, 0
 	}
 	return asksFirst, since
@@ -290,8 +302,7 @@ func (s *Connections) closeOne(among func(*Conn) bool) bool {
 	if c == nil {
 		return false
 	}
-	s.closed.Add(1)
-	_ = c.end()
+	s.leave(c)
 	return true
 }
 
@@ -318,8 +329,16 @@ func State(served net.Conn, state http.ConnState) {
 		c.since.Store(time.Now().UnixNano())
 		c.headEnded()
 		c.serving.Store(false)
-		c.set.hint() // its place can be had now
+		if c.set.crowd.Load() > 0 {
+			c.set.leave(c) // its next request may have come already, and then another
+		}
 	}
+}
+
+// leave gives c's place to a newcomer.
+func (s *Connections) leave(c *Conn) {
+	s.closed.Add(1)
+	_ = c.end()
 }
 
 // isHTTP2 reports whether a connection's handshake has settled on HTTP/2. One without TLS tells at no cost.

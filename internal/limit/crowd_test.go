@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,6 +99,7 @@ func TestABusyListenerLeavesPlacesToTheOthers(t *testing.T) {
 func TestWhoHasJustComeIsNotClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, 1, nil, nothing)
+		h.set.justCome = justCome // as with many places
 		_, first := h.dial(t, "")
 		here, there := net.Pipe()
 		defer here.Close()
@@ -109,6 +111,67 @@ func TestWhoHasJustComeIsNotClosed(t *testing.T) {
 		time.Sleep(2 * justCome)
 		if !over(first) {
 			t.Error("it keeps its place though it sends nothing")
+		}
+	})
+}
+
+// TestWhoDoesNotGoOnLeavesShortAnswersToOthers has clients that do not read, and some that do not send their body's rest.
+func TestWhoDoesNotGoOnLeavesShortAnswersToOthers(t *testing.T) {
+	for name, request := range map[string]string{
+		"an answer that is not read": get,
+		"a body that does not come":  "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			set := NewConnections(1, nil, 0)
+			h := &house{set: set, pipes: &pipes{make(chan net.Conn), make(chan struct{})}}
+			h.Server = &http.Server{ConnState: State, ConnContext: WithConn, Handler: LingerUnread(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				_, _ = w.Write(make([]byte, 64<<10))
+			}))}
+			done := make(chan error)
+			go func() { done <- h.Serve(set.Wrap(h.pipes)) }()
+			here, there := net.Pipe()
+			h.pipes.conns <- there
+			if _, err := io.WriteString(here, request); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			if synctest.Wait(); set.Open() != 1 {
+				t.Errorf("%s: closed while nobody waited", name)
+			}
+			began := time.Now()
+			other, newcomer := h.dial(t, get)
+			time.Sleep(50 * time.Millisecond)
+			if synctest.Wait(); set.Closed() != 1 || over(newcomer) {
+				t.Errorf("%s: after %s %d were closed", name, time.Since(began), set.Closed())
+			}
+			_, _, _ = here.Close(), other.Close(), h.Close()
+			<-done
+		})
+	}
+}
+
+// TestWhoHasMoreToAskLeavesItsPlaceAfterAnAnswer has a client send many requests at once, each of which takes a second.
+func TestWhoHasMoreToAskLeavesItsPlaceAfterAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		served := 0
+		h := newHouse(t, 1, nil, func(http.ResponseWriter, *http.Request) {
+			served++
+			time.Sleep(time.Second)
+		})
+		_, busy := h.dial(t, strings.Repeat(get, 100))
+		time.Sleep(2500 * time.Millisecond)
+		if over(busy) || served != 3 {
+			t.Errorf("closed: %v, %d served", over(busy), served)
+		}
+		_, newcomer := h.dial(t, get)
+		time.Sleep(time.Second)
+		if !over(busy) || over(newcomer) || h.set.Closed() != 1 {
+			t.Errorf("closed: %v %v", over(busy), over(newcomer))
+		}
+		time.Sleep(time.Minute) // the one that had been read is served, and nobody gets its answer
+		if synctest.Wait(); served > 5 {
+			t.Errorf("%d were served of a connection that is closed after three, and one of another's", served)
 		}
 	})
 }

@@ -53,23 +53,28 @@ func LingerUnread(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		body := &watchedBody{ReadCloser: r.Body}
+		body := &watchedBody{ReadCloser: r.Body, conn: FromContext(r.Context())}
 		r.Body = body
 		next.ServeHTTP(w, r)
 		if !body.ended {
-			FromContext(r.Context()).Linger()
+			body.conn.Linger()
 		}
 	})
 }
 
-// watchedBody knows whether it was read to its end.
+// watchedBody knows whether it was read to its end, and its connection since when it is waited for.
 type watchedBody struct {
 	io.ReadCloser
+	conn  *Conn // may be nil
 	ended bool
 }
 
 // Read implements io.Reader.
 func (b *watchedBody) Read(p []byte) (int, error) {
+	if b.conn != nil {
+		b.conn.stuckSince.Store(time.Now().UnixNano())
+		defer b.conn.stuckSince.Store(0)
+	}
 	n, err := b.ReadCloser.Read(p)
 	b.ended = b.ended || errors.Is(err, io.EOF)
 	return n, err

@@ -109,6 +109,11 @@ func keysFile(t *testing.T) string {
 // sidecar closes are not its business.
 func (s *sidecar) attack(t *testing.T, n int, send func(net.Conn, int)) {
 	t.Helper()
+	s.attackAt(t, s.tools, n, send)
+}
+
+func (s *sidecar) attackAt(t *testing.T, address string, n int, send func(net.Conn, int)) {
+	t.Helper()
 	var all, under sync.WaitGroup
 	slots := make(chan struct{}, 64)
 	ctx, stop := context.WithCancel(t.Context())
@@ -117,7 +122,7 @@ func (s *sidecar) attack(t *testing.T, n int, send func(net.Conn, int)) {
 		slots <- struct{}{}
 		all.Go(func() {
 			var d net.Dialer
-			conn, err := d.DialContext(ctx, "tcp", s.tools)
+			conn, err := d.DialContext(ctx, "tcp", address)
 			if err == nil {
 				_ = conn.SetWriteDeadline(time.Now().Add(answered))
 				send(conn, i)
