@@ -12,6 +12,7 @@ import (
 
 	"evergate/internal/certtest"
 	"evergate/internal/remedy"
+	"evergate/test/process"
 )
 
 func TestDNSTellsAMissingNameFromABrokenResolver(t *testing.T) {
@@ -76,21 +77,14 @@ func accepting(t *testing.T, cert *tls.Certificate) (port string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			if cert == nil {
-				_, _ = conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
-			} else {
-				_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{*cert}}).Handshake()
-			}
-			conn.Close()
+	process.Accept(t, ln, func(conn net.Conn) {
+		defer conn.Close()
+		if cert == nil {
+			_, _ = conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+		} else {
+			_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{*cert}}).Handshake()
 		}
-	}()
+	})
 	_, port, _ = net.SplitHostPort(ln.Addr().String())
 	return port
 }

@@ -28,6 +28,7 @@ import (
 	"evergate/internal/pace"
 	"evergate/internal/token"
 	"evergate/internal/upstream"
+	"evergate/test/process"
 )
 
 // call is one kind of request to measure, together with what Shopify answers to it.
@@ -238,28 +239,19 @@ func (c call) front(b *testing.B) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = l.Close() })
 	answer := wire("HTTP/1.1 200 OK", c.answerHeader(), c.answer)
-	go func() {
+	process.Accept(b, l, func(conn net.Conn) {
+		defer conn.Close()
+		requests := bufio.NewReader(conn)
 		for {
-			conn, err := l.Accept()
-			if err != nil {
+			if _, err := skipMessage(requests, len(c.body)); err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				requests := bufio.NewReader(conn)
-				for {
-					if _, err := skipMessage(requests, len(c.body)); err != nil {
-						return
-					}
-					if _, err := conn.Write(answer); err != nil {
-						return
-					}
-				}
-			}()
+			if _, err := conn.Write(answer); err != nil {
+				return
+			}
 		}
-	}()
+	})
 	base := &url.URL{Scheme: "https", Host: l.Addr().String()}
 	transport := upstream.New(upstream.Options{Base: base, Roots: rootsOf(cert), HeaderTimeout: 10 * time.Second})
 	b.Cleanup(transport.CloseIdleConnections)

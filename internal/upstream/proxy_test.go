@@ -18,6 +18,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"evergate/test/process"
 )
 
 const (
@@ -83,21 +85,12 @@ func newSOCKS(t *testing.T, tunnels *atomic.Int32) *url.URL {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				if there := greetSOCKS(conn); there != nil {
-					tunnels.Add(1)
-					splice(conn, there)
-				}
-			}()
+	process.Accept(t, l, func(conn net.Conn) {
+		if there := greetSOCKS(conn); there != nil {
+			tunnels.Add(1)
+			splice(conn, there)
 		}
-	}()
+	})
 	return &url.URL{Scheme: "socks5", Host: l.Addr().String()}
 }
 
@@ -265,18 +258,11 @@ func answers(t *testing.T, answer string) (address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = http.ReadRequest(bufio.NewReader(conn))
-			_, _ = io.WriteString(conn, answer)
-			_ = conn.Close()
-		}
-	}()
+	process.Accept(t, l, func(conn net.Conn) {
+		defer conn.Close()
+		_, _ = http.ReadRequest(bufio.NewReader(conn))
+		_, _ = io.WriteString(conn, answer)
+	})
 	return l.Addr().String()
 }
 

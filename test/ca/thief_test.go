@@ -157,22 +157,13 @@ func serve(t *testing.T, c tls.Certificate) (port string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				_ = conn.SetDeadline(time.Now().Add(process.Patience))
-				if _, err := conn.Read(make([]byte, 1)); err == nil {
-					_, _ = conn.Write([]byte("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"))
-				}
-			}()
+	process.Accept(t, l, func(conn net.Conn) {
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(process.Patience))
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			_, _ = conn.Write([]byte("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"))
 		}
-	}()
+	})
 	_, port, err = net.SplitHostPort(l.Addr().String())
 	if err != nil {
 		t.Fatal(err)

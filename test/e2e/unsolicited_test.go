@@ -19,27 +19,18 @@ func TestWhatAnUpstreamSendsUnaskedIsNotLogged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close() })
 	given := make(chan error, 64) // a connection on which too much was sent has been given up
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				r := bufio.NewReader(conn)
-				if _, err := http.ReadRequest(r); err != nil {
-					return
-				}
-				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\n"+data)
-				_, err := r.ReadByte()
-				given <- err
-			}()
+	process.Accept(t, l, func(conn net.Conn) {
+		defer conn.Close()
+		r := bufio.NewReader(conn)
+		if _, err := http.ReadRequest(r); err != nil {
+			return
 		}
-	}()
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\n"+data)
+		_, err := r.ReadByte()
+		given <- err
+	})
 	shop := newShopify(t, shopOptions{})
 	s := shop.sidecar(t, "SHOPIFY_CLIENT_ID=", "SHOPIFY_CLIENT_SECRET=", "SHOPIFY_ACCESS_TOKEN=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",
 		"EVERGATE_UPSTREAM_URL=http://"+l.Addr().String(), "EVERGATE_LOG_LEVEL=debug")
