@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -101,5 +102,29 @@ func TestEveryCodeOfADenialIsInTheManual(t *testing.T) {
 	}
 	if len(codes) < 20 || !maps.Equal(codes, inManual) {
 		t.Errorf("internal/denial has the codes\n%q\nand docs/reference/errors.md\n%q", slices.Sorted(maps.Keys(codes)), slices.Sorted(maps.Keys(inManual)))
+	}
+}
+
+// What is linked for what, and what it costs, is said of each module that go.mod names for a reason of ours.
+func TestTheArchitecturePageHasEveryDependency(t *testing.T) {
+	t.Parallel()
+	_, dependencies, found := strings.Cut(page(t, "docs/architecture.md"), "## Dependencies")
+	modules := 0
+	for line := range strings.Lines(page(t, "go.mod")) {
+		module, _, direct := strings.Cut(strings.TrimSpace(line), " v")
+		if !direct || strings.Contains(line, "// indirect") || strings.HasPrefix(line, "replace ") {
+			continue
+		}
+		modules++
+		name := strings.TrimPrefix(module, "github.com/")
+		for strings.Contains(name, "/") && !strings.Contains(dependencies, "`"+name+"`") && !strings.Contains(dependencies, "`"+name+"/") {
+			name = path.Dir(name) // a module may be named by the one that it belongs to
+		}
+		if !strings.Contains(name, "/") {
+			t.Errorf("docs/architecture.md says nothing of %s, below Dependencies", module)
+		}
+	}
+	if !found || modules < 10 {
+		t.Errorf("%d modules, and the section is there: %t", modules, found)
 	}
 }
