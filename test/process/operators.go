@@ -45,8 +45,11 @@ func OpenTunnel(c net.Conn, head string) error {
 		return err
 	}
 	got := make([]byte, len(TunnelOpen))
-	if n, err := io.ReadFull(c, got); err != nil || string(got) != TunnelOpen {
-		return fmt.Errorf("a CONNECT was answered with %q (%v)", got[:n], err)
+	if n, err := io.ReadFull(c, got); err != nil {
+		return fmt.Errorf("after %q of the answer to a CONNECT: %w", got[:n], err)
+	}
+	if string(got) != TunnelOpen {
+		return fmt.Errorf("a CONNECT was answered with %q", got)
 	}
 	return nil
 }
