@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -179,11 +181,16 @@ func TestAStopSendsWhatIsLeft(t *testing.T) {
 			t.Error(err)
 		}
 		q.add(&span{})
+		if len(q.spans) != 0 {
+			t.Error("one that came late is kept")
+		}
 		if sizes, seen, lost := c.state(); seen != 35 || len(sizes) != 4 || lost != 0 {
 			t.Errorf("%v: %d of 35, %d lost", sizes, seen, lost)
 		}
-		if err := q.close(t.Context()); err != nil {
-			t.Errorf("a second time: %v", err)
+		for range 2 {
+			if err := q.close(t.Context()); err != nil {
+				t.Errorf("once more: %v", err)
+			}
 		}
 	})
 }
@@ -216,6 +223,28 @@ func TestAStopWaitsForNoCollectorThatIsAway(t *testing.T) {
 		}
 		if _, _, lost := c.state(); lost != 35 {
 			t.Errorf("%d of 35 are said to be lost", lost)
+		}
+	})
+}
+
+// endable is a collector's end of a connection that can be closed.
+type endable struct {
+	answering
+	closed int
+}
+
+func (e *endable) CloseIdleConnections() { e.closed++ }
+
+func TestATracersConnectionsEndWithIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e, sent := sending(t), 0
+		conn := &endable{answering: func(*http.Request) (*http.Response, error) { sent++; return answer(200), nil }}
+		e.client.Transport = conn
+		tracer := start(sampler{allTraces, true}, batching{delay: time.Hour, queue: 10, batch: 10}, e, slog.New(slog.DiscardHandler))
+		tracer.Begin(httptest.NewRequest(http.MethodGet, "/", http.NoBody), "rest:shop", "acme.myshopify.com").Done(200, "")
+		if err := tracer.Close(); err != nil || sent != 1 || conn.closed != 1 {
+			t.Errorf("%v, %d messages, closed %d times", err, sent, conn.closed)
 		}
 	})
 }

@@ -87,12 +87,16 @@ func Open(getenv func(string) string, version string, log *slog.Logger) (*Tracer
 			log.Warn("a setting for traces could not be read", "err", err)
 		}
 	}
-	exporter := newExporter(s, encodeResource(who), version)
-	queue := newBatcher(batching, exporter.export, (&complaints{log: log}).tell)
-	return &Tracer{sampler: sampler, ended: queue.add, close: func(ctx context.Context) error {
-		defer exporter.stop()
+	return start(sampler, batching, newExporter(s, encodeResource(who), version), log), nil
+}
+
+// start returns a Tracer that sends by an exporter, which ends with it.
+func start(which sampler, b batching, e *exporter, log *slog.Logger) *Tracer {
+	queue := newBatcher(b, e.export, (&complaints{log: log}).tell)
+	return &Tracer{sampler: which, ended: queue.add, close: func(ctx context.Context) error {
+		defer e.stop()
 		return queue.close(ctx)
-	}}, nil
+	}}
 }
 
 // Close sends what is left, for at most three seconds.

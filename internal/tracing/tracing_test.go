@@ -168,6 +168,21 @@ func TestASpanThatHasEndedStaysAsItIs(t *testing.T) {
 	}
 }
 
+func TestAServersMistakeIsAFailure(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]tracepb.Status_StatusCode{200: 0, 404: 0, 499: 0, 500: tracepb.Status_STATUS_CODE_ERROR, 503: tracepb.Status_STATUS_CODE_ERROR} {
+		tracer, kept := recorded()
+		span := tracer.Begin(httptest.NewRequest(http.MethodGet, "/", http.NoBody), "rest:shop", "acme.myshopify.com")
+		span.Send(http.MethodGet, http.Header{}).Answered(status)
+		span.Done(status, "")
+		for _, s := range kept.read(t) {
+			if got := s.GetStatus().GetCode(); got != want {
+				t.Errorf("%s with %d is %v", s.GetName(), status, got)
+			}
+		}
+	}
+}
+
 func TestTheOldestOfManyEventsAreCounted(t *testing.T) {
 	t.Parallel()
 	tracer, kept := recorded()
