@@ -211,7 +211,7 @@ func (i *initDialog) whatNext(w env) {
 		}
 	}
 	if i.offline {
-		keys.WriteString(" --set grant=offline")
+		keys.WriteString(" --set grant=offline --set store.kind=claim")
 	}
 	fmt.Fprintf(w.out, "\nWritten to %s.\n\n", file)
 	if i.offline {
@@ -230,9 +230,11 @@ func (i *initDialog) whatNext(w env) {
                     app:
                       network_mode: service:evergate
                   (docs/containers/container.md)
-  in Kubernetes   kubectl create secret generic evergate --from-env-file=%[1]s
-                  helm install evergate charts/evergate --set shop=%[3]s --set secrets.existingSecret=evergate%[4]s
-                  (docs/containers/kubernetes.md)
+  in Kubernetes   evergate key app --file client-keys
+                  kubectl create secret generic evergate --from-env-file=%[1]s
+                  kubectl create secret generic evergate-clients --from-file=client-keys
+                  helm install evergate charts/evergate --set image.registry=REGISTRY --set shop=%[3]s --set secrets.existingSecret=evergate --set authentication.clientKeysSecret=evergate-clients%[4]s
+                  (REGISTRY is where you have pushed the image; callers show the key: docs/containers/kubernetes.md)
 
 and call http://localhost:8080/admin/api/%[2]s/shop.json
 `, file, shopify.ClientVersion, i.shop, keys.String())
