@@ -5,13 +5,14 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
 // waiting is a house in which every request waits until it is told to make room, the one that came last first.
-func waiting(t *testing.T, limit int) (h *house, called *int) {
+func waiting(t *testing.T, limit int) (h *house, called *atomic.Int32) {
 	t.Helper()
 	leave := make(chan chan struct{}, 1024)
 	h = newHouse(t, limit, nil, func(w http.ResponseWriter, r *http.Request) {
@@ -23,9 +24,9 @@ func waiting(t *testing.T, limit int) (h *house, called *int) {
 		case <-r.Context().Done():
 		}
 	})
-	called = new(int)
+	called = new(atomic.Int32)
 	h.set.OnCrowd(func() bool {
-		*called++
+		called.Add(1)
 		close(<-leave)
 		return true
 	})
@@ -39,28 +40,28 @@ func TestWhileNewcomersWaitRequestsThatWaitMakeRoom(t *testing.T) {
 			h.dial(t, get)
 		}
 		time.Sleep(time.Minute)
-		if *called != 0 {
-			t.Fatalf("%d made room for nobody", *called)
+		if called.Load() != 0 {
+			t.Fatalf("%d made room for nobody", called.Load())
 		}
 		here, there := net.Pipe()
 		defer here.Close()
 		h.pipes.conns <- there
 		go func() { _, _ = io.WriteString(here, get); _, _ = io.Copy(io.Discard, here) }()
 		time.Sleep(crowded - 2*lookAgain)
-		if synctest.Wait(); *called != 0 {
+		if synctest.Wait(); called.Load() != 0 {
 			t.Error("a newcomer need not wait at all")
 		}
 		time.Sleep(4 * lookAgain)
-		if synctest.Wait(); *called != 1 || h.set.Open() != 4 || len(h.set.newcomers) != 0 {
-			t.Errorf("%d made room, %d are open, %d wait", *called, h.set.Open(), len(h.set.newcomers))
+		if synctest.Wait(); called.Load() != 1 || h.set.Open() != 4 || len(h.set.newcomers) != 0 {
+			t.Errorf("%d made room, %d are open, %d wait", called.Load(), h.set.Open(), len(h.set.newcomers))
 		}
 		// Those who come right behind it do not wait for so long again.
 		began := time.Now()
 		for range 10 {
 			h.dial(t, get)
 		}
-		if took := time.Since(began); took > time.Second || *called != 11 {
-			t.Errorf("ten more took %s, and %d made room", took, *called)
+		if took := time.Since(began); took > time.Second || called.Load() != 11 {
+			t.Errorf("ten more took %s, and %d made room", took, called.Load())
 		}
 	})
 }
@@ -147,6 +148,7 @@ func TestWhoDoesNotGoOnLeavesShortAnswersToOthers(t *testing.T) {
 			}
 			_, _, _ = here.Close(), other.Close(), h.Close()
 			<-done
+			time.Sleep(time.Minute) // in faked time, for the server's goroutines to end
 		})
 	}
 }
@@ -154,15 +156,15 @@ func TestWhoDoesNotGoOnLeavesShortAnswersToOthers(t *testing.T) {
 // TestWhoHasMoreToAskLeavesItsPlaceAfterAnAnswer has a client send many requests at once, each of which takes a second.
 func TestWhoHasMoreToAskLeavesItsPlaceAfterAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		served := 0
+		var served atomic.Int32
 		h := newHouse(t, 1, nil, func(http.ResponseWriter, *http.Request) {
-			served++
+			served.Add(1)
 			time.Sleep(time.Second)
 		})
 		_, busy := h.dial(t, strings.Repeat(get, 100))
 		time.Sleep(2500 * time.Millisecond)
-		if over(busy) || served != 3 {
-			t.Errorf("closed: %v, %d served", over(busy), served)
+		if over(busy) || served.Load() != 3 {
+			t.Errorf("closed: %v, %d served", over(busy), served.Load())
 		}
 		_, newcomer := h.dial(t, get)
 		time.Sleep(time.Second)
@@ -170,8 +172,8 @@ func TestWhoHasMoreToAskLeavesItsPlaceAfterAnAnswer(t *testing.T) {
 			t.Errorf("closed: %v %v", over(busy), over(newcomer))
 		}
 		time.Sleep(time.Minute) // the one that had been read is served, and nobody gets its answer
-		if synctest.Wait(); served > 5 {
-			t.Errorf("%d were served of a connection that is closed after three, and one of another's", served)
+		if synctest.Wait(); served.Load() > 5 {
+			t.Errorf("%d were served of a connection that is closed after three, and one of another's", served.Load())
 		}
 	})
 }
