@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"evergate/internal/access"
 	"evergate/internal/caller"
 	"evergate/internal/config"
+	"evergate/internal/durable"
 	"evergate/internal/token"
 )
 
@@ -58,7 +60,7 @@ func keyCommand() action {
 			// The line first: a key that is shown must be known.
 			if file == "" || file == "-" {
 				fmt.Fprintf(w.err, "The line for the file that EVERGATE_CLIENT_KEYS_FILE names:\n%s\nThe key, which is shown this once:\n", line)
-			} else if err := appendLine(file, line); err != nil {
+			} else if err := w.addKey(file, line); err != nil {
 				return fmt.Errorf("no key was made, because %s cannot be written: %w", file, err)
 			}
 			fmt.Fprintln(w.out, key.Reveal())
@@ -98,6 +100,21 @@ func shopList(names string) (shops []token.Shop, _ error) {
 		shops, errs = append(shops, s), append(errs, err)
 	}
 	return shops, errors.Join(errs...)
+}
+
+// addKey adds a line to the file of keys. Whoever ends keys meanwhile writes the file anew, hence the lock.
+func (w env) addKey(path, line string) error {
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		path = resolved
+	}
+	ctx, stop := w.untilSignal()
+	defer stop()
+	unlock, err := durable.LockWritten(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return appendLine(path, line)
 }
 
 // appendLine adds a line in one write, so that a sidecar never reads half of it. A new file is

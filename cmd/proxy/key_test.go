@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -140,5 +141,51 @@ func TestKeysAreListedAndEnded(t *testing.T) {
 	}
 	if link, err := os.Lstat(filepath.Join(dir, "link")); err != nil || link.Mode()&os.ModeSymlink == 0 {
 		t.Errorf("the link was replaced: %v", err)
+	}
+}
+
+// A key that was shown must be known, whoever ends others meanwhile.
+func TestNoKeyIsLostWhileOthersEnd(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "keys")
+	const rounds = 30
+	var wait sync.WaitGroup
+	for _, name := range []string{"one", "two"} {
+		wait.Go(func() {
+			for range rounds {
+				if o := execute(nil, "key", name, "--file", path); o.code != exitOK {
+					t.Errorf("%+v", o)
+				}
+			}
+		})
+	}
+	wait.Go(func() {
+		for range rounds {
+			for _, args := range [][]string{{"key", "passing"}, {"key", "revoke", "passing"}} {
+				if o := execute(nil, append(args, "--file", path)...); o.code != exitOK {
+					t.Errorf("%+v", o)
+				}
+			}
+		}
+	})
+	wait.Wait()
+	text, err := os.ReadFile(path)
+	if err != nil || strings.Count(string(text), "one sha256:") != rounds || strings.Count(string(text), "two sha256:") != rounds || strings.Contains(string(text), "passing") {
+		t.Errorf("%v:\n%s", err, text)
+	}
+}
+
+func TestWhatIsNoFileOfKeysIsNotRead(t *testing.T) {
+	t.Parallel()
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, make([]byte, largestKeysFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{large, t.TempDir(), os.DevNull} {
+		for _, args := range [][]string{{"key", "list"}, {"key", "revoke", "agent"}} {
+			if o := execute(nil, append(args, "--file", path)...); o.code != exitConfig || !strings.Contains(o.err, "is no file of keys") {
+				t.Errorf("%q of %s: %+v", args, path, o)
+			}
+		}
 	}
 }

@@ -32,17 +32,24 @@ func keysFile(w env, flagged string) string {
 	return config.Getenv(w.environ)("EVERGATE_CLIENT_KEYS_FILE")
 }
 
-// keysIn reads that file; there has to be one.
-func keysIn(w env, flagged string) (path string, text []byte, err error) {
+// largestKeysFile bounds in bytes what is read, as the sidecar does.
+const largestKeysFile = 1 << 20
+
+// existingKeys is where that file lies, symlinks followed; there has to be one. What is none might never end.
+func existingKeys(w env, flagged string) (path string, _ error) {
 	file := keysFile(w, flagged)
 	if file == "" {
-		return "", nil, configError(errors.New("which file? set EVERGATE_CLIENT_KEYS_FILE as for the sidecar, or give --file"))
+		return "", configError(errors.New("which file? set EVERGATE_CLIENT_KEYS_FILE as for the sidecar, or give --file"))
 	}
-	if path, err = filepath.EvalSymlinks(file); err != nil {
-		return "", nil, err
+	path, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return "", err
 	}
-	text, err = os.ReadFile(path)
-	return path, text, err
+	info, err := os.Stat(path)
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > largestKeysFile) {
+		err = configError(remedy.New("name one that `evergate key NAME --file FILE` has made", "%s is no file of keys", path))
+	}
+	return path, err
 }
 
 // keyListed is a key as `key list --json` prints it.
@@ -63,7 +70,11 @@ func keyList() action {
 			fs.BoolVar(&asJSON, "json", false, "print an array of {name, policy, policy_by, shops, sha256}")
 		},
 		run: func(w env) error {
-			path, text, err := keysIn(w, file)
+			path, err := existingKeys(w, file)
+			if err != nil {
+				return err
+			}
+			text, err := os.ReadFile(path)
 			if err != nil {
 				return err
 			}
@@ -123,7 +134,19 @@ func keyRevoke() action {
 			if name == "" {
 				return configError(errors.New("key revoke needs the name of the caller: evergate key revoke NAME; `evergate key list` lists them"))
 			}
-			path, text, err := keysIn(w, file)
+			path, err := existingKeys(w, file)
+			if err != nil {
+				return err
+			}
+			ctx, stop := w.untilSignal()
+			defer stop()
+			// What another adds between the reading and the writing would be lost.
+			unlock, err := durable.LockWritten(ctx, path)
+			if err != nil {
+				return fmt.Errorf("no key was ended: %w", err)
+			}
+			defer unlock()
+			text, err := os.ReadFile(path)
 			if err != nil {
 				return err
 			}

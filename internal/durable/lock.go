@@ -34,6 +34,11 @@ func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	return wait(ctx, f)
+}
+
+// wait locks f, or closes it.
+func wait(ctx context.Context, f *os.File) (unlock func(), err error) {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		unlock, ok, err := tryLock(f)
 		if err != nil {

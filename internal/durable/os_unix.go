@@ -3,6 +3,7 @@
 package durable
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -37,6 +38,29 @@ func tryLock(f *os.File) (unlock func(), ok bool, err error) {
 		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
 		_ = f.Close()
 	}), true, nil
+}
+
+// LockWritten locks a file that its writers replace or append to, which it makes if it is missing: the file itself, so that
+// whoever may write it may lock it. Of two who waited for one that was replaced, neither holds a lock that the other does not see.
+func LockWritten(ctx context.Context, path string) (unlock func(), err error) {
+	for {
+		f, err := openLock(path)
+		if err != nil {
+			return nil, err
+		}
+		locked, err := f.Stat()
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		if unlock, err = wait(ctx, f); err != nil {
+			return nil, err
+		}
+		// It is open here, so that no other file has its number.
+		if there, err := os.Stat(path); err == nil && os.SameFile(locked, there) {
+			return unlock, nil
+		}
+		unlock()
+	}
 }
 
 // foreignOwner returns the owner if it is not us.

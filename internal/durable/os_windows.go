@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -36,6 +37,12 @@ func tryLock(f *os.File) (unlock func(), ok bool, err error) {
 		return nil, false, nil
 	}
 	return nil, false, err
+}
+
+// LockWritten locks a file that its writers replace or append to, through another beside it: one that is locked here can neither
+// be read by others nor renamed over.
+func LockWritten(ctx context.Context, path string) (unlock func(), err error) {
+	return Lock(ctx, path+".lock")
 }
 
 // foreignOwner: a directory in %LocalAppData% is private by its inherited access list,
