@@ -112,7 +112,7 @@ var typed = map[string][]block{
 		{first: "export EVERGATE_POLICY=read-only", after: "evergate; curl -s -X POST http://localhost:8080/admin/api/2026-10/products.json", says: "You may only read here"},
 	},
 	"docs/operating/status.md": {
-		{first: "curl -s http://127.0.0.1:9090/status", before: "evergate", says: `"verdict"`},
+		{first: "evergate status                         # in a terminal; --watch goes on, --json prints what follows", before: "evergate", says: `(?s)All is well.*"verdict"`},
 	},
 	"docs/operating/supply-chain.md": {
 		{first: "sha256sum --check --ignore-missing checksums.txt", not: needsRelease},
