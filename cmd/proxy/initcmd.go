@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"evergate/internal/check"
@@ -26,6 +28,7 @@ const initFile = "evergate.env"
 type initDialog struct {
 	file, shop, clientID string
 	offline, yes         bool
+	target               string // the file itself, where a symlink leads to it
 	// rounds is how often a person may answer anew; a script has one attempt.
 	rounds  int
 	written []string // the names of the settings in the file
@@ -77,16 +80,44 @@ func isCredential(entry string) bool {
 	return strings.HasPrefix(name, "SHOPIFY_") && name != "SHOPIFY_SCOPES" || name == "EVERGATE_GRANT"
 }
 
-// mayWrite asks before a file is replaced, and before anything else is asked for.
+// mayWrite asks before a file is replaced, and before anything else is asked for: nobody is to answer in vain.
 func (i *initDialog) mayWrite() error {
-	_, err := os.Stat(i.file)
+	if i.file == "" || i.file == "-" {
+		return configError(errors.New("--file needs the name of a file: commands read it with --env-file"))
+	}
+	if i.file[0] == '-' { // what is printed is typed, and must not be taken for a flag
+		i.file = "./" + i.file
+	}
+	i.target = i.file
+	if resolved, err := filepath.EvalSymlinks(i.file); err == nil {
+		i.target = resolved
+	}
+	info, err := os.Lstat(i.target)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case err == nil && !info.Mode().IsRegular():
+		return configError(remedy.New("choose another with --file", "%s is no regular file, and would be replaced by one", i.file))
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return i.unwritable(err)
+	}
+	probe, unwritable := durable.WriteTemp(filepath.Dir(i.target), initTemp, nil)
+	if unwritable != nil {
+		return i.unwritable(unwritable)
+	}
+	_ = os.Remove(probe) // if it cannot be, it is empty
+	if err != nil {
 		return nil
-	case err != nil:
-		return err
 	}
 	return i.someone.confirm(i.yes, i.file+" exists.", "Replace it?")
+}
+
+// initTemp is how the file is called while it is written.
+const initTemp = ".evergate-*.tmp"
+
+func (i *initDialog) unwritable(err error) error {
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		err = at.Err // of a temporary file, whose name says nothing
+	}
+	return remedy.New("choose another with --file", "%s cannot be written: %w", i.file, err)
 }
 
 // ask returns the settings that the answers are.
@@ -196,14 +227,17 @@ func (i *initDialog) write(answers []string) error {
 		}
 		lines = append(lines, line)
 	}
-	if err := durable.Write(i.file, ".evergate-*.tmp", []byte(strings.Join(lines, "\n")+"\n")); err != nil {
-		return remedy.New("choose another with --file", "%s cannot be written: %w", i.file, err)
+	if err := durable.Write(i.target, initTemp, []byte(strings.Join(lines, "\n")+"\n")); err != nil {
+		return i.unwritable(err)
 	}
 	return nil
 }
 
 func (i *initDialog) whatNext(w env) {
-	file := i.file
+	file, inYAML := shellWord(i.file), i.file
+	if file != i.file {
+		inYAML = strconv.Quote(i.file)
+	}
 	var keys strings.Builder // of the Secret, for the chart
 	for _, name := range i.written {
 		if name != "SHOPIFY_SHOP" && strings.HasPrefix(name, "SHOPIFY_") {
@@ -213,7 +247,7 @@ func (i *initDialog) whatNext(w env) {
 	if i.offline {
 		keys.WriteString(" --set grant=offline --set store.kind=claim")
 	}
-	fmt.Fprintf(w.out, "\nWritten to %s.\n\n", file)
+	fmt.Fprintf(w.out, "\nWritten to %s.\n\n", i.file)
 	if i.offline {
 		fmt.Fprintf(w.out, "First have the merchant agree, once:\n\n  evergate --env-file %s login\n\n", file)
 	}
@@ -226,7 +260,7 @@ func (i *initDialog) whatNext(w env) {
   in compose      services:
                     evergate:
                       image: evergate
-                      env_file: %[1]s
+                      env_file: %[5]s
                     app:
                       network_mode: service:evergate
                   (docs/containers/container.md)
@@ -237,5 +271,16 @@ func (i *initDialog) whatNext(w env) {
                   (REGISTRY is where you have pushed the image; callers show the key: docs/containers/kubernetes.md)
 
 and call http://localhost:8080/admin/api/%[2]s/shop.json
-`, file, shopify.ClientVersion, i.shop, keys.String())
+`, file, shopify.ClientVersion, i.shop, keys.String(), inYAML)
+}
+
+// shellWord is a text as a shell takes it for one word.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("_-./:@%+,", r)
+	}
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

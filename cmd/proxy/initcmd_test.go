@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestInitRefusesWhatItCannotReplaceBeforeItAsks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	dangling := filepath.Join(dir, "dangling")
+	if err := os.Symlink(filepath.Join(dir, "nowhere"), dangling); err != nil {
+		t.Skipf("no links here: %v", err)
+	}
+	for path, want := range map[string]string{
+		"":                              "needs the name of a file",
+		"-":                             "needs the name of a file",
+		dir:                             "no regular file",
+		os.DevNull:                      "no regular file",
+		dangling:                        "no regular file",
+		filepath.Join(dir, "no", "env"): "cannot be written",
+	} {
+		o := execute(nil, "init", "--yes", "--file", path)
+		if o.code == exitOK || !strings.Contains(o.err, want) || strings.Contains(o.err, "Shop, ") || strings.Contains(o.err, ".tmp") {
+			t.Errorf("%q: %+v, want %q", path, o, want)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+func TestInitWritesWhereASymlinkLeads(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	i := &initDialog{file: filepath.Join(dir, "link"), yes: true, someone: &prompter{}}
+	target := filepath.Join(dir, "target")
+	if err := os.WriteFile(target, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, i.file); err != nil {
+		t.Skipf("no links here: %v", err)
+	}
+	if err := i.mayWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.write([]string{"SHOPIFY_SHOP=acme"}); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(target); err != nil || !strings.Contains(string(text), "SHOPIFY_SHOP=acme\n") {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// What init prints is pasted into a shell.
+func TestInitPrintsFileNamesAsShellsReadThem(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]string{
+		"/etc/a-b_c.env": "evergate --env-file /etc/a-b_c.env\n",
+		"my shop's.env":  `evergate --env-file 'my shop'\''s.env'` + "\n",
+		"a;reboot":       "install -m 600 'a;reboot' /etc",
+		"$HOME/x: y":     `env_file: "$HOME/x: y"` + "\n",
+	} {
+		var out bytes.Buffer
+		(&initDialog{file: file}).whatNext(env{out: &out})
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s: %s", file, out.String())
+		}
+	}
+}
