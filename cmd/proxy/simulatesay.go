@@ -120,6 +120,10 @@ func (r runningSim) announce(out io.Writer) error {
 	case !r.plain:
 		curl += " --insecure" // there is no file with the certificate
 	}
+	trust := ""
+	if r.caFile == "" && !r.plain {
+		trust = "  # Programs have to trust its certificate: --ca-file FILE writes it and sets EVERGATE_UPSTREAM_CA_FILE, --plain serves HTTP.\n"
+	}
 	control := ""
 	if r.control != "" {
 		control = "control API at " + r.control + "\n"
@@ -129,7 +133,7 @@ func (r runningSim) announce(out io.Writer) error {
 For the shell that your program runs in:
 
   %[4]s
-A token, and a call with it:
+%[6]sA token, and a call with it:
 
   TOKEN=$(%[5]s %[1]s/admin/oauth/access_token -d grant_type=client_credentials \
     -d "client_id=$SHOPIFY_CLIENT_ID" -d "client_secret=$SHOPIFY_CLIENT_SECRET" | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
@@ -137,7 +141,7 @@ A token, and a call with it:
 
 Ctrl-C ends it.
 
-`, r.url, shopDomain(r.shop), control, strings.TrimSuffix(strings.ReplaceAll(exports, "\n", "\n  "), "  "), curl)
+`, r.url, shopDomain(r.shop), control, strings.TrimSuffix(strings.ReplaceAll(exports, "\n", "\n  "), "  "), curl, trust)
 	return err
 }
 

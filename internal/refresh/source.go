@@ -13,7 +13,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -269,7 +268,15 @@ func (s *Source) look() health {
 var ErrTooSoon = remedy.New("wait a moment", "a refresh was asked for less than a second ago")
 
 // ErrRotatedJustNow is an ErrTooSoon of a chain that was rotated moments ago.
-var ErrRotatedJustNow = fmt.Errorf("%w: the chain of refresh tokens was rotated on request less than half a minute ago, and its token is fresh", ErrTooSoon)
+var ErrRotatedJustNow = error(rotatedJustNow{})
+
+// rotatedJustNow is a kind of ErrTooSoon with a text of its own.
+type rotatedJustNow struct{}
+
+func (rotatedJustNow) Error() string {
+	return "the chain of refresh tokens was rotated on request less than half a minute ago, and its token is fresh: wait a moment"
+}
+func (rotatedJustNow) Unwrap() error { return ErrTooSoon }
 
 // Refresh obtains a token now because a person asked: a waiting back-off is skipped, at
 // most once a second, and a chain is not rotated again for a while. It returns the attempt's
