@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"evergate/internal/denial"
 	"evergate/internal/guard"
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
@@ -489,6 +490,41 @@ func TestACallerThatGoesAwayLeavesTheQueue(t *testing.T) {
 		// Thirty calls at two a second would be fifteen seconds.
 		if a, ok := p.call(t.Context(), time.Now(), restJob, "next"); !ok || a.took > time.Second {
 			t.Errorf("waited %s behind callers that have gone", a.took)
+		}
+	})
+}
+
+// TestWhoMakesRoomIsToldSoAndLeaves has requests wait while somebody else needs their places.
+func TestWhoMakesRoomIsToldSoAndLeaves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPaced(t, shopsim.Settings{}, 10*time.Minute, time.Millisecond)
+		for range 40 {
+			p.call(t.Context(), time.Now(), restJob, "warm")
+		}
+		answers := make(chan *httptest.ResponseRecorder, 4)
+		var group sync.WaitGroup
+		for _, c := range callers(4) {
+			group.Go(func() {
+				w := httptest.NewRecorder()
+				p.ServeHTTP(w, restJob.request(t.Context(), c))
+				answers <- w
+			})
+		}
+		synctest.Wait()
+		if !p.opt.Pace.MakeRoom(4) {
+			t.Fatal("nobody made room")
+		}
+		w := <-answers
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Connection") != "close" || w.Header().Get("Retry-After") == "" ||
+			w.Header().Get("X-Evergate-Error") != denial.CodeRateLimitQueueFull {
+			t.Errorf("%d %v", w.Code, w.Header())
+		}
+		group.Wait()
+		for range 3 {
+			if w := <-answers; w.Code != http.StatusOK || w.Header().Get("Connection") != "" {
+				t.Errorf("one of the others got %d %v", w.Code, w.Header())
+			}
 		}
 	})
 }
