@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"evergate/internal/admin"
 	"evergate/internal/clock"
@@ -70,10 +74,55 @@ func askStatus(ctx context.Context, c *admin.Client) (text []byte, r admin.Repor
 	if err != nil {
 		return nil, r, err
 	}
-	if err := json.Unmarshal(text, &r); err != nil {
+	shown, err := forTerminal(text)
+	if err == nil {
+		err = json.Unmarshal(shown, &r)
+	}
+	if err != nil {
 		return nil, r, fmt.Errorf("what answers there is no sidecar: %w", err)
 	}
 	return text, r, nil
+}
+
+// forTerminal is a JSON text with strings that a terminal shows and does not obey: Shopify, callers and whatever else listens
+// there have a hand in them.
+func forTerminal(text []byte) ([]byte, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more follows its JSON")
+	}
+	return json.Marshal(visible(v))
+}
+
+func visible(v any) any {
+	switch v := v.(type) {
+	case string:
+		return strings.Map(visibleRune, v)
+	case []any:
+		for i := range v {
+			v[i] = visible(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = visible(v[name])
+		}
+	}
+	return v
+}
+
+func visibleRune(r rune) rune {
+	switch {
+	case strconv.IsPrint(r):
+		return r
+	case unicode.IsSpace(r):
+		return ' '
+	}
+	return utf8.RuneError
 }
 
 // clearScreen has a terminal show what follows from its first line on.

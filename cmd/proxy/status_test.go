@@ -151,3 +151,18 @@ func TestStatusIsNotWatchedByNobody(t *testing.T) {
 type closedPipe struct{}
 
 func (closedPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestStatusShowsWhatATerminalWouldObey(t *testing.T) {
+	t.Parallel()
+	const hostile = "red\x1b[31m\x1b]0;title\a\u009b2J\u202e\r\nline"
+	environ := reporting(t, func() any {
+		r := wellReport()
+		r.Verdict.Text, r.Shop, r.Policy = hostile, hostile, hostile
+		r.Callers = append(r.Callers, admin.CallerReport{Name: hostile})
+		return r
+	})
+	o := execute(environ, "status")
+	if o.code != exitOK || strings.ContainsAny(o.out, "\x1b\a\u009b\u202e\r") || strings.Count(o.out, "red\ufffd[31m\ufffd]0;title\ufffd\ufffd2J\ufffd  line") != 4 {
+		t.Errorf("%q", o.out)
+	}
+}
