@@ -122,7 +122,7 @@ func (r runningSim) announce(out io.Writer) error {
 	}
 	trust := ""
 	if r.caFile == "" && !r.plain {
-		trust = "  # Programs have to trust its certificate: --ca-file FILE writes it and sets EVERGATE_UPSTREAM_CA_FILE, --plain serves HTTP.\n"
+		trust = "  # Programs have to trust its certificate: --ca-file FILE writes it and sets EVERGATE_UPSTREAM_CA_FILE, --plain serves HTTP.\n\n"
 	}
 	control := ""
 	if r.control != "" {
