@@ -186,7 +186,12 @@ func offsetOf(err error, text []byte) int64 {
 // explained says what to do about a mistake that encoding/json found.
 func explained(err error) error {
 	var kind *json.UnmarshalTypeError
-	if errors.As(err, &kind) {
+	isKind := errors.As(err, &kind)
+	// Go 1.27 has a type for this mistake, and those before a text alone.
+	if isKind && kind.Type == reflect.TypeFor[json.Number]() || strings.Contains(err.Error(), "invalid number literal") {
+		return errors.New("want a number such as 19.90")
+	}
+	if isKind {
 		wanted := map[reflect.Kind]string{reflect.String: "a string", reflect.Bool: "true or false", reflect.Int: "a whole number", reflect.Slice: "a list"}
 		return fmt.Errorf("%s: want %s, not %s", kind.Field[strings.LastIndex(kind.Field, ".")+1:], orDefault(wanted[kind.Type.Kind()], "an object"), kind.Value)
 	}

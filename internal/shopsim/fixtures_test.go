@@ -194,7 +194,7 @@ func TestAMistakeInFixturesIsNamedWithItsLine(t *testing.T) {
 		"{\"products\": [{\"title\": \"A\"},\n {\"title\": \"\"}]}":                                                             `:2: product "": its title can't be blank`,
 		"{\"products\": [\n {\"title\": \"A\", \"status\": \"gone\"}]}":                                                         `:2: product "A": its status is not included in the list`,
 		"{\"products\": [\n {\"title\": \"A\", \"variants\": [{\"price\": \"-1\"}]}]}":                                          `:2: product "A": want prices such as 19.90`,
-		"{\"products\": [{\"title\": \"A\", \"variants\": [{\"price\": \"dear\"}]}]}":                                           `:1: json: invalid number literal`,
+		"{\"products\": [{\"title\": \"A\", \"variants\": [{\"price\": \"dear\"}]}]}":                                           `:1: want a number such as 19.90`,
 		"{\"products\": [\n {\"title\": \"A\", \"variants\": [null]}]}":                                                         `:2: product "A": want up to 2048 variants, each of them an object`,
 		"{\"products\": [\n {\"title\": \"A\", \"variants\": [{\"inventory\": {\"Moon\": 1}}]}]}":                               `:2: product "A": its inventory has 1 at "Moon": list that location`,
 		"{\"products\": [{\"title\": \"A\", \"variants\":\n 7}]}":                                                               `:2: variants: want a list, not number`,
