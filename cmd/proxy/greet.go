@@ -33,9 +33,15 @@ func greet(out io.Writer, c *config.Config, s *sidecar.Sidecar) {
 	fmt.Fprint(out, "Ctrl-C ends it.\n\n")
 }
 
+// statusPage is where to look, and a command that finds the sidecar from another terminal.
 func statusPage(adminURL string) string {
-	if strings.HasPrefix(adminURL, "unix:") {
-		return "evergate status"
+	address := strings.TrimPrefix(adminURL, "http://")
+	command := "evergate status"
+	if address != config.DefaultAdmin {
+		command = "EVERGATE_ADMIN_LISTEN=" + address + " " + command
 	}
-	return adminURL + "/  or: evergate status"
+	if strings.HasPrefix(adminURL, "unix:") {
+		return command
+	}
+	return adminURL + "/  or: " + command
 }

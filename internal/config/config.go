@@ -116,6 +116,9 @@ type Config struct {
 	files map[string]string // setting → path, for what is given as NAME_FILE
 }
 
+// DefaultAdmin is where operators call unless AdminListen says otherwise.
+const DefaultAdmin = "127.0.0.1:9090"
+
 // The values of Pace.
 const (
 	PaceOn  = "on"

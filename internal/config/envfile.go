@@ -18,6 +18,9 @@ const largestEnvFile = 1 << 20
 // of them read it alike. Names that are not for Evergate are left out: such a file may be an app's own. All mistakes are
 // reported at once, with their lines; no error repeats a value. The warning says that others can read a secret in it.
 func ReadEnvFile(path string) (environ []string, warning, _ error) {
+	if path == "" {
+		return nil, nil, remedy.New("name one", "--env-file: there is no file")
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--env-file: %w", err)
@@ -65,6 +68,8 @@ func parseEnvFile(text, name string) (environ []string, _ error) {
 		switch {
 		case err != nil:
 			errs = append(errs, remedy.Prefix(fmt.Sprintf("%s, line %d", name, number), err))
+		case variable != strings.ToUpper(variable) && known(strings.ToUpper(variable)):
+			errs = append(errs, remedy.New("write it in capitals", "%s, line %d: %s is no setting", name, number, variable))
 		case !forEvergate(variable):
 		case at[variable] > 0:
 			errs = append(errs, remedy.New("keep one", "%s, line %d: %s is set on line %d already", name, number, variable, at[variable]))

@@ -38,6 +38,8 @@ func TestALineThatProgramsReadDifferentlyIsRefused(t *testing.T) {
 		"set SHOPIFY_SHOP=acme":                             "is no name",
 		secret:                                              "no equals sign",
 		"=x":                                                "is no name",
+		"shopify_client_secret=" + secret:                   "write it in capitals",
+		"Evergate_Listen=x":                                 "write it in capitals",
 		"1A=x":                                              "is no name",
 	} {
 		_, err := parseEnvFile("SHOPIFY_SHOP=acme\n"+line, "my.env")
@@ -61,7 +63,7 @@ func TestAnEnvFileThatIsNone(t *testing.T) {
 	if err := os.WriteFile(large, make([]byte, largestEnvFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{dir: "not such a file", filepath.Join(dir, "missing"): "no such file", utf16: "UTF-8", large: "not such a file"} {
+	for path, want := range map[string]string{dir: "not such a file", filepath.Join(dir, "missing"): "no such file", "": "there is no file", utf16: "UTF-8", large: "not such a file"} {
 		if _, _, err := ReadEnvFile(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -111,4 +113,13 @@ func FuzzEnvFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestTheDefaultAddressForOperatorsIsThatOfItsSetting(t *testing.T) {
+	t.Parallel()
+	for _, s := range settings() {
+		if s.name == "EVERGATE_ADMIN_LISTEN" && s.defaultValue != DefaultAdmin {
+			t.Errorf("%s, not %s", s.defaultValue, DefaultAdmin)
+		}
+	}
 }

@@ -57,6 +57,14 @@ func TestAPersonIsGreetedWithWhatToDoNext(t *testing.T) {
 		}
 	}
 	said := p.Out.String()
+	command := regexp.MustCompile(`or: (EVERGATE_ADMIN_LISTEN=\S+) evergate status`).FindStringSubmatch(said)
+	if command == nil {
+		t.Fatalf("no command finds the sidecar:\n%s", said)
+	}
+	status := process.Start(t, process.Command(t, binary, command[1:], "status"))
+	if code := status.Exit(t); code != 0 || !strings.Contains(status.Out.String(), shopsim.DefaultShop) {
+		t.Errorf("%q: %d", command[0], code)
+	}
 	for _, want := range []string{"for " + shopsim.DefaultShop + ", with client credentials.", "Tools call   http://127.0.0.1:", "read-only (EVERGATE_POLICY)"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("no %q in\n%s", want, said)
