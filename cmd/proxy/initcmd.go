@@ -67,11 +67,33 @@ func (i *initDialog) run(w env) error {
 	if err := i.try(w, environ); err != nil {
 		return err
 	}
-	if err := i.write(answers); err != nil {
+	if err := i.write(append(answers, wayOf(w.environ)...)); err != nil {
 		return err
 	}
 	i.whatNext(w)
 	return nil
+}
+
+// waySettings say how Shopify is reached. What was tried with them works with them alone, and a cron job has none
+// of this shell's environment.
+var waySettings = []string{"EVERGATE_UPSTREAM_URL", "EVERGATE_UPSTREAM_CA_FILE", "EVERGATE_RESOLVER"}
+
+// wayOf are those of an environment, for a program that starts elsewhere.
+func wayOf(environ []string) (all []string) {
+	getenv := config.Getenv(environ)
+	for _, name := range waySettings {
+		value := strings.TrimSpace(getenv(name))
+		if value == "" {
+			continue
+		}
+		if strings.HasSuffix(name, "_FILE") {
+			if whole, err := filepath.Abs(value); err == nil {
+				value = whole
+			}
+		}
+		all = append(all, name+"="+value)
+	}
+	return all
 }
 
 // isCredential reports whether an entry of the environment is one that the answers take the place of.
