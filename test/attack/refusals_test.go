@@ -105,7 +105,8 @@ func (s *sidecar) stranger(ctx context.Context, config *tls.Config, act func(net
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	_ = conn.SetDeadline(time.Now().Add(answered))
 	if config != nil {
-		conn = tls.Client(conn, config)
+		act(tls.Client(conn, config)) // conn stays what it was: it is closed from elsewhere
+		return
 	}
 	act(conn)
 }

@@ -4,6 +4,7 @@ package network
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -82,7 +83,10 @@ func start(t *testing.T, upstream string, before ...string) *sidecar {
 		"EVERGATE_UPSTREAM_URL=" + upstream, "EVERGATE_LISTEN=unix:" + tools, "EVERGATE_ADMIN_LISTEN=unix:" + admin, "EVERGATE_PACE=off",
 	}, command[1:]...)), overSocket(t, tools), overSocket(t, admin)}
 	process.Eventually(t, func() error {
-		_, _, err := call(t, s.tools, http.MethodGet, path)
+		status, text, err := call(t, s.tools, http.MethodGet, path)
+		if err == nil && status != http.StatusOK { // a network that was just made may lose the first packets
+			return fmt.Errorf("%d %s", status, text)
+		}
 		return err
 	})
 	return s
