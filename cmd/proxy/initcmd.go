@@ -185,11 +185,10 @@ func cleanCredential(answer string) error {
 }
 
 // question asks until the answer is one, a few times if a person answers.
-func (i *initDialog) question(text, given string, read func() (string, error), acceptable func(string) error) (answer string, err error) {
+func (i *initDialog) question(text, given string, ask func(question string) (string, error), acceptable func(string) error) (answer string, err error) {
 	for range i.rounds {
 		if answer = given; given == "" {
-			fmt.Fprint(i.someone.out, text)
-			if answer, err = read(); err != nil {
+			if answer, err = ask(text); err != nil {
 				return "", err
 			}
 		}

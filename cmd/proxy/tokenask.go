@@ -31,28 +31,33 @@ func (w env) prompter() *prompter {
 // maxInput is far above any token.
 const maxInput = 64 << 10
 
-// line reads one line; it is empty when there is none. A signal ends the wait.
-func (p *prompter) line() (string, error) {
+// line asks and reads one line; it is empty when there is none. A signal ends the wait.
+func (p *prompter) line(question string) (string, error) {
+	fmt.Fprint(p.out, question)
 	return p.read(func() (string, error) { return p.in.ReadString('\n') })
 }
 
-// secret is line for what the terminal must not show.
-func (p *prompter) secret() (string, error) {
+// secret is line for what the terminal must not show. It is hidden before the question is there, because whoever pastes
+// an answer does so as soon as it is.
+func (p *prompter) secret(question string) (string, error) {
 	f, ok := p.from.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return p.line()
+		return p.line(question)
 	}
 	before, err := term.GetState(int(f.Fd()))
+	if err == nil {
+		err = hideTyping(f)
+	}
 	if err != nil {
 		return "", fmt.Errorf("the terminal cannot be made to hide what is typed: %w", err)
 	}
+	defer func() { _ = term.Restore(int(f.Fd()), before) }() // whoever reads it goes on, and would have it hidden for the shell, too
+	fmt.Fprint(p.out, question)
 	text, err := p.read(func() (string, error) {
 		typed, err := term.ReadPassword(int(f.Fd()))
 		return string(typed), err
 	})
-	if errors.Is(err, errStopped) { // whoever reads it goes on, and would have it hidden for the shell, too
-		_ = term.Restore(int(f.Fd()), before)
-	} else {
+	if !errors.Is(err, errStopped) {
 		fmt.Fprintln(p.out) // for the Enter that was not shown
 	}
 	return text, err
@@ -85,8 +90,7 @@ func (p *prompter) confirm(assumed bool, explanation, question string) error {
 	if assumed {
 		return nil
 	}
-	fmt.Fprintf(p.out, "%s\n\n%s [y/N] ", explanation, question)
-	answer, err := p.line()
+	answer, err := p.line(explanation + "\n\n" + question + " [y/N] ")
 	if err != nil {
 		return err
 	}

@@ -81,10 +81,11 @@ func (o importing) read(w env, cfg *config.Config, someone *prompter) (value tok
 	}
 	terminal := sidecar.IsTerminal(w.stdin)
 	if !terminal || seed.Empty() && static.Empty() {
+		question := ""
 		if terminal {
-			fmt.Fprint(w.err, "Paste the token (it is not shown): ")
+			question = "Paste the token (it is not shown): "
 		}
-		text, err := someone.secret()
+		text, err := someone.secret(question)
 		if err != nil {
 			return token.Secret{}, false, err
 		}
