@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/envelope"
 	"evergate/internal/shopsim"
 	"evergate/internal/store"
 	"evergate/internal/token"
@@ -227,7 +228,7 @@ func seed(t *testing.T, dir, clientID string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.OpenDir(dir, shop, store.Keys{})
+	s, err := store.OpenDir(dir, shop, envelope.Keys{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"evergate/internal/config"
+	"evergate/internal/envelope"
 	"evergate/internal/shopsim"
 	"evergate/internal/sidecar"
 	"evergate/internal/store"
@@ -35,7 +36,7 @@ func newGrantShop(t *testing.T, more ...string) *grantShop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.OpenDir(dir, shop, store.Keys{})
+	s, err := store.OpenDir(dir, shop, envelope.Keys{})
 	if err != nil {
 		t.Fatal(err)
 	}

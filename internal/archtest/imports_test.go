@@ -11,7 +11,7 @@ import (
 // mayImport is the matrix: for each package, the other packages of the module that it may
 // import, and the modules that it may. What is not here is forbidden, a new package too.
 var mayImport = map[string]struct{ ours, others []string }{
-	"cmd/proxy":          {ours: []string{"access", "admin", "brief", "caller", "check", "clientenv", "clock", "config", "durable", "grant", "grantadmin", "guard", "listen", "localca", "login", "logsink", "remedy", "shopify", "shopsim", "sidecar", "spelling", "store", "systemd", "token", "truststore"}, others: []string{"golang.org/x/sys/windows/svc", "golang.org/x/term"}},
+	"cmd/proxy":          {ours: []string{"access", "admin", "brief", "caller", "check", "clientenv", "clock", "config", "durable", "grant", "grantadmin", "guard", "listen", "localca", "login", "logsink", "remedy", "shopify", "shopsim", "sidecar", "spelling", "store", "systemd", "token", "truststore"}, others: []string{"golang.org/x/sys", "golang.org/x/term"}},
 	"internal/access":    {ours: []string{"caller", "listen", "policy", "reload", "remedy", "request"}},
 	"internal/admin":     {ours: []string{"brief", "denial", "guard", "markup", "refresh", "remedy", "request", "token"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/archtest":  {},
@@ -22,7 +22,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/check":     {ours: []string{"access", "limit", "listen", "localca", "netfail", "remedy", "shopify", "token"}},
 	"internal/clientenv": {ours: []string{"remedy", "shopify"}, others: []string{"software.sslmate.com/src/go-pkcs12"}},
 	"internal/clock":     {},
-	"internal/config":    {ours: []string{"guard", "listen", "remedy", "resolve", "shopify", "spelling", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
+	"internal/config":    {ours: []string{"envelope", "guard", "listen", "remedy", "resolve", "shopify", "spelling", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/denial":    {ours: []string{"brief"}},
 	"internal/durable":   {ours: []string{"clock", "remedy"}},
 	"internal/grant":     {ours: []string{"netfail", "remedy", "shopify", "token"}},
@@ -47,9 +47,10 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/resolve":   {others: []string{"golang.org/x/net/dns/dnsmessage"}},
 	"internal/shopify":   {ours: []string{"ascii", "netfail", "remedy", "token"}},
 	"internal/shopsim":   {others: []string{"github.com/vektah/gqlparser/v2"}},
-	"internal/sidecar": {ours: []string{"access", "admin", "brief", "clientenv", "clock", "config", "denial", "durable", "grant", "guard", "idle", "inject", "limit", "listen", "localca", "login", "logsink", "metrics", "pace", "refresh", "remedy", "resolve", "shopify", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
+	"internal/sidecar": {ours: []string{"access", "admin", "brief", "clientenv", "clock", "config", "denial", "durable", "envelope", "grant", "guard", "idle", "inject", "limit", "listen", "localca", "login", "logsink", "metrics", "pace", "refresh", "remedy", "resolve", "shopify", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
 		others: []string{"github.com/prometheus/client_golang"}},
-	"internal/store":      {ours: []string{"durable", "remedy", "token"}},
+	"internal/envelope":   {ours: []string{"remedy", "token"}},
+	"internal/store":      {ours: []string{"clock", "durable", "envelope", "remedy", "token"}},
 	"internal/spelling":   {},
 	"internal/systemd":    {},
 	"internal/token":      {ours: []string{"remedy"}},

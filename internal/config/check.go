@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"evergate/internal/envelope"
 	"evergate/internal/guard"
 	"evergate/internal/listen"
 	"evergate/internal/remedy"
@@ -191,7 +192,7 @@ func (c *Config) checkStore() (errs []error) {
 		if k.key.Empty() {
 			continue
 		}
-		if _, err := store.ParseKey(k.key.Reveal()); err != nil {
+		if _, err := envelope.ParseKey(k.key.Reveal()); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", k.name, err))
 		}
 	}

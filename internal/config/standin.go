@@ -8,9 +8,9 @@ import (
 	"sync"
 	"unicode"
 
+	"evergate/internal/envelope"
 	"evergate/internal/remedy"
 	"evergate/internal/shopify"
-	"evergate/internal/store"
 	"evergate/internal/token"
 )
 
@@ -22,7 +22,7 @@ func standIn(setting, value string) error {
 	case value == "" || isUsual(value) || setting == proxySetting: // a URL, whose password can be anything
 		return nil
 	case setting == "EVERGATE_STORE_KEY" || setting == "EVERGATE_STORE_KEY_PREVIOUS":
-		if _, err := store.ParseKey(value); err == nil {
+		if _, err := envelope.ParseKey(value); err == nil {
 			return nil // 32 bytes in base64 look like many things
 		}
 	}

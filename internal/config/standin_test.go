@@ -3,13 +3,12 @@ package config
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"evergate/internal/envelope"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
-
-	"evergate/internal/store"
 )
 
 // standIns are what people put where a credential belongs.
@@ -42,7 +41,7 @@ func TestWhatStandsInThePlaceOfACredentialIsRefused(t *testing.T) {
 	for say, values := range standIns {
 		for i, value := range values {
 			for _, setting := range names {
-				if _, err := store.ParseKey(value); err == nil && setting == "EVERGATE_STORE_KEY" {
+				if _, err := envelope.ParseKey(value); err == nil && setting == "EVERGATE_STORE_KEY" {
 					continue
 				}
 				if _, err := cleanSecret(setting, value+"\n"); err == nil || !strings.Contains(err.Error(), say) || strings.Contains(err.Error(), "0123456789abcdef") {

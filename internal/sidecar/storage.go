@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"evergate/internal/config"
+	"evergate/internal/envelope"
 	"evergate/internal/store"
 	"evergate/internal/token"
 )
@@ -19,12 +20,12 @@ import (
 const StoreWait = 10 * time.Second
 
 // StoreKeys are the keys that a store is encrypted with.
-func StoreKeys(cfg *config.Config) (store.Keys, error) {
+func StoreKeys(cfg *config.Config) (envelope.Keys, error) {
 	current, previous, err := cfg.StoreKeys()
 	if err != nil {
-		return store.Keys{}, config.Wrong(err)
+		return envelope.Keys{}, config.Wrong(err)
 	}
-	var keys store.Keys
+	var keys envelope.Keys
 	for _, k := range []struct {
 		name string
 		text token.Secret
@@ -33,8 +34,8 @@ func StoreKeys(cfg *config.Config) (store.Keys, error) {
 		if k.text.Empty() {
 			continue
 		}
-		if *k.key, err = store.ParseKey(k.text.Reveal()); err != nil {
-			return store.Keys{}, config.Wrong(fmt.Errorf("%s: %w", k.name, err))
+		if *k.key, err = envelope.ParseKey(k.text.Reveal()); err != nil {
+			return envelope.Keys{}, config.Wrong(fmt.Errorf("%s: %w", k.name, err))
 		}
 	}
 	return keys, nil
@@ -42,7 +43,7 @@ func StoreKeys(cfg *config.Config) (store.Keys, error) {
 
 // openStore opens what EVERGATE_STORE names, or the default place for an offline grant.
 // Where the grant was only inferred, a stored offline grant of this app settles it.
-func (in *Installation) openStore(keys store.Keys, getenv func(string) string) error {
+func (in *Installation) openStore(keys envelope.Keys, getenv func(string) string) error {
 	spec := in.Config.Store
 	if spec == "" && in.Config.Grant == config.GrantStatic {
 		return nil

@@ -47,7 +47,7 @@ func (s *FileStore) sweep() error {
 
 const tempSuffix = ".tmp"
 
-func (s *FileStore) tempPrefix() string { return "." + s.codec.shop.Domain() + "." }
+func (s *FileStore) tempPrefix() string { return "." + s.codec.Shop.Domain() + "." }
 
 // writeTemp writes content to a new file beside the record and makes it durable.
 func (s *FileStore) writeTemp(content []byte) (path string, err error) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"evergate/internal/durable"
+	"evergate/internal/envelope"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
@@ -34,7 +35,7 @@ const settled = 3 * time.Second
 // share a directory, and a directory can be restored from a backup while we run.
 type FileStore struct {
 	dir     string
-	codec   codec
+	codec   envelope.Codec
 	syncDir func(dir string) error // replaced in tests
 
 	// sealed says that a record in plain text is no longer taken: there is a key, and whatever was
@@ -53,8 +54,8 @@ type FileStore struct {
 
 // OpenDir opens the record of shop in dir. It makes the directory if it is missing, and
 // refuses one that others can enter or that belongs to somebody else.
-func OpenDir(dir string, shop token.Shop, keys Keys) (*FileStore, error) {
-	if err := keys.validate(); err != nil {
+func OpenDir(dir string, shop token.Shop, keys envelope.Keys) (*FileStore, error) {
+	if err := keys.Validate(); err != nil {
 		return nil, err
 	}
 	dir, err := filepath.Abs(dir) // so that errors say where, and a later chdir changes nothing
@@ -64,7 +65,7 @@ func OpenDir(dir string, shop token.Shop, keys Keys) (*FileStore, error) {
 	if err := directory(dir).Open(); err != nil {
 		return nil, err
 	}
-	s := &FileStore{dir: dir, codec: codec{shop: shop, keys: keys}, syncDir: durable.SyncDir}
+	s := &FileStore{dir: dir, codec: envelope.Codec{Shop: shop, Keys: keys}, syncDir: durable.SyncDir}
 	if err := s.sweep(); err != nil {
 		return nil, err
 	}
@@ -99,11 +100,11 @@ func (s *FileStore) sealOld() error {
 		// Whoever loads it hears what is wrong. A backup that takes its place may be from before there was a key.
 		return nil //nolint:nilerr // as above
 	}
-	if !isPlain(content) {
+	if !envelope.IsPlain(content) {
 		s.sealed = true
 		return nil
 	}
-	if content, err = s.codec.encode(record); err != nil {
+	if content, err = s.codec.Encode(record); err != nil {
 		return err
 	}
 	if err := s.replace("", content); err != nil {
@@ -119,7 +120,7 @@ func (s *FileStore) WasPlain() bool { return s.wasPlain }
 
 // path returns the file of the shop with the given extension.
 func (s *FileStore) path(ext string) string {
-	return filepath.Join(s.dir, s.codec.shop.Domain()+ext)
+	return filepath.Join(s.dir, s.codec.Shop.Domain()+ext)
 }
 
 // Load implements token.Store.
@@ -143,12 +144,12 @@ func (s *FileStore) Load(ctx context.Context) (token.Record, token.Handle, error
 	if err != nil {
 		return token.Record{}, "", err
 	}
-	return record, handleOf(content), nil
+	return record, envelope.HandleOf(content), nil
 }
 
 // Swap implements token.Store. Once it has begun to write, it no longer heeds ctx.
 func (s *FileStore) Swap(ctx context.Context, old token.Handle, next token.Record) (token.Handle, error) {
-	content, err := s.codec.encode(next)
+	content, err := s.codec.Encode(next)
 	if err != nil {
 		return "", err
 	}
@@ -168,13 +169,13 @@ func (s *FileStore) Swap(ctx context.Context, old token.Handle, next token.Recor
 			return "", err
 		}
 	}
-	if current := handleOf(stored); current != old && !s.isDoubtful(old, current) {
+	if current := envelope.HandleOf(stored); current != old && !s.isDoubtful(old, current) {
 		return "", token.ErrConflict
 	}
 	if err := s.replace(old, content); err != nil {
 		return "", remedy.New(fmt.Sprintf("see that %s is writable and has space", s.dir), "the record cannot be written: %w", err)
 	}
-	return handleOf(content), nil
+	return envelope.HandleOf(content), nil
 }
 
 // replace makes content the record, durably. If it fails, the one before is still there,
@@ -191,7 +192,7 @@ func (s *FileStore) replace(old token.Handle, content []byte) error {
 	if err = s.syncDir(s.dir); err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.doubtful.old, s.doubtful.next = old, handleOf(content)
+		s.doubtful.old, s.doubtful.next = old, envelope.HandleOf(content)
 	}
 	return err
 }
@@ -209,7 +210,7 @@ func (s *FileStore) isDoubtful(old, current token.Handle) bool {
 func (s *FileStore) Lease(ctx context.Context) (release func(), err error) {
 	release, err = s.lock(ctx, ".lease")
 	if err != nil {
-		return nil, fmt.Errorf("the right to refresh %s: %w", s.codec.shop, err)
+		return nil, fmt.Errorf("the right to refresh %s: %w", s.codec.Shop, err)
 	}
 	return release, nil
 }
@@ -230,14 +231,14 @@ func (s *FileStore) Changed(ctx context.Context, old token.Handle) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	return handleOf(content) != old, nil
+	return envelope.HandleOf(content) != old, nil
 }
 
 func (s *FileStore) decode(content []byte) (token.Record, error) {
-	if s.sealed && isPlain(content) {
-		return token.Record{}, fmt.Errorf("%s: %w", s.path(".json"), errPlain)
+	if s.sealed && envelope.IsPlain(content) {
+		return token.Record{}, fmt.Errorf("%s: %w", s.path(".json"), envelope.ErrPlain)
 	}
-	record, err := s.codec.decode(content)
+	record, err := s.codec.Decode(content)
 	if err != nil {
 		return token.Record{}, fmt.Errorf("%s: %w", s.path(".json"), err)
 	}
@@ -255,7 +256,7 @@ func (s *FileStore) read() ([]byte, error) {
 		}
 		return nil, nil
 	}
-	if errors.Is(err, ErrUnreadable) {
+	if errors.Is(err, envelope.ErrUnreadable) {
 		return nil, err
 	}
 	if err != nil {
@@ -266,15 +267,15 @@ func (s *FileStore) read() ([]byte, error) {
 	if err != nil {
 		return nil, readError(err)
 	}
-	content, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	content, err := io.ReadAll(io.LimitReader(f, envelope.MaxSize+1))
 	if err != nil {
 		return nil, readError(err)
 	}
-	if len(content) > maxSize {
-		return nil, fmt.Errorf("%s: %w", path, errDamaged)
+	if len(content) > envelope.MaxSize {
+		return nil, fmt.Errorf("%s: %w", path, envelope.ErrDamaged)
 	}
 	if now.Sub(info.ModTime()) > settled {
-		s.remember(info, handleOf(content))
+		s.remember(info, envelope.HandleOf(content))
 	}
 	return content, nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"evergate/internal/durable"
+	"evergate/internal/envelope"
 	"evergate/internal/store/storetest"
 	"evergate/internal/token"
 )
@@ -19,7 +20,7 @@ import (
 const leaked = "shpat_hunter2"
 
 // filled returns a store with one record, its file and the file's content.
-func filled(t *testing.T, keys Keys) (s *FileStore, handle token.Handle, content []byte) {
+func filled(t *testing.T, keys envelope.Keys) (s *FileStore, handle token.Handle, content []byte) {
 	t.Helper()
 	s = open(t, t.TempDir()+"/store", keys)
 	handle, err := s.Swap(t.Context(), "", storetest.Named(leaked))
@@ -84,20 +85,20 @@ func says(t *testing.T, err error, parts ...string) {
 
 func TestWhatCannotBeReadIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	k := Keys{Current: key("k")}
+	k := envelope.Keys{Current: key("k")}
 	for name, tc := range map[string]struct {
-		written, opened Keys
+		written, opened envelope.Keys
 		change          func(content []byte) []byte
 		hint            string
 	}{
 		"cut_short":        {change: func(b []byte) []byte { return b[:len(b)/2] }, hint: "move it away"},
 		"empty":            {change: func([]byte) []byte { return nil }, hint: "move it away"},
 		"zeros":            {change: func(b []byte) []byte { return make([]byte, len(b)) }, hint: "move it away"},
-		"too_large":        {change: func(b []byte) []byte { return append(b, bytes.Repeat([]byte(" "), maxSize)...) }, hint: "move it away"},
+		"too_large":        {change: func(b []byte) []byte { return append(b, bytes.Repeat([]byte(" "), envelope.MaxSize)...) }, hint: "move it away"},
 		"newer":            {change: func(b []byte) []byte { return bytes.Replace(b, []byte(`"evergate":1`), []byte(`"evergate":2`), 1) }, hint: "upgrade"},
 		"of_another_shop":  {change: func(b []byte) []byte { return bytes.Replace(b, []byte("acme."), []byte("acne."), 1) }, hint: "another shop"},
 		"sealed_cut_short": {written: k, opened: k, change: func(b []byte) []byte { return b[:len(b)/2] }, hint: "move it away"},
-		"wrong_key":        {written: k, opened: Keys{Current: key("j"), Previous: key("i")}, hint: "neither EVERGATE_STORE_KEY nor EVERGATE_STORE_KEY_PREVIOUS"},
+		"wrong_key":        {written: k, opened: envelope.Keys{Current: key("j"), Previous: key("i")}, hint: "neither EVERGATE_STORE_KEY nor EVERGATE_STORE_KEY_PREVIOUS"},
 		"no_key":           {written: k, hint: "neither EVERGATE_STORE_KEY nor EVERGATE_STORE_KEY_PREVIOUS"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,14 +112,14 @@ func TestWhatCannotBeReadIsLeftAlone(t *testing.T) {
 			s := open(t, first.dir, tc.opened) // the listeners open even so
 			_, handle, err := s.Load(t.Context())
 			says(t, err, path, tc.hint)
-			if !errors.Is(err, ErrUnreadable) || handle != "" {
-				t.Errorf("load: %q, %v, want ErrUnreadable", handle, err)
+			if !errors.Is(err, envelope.ErrUnreadable) || handle != "" {
+				t.Errorf("load: %q, %v, want envelope.ErrUnreadable", handle, err)
 			}
-			for _, old := range []token.Handle{"", before, handleOf(content)} {
+			for _, old := range []token.Handle{"", before, envelope.HandleOf(content)} {
 				_, err := s.Swap(t.Context(), old, storetest.Named("b"))
 				says(t, err, path, tc.hint)
-				if !errors.Is(err, ErrUnreadable) || errors.Is(err, token.ErrConflict) {
-					t.Errorf("swap from %q: %v, want ErrUnreadable", old, err)
+				if !errors.Is(err, envelope.ErrUnreadable) || errors.Is(err, token.ErrConflict) {
+					t.Errorf("swap from %q: %v, want envelope.ErrUnreadable", old, err)
 				}
 			}
 			if after := read(t, path); !bytes.Equal(after, content) {
@@ -130,7 +131,7 @@ func TestWhatCannotBeReadIsLeftAlone(t *testing.T) {
 
 func TestWhatIsNoFileIsRefused(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir()+"/store", Keys{})
+	s := open(t, t.TempDir()+"/store", envelope.Keys{})
 	if err := os.MkdirAll(s.path(".json"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -138,8 +139,8 @@ func TestWhatIsNoFileIsRefused(t *testing.T) {
 	says(t, err, s.path(".json"), "is a directory", "move it away")
 	_, err = s.Swap(t.Context(), "", storetest.Named(leaked))
 	says(t, err, s.path(".json"), "is a directory")
-	if !errors.Is(err, ErrUnreadable) {
-		t.Errorf("swap: %v, want ErrUnreadable", err)
+	if !errors.Is(err, envelope.ErrUnreadable) {
+		t.Errorf("swap: %v, want envelope.ErrUnreadable", err)
 	}
 }
 
@@ -150,7 +151,7 @@ func TestLostDirectoryIsNotAnEmptyOne(t *testing.T) {
 	for _, name := range []string{"gone", "replaced_by_a_file"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, handle, content := filled(t, Keys{})
+			s, handle, content := filled(t, envelope.Keys{})
 			away := s.dir + ".away"
 			rename(t, s.dir, away)
 			if name != "gone" {
@@ -182,7 +183,7 @@ func TestLostDirectoryIsNotAnEmptyOne(t *testing.T) {
 
 func TestLeftoversAreRemovedAtOpen(t *testing.T) {
 	t.Parallel()
-	s, _, _ := filled(t, Keys{})
+	s, _, _ := filled(t, envelope.Keys{})
 	ours, others := ".acme.myshopify.com.123.tmp", []string{".other.myshopify.com.1.tmp", "acme.myshopify.com.tmp", ".acme.myshopify.com.json", "x.tmp"}
 	for _, name := range append(others, ours) {
 		write(t, filepath.Join(s.dir, name), []byte("half"))
@@ -196,13 +197,13 @@ func TestLeftoversAreRemovedAtOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	open(t, s.dir, Keys{})
+	open(t, s.dir, envelope.Keys{})
 	if !slices.Contains(names(t, s), ours) {
 		t.Error("a file in use was removed")
 	}
 	unlock()
 
-	open(t, s.dir, Keys{})
+	open(t, s.dir, envelope.Keys{})
 	left := names(t, s)
 	if slices.Contains(left, ours) {
 		t.Error("what a crash left is still there")
@@ -217,7 +218,7 @@ func TestLeftoversAreRemovedAtOpen(t *testing.T) {
 // What Swap reports as done has its name on the disk.
 func TestRenameIsMadeDurable(t *testing.T) {
 	t.Parallel()
-	s, handle, before := filled(t, Keys{})
+	s, handle, before := filled(t, envelope.Keys{})
 	synced := 0
 	s.syncDir = func(dir string) error {
 		if dir != s.dir || bytes.Equal(read(t, s.path(".json")), before) {
@@ -235,7 +236,7 @@ func TestRenameIsMadeDurable(t *testing.T) {
 // from the handle that it has. That is not a conflict, unless somebody else wrote meanwhile.
 func TestWriteInDoubtCanBeRepeated(t *testing.T) {
 	t.Parallel()
-	s, handle, _ := filled(t, Keys{})
+	s, handle, _ := filled(t, envelope.Keys{})
 	failure := errors.New("no sync")
 	s.syncDir = func(string) error { return failure }
 	for _, name := range []string{"b", "c"} {
@@ -245,7 +246,7 @@ func TestWriteInDoubtCanBeRepeated(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	other := open(t, s.dir, Keys{})
+	other := open(t, s.dir, envelope.Keys{})
 	if _, err := other.Swap(t.Context(), handle, storetest.Named("x")); !errors.Is(err, token.ErrConflict) {
 		t.Errorf("somebody else from the same handle: %v, want token.ErrConflict", err)
 	}
@@ -292,7 +293,7 @@ func recalled(t *testing.T, s *FileStore) bool {
 
 func TestChangedTrustsAStatOnlyOfASettledFile(t *testing.T) {
 	t.Parallel()
-	s, handle, content := filled(t, Keys{})
+	s, handle, content := filled(t, envelope.Keys{})
 	is := func(from token.Handle, want bool) {
 		t.Helper()
 		if got, err := s.Changed(t.Context(), from); got != want || err != nil {
@@ -316,7 +317,7 @@ func TestChangedTrustsAStatOnlyOfASettledFile(t *testing.T) {
 	is("", true)
 
 	// Another file of the same size and the same time.
-	next, err := open(t, s.dir, Keys{}).Swap(t.Context(), handle, storetest.Named(leaked))
+	next, err := open(t, s.dir, envelope.Keys{}).Swap(t.Context(), handle, storetest.Named(leaked))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +340,7 @@ func TestChangedTrustsAStatOnlyOfASettledFile(t *testing.T) {
 func TestAPlainRecordIsEncryptedWhenThereIsAKeyAndThenRefused(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "store")
-	open := func(keys Keys) *FileStore {
+	open := func(keys envelope.Keys) *FileStore {
 		t.Helper()
 		s, err := OpenDir(dir, storetest.Shop(), keys)
 		if err != nil {
@@ -348,17 +349,17 @@ func TestAPlainRecordIsEncryptedWhenThereIsAKeyAndThenRefused(t *testing.T) {
 		return s
 	}
 	want := storetest.Named("in-the-open")
-	if _, err := open(Keys{}).Swap(t.Context(), "", want); err != nil {
+	if _, err := open(envelope.Keys{}).Swap(t.Context(), "", want); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, storetest.Shop().Domain()+".json")
 	plain, err := os.ReadFile(path)
-	if err != nil || !isPlain(plain) {
+	if err != nil || !envelope.IsPlain(plain) {
 		t.Fatalf("%s %v", plain, err)
 	}
-	keys := Keys{Current: token.NewSecret(strings.Repeat("k", keySize))}
+	keys := envelope.Keys{Current: token.NewSecret(strings.Repeat("k", envelope.KeySize))}
 	s := open(keys)
-	if content, err := os.ReadFile(path); err != nil || isPlain(content) || strings.Contains(string(content), "in-the-open") || !s.WasPlain() {
+	if content, err := os.ReadFile(path); err != nil || envelope.IsPlain(content) || strings.Contains(string(content), "in-the-open") || !s.WasPlain() {
 		t.Errorf("it rests in plain text: %s %v", content, err)
 	}
 	got, handle, err := s.Load(t.Context())
@@ -372,10 +373,10 @@ func TestAPlainRecordIsEncryptedWhenThereIsAKeyAndThenRefused(t *testing.T) {
 	if err := os.WriteFile(path, plain, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Load(t.Context()); !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), "plain text") {
+	if _, _, err := s.Load(t.Context()); !errors.Is(err, envelope.ErrUnreadable) || !strings.Contains(err.Error(), "plain text") {
 		t.Errorf("a planted record: %v", err)
 	}
-	if _, err := s.Swap(t.Context(), handle, want); !errors.Is(err, ErrUnreadable) {
+	if _, err := s.Swap(t.Context(), handle, want); !errors.Is(err, envelope.ErrUnreadable) {
 		t.Errorf("it is overwritten: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"evergate/internal/envelope"
 	"evergate/internal/store/storetest"
 	"evergate/internal/token"
 )
@@ -27,7 +28,7 @@ func chmod(t *testing.T, path string, mode os.FileMode) {
 func TestEverythingIsPrivate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir() + "/a/b/c"
-	s := open(t, dir, Keys{})
+	s := open(t, dir, envelope.Keys{})
 	if _, err := s.Swap(t.Context(), "", storetest.Named(leaked)); err != nil {
 		t.Fatal(err)
 	}
@@ -57,14 +58,14 @@ func TestLooseDirectoryIsRefused(t *testing.T) {
 	}
 	for _, mode := range []os.FileMode{0o755, 0o750, 0o701, 0o702, 0o704, 0o710, 0o720, 0o740, 0o777} {
 		chmod(t, dir, mode)
-		_, err := OpenDir(dir, storetest.Shop(), Keys{})
+		_, err := OpenDir(dir, storetest.Shop(), envelope.Keys{})
 		says(t, err, "chmod 700 "+dir, "StateDirectoryMode=0700")
 		if entries, _ := os.ReadDir(dir); len(entries) != 0 {
 			t.Errorf("mode %v: something was written", mode)
 		}
 		// The way out that the error names, for a volume whose mode cannot be changed.
 		if inside := filepath.Join(dir, mode.String()); mode == 0o777 {
-			open(t, inside, Keys{})
+			open(t, inside, envelope.Keys{})
 		}
 	}
 }
@@ -78,19 +79,19 @@ func TestDirectoryOfSomebodyElseIsRefused(t *testing.T) {
 	if err := os.Chown(dir, 12345, -1); err != nil {
 		t.Skipf("only root can give a directory away: %v", err)
 	}
-	_, err := OpenDir(dir, storetest.Shop(), Keys{})
+	_, err := OpenDir(dir, storetest.Shop(), envelope.Keys{})
 	says(t, err, fmt.Sprintf("chown %d %s", os.Geteuid(), dir), "12345")
 }
 
 // systemd makes the state directory of a DynamicUser= a symlink.
 func TestSymlinkToADirectoryIsFollowed(t *testing.T) {
 	t.Parallel()
-	s, handle, _ := filled(t, Keys{})
+	s, handle, _ := filled(t, envelope.Keys{})
 	link := s.dir + ".link"
 	if err := os.Symlink(s.dir, link); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := open(t, link, Keys{}).Swap(t.Context(), handle, storetest.Named("b")); err != nil {
+	if _, err := open(t, link, envelope.Keys{}).Swap(t.Context(), handle, storetest.Named("b")); err != nil {
 		t.Error(err)
 	}
 }
@@ -99,9 +100,9 @@ func TestFileInPlaceOfTheDirectoryIsRefused(t *testing.T) {
 	t.Parallel()
 	path := t.TempDir() + "/file"
 	write(t, path, nil)
-	_, err := OpenDir(path, storetest.Shop(), Keys{})
+	_, err := OpenDir(path, storetest.Shop(), envelope.Keys{})
 	says(t, err, path, "not a directory", "EVERGATE_STORE")
-	_, err = OpenDir(path+"/below", storetest.Shop(), Keys{})
+	_, err = OpenDir(path+"/below", storetest.Shop(), envelope.Keys{})
 	says(t, err, path, "EVERGATE_STORE")
 }
 
@@ -110,7 +111,7 @@ func TestSymlinkInPlaceOfAFileIsRefused(t *testing.T) {
 	for _, ext := range []string{".json", ".lock", ".lease"} {
 		t.Run(ext[1:], func(t *testing.T) {
 			t.Parallel()
-			s, handle, content := filled(t, Keys{})
+			s, handle, content := filled(t, envelope.Keys{})
 			target := s.dir + ".target"
 			write(t, target, content)
 			_ = os.Remove(s.path(ext))
@@ -124,7 +125,7 @@ func TestSymlinkInPlaceOfAFileIsRefused(t *testing.T) {
 				says(t, err, s.path(ext), "symlink", "move it away")
 				_, err = s.Swap(t.Context(), handle, storetest.Named("b"))
 			case ".lock":
-				_, err = OpenDir(s.dir, storetest.Shop(), Keys{})
+				_, err = OpenDir(s.dir, storetest.Shop(), envelope.Keys{})
 				says(t, err, s.path(ext), "symlink", "move it away")
 				_, err = s.Swap(t.Context(), handle, storetest.Named("b"))
 			case ".lease":
@@ -143,7 +144,7 @@ func TestDirectoryThatCannotBeWrittenTo(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may write everywhere")
 	}
-	s, handle, content := filled(t, Keys{})
+	s, handle, content := filled(t, envelope.Keys{})
 	chmod(t, s.dir, 0o500)
 	defer chmod(t, s.dir, 0o700)
 	_, err := s.Swap(t.Context(), handle, storetest.Named("b"))
@@ -157,7 +158,7 @@ func TestDirectoryThatCannotBeWrittenTo(t *testing.T) {
 // at a hundred bytes.
 func TestWriteThatFailsLeavesTheRecord(t *testing.T) {
 	t.Parallel()
-	s, handle, content := filled(t, Keys{})
+	s, handle, content := filled(t, envelope.Keys{})
 	cmd := helper(t, "write_a_little", s.dir)
 	out, err := cmd.Output()
 	if err != nil {
@@ -183,7 +184,7 @@ func init() {
 		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 100, Max: 100}); err != nil {
 			return err
 		}
-		s, err := OpenDir(".", storetest.Shop(), Keys{})
+		s, err := OpenDir(".", storetest.Shop(), envelope.Keys{})
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"evergate/internal/durable"
+	"evergate/internal/envelope"
 )
 
 // lock locks the file with the given extension.
@@ -37,7 +38,7 @@ func openRegular(path string, flag int) (*os.File, error) {
 // unreadable says of something in the place of a file that a person must act.
 func unreadable(err error) error {
 	if errors.Is(err, durable.ErrIrregular) {
-		return fmt.Errorf("%w: %w", ErrUnreadable, err)
+		return fmt.Errorf("%w: %w", envelope.ErrUnreadable, err)
 	}
 	return err
 }

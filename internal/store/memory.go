@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"evergate/internal/envelope"
 	"evergate/internal/token"
 )
 
@@ -12,8 +13,10 @@ import (
 // every other store, so that nobody shares memory with what is stored and a test that
 // passes here does not pass because of a shared pointer or a monotonic clock reading.
 type MemoryStore struct {
-	codec codec
+	codec envelope.Codec
 	lease chan struct{}
+	// changed is told of each write; nil: nobody asks.
+	changed func()
 
 	mu      sync.Mutex
 	content []byte // nil while nothing is stored
@@ -21,7 +24,7 @@ type MemoryStore struct {
 
 // Memory returns an empty store.
 func Memory(shop token.Shop) *MemoryStore {
-	return &MemoryStore{codec: codec{shop: shop}, lease: make(chan struct{}, 1)}
+	return &MemoryStore{codec: envelope.Codec{Shop: shop}, lease: make(chan struct{}, 1)}
 }
 
 // Load implements token.Store.
@@ -30,29 +33,39 @@ func (s *MemoryStore) Load(context.Context) (token.Record, token.Handle, error) 
 	if content == nil {
 		return token.Record{}, "", token.ErrNotFound
 	}
-	record, err := s.codec.decode(content)
+	record, err := s.codec.Decode(content)
 	if err != nil {
 		return token.Record{}, "", err
 	}
-	return record, handleOf(content), nil
+	return record, envelope.HandleOf(content), nil
 }
 
 // Swap implements token.Store, except for the durability.
 func (s *MemoryStore) Swap(ctx context.Context, old token.Handle, next token.Record) (token.Handle, error) {
-	content, err := s.codec.encode(next)
+	content, err := s.codec.Encode(next)
 	if err != nil {
 		return "", err
 	}
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if handleOf(s.content) != old {
+	if !s.write(old, content) {
 		return "", token.ErrConflict
 	}
+	if s.changed != nil {
+		s.changed()
+	}
+	return envelope.HandleOf(content), nil
+}
+
+func (s *MemoryStore) write(old token.Handle, content []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if envelope.HandleOf(s.content) != old {
+		return false
+	}
 	s.content = content
-	return handleOf(content), nil
+	return true
 }
 
 // Lease implements token.Store.
@@ -64,12 +77,12 @@ func (s *MemoryStore) Lease(ctx context.Context) (release func(), err error) {
 		case <-ctx.Done():
 		}
 	}
-	return nil, fmt.Errorf("the right to refresh %s is held elsewhere: %w", s.codec.shop, context.Cause(ctx))
+	return nil, fmt.Errorf("the right to refresh %s is held elsewhere: %w", s.codec.Shop, context.Cause(ctx))
 }
 
 // Changed implements token.Store.
 func (s *MemoryStore) Changed(_ context.Context, old token.Handle) (bool, error) {
-	return handleOf(s.read()) != old, nil
+	return envelope.HandleOf(s.read()) != old, nil
 }
 
 func (s *MemoryStore) read() []byte {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/envelope"
 	"evergate/internal/store/storetest"
 	"evergate/internal/token"
 )
@@ -87,7 +88,7 @@ func numberOf(r token.Record) (int, error) { return strconv.Atoi(storetest.NameO
 
 // helpSwap writes one record after the other, and says so after each.
 func helpSwap(ctx context.Context) error {
-	s, err := OpenDir(".", storetest.Shop(), Keys{Current: key("k")})
+	s, err := OpenDir(".", storetest.Shop(), envelope.Keys{Current: key("k")})
 	if err != nil {
 		return err
 	}
@@ -118,13 +119,13 @@ func TestKilledWriterLosesNothing(t *testing.T) {
 		t.Run(strconv.Itoa(lane), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir() + "/store"
-			if _, err := open(t, dir, Keys{Current: key("k")}).Swap(t.Context(), "", numbered(0)); err != nil {
+			if _, err := open(t, dir, envelope.Keys{Current: key("k")}).Swap(t.Context(), "", numbered(0)); err != nil {
 				t.Fatal(err)
 			}
 			written := 0
 			for range kills {
 				acknowledged := max(written, killWriter(t, dir))
-				s := open(t, dir, Keys{Current: key("k")})
+				s := open(t, dir, envelope.Keys{Current: key("k")})
 				r, _, err := s.Load(t.Context())
 				if err != nil {
 					t.Fatalf("after record %d was acknowledged: %v", acknowledged, err)
@@ -166,7 +167,7 @@ func killWriter(t *testing.T, dir string) (acknowledged int) {
 
 // helpLease takes the lease and holds it.
 func helpLease(ctx context.Context) error {
-	s, err := OpenDir(".", storetest.Shop(), Keys{})
+	s, err := OpenDir(".", storetest.Shop(), envelope.Keys{})
 	if err != nil {
 		return err
 	}
@@ -180,7 +181,7 @@ func helpLease(ctx context.Context) error {
 
 func TestLeaseEndsWithItsHolder(t *testing.T) {
 	t.Parallel()
-	s, handle, _ := filled(t, Keys{})
+	s, handle, _ := filled(t, envelope.Keys{})
 	lines, kill := start(t, "lease", s.dir)
 	if !lines.Scan() || lines.Text() != "held" {
 		t.Fatalf("the helper says %q", lines.Text())

@@ -22,13 +22,10 @@ import (
 	"runtime"
 	"strings"
 
+	"evergate/internal/envelope"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
-
-// ErrUnreadable says that something is stored that cannot be used: it is damaged, of a
-// newer version, or encrypted with another key. It is left as it is, and a person must act.
-var ErrUnreadable = errors.New("the stored record cannot be used")
 
 // Valid reports what is wrong with a value of EVERGATE_STORE, without opening anything. The
 // value is not repeated, because that of a database may hold a password.
@@ -47,29 +44,25 @@ func Valid(spec string) error {
 	return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate", "EVERGATE_STORE has an unknown scheme")
 }
 
-// Open opens what a value of EVERGATE_STORE names: "memory:", "file:DIR", or "file:" for
-// DefaultDir.
-func Open(spec string, shop token.Shop, keys Keys, getenv func(string) string) (token.Store, error) {
-	if err := Valid(spec); err != nil {
+// OpenBackend opens what o.Spec names: "memory:", "file:DIR", or "file:" for DefaultDir. It touches nothing yet.
+func OpenBackend(o Options) (token.Backend, error) {
+	if err := Valid(o.Spec); err != nil {
 		return nil, err
 	}
-	scheme, rest, _ := strings.Cut(spec, ":")
+	scheme, rest, _ := strings.Cut(o.Spec, ":")
 	if scheme == "memory" {
-		return Memory(shop), nil
+		return &memoryBackend{shops: map[token.Shop]*MemoryStore{}, watchers: map[*func(string)]bool{}}, nil
 	}
-	dir, err := fileDir(rest, getenv)
-	if err != nil {
-		return nil, err
-	}
-	return openFile(dir, shop, keys) // not OpenDir: a nil *FileStore must not become a token.Store
+	return openFileBackend(rest, o.Keys, o.Getenv)
 }
 
-func openFile(dir string, shop token.Shop, keys Keys) (token.Store, error) {
-	s, err := OpenDir(dir, shop, keys)
+// Open is OpenBackend for the record of one shop.
+func Open(spec string, shop token.Shop, keys envelope.Keys, getenv func(string) string) (token.Store, error) {
+	b, err := OpenBackend(Options{Spec: spec, Keys: keys, Getenv: getenv})
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	return b.Shop(shop)
 }
 
 // fileDir is the directory that file:rest names.

@@ -4,14 +4,17 @@ import (
 	"strings"
 	"testing"
 
+	"evergate/internal/envelope"
 	"evergate/internal/store/storetest"
 	"evergate/internal/token"
 )
 
 // key returns the key that consists of one letter.
-func key(letter string) token.Secret { return token.NewSecret(strings.Repeat(letter, keySize)) }
+func key(letter string) token.Secret {
+	return token.NewSecret(strings.Repeat(letter, envelope.KeySize))
+}
 
-func open(t *testing.T, dir string, keys Keys) *FileStore {
+func open(t *testing.T, dir string, keys envelope.Keys) *FileStore {
 	t.Helper()
 	s, err := OpenDir(dir, storetest.Shop(), keys)
 	if err != nil {
@@ -32,7 +35,7 @@ func TestFileConforms(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) func() token.Store {
 		dir := t.TempDir() + "/store"
-		return func() token.Store { return open(t, dir, Keys{}) }
+		return func() token.Store { return open(t, dir, envelope.Keys{}) }
 	})
 }
 
@@ -40,7 +43,7 @@ func TestEncryptedFileConforms(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) func() token.Store {
 		dir := t.TempDir() + "/store"
-		return func() token.Store { return open(t, dir, Keys{Current: key("k")}) }
+		return func() token.Store { return open(t, dir, envelope.Keys{Current: key("k")}) }
 	})
 }
 
@@ -52,11 +55,11 @@ func TestOpenTakesWhatTheSettingNames(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir() + "/a b"
 	home := environ(map[string]string{"STATE_DIRECTORY": dir, "LocalAppData": dir})
-	if s, err := Open("memory:", storetest.Shop(), Keys{}, nil); err != nil || s.(*MemoryStore) == nil {
+	if s, err := Open("memory:", storetest.Shop(), envelope.Keys{}, nil); err != nil || s.(*MemoryStore) == nil {
 		t.Errorf("memory: %v", err)
 	}
 	for _, spec := range []string{"file:" + dir, "file://" + dir, "file:"} {
-		s, err := Open(spec, storetest.Shop(), Keys{}, home)
+		s, err := Open(spec, storetest.Shop(), envelope.Keys{}, home)
 		if err != nil {
 			t.Errorf("%s: %v", spec, err)
 			continue
@@ -85,12 +88,12 @@ func TestOpenRefusesTheRestWithARemedy(t *testing.T) {
 		"kubernetes:ns/" + secret:         "kubernetes: is not supported by this version",
 		secret + "://x":                   "unknown scheme",
 	} {
-		s, err := Open(spec, storetest.Shop(), Keys{}, environ(nil))
+		s, err := Open(spec, storetest.Shop(), envelope.Keys{}, environ(nil))
 		if err == nil || s != nil || !strings.Contains(err.Error(), hint) || strings.Contains(err.Error(), secret) {
 			t.Errorf("%q: %v, %v, want a hint: %s", spec, s, err, hint)
 		}
 	}
-	if s, err := Open("file:"+t.TempDir()+"/x", storetest.Shop(), Keys{Current: token.NewSecret(secret)}, nil); err == nil || s != nil || strings.Contains(err.Error(), secret) {
+	if s, err := Open("file:"+t.TempDir()+"/x", storetest.Shop(), envelope.Keys{Current: token.NewSecret(secret)}, nil); err == nil || s != nil || strings.Contains(err.Error(), secret) {
 		t.Errorf("a key of the wrong size: %v, %v", s, err)
 	}
 }

@@ -22,6 +22,13 @@ type Store interface {
 	Changed(ctx context.Context, old Handle) (bool, error)
 }
 
+// Expiring is a Store whose Lease can end before it is released: when the process is paused, or the place is cut off, for too
+// long. Others then may have it.
+type Expiring interface {
+	// LeaseLeft is for how long the right that this process holds lasts at least; zero or less: it has none.
+	LeaseLeft() time.Duration
+}
+
 // What a store can say beside "done".
 var (
 	// ErrNotFound says that nothing is stored for the shop.
@@ -53,6 +60,13 @@ type Record struct {
 	Shop, ClientID string
 	// Grant is the grant's name, as in EVERGATE_GRANT.
 	Grant string
+	// Epoch names the chain of refresh tokens that began with one authorisation; another one begins another. Empty: not known,
+	// because an earlier Evergate wrote the record.
+	Epoch string
+	// Generation counts the pairs of an epoch, from 1 on. One that falls says that the store was rolled back. Zero: not known.
+	Generation uint64
+	// Writer says who wrote Current, for people: a host and a process, or an app.
+	Writer string
 	// Current is the newest pair.
 	Current Pair
 	// Previous is the refresh token that Current replaced. Shopify honours it until

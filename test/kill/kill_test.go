@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/envelope"
 	"evergate/internal/shopsim"
-	"evergate/internal/store"
 	"evergate/test/process"
 )
 
@@ -206,7 +206,7 @@ func TestGrantSurvivesSIGKILL(t *testing.T) {
 				t.Parallel()
 				h := newHunt(t, c.settings, uint64(i+1), c.more...)
 				if len(c.more) > 0 {
-					key, err := store.ParseKey(storeKey)
+					key, err := envelope.ParseKey(storeKey)
 					must(t, err)
 					h.keys.Current = key
 				}

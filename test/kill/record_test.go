@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/envelope"
 	"evergate/internal/shopsim"
-	"evergate/internal/store"
 	"evergate/internal/token"
 	"evergate/test/process"
 )
@@ -53,7 +53,7 @@ func spoiled(t *testing.T, key string, spoil func([]byte) []byte) (s *shopify, g
 	t.Helper()
 	s = newShopify(t, shopsim.Settings{}, 1)
 	if key != "" {
-		k, err := store.ParseKey(key)
+		k, err := envelope.ParseKey(key)
 		must(t, err)
 		s.keys.Current = k
 	}

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/envelope"
 	"evergate/internal/shopsim"
 	"evergate/internal/store"
 	"evergate/internal/token"
@@ -33,7 +34,7 @@ type shopify struct {
 	ca          *shopsim.CA
 	url, caFile string
 	dir         string
-	keys        store.Keys
+	keys        envelope.Keys
 	trap        *trap
 	conns       atomic.Int64 // connections to Shopify
 	lastEnd     atomic.Int64 // when the last token ends that was handed out, in Unix nanoseconds

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/envelope"
 	"evergate/internal/shopsim"
 	"evergate/internal/store"
 	"evergate/internal/token"
@@ -99,7 +100,7 @@ func (s *subject) store(age time.Duration) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		s.t.Fatal(err)
 	}
-	dir, err := store.OpenDir(s.dir, name, store.Keys{})
+	dir, err := store.OpenDir(s.dir, name, envelope.Keys{})
 	if err != nil {
 		s.t.Fatal(err)
 	}

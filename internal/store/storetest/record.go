@@ -37,7 +37,7 @@ func Random(t *testing.T) *rand.Rand {
 // Record returns any record at all of Shop.
 func Record(r *rand.Rand) token.Record {
 	rec := token.Record{
-		Shop: Shop().Domain(), ClientID: text(r), Grant: text(r), Original: secret(r),
+		Shop: Shop().Domain(), ClientID: text(r), Grant: text(r), Original: secret(r), Epoch: text(r), Generation: r.Uint64() >> r.IntN(64), Writer: text(r),
 		Current: token.Pair{
 			Token:   token.Token{Access: secret(r), Scopes: scopes(r), Issued: moment(r), Life: time.Duration(r.Uint64() >> r.IntN(64)), Assumed: maybe(r)},
 			Refresh: secret(r), RefreshExpires: moment(r),

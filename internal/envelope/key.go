@@ -1,4 +1,4 @@
-package store
+package envelope
 
 import (
 	"crypto/aes"
@@ -14,8 +14,8 @@ import (
 	"evergate/internal/token"
 )
 
-// keySize is that of AES-256.
-const keySize = 32
+// KeySize is that of AES-256.
+const KeySize = 32
 
 // Keys encrypt what is stored. The zero Keys store it as it is.
 type Keys struct {
@@ -25,7 +25,7 @@ type Keys struct {
 	Previous token.Secret
 }
 
-var errKeyFormat = remedy.New(fmt.Sprintf("it takes %d bytes in base64 or hex; make one with: openssl rand -base64 %d", keySize, keySize), "not a key")
+var errKeyFormat = remedy.New(fmt.Sprintf("it takes %d bytes in base64 or hex; make one with: openssl rand -base64 %d", KeySize, KeySize), "not a key")
 
 // ParseKey reads a key as EVERGATE_STORE_KEY holds it: 32 bytes in base64, standard or
 // URL-safe, padded or not, or in hex. The error does not repeat the value.
@@ -37,18 +37,19 @@ func ParseKey(s string) (token.Secret, error) {
 		base64.StdEncoding.DecodeString, base64.RawStdEncoding.DecodeString,
 		base64.URLEncoding.DecodeString, base64.RawURLEncoding.DecodeString,
 	} {
-		if b, err := decode(s); err == nil && len(b) == keySize {
+		if b, err := decode(s); err == nil && len(b) == KeySize {
 			return token.NewSecret(string(b)), nil
 		}
 	}
 	return token.Secret{}, errKeyFormat
 }
 
-func (k Keys) validate() error {
-	if !k.Current.Empty() && len(k.Current.Reveal()) != keySize {
+// Validate reports a key of a wrong size, and a previous key without a current one.
+func (k Keys) Validate() error {
+	if !k.Current.Empty() && len(k.Current.Reveal()) != KeySize {
 		return fmt.Errorf("EVERGATE_STORE_KEY: %w", errKeyFormat)
 	}
-	if !k.Previous.Empty() && len(k.Previous.Reveal()) != keySize {
+	if !k.Previous.Empty() && len(k.Previous.Reveal()) != KeySize {
 		return fmt.Errorf("EVERGATE_STORE_KEY_PREVIOUS: %w", errKeyFormat)
 	}
 	if k.Current.Empty() && !k.Previous.Empty() {

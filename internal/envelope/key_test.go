@@ -1,4 +1,4 @@
-package store
+package envelope
 
 import (
 	"encoding/base64"
@@ -12,7 +12,7 @@ import (
 
 func TestKeyIsReadInEverySpelling(t *testing.T) {
 	t.Parallel()
-	raw := make([]byte, keySize)
+	raw := make([]byte, KeySize)
 	for i := range raw {
 		raw[i] = byte(0xe0 + i) // has both - _ and + / in base64
 	}
@@ -32,8 +32,8 @@ func TestWhatIsNoKeyIsRefusedUnseen(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{
 		"", "hunter2hunter2", strings.Repeat("hunter2x", 4), strings.Repeat("hunter2x", 8),
-		base64.StdEncoding.EncodeToString(make([]byte, keySize-1)), base64.StdEncoding.EncodeToString(make([]byte, keySize+1)),
-		strings.Repeat("00", keySize-1), strings.Repeat("00", keySize+1),
+		base64.StdEncoding.EncodeToString(make([]byte, KeySize-1)), base64.StdEncoding.EncodeToString(make([]byte, KeySize+1)),
+		strings.Repeat("00", KeySize-1), strings.Repeat("00", KeySize+1),
 	} {
 		k, err := ParseKey(s)
 		if err == nil || !k.Empty() {
@@ -57,20 +57,11 @@ func TestKeysAreCheckedAtOpen(t *testing.T) {
 		"previous":      {Keys{Current: key("k"), Previous: short}, "EVERGATE_STORE_KEY_PREVIOUS: not a key"},
 		"previous_only": {Keys{Previous: key("k")}, "set EVERGATE_STORE_KEY"},
 	} {
-		if _, err := OpenDir(t.TempDir()+"/x", shopOf(t, "acme"), tc.keys); err == nil || !strings.Contains(err.Error(), tc.hint) || strings.Contains(err.Error(), "hunter2") {
+		if err := tc.keys.Validate(); err == nil || !strings.Contains(err.Error(), tc.hint) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v, want a hint: %s", name, err, tc.hint)
 		}
 	}
 	if s := fmt.Sprintf("%v %+v %#v", Keys{Current: short}, Keys{Current: short}, Keys{Current: short}); strings.Contains(s, "hunter2") {
 		t.Errorf("keys can be printed: %s", s)
 	}
-}
-
-func shopOf(t *testing.T, name string) token.Shop {
-	t.Helper()
-	shop, err := token.ParseShop(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return shop
 }

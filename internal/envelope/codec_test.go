@@ -1,4 +1,4 @@
-package store
+package envelope
 
 import (
 	"bytes"
@@ -14,17 +14,20 @@ import (
 )
 
 // decodeErrors are all that decode may say, and each is a constant.
-var decodeErrors = []error{errDamaged, errNewer, errKey, errSeal, errShop}
+var decodeErrors = []error{ErrDamaged, errNewer, errKey, errSeal, errShop}
 
-func plain() codec { return codec{shop: storetest.Shop()} }
+// key returns the key that consists of one letter.
+func key(letter string) token.Secret { return token.NewSecret(strings.Repeat(letter, KeySize)) }
 
-func sealed(letter string) codec {
-	return codec{shop: storetest.Shop(), keys: Keys{Current: key(letter)}}
+func plain() Codec { return Codec{Shop: storetest.Shop()} }
+
+func sealed(letter string) Codec {
+	return Codec{Shop: storetest.Shop(), Keys: Keys{Current: key(letter)}}
 }
 
-func encoded(t testing.TB, c codec, r token.Record) []byte {
+func encoded(t testing.TB, c Codec, r token.Record) []byte {
 	t.Helper()
-	b, err := c.encode(r)
+	b, err := c.Encode(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +56,7 @@ func TestFormatOneIsReadable(t *testing.T) {
 		Reauthorize: &token.Reauthorize{Since: at.Add(2 * time.Hour), Reason: "\xff"},
 	}
 	for name, b := range map[string][]byte{"open": []byte(open), "sealed": sealedOne} {
-		if got, err := sealed("k").decode(b); err != nil || !storetest.Equal(got, want) {
+		if got, err := sealed("k").Decode(b); err != nil || !storetest.Equal(got, want) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -65,16 +68,16 @@ func TestFormatOneIsReadable(t *testing.T) {
 
 func TestDamageIsNoticed(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]codec{"open": plain(), "sealed": sealed("k")} {
+	for name, c := range map[string]Codec{"open": plain(), "sealed": sealed("k")} {
 		whole := bytes.TrimSpace(encoded(t, c, storetest.Named("shpat_1")))
 		for n := range whole {
-			if _, err := c.decode(whole[:n]); err != errDamaged { //nolint:errorlint // it is this very value
+			if _, err := c.Decode(whole[:n]); err != ErrDamaged { //nolint:errorlint // it is this very value
 				t.Fatalf("%s, cut to %d of %d bytes: %v", name, n, len(whole), err)
 			}
 		}
 	}
 	c := sealed("k")
-	var e envelope
+	var e sealedForm
 	if err := json.Unmarshal(encoded(t, c, storetest.Named("shpat_1")), &e); err != nil {
 		t.Fatal(err)
 	}
@@ -90,25 +93,25 @@ func TestDamageIsNoticed(t *testing.T) {
 
 func TestWhatCannotBeUsedIsRefusedForWhatItIs(t *testing.T) {
 	t.Parallel()
-	other := codec{shop: shopOf(t, "other"), keys: Keys{Current: key("k")}}
+	other := Codec{Shop: shopOf(t, "other"), Keys: Keys{Current: key("k")}}
 	for name, tc := range map[string]struct {
-		by   codec
+		by   Codec
 		b    string
 		want error
 	}{
-		"nothing":             {plain(), "", errDamaged},
-		"zeros":               {plain(), string(make([]byte, 512)), errDamaged},
-		"no_envelope":         {plain(), "{}", errDamaged},
-		"no_record":           {plain(), `{"evergate":1}`, errDamaged},
-		"null_record":         {plain(), `{"evergate":1,"record":null}`, errDamaged},
-		"empty_record":        {plain(), `{"evergate":1,"record":{}}`, errDamaged},
-		"version_zero":        {plain(), `{"evergate":0}`, errDamaged},
-		"negative_version":    {plain(), `{"evergate":-1}`, errDamaged},
-		"both":                {sealed("k"), `{"evergate":1,"record":{"shop":"acme.myshopify.com"},"key":"x","sealed":"AAAA"}`, errDamaged},
+		"nothing":             {plain(), "", ErrDamaged},
+		"zeros":               {plain(), string(make([]byte, 512)), ErrDamaged},
+		"no_envelope":         {plain(), "{}", ErrDamaged},
+		"no_record":           {plain(), `{"evergate":1}`, ErrDamaged},
+		"null_record":         {plain(), `{"evergate":1,"record":null}`, ErrDamaged},
+		"empty_record":        {plain(), `{"evergate":1,"record":{}}`, ErrDamaged},
+		"version_zero":        {plain(), `{"evergate":0}`, ErrDamaged},
+		"negative_version":    {plain(), `{"evergate":-1}`, ErrDamaged},
+		"both":                {sealed("k"), `{"evergate":1,"record":{"shop":"acme.myshopify.com"},"key":"x","sealed":"AAAA"}`, ErrDamaged},
 		"newer":               {plain(), `{"evergate":2,"record":7,"sealed":{}}`, errNewer},
 		"much_newer":          {plain(), `{"evergate":2000000000}`, errNewer},
-		"two":                 {plain(), string(encoded(t, plain(), storetest.Named("a"))) + "{}", errDamaged},
-		"year_out_of_range":   {plain(), `{"evergate":1,"record":{"shop":"acme.myshopify.com","current":{"issued":"0000-01-01T00:00:00+01:00"}}}`, errDamaged},
+		"two":                 {plain(), string(encoded(t, plain(), storetest.Named("a"))) + "{}", ErrDamaged},
+		"year_out_of_range":   {plain(), `{"evergate":1,"record":{"shop":"acme.myshopify.com","current":{"issued":"0000-01-01T00:00:00+01:00"}}}`, ErrDamaged},
 		"no_key":              {plain(), string(encoded(t, sealed("k"), storetest.Named("a"))), errKey},
 		"wrong_key":           {sealed("j"), string(encoded(t, sealed("k"), storetest.Named("a"))), errKey},
 		"sealed_for_another":  {other, string(encoded(t, sealed("k"), storetest.Named("a"))), errSeal},
@@ -116,7 +119,7 @@ func TestWhatCannotBeUsedIsRefusedForWhatItIs(t *testing.T) {
 		"sealed_under_no_key": {sealed("k"), `{"evergate":1,"sealed":"AAAA"}`, errKey},
 		"sealed_too_short":    {sealed("k"), `{"evergate":1,"key":"` + keyID(key("k")) + `","sealed":"AAAA"}`, errSeal},
 	} {
-		if _, err := tc.by.decode([]byte(tc.b)); err != tc.want { //nolint:errorlint // it is this very value
+		if _, err := tc.by.Decode([]byte(tc.b)); err != tc.want { //nolint:errorlint // it is this very value
 			t.Errorf("%s: %v, want %v", name, err, tc.want)
 		}
 	}
@@ -127,7 +130,7 @@ func TestSealCoversTheHeader(t *testing.T) {
 	t.Parallel()
 	b := encoded(t, sealed("k"), storetest.Named("a"))
 	b = bytes.Replace(b, []byte(keyID(key("k"))), []byte(keyID(key("j"))), 1)
-	if _, err := sealed("j").decode(b); err != errSeal { //nolint:errorlint // it is this very value
+	if _, err := sealed("j").Decode(b); err != errSeal { //nolint:errorlint // it is this very value
 		t.Errorf("%v, want %v", err, errSeal)
 	}
 	if !bytes.Contains(sealed("k").bound("id"), []byte("id/acme.myshopify.com")) {
@@ -138,18 +141,18 @@ func TestSealCoversTheHeader(t *testing.T) {
 func TestKeysRotate(t *testing.T) {
 	t.Parallel()
 	r := storetest.Named("shpat_1")
-	between := codec{shop: storetest.Shop(), keys: Keys{Current: key("j"), Previous: key("k")}}
-	for name, before := range map[string]codec{"from_none": plain(), "from_another": sealed("k"), "from_the_same": sealed("j")} {
-		got, err := between.decode(encoded(t, before, r))
+	between := Codec{Shop: storetest.Shop(), Keys: Keys{Current: key("j"), Previous: key("k")}}
+	for name, before := range map[string]Codec{"from_none": plain(), "from_another": sealed("k"), "from_the_same": sealed("j")} {
+		got, err := between.Decode(encoded(t, before, r))
 		if err != nil || !storetest.Equal(got, r) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 	after := encoded(t, between, r)
-	if _, err := sealed("j").decode(after); err != nil {
+	if _, err := sealed("j").Decode(after); err != nil {
 		t.Errorf("with the current key alone: %v", err)
 	}
-	if _, err := sealed("k").decode(after); err == nil {
+	if _, err := sealed("k").Decode(after); err == nil {
 		t.Error("the previous key still encrypts")
 	}
 	if bytes.Contains(after, []byte("shpat_1")) || bytes.Contains(after, []byte("acme")) {
@@ -159,17 +162,17 @@ func TestKeysRotate(t *testing.T) {
 
 func TestRecordThatCouldNotBeReadBackIsNotWritten(t *testing.T) {
 	t.Parallel()
-	big, late := storetest.Named(strings.Repeat("x", maxSize)), storetest.Named("a")
+	big, late := storetest.Named(strings.Repeat("x", MaxSize)), storetest.Named("a")
 	late.Current.Token.Issued = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 	for name, r := range map[string]token.Record{"big": big, "late": late} {
-		if _, err := plain().encode(r); err == nil || len(err.Error()) > 200 {
+		if _, err := plain().Encode(r); err == nil || len(err.Error()) > 200 {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, c := range []codec{plain(), sealed("k"), sealed("j")} {
+	for _, c := range []Codec{plain(), sealed("k"), sealed("j")} {
 		f.Add(encoded(f, c, storetest.Named("shpat_1")))
 	}
 	for _, seed := range []string{
@@ -181,11 +184,11 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) > maxSize/16 {
+		if len(b) > MaxSize/16 {
 			return // escaped, it might become too large to be written
 		}
 		c := sealed("k")
-		r, err := c.decode(b)
+		r, err := c.Decode(b)
 		if err != nil {
 			// One of a few constants, so it cannot contain anything of b.
 			if !slices.Contains(decodeErrors, err) {
@@ -193,11 +196,20 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		for _, c := range []codec{c, plain()} {
-			again, err := c.decode(encoded(t, c, r))
+		for _, c := range []Codec{c, plain()} {
+			again, err := c.Decode(encoded(t, c, r))
 			if err != nil || !storetest.Equal(again, r) {
 				t.Fatalf("%+v becomes %+v, %v", r, again, err)
 			}
 		}
 	})
+}
+
+func shopOf(t *testing.T, name string) token.Shop {
+	t.Helper()
+	shop, err := token.ParseShop(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shop
 }
