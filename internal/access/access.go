@@ -21,6 +21,7 @@ import (
 	"evergate/internal/reload"
 	"evergate/internal/remedy"
 	"evergate/internal/request"
+	"evergate/internal/token"
 )
 
 // Options is what the configuration says about who may do what. The zero value lets
@@ -126,12 +127,12 @@ func (a *Access) Adopt(l net.Listener, address listen.Address, wrap Wrappers) ne
 	case wrap.WithoutTLS != nil:
 		l = wrap.WithoutTLS(l)
 	}
-	return caller.Listener(l, !address.Loopback() && !a.unsafe)
+	return caller.Listener(l, !address.Loopback() && !a.unsafe, address.Shop)
 }
 
 // ForOperators makes a listener for operators one of ours: its connections are looked at, and
 // nobody has to be known before an order is judged.
-func ForOperators(l net.Listener) net.Listener { return caller.Listener(l, false) }
+func ForOperators(l net.Listener) net.Listener { return caller.Listener(l, false, token.Shop{}) }
 
 // BaseContext is for http.Server; see caller.Registry.
 func (a *Access) BaseContext(l net.Listener) context.Context { return a.callers.BaseContext(l) }

@@ -52,7 +52,7 @@ func newAdmission(t *testing.T) *guard.Admission {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admission, err := guard.New(guard.Options{Shop: shop, AllowedHosts: []string{"evergate.internal"}})
+	admission, err := guard.New(guard.Options{Shops: guard.One(shop), AllowedHosts: []string{"evergate.internal"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"evergate/internal/denial"
 	"evergate/internal/request"
+	"evergate/internal/token"
 )
 
 // connection is what is known of a connection before its first request.
@@ -22,6 +23,8 @@ type connection struct {
 	caller       Caller
 	// denied is the answer to a peer that is on no list; nil: it may go on.
 	denied error
+	// shop is the one that the listener is for; zero: the requests say.
+	shop token.Shop
 	// owner says that the peer is the user that this process runs as, or root.
 	owner bool
 
@@ -50,7 +53,7 @@ func (g *Registry) InTunnel(c net.Conn, r *request.Request) net.Conn {
 	if outer == nil {
 		outer = &connection{caller: Caller{Name: Anonymous}, authenticate: true}
 	}
-	opener := &connection{tunnelled: true, authenticate: outer.authenticate, caller: outer.caller, denied: outer.denied, owner: outer.owner, chain: outer.chain, digest: outer.digest}
+	opener := &connection{tunnelled: true, shop: outer.shop, authenticate: outer.authenticate, caller: outer.caller, denied: outer.denied, owner: outer.owner, chain: outer.chain, digest: outer.digest}
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		opener.chain = r.TLS.PeerCertificates
 	}
@@ -89,12 +92,21 @@ type listenerKey struct{}
 type listener struct {
 	net.Listener
 	authenticate bool
+	shop         token.Shop
 }
 
 // Listener marks l as an address of ours. authenticate says that other hosts can reach it, so
-// that no request may pass there without saying who sends it.
-func Listener(l net.Listener, authenticate bool) net.Listener {
-	return &listener{Listener: l, authenticate: authenticate}
+// that no request may pass there without saying who sends it; shop is the one that it is for, zero: the requests say.
+func Listener(l net.Listener, authenticate bool, shop token.Shop) net.Listener {
+	return &listener{Listener: l, authenticate: authenticate, shop: shop}
+}
+
+// ListenerShop is the shop that the listener is for where r came in; zero: r says.
+func ListenerShop(r *request.Request) token.Shop {
+	if conn, _ := r.Connection.(*connection); conn != nil {
+		return conn.shop
+	}
+	return token.Shop{}
 }
 
 // BaseContext is for http.Server: it tells ConnContext where a connection came in.
@@ -112,7 +124,7 @@ func (g *Registry) ConnContext(ctx context.Context, c net.Conn) context.Context 
 	conn := &connection{caller: Caller{Name: Anonymous}, authenticate: true}
 	conn.caller.Key = innermost(c) // also when it is served a second time; see package idle
 	if l, ok := ctx.Value(listenerKey{}).(*listener); ok {
-		conn.authenticate = l.authenticate
+		conn.authenticate, conn.shop = l.authenticate, l.shop
 	}
 	if addr := c.LocalAddr(); addr != nil && addr.Network() == "unix" {
 		g.lookUpPeer(innermost(c), conn)

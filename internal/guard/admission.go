@@ -20,8 +20,8 @@ import (
 
 // Options is what an Admission is built from.
 type Options struct {
-	// Shop is the one shop that is served. Required.
-	Shop token.Shop
+	// Shops are those that are served. Required.
+	Shops Shops
 	// AllowedHosts are names to accept beside the built-in ones, without port.
 	AllowedHosts []string
 	// TrustedProxies are where proxies are whose X-Forwarded-Proto and X-Forwarded-Host say what the client used.
@@ -35,10 +35,8 @@ type Options struct {
 // Admission lets requests in, or says why not. It is safe for concurrent use; what changes in it
 // is Access alone.
 type Admission struct {
-	hosts  hosts
-	shop   token.Shop
-	handle string
-	domain string
+	hosts hosts
+	shops Shops
 	// proxies are believed where links have to point.
 	proxies []netip.Prefix
 	tunnels Tunnels
@@ -47,6 +45,8 @@ type Admission struct {
 
 // Admitted is what a request that may pass asks for, in the client's own bytes.
 type Admitted struct {
+	// Shop is whose API is called.
+	Shop token.Shop
 	// Target is what its path asks for: Target.Path is to be forwarded, and begins with exactly
 	// one slash.
 	Target shopify.Target
@@ -98,7 +98,7 @@ func CheckHosts(names []string) error {
 // New reports every mistake in o at once.
 func New(o Options) (*Admission, error) {
 	hosts, err := parseHosts(o.AllowedHosts)
-	if o.Shop.IsZero() {
+	if o.Shops == nil {
 		err = errors.Join(remedy.New("set SHOPIFY_SHOP, for example acme", "no shop is given"), err)
 	}
 	if err != nil {
@@ -110,7 +110,7 @@ func New(o Options) (*Admission, error) {
 			return nil, err
 		}
 	}
-	return &Admission{hosts: hosts, shop: o.Shop, handle: o.Shop.Handle(), domain: o.Shop.Domain(), proxies: o.TrustedProxies, tunnels: o.Tunnels, access: everybody}, nil
+	return &Admission{hosts: hosts, shops: o.Shops, proxies: o.TrustedProxies, tunnels: o.Tunnels, access: everybody}, nil
 }
 
 // Admit judges everything there is to judge before a request's body: who sends it, the
@@ -128,7 +128,7 @@ func (a *Admission) Admit(r *request.Request) (Admitted, error) {
 	case rules.Reports():
 		p.Reported = err
 	case err != nil:
-		return Admitted{Caller: p.Caller, Target: p.Target}, err
+		return Admitted{Caller: p.Caller, Shop: p.Shop, Target: p.Target}, err
 	}
 	if needsBody {
 		p.judge = rules
@@ -143,7 +143,7 @@ func (a *Admission) admit(r *request.Request, p *Admitted) (rules *policy.Policy
 	if p.Caller, rules, err = a.access.Identify(r); err != nil {
 		return nil, err
 	}
-	shop, err := a.checkHost(r, p)
+	name, err := a.checkHost(r, p)
 	if err != nil {
 		if _, absolute := cutScheme(r.Target); absolute && r.Host != "" {
 			err = a.deniedProxying(r.Host)
@@ -153,22 +153,59 @@ func (a *Admission) admit(r *request.Request, p *Admitted) (rules *policy.Policy
 	if err := CheckOrigin(r); err != nil {
 		return nil, err
 	}
-	if shop != "" && !a.isShop(shop) {
-		return nil, a.unknownShop(shop)
+	if name != "" {
+		if err := a.name(p, name); err != nil {
+			return nil, err
+		}
 	}
 	path, ok := rawPath(r)
 	if !ok {
 		return nil, denial.New(http.StatusMisdirectedRequest, denial.CodeMisdirectedHost, // may hold a password: not repeated
 			"The address in the request line is more than a host and a path. Send the path alone, and no user name.")
 	}
-	if p.Prefix, path, err = a.cutShop(path); err != nil {
+	if p.Prefix, path, err = a.cutShop(p, path); err != nil {
 		return nil, err
 	}
-	if !p.Caller.MayUse(a.shop) {
-		return nil, a.deniedShop()
+	if err := a.settle(r, p); err != nil {
+		return nil, err
+	}
+	if !p.Caller.MayUse(p.Shop) {
+		return nil, deniedShop(p.Shop)
 	}
 	p.Target, err = CheckPath(r.Method, path)
 	return rules, err
+}
+
+// name takes note of a shop that a request names. Two that differ are none.
+func (a *Admission) name(p *Admitted, name string) error {
+	shop, ok := a.shops.Find(name)
+	switch {
+	case !ok:
+		return a.unknownShop(name)
+	case !p.Shop.IsZero() && p.Shop != shop:
+		return denial.New(http.StatusBadRequest, denial.CodeAmbiguousPath,
+			"This request names two shops, "+p.Shop.Domain()+" in its Host and "+shop.Domain()+" in its path. Name one.")
+	}
+	p.Shop = shop
+	return nil
+}
+
+// settle finds the shop of a request that names none, and sees that a listener of one shop's own is used for no other.
+func (a *Admission) settle(r *request.Request, p *Admitted) error {
+	own := caller.ListenerShop(r)
+	switch {
+	case own.IsZero() && p.Shop.IsZero():
+		only, ok := a.shops.Only()
+		if !ok {
+			return a.unnamed()
+		}
+		p.Shop = only
+	case p.Shop.IsZero():
+		p.Shop = own
+	case !own.IsZero() && own != p.Shop:
+		return denial.New(http.StatusNotFound, denial.CodeUnknownShop, "This address is for the shop "+own.Domain()+" alone: name that one, or none.")
+	}
+	return nil
 }
 
 // checkHost finds the Host on the allow-list. It returns the shop that a host of the
@@ -182,10 +219,11 @@ func (a *Admission) checkHost(r *request.Request, p *Admitted) (shop string, _ e
 	switch {
 	case !ok:
 		return "", misdirected(r.Host)
-	case ascii.EqualFold(name, a.domain):
-		p.OwnName = true
-		return "", nil
 	case a.hosts.has(name):
+		return "", nil
+	}
+	if shop, ok := a.ownDomain(name); ok {
+		p.OwnName, p.Shop = true, shop
 		return "", nil
 	}
 	sub, ok := localName(name)
@@ -200,7 +238,7 @@ func (a *Admission) checkHost(r *request.Request, p *Admitted) (shop string, _ e
 
 // cutShop parts a leading segment that names the shop from the path. A segment that is not
 // spelt as a domain stays, and the path policy refuses it.
-func (a *Admission) cutShop(raw string) (prefix, path string, _ error) {
+func (a *Admission) cutShop(p *Admitted, raw string) (prefix, path string, _ error) {
 	if !strings.HasPrefix(raw, "/") {
 		return "", raw, nil
 	}
@@ -212,25 +250,19 @@ func (a *Admission) cutShop(raw string) (prefix, path string, _ error) {
 	if !ascii.HasSuffixFold(shop, shopSuffix) || !ascii.IsHostName(shop) {
 		return "", raw, nil
 	}
-	if !a.isShop(shop) {
-		return "", raw, a.unknownShop(shop)
+	if err := a.name(p, shop); err != nil {
+		return "", raw, err
 	}
 	return raw[:end], raw[end:], nil
 }
 
-func (a *Admission) isShop(name string) bool {
-	return ascii.EqualFold(name, a.handle) || ascii.EqualFold(name, a.domain)
-}
-
-func (a *Admission) deniedShop() error {
+func deniedShop(shop token.Shop) error {
 	return denial.New(http.StatusForbidden, denial.CodeDeniedShop,
-		"The key that you sent is not for the shop "+a.domain+". Use one that is, or have the shop added to it.")
+		"The key that you sent is not for the shop "+shop.Domain()+". Use one that is, or have the shop added to it.")
 }
 
 func (a *Admission) unknownShop(name string) error {
-	return denial.New(http.StatusNotFound, denial.CodeUnknownShop,
-		"The shop "+denial.Quote(name)+" is not served here; the one that is known is "+a.domain+". "+
-			"Name that one, or none.")
+	return denial.New(http.StatusNotFound, denial.CodeUnknownShop, "The shop "+denial.Quote(name)+" is not served here. "+a.whichServed())
 }
 
 // CheckScrape judges the Host of a call for health or metrics, which needs no other: an address, a
@@ -241,7 +273,10 @@ func (a *Admission) CheckScrape(r *request.Request) error {
 		return nil
 	}
 	name, ok := hostname(r.Host)
-	if ok && (a.hosts.has(name) || isAddress(name) || isClusterName(name) || ascii.EqualFold(name, a.domain)) {
+	if ok && (a.hosts.has(name) || isAddress(name) || isClusterName(name)) {
+		return nil
+	}
+	if _, shop := a.ownDomain(name); ok && shop {
 		return nil
 	}
 	if _, local := localName(name); ok && local {

@@ -22,7 +22,7 @@ func newAdmission(t testing.TB, allowed ...string) *Admission {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admission, err := New(Options{Shop: shop, AllowedHosts: allowed})
+	admission, err := New(Options{Shops: One(shop), AllowedHosts: allowed})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +117,7 @@ func TestAShopIsNamedByHostOrPath(t *testing.T) {
 	} {
 		got, err := admission.Admit(view(newRequest(c.host, c.target)))
 		c.want.Caller.Name = caller.Anonymous
+		c.want.Shop, _ = admission.shops.Only()
 		if got != c.want || err != nil {
 			t.Errorf("%s%s: %+v, %+v; want %+v", c.host, c.target, got, err, c.want)
 		}

@@ -98,7 +98,7 @@ func TestKeysOfOneCallerShareItsFairShare(t *testing.T) {
 		conn, other := net.Pipe()
 		defer conn.Close()
 		defer other.Close()
-		ctx := admission.access.ConnContext(admission.access.BaseContext(caller.Listener(nil, false)), conn)
+		ctx := admission.access.ConnContext(admission.access.BaseContext(caller.Listener(nil, false, token.Shop{})), conn)
 		p, err := admission.Admit(view(r.WithContext(ctx)))
 		if err != nil {
 			t.Fatal(err)
@@ -137,7 +137,7 @@ func TestWhoMustSayWhoTheyAre(t *testing.T) {
 		if c.header != nil {
 			r.Header = c.header
 		}
-		ctx := admission.access.ConnContext(admission.access.BaseContext(caller.Listener(nil, c.authenticate)), &net.TCPConn{})
+		ctx := admission.access.ConnContext(admission.access.BaseContext(caller.Listener(nil, c.authenticate, token.Shop{})), &net.TCPConn{})
 		_, err := admission.Admit(view(r.WithContext(ctx)))
 		denialtest.Want(t, c.what, err, c.code)
 	}

@@ -20,6 +20,7 @@ import (
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
 	"evergate/internal/listen"
+	"evergate/internal/token"
 )
 
 // authority signs certificates.
@@ -255,7 +256,7 @@ func TestACertificateEndsOnAnOpenConnectionToo(t *testing.T) {
 		leaf := clients.sign(t, x509.Certificate{NotAfter: time.Now().Add(time.Minute), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}).Leaf
 		r := call(t, "GET", "/admin/shop.json", "")
 		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}
-		r = r.WithContext(a.ConnContext(a.BaseContext(caller.Listener(nil, true)), &net.TCPConn{}))
+		r = r.WithContext(a.ConnContext(a.BaseContext(caller.Listener(nil, true, token.Shop{})), &net.TCPConn{}))
 		admission := newAdmission(t)
 		admission.access = a
 		for _, c := range []struct {

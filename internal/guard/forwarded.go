@@ -26,7 +26,7 @@ func (a *Admission) takeForwarded(r *request.Request, p *Admitted) {
 		return
 	}
 	name, _ := hostname(host)
-	p.Host, p.OwnName = host, ascii.EqualFold(name, a.domain)
+	p.Host, p.OwnName = host, ascii.EqualFold(name, p.Shop.Domain())
 }
 
 // believed reports whether a connection comes from one of the proxies.

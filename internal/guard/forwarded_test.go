@@ -16,7 +16,7 @@ func behindProxies(t *testing.T, proxies ...string) *Admission {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Shop: shop, AllowedHosts: []string{"evergate.internal"}}
+	o := Options{Shops: One(shop), AllowedHosts: []string{"evergate.internal"}}
 	for _, p := range proxies {
 		o.TrustedProxies = append(o.TrustedProxies, netip.MustParsePrefix(p))
 	}

@@ -14,6 +14,7 @@ import (
 	"evergate/internal/policy"
 	"evergate/internal/request"
 	"evergate/internal/shopify"
+	"evergate/internal/token"
 )
 
 func accessWith(t testing.TB, o access.Options) *access.Access {
@@ -28,7 +29,7 @@ func accessWith(t testing.TB, o access.Options) *access.Access {
 func admissionWith(t testing.TB, o access.Options) *Admission {
 	t.Helper()
 	plain := newAdmission(t)
-	admission, err := New(Options{Shop: plain.shop, Access: accessWith(t, o)})
+	admission, err := New(Options{Shops: plain.shops, Access: accessWith(t, o)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,13 +254,13 @@ func TestABodyThatIsNotWholeIsTooLarge(t *testing.T) {
 // The price of policies is paid by those who have one.
 func TestAPassageUnderFullAllocatesNothing(t *testing.T) {
 	a := accessWith(t, access.Options{})
-	admission, err := New(Options{Shop: newAdmission(t).shop, Access: a})
+	admission, err := New(Options{Shops: newAdmission(t).shops, Access: a})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := call(t, "POST", graphQL, typeJSON)
 	r.Header["X-Shopify-Access-Token"] = []string{"shpat_00000000000000000000000000000000"}
-	l := caller.Listener(nil, false)
+	l := caller.Listener(nil, false, token.Shop{})
 	r = r.WithContext(a.ConnContext(a.BaseContext(l), &net.TCPConn{}))
 	if n := testing.AllocsPerRun(100, func() {
 		v := request.Of(r)

@@ -16,10 +16,10 @@ func TestNameOfAnotherShopCannotBeAllowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(Options{Shop: shop, AllowedHosts: []string{"caller.Other.MyShopify.com"}}); err == nil || !strings.Contains(err.Error(), "a shop's own name") {
+	if _, err := New(Options{Shops: One(shop), AllowedHosts: []string{"caller.Other.MyShopify.com"}}); err == nil || !strings.Contains(err.Error(), "a shop's own name") {
 		t.Errorf("%v", err)
 	}
-	admission, err := New(Options{Shop: shop})
+	admission, err := New(Options{Shops: One(shop)})
 	if err != nil {
 		t.Fatal(err)
 	}

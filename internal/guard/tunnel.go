@@ -58,16 +58,19 @@ func (a *Admission) admitTunnel(r *request.Request, who caller.Caller, rules *po
 	}
 	host, port, ok := splitAuthority(r.Target)
 	if !ok {
-		return Tunnel{}, deniedConnect("The target " + denial.Quote(r.Target) + " is not host:port. Send for example CONNECT " + a.domain + ":443.")
+		return Tunnel{}, deniedConnect("The target " + denial.Quote(r.Target) + " is not host:port. Send for example CONNECT " + a.anExample() + ":443.")
 	}
 	if port != httpsPort {
 		return Tunnel{}, deniedConnect("A tunnel leads to port 443 alone, not to that of " + denial.Quote(r.Target) + ". Use https there, or have the client go there without a proxy (NO_PROXY).")
 	}
-	if ascii.EqualFold(host, a.domain) {
-		if !who.MayUse(a.shop) {
-			return Tunnel{}, a.deniedShop()
+	if shop, ok := a.ownDomain(host); ok {
+		if own := caller.ListenerShop(r); !own.IsZero() && own != shop {
+			return Tunnel{}, deniedConnect("This address is for the shop " + own.Domain() + " alone: CONNECT " + own.Domain() + ":443.")
 		}
-		return Tunnel{Host: a.domain, Ours: true}, nil
+		if !who.MayUse(shop) {
+			return Tunnel{}, deniedShop(shop)
+		}
+		return Tunnel{Host: shop.Domain(), Ours: true}, nil
 	}
 	if err := a.admitOther(host, rules); err != nil {
 		return Tunnel{}, err
@@ -79,15 +82,16 @@ func (a *Admission) admitTunnel(r *request.Request, who caller.Caller, rules *po
 func (a *Admission) admitOther(host string, rules *policy.Policy) error {
 	bare := strings.TrimSuffix(host, ".")
 	_, local := localName(bare)
+	shop, ours := a.ownDomain(bare)
 	switch {
-	case ascii.EqualFold(bare, a.domain):
-		return deniedConnect("The shop's name is written without a dot at its end: CONNECT " + a.domain + ":443.")
+	case ours:
+		return deniedConnect("The shop's name is written without a dot at its end: CONNECT " + shop.Domain() + ":443.")
 	case local || a.hosts.has(bare) || isAddress(host) && !public(host) || !isAddress(host) && isPrivateName(bare):
 		return deniedConnect("A tunnel leads neither to this machine nor to its network, and " + denial.Quote(host) + " is there. Have the client go there without a proxy (NO_PROXY).")
 	case a.tunnels != AllTunnels && ascii.HasSuffixFold(bare, shopSuffix):
-		return deniedConnect("The shop " + denial.Quote(host) + " is not served here; the one that is known is " + a.domain + ". Name that one.")
+		return deniedConnect("The shop " + denial.Quote(host) + " is not served here. " + a.whichServed())
 	case a.tunnels != AllTunnels:
-		return deniedConnect("A tunnel leads to " + a.domain + " alone, not to " + denial.Quote(host) + ". Have the client go there without a proxy (NO_PROXY), or set EVERGATE_CONNECT=tunnel.")
+		return deniedConnect("A tunnel leads to " + a.forWhom() + " alone, not to " + denial.Quote(host) + ". Have the client go there without a proxy (NO_PROXY), or set EVERGATE_CONNECT=tunnel.")
 	case rules.Nothing():
 		return deniedConnect("This caller's policy lets it do nothing, tunnels to other hosts included. Have it call with a key that may.")
 	}
@@ -149,7 +153,7 @@ func deniedConnect(message string) error {
 
 // deniedProxying is the answer to a request that is meant for another host, as a client sends it to a forward proxy.
 func (a *Admission) deniedProxying(host string) error {
-	return deniedConnect("Evergate is a forward proxy for " + a.domain + " alone, and this request is for " + denial.Quote(host) + ". Have the client go there without a proxy (NO_PROXY).")
+	return deniedConnect("Evergate is a forward proxy for " + a.forWhom() + " alone, and this request is for " + denial.Quote(host) + ". Have the client go there without a proxy (NO_PROXY).")
 }
 
 // splitAuthority parts a CONNECT's target, host:port. It is strict: what is not a host name or an address, and a port in

@@ -18,8 +18,11 @@ func (h *Handler) admit(rec *record) (err error) {
 	if rec.passage, err = h.opt.Admission.Admit(&view); err != nil {
 		return denial.Of(err)
 	}
+	if rec.shop, err = h.opt.Shops.Of(rec.in.Context(), rec.passage.Shop); err != nil {
+		return err
+	}
 	rec.route = rec.passage.Target.Route
-	rec.span = h.opt.Tracer.Begin(rec.in, rec.route.String(), h.domain)
+	rec.span = h.opt.Tracer.Begin(rec.in, rec.route.String(), rec.passage.Shop.Domain())
 	// The body first: a client may take its time with it, and a token is not to grow old meanwhile.
 	err = h.readBody(rec)
 	if _, denied := errors.AsType[*denial.Error](err); !denied {

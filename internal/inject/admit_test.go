@@ -35,7 +35,7 @@ func withAccess(t testing.TB, who access.Options) rigOption {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admission, err := guard.New(guard.Options{Shop: shop, Access: a})
+	admission, err := guard.New(guard.Options{Shops: guard.One(shop), Access: a})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,9 +235,9 @@ func TestLinksLeadToTheAddressAndSchemeOfTheClient(t *testing.T) {
 		{guard.Admitted{Host: shopDomain + ":80", OwnName: true}, "<http://" + shopDomain + ":80/admin/x>; rel=next"},
 		{guard.Admitted{Host: shopDomain + ":8443", OwnName: true, TLS: true}, "<https://" + shopDomain + ":8443/admin/x>; rel=next"},
 	} {
-		h := &Handler{domain: shopDomain}
+		c.p.Shop = shopNamed(t, shopDomain)
 		out := http.Header{}
-		copyHeader(out, http.Header{"Link": {"<https://" + shopDomain + "/admin/x>; rel=next"}}, h.linksFor(&c.p))
+		copyHeader(out, http.Header{"Link": {"<https://" + shopDomain + "/admin/x>; rel=next"}}, linksFor(&c.p))
 		if got := out.Get("Link"); got != c.want {
 			t.Errorf("%+v: %s, want %s", c.p, got, c.want)
 		}

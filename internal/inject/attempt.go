@@ -37,11 +37,11 @@ var replays = []string{string(unauthorized), string(tooManyRequests), string(thr
 func (h *Handler) roundTrip(rec *record) (*http.Response, error) {
 	ctx := rec.in.Context()
 	// Nobody queues for a call that cannot be made: while there is a token this is an atomic load.
-	tok, err := h.opt.Tokens.Token(ctx)
+	tok, err := rec.shop.Tokens.Token(ctx)
 	if err != nil {
 		return nil, err
 	}
-	rec.reservation = h.opt.Pace.Reserve(rec.passage.Target.API, rec.caller(), rec.body.whole)
+	rec.reservation = rec.shop.Pace.Reserve(rec.passage.Target.API, rec.caller(), rec.body.whole)
 	for why := never; ; {
 		if why != unauthorized {
 			if tok, err = h.reserve(rec); err != nil {
@@ -68,7 +68,7 @@ func (h *Handler) reserve(rec *record) (token.Token, error) {
 	if err != nil {
 		return token.Token{}, err
 	}
-	tok, err := h.opt.Tokens.Token(rec.in.Context())
+	tok, err := rec.shop.Tokens.Token(rec.in.Context())
 	if err != nil {
 		rec.reservation.Cancel(false)
 	}
@@ -118,16 +118,16 @@ func (h *Handler) learn(rec *record, resp *http.Response, tok token.Token) (reas
 	ctx := rec.in.Context()
 	switch {
 	case resp.StatusCode != http.StatusUnauthorized:
-		h.opt.Tokens.Accepted(tok)
+		rec.shop.Tokens.Accepted(tok)
 		switch {
 		case resp.StatusCode == http.StatusForbidden:
 			h.watchForbidden(rec, resp, tok)
-		case resp.StatusCode < 300 && h.opt.Unexplained != nil:
-			h.opt.Unexplained.succeeded(rec.route)
+		case resp.StatusCode < 300 && rec.shop.Unexplained != nil:
+			rec.shop.Unexplained.succeeded(rec.route)
 		}
 	case !rec.unauthorized:
 		rec.unauthorized = true
-		next, err := h.opt.Tokens.Replace(ctx, tok)
+		next, err := rec.shop.Tokens.Replace(ctx, tok)
 		if isUnavailable(err) { // the token ended on its way, and there is no other yet: that is no 401
 			_ = resp.Body.Close()
 			rec.reservation.Cancel(false)

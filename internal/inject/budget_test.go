@@ -37,7 +37,7 @@ func withPolicy(t *testing.T, name string) rigOption {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admission, err := guard.New(guard.Options{Shop: shop, Access: who})
+	admission, err := guard.New(guard.Options{Shops: guard.One(shop), Access: who})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -196,7 +196,7 @@ func (s *timed) Token(ctx context.Context) (token.Token, error) {
 
 func TestTokenIsTakenAfterASlowBodyNotBefore(t *testing.T) {
 	tokens := &timed{fakeTokens: fakeTokens{current: "shpat_first"}, asked: make(chan struct{})}
-	r := newRig(t, func(http.ResponseWriter, *http.Request) {}, func(o *Options, _ *upstream.Options) { o.Tokens = tokens })
+	r := newRig(t, func(http.ResponseWriter, *http.Request) {}, func(o *Options, _ *upstream.Options) { oneShop(*o).Tokens = tokens })
 	conn, answers := r.raw(t, "POST /admin/api/2026-10/products.json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
 	if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100") {
 		t.Fatalf("%q %v", line, err) // the server asks for the body now
@@ -263,7 +263,7 @@ func TestRetirementOfPermanentTokensIsNoticedWithoutHoldingTheAnswer(t *testing.
 		_ = http.NewResponseController(w).Flush()
 		waitFor(req.Context(), goOn)
 		_, _ = io.WriteString(w, `"}`)
-	}, func(o *Options, _ *upstream.Options) { o.PermanentRetired = func() { noticed++ } })
+	}, func(o *Options, _ *upstream.Options) { oneShop(*o).PermanentRetired = func() { noticed++ } })
 	_, answers := r.raw(t, "GET /admin/api/2026-10/shop.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	resp, err := http.ReadResponse(answers, nil)
 	if err != nil {

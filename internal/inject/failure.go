@@ -36,7 +36,7 @@ func (h *Handler) fail(w http.ResponseWriter, rec *record, err error) {
 	if errors.As(err, &full) && full.Crowded && rec.in.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close") // somebody waits for its place
 	}
-	d := h.classify(err)
+	d := classify(rec.shop, err)
 	rec.status, rec.code = d.Status, d.Code
 	h.opt.Metrics.Failed(d.Code)
 	if d.Code == denial.CodeRateLimitQueueFull && !h.denials.allow(rec.passage.Caller.Name, d.Code, rec.route) {
@@ -47,7 +47,7 @@ func (h *Handler) fail(w http.ResponseWriter, rec *record, err error) {
 	d.Answer(w)
 }
 
-func (h *Handler) classify(err error) *denial.Error {
+func classify(shop *Shop, err error) *denial.Error {
 	var unavailable *token.UnavailableError
 	var full *pace.QueueFullError
 	var dial *upstream.DialError
@@ -55,7 +55,7 @@ func (h *Handler) classify(err error) *denial.Error {
 	switch {
 	case errors.As(err, &unavailable):
 		return &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeNoToken,
-			Message: "Evergate has no usable access token for " + h.domain + " now: " + unavailable.Err.Error(), RetryAfter: max(unavailable.RetryAfter, time.Second)}
+			Message: "Evergate has no usable access token for " + shop.Shop.Domain() + " now: " + unavailable.Err.Error(), RetryAfter: max(unavailable.RetryAfter, time.Second)}
 	case errors.As(err, &full):
 		return &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeRateLimitQueueFull, RetryAfter: full.RetryAfter,
 			Message: "Shopify has not carried this request out: " + full.Error() + ". Send fewer requests at a time, or come again after Retry-After."}
@@ -64,12 +64,12 @@ func (h *Handler) classify(err error) *denial.Error {
 			Message: "The request's body broke off or is not well-formed HTTP; nothing is wrong with Shopify. Send it again, whole."}
 	case errors.As(err, &dial):
 		return &denial.Error{Status: http.StatusBadGateway, Code: denial.CodeUpstreamUnreachable,
-			Message: "Evergate cannot connect to " + h.opt.Base.Host + "; nothing was sent: " + dial.Error()}
+			Message: "Evergate cannot connect to " + shop.Base.Host + "; nothing was sent: " + dial.Error()}
 	case errors.As(err, &network) && network.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		return &denial.Error{Status: http.StatusGatewayTimeout, Code: denial.CodeUpstreamTimeout,
 			Message: "Shopify did not answer in time. Whether it carried the request out is not known: look before sending a change again."}
 	}
 	return &denial.Error{Status: http.StatusBadGateway, Code: denial.CodeUpstreamUnreachable,
-		Message: "The connection to " + h.opt.Base.Host + " broke. Whether Shopify carried the request out is not known: " +
+		Message: "The connection to " + shop.Base.Host + " broke. Whether Shopify carried the request out is not known: " +
 			"look before sending a change again. (" + netfail.Say(err) + ")"}
 }

@@ -86,15 +86,15 @@ func (h *Handler) watchForbidden(rec *record, resp *http.Response, tok token.Tok
 	if rec.in.Method == http.MethodHead || !plain(resp.Header["Content-Encoding"]) {
 		return
 	}
-	ctx, route, id := rec.in.Context(), rec.route, first(resp.Header["X-Request-Id"]) // not rec, which stays on the stack
+	ctx, shop, route, id := rec.in.Context(), rec.shop, rec.route, first(resp.Header["X-Request-Id"]) // not rec, which stays on the stack
 	resp.Body = &forbiddenReader{ReadCloser: resp.Body, decide: func(beginning []byte) {
 		switch {
 		case shopify.RefusesNonExpiring(http.StatusForbidden, beginning):
-			if !tok.Expires() && h.opt.PermanentRetired != nil {
-				h.opt.PermanentRetired()
+			if !tok.Expires() && shop.PermanentRetired != nil {
+				shop.PermanentRetired()
 			}
 		case !shopify.ExplainsForbidden(beginning):
-			h.unexplained(ctx, route, id)
+			h.unexplained(ctx, shop, route, id)
 		}
 	}}
 }
@@ -104,9 +104,9 @@ func plain(encoding []string) bool {
 }
 
 // unexplained logs nothing of the body: it may repeat a part of the request.
-func (h *Handler) unexplained(ctx context.Context, route shopify.Route, requestID string) {
-	if h.opt.Unexplained != nil {
-		h.opt.Unexplained.refused(route)
+func (h *Handler) unexplained(ctx context.Context, shop *Shop, route shopify.Route, requestID string) {
+	if shop.Unexplained != nil {
+		shop.Unexplained.refused(route)
 	}
 	if h.forbidden.allow("", "", route) {
 		h.opt.Log.WarnContext(ctx, possibleAllowlist+" (said once an hour per route)", "route", route.String(), "request_id", short(requestID))

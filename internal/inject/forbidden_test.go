@@ -37,7 +37,7 @@ func newForbidding(t *testing.T, body string) *forbidding {
 		w.WriteHeader(f.status)
 		_, _ = io.WriteString(w, f.body)
 	}, func(o *Options, _ *upstream.Options) {
-		o.Log, o.Unexplained = slog.New(slog.NewTextHandler(&f.log, nil)), &f.notices
+		o.Log, oneShop(*o).Unexplained = slog.New(slog.NewTextHandler(&f.log, nil)), &f.notices
 	})
 	return f
 }

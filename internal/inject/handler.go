@@ -41,16 +41,11 @@ type Tunnels interface {
 
 // Options configures a Handler; every field is required, unless it says otherwise.
 type Options struct {
-	Shop token.Shop
-	// Base is where to connect: scheme and authority, no path.
-	Base      *url.URL
+	Shops     Shops
 	Admission *guard.Admission
-	Tokens    TokenSource
 	Transport http.RoundTripper
 	// Tunnels serves CONNECT; nil: it is refused.
 	Tunnels Tunnels
-	// Pace waits for Shopify's rate limits; nil: nothing waits, and refusals are passed on.
-	Pace *pace.Pacer
 	// ReplayBuffer is the size in bytes up to which a body is kept for a second sending.
 	ReplayBuffer int64
 	// Memory is what may be held for all clients; nil: there is no bound.
@@ -63,6 +58,23 @@ type Options struct {
 	AuditDenials *slog.Logger
 	// Tracer makes spans of requests; nil: none.
 	Tracer *tracing.Tracer
+}
+
+// Shops are those whose requests are served.
+type Shops interface {
+	// Of returns what a request for a shop needs. Looking for the shop's grant may take a while, never longer than ctx. The
+	// error is a *denial.Error, or ctx's cause.
+	Of(ctx context.Context, shop token.Shop) (*Shop, error)
+}
+
+// Shop is what the requests for one shop need. It is shared by them and not changed.
+type Shop struct {
+	Shop token.Shop
+	// Base is where to connect: scheme and authority, no path.
+	Base   *url.URL
+	Tokens TokenSource
+	// Pace waits for Shopify's rate limits; nil: nothing waits, and refusals are passed on.
+	Pace *pace.Pacer
 	// PermanentRetired, if set, is told each time Shopify says that it no longer accepts the
 	// kind of token that does not expire.
 	PermanentRetired func()
@@ -70,10 +82,12 @@ type Options struct {
 	Unexplained *Unexplained
 }
 
+// Of makes a Shop the Shops of which there is one.
+func (s *Shop) Of(context.Context, token.Shop) (*Shop, error) { return s, nil }
+
 // Handler serves the clients. It is safe for concurrent use.
 type Handler struct {
 	opt          Options
-	domain       string // the shop's
 	deprecations deprecations
 	denials      logLimiter
 	forbidden    logLimiter   // of 403s without a known reason
@@ -85,7 +99,7 @@ type Handler struct {
 func New(opt Options) *Handler {
 	opt.Metrics.Announce(failures, replays)
 	return &Handler{
-		opt: opt, domain: opt.Shop.Domain(), deprecations: deprecations{log: opt.Log, metrics: opt.Metrics},
+		opt: opt, deprecations: deprecations{log: opt.Log, metrics: opt.Metrics},
 		flushers: sync.Pool{New: newHeaderFlusher},
 	}
 }

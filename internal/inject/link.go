@@ -17,11 +17,11 @@ type links struct {
 
 // linksFor returns how to rewrite links for a client; one that uses the shop's own name, on the port that Shopify's links
 // mean, needs no change.
-func (h *Handler) linksFor(p *guard.Admitted) links {
+func linksFor(p *guard.Admitted) links {
 	if _, port, hasPort := strings.Cut(p.Host, ":"); p.OwnName && (!hasPort || p.TLS && port == "443") {
 		return links{}
 	}
-	return links{h.domain, p.TLS, p.Host, p.Prefix}
+	return links{p.Shop.Domain(), p.TLS, p.Host, p.Prefix}
 }
 
 // origin is the scheme and the host that the client used.

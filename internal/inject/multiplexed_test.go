@@ -63,12 +63,12 @@ func newHTTP2Rig(t *testing.T, room int64, shopify roundTripper) *http2Rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admission, err := guard.New(guard.Options{Shop: shop})
+	admission, err := guard.New(guard.Options{Shops: guard.One(shop)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := &http2Rig{budget: limit.NewBudget(room)}
-	m.handler = New(Options{Shop: shop, Base: &url.URL{Scheme: "https", Host: shopDomain}, Admission: admission, Tokens: &fakeTokens{current: "shpat_first"}, ReplayBuffer: 1 << 20,
+	m.handler = New(Options{Shops: &Shop{Shop: shop, Base: &url.URL{Scheme: "https", Host: shopDomain}, Tokens: &fakeTokens{current: "shpat_first"}}, Admission: admission, ReplayBuffer: 1 << 20,
 		Metrics: metrics.New(prometheus.NewRegistry(), "test", "none", "go"), Log: slog.New(slog.DiscardHandler), Transport: shopify, Memory: m.budget})
 	m.set = limit.NewConnections(200, m.budget, manyStall)
 	listener := &pipeListener{make(chan net.Conn), make(chan struct{})}

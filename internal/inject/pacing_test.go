@@ -66,17 +66,17 @@ func newPaced(t *testing.T, settings shopsim.Settings, maxWait, latency time.Dur
 	if err != nil {
 		t.Fatal(err)
 	}
-	admission, err := guard.New(guard.Options{Shop: shop})
+	admission, err := guard.New(guard.Options{Shops: guard.One(shop)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &paced{sim: newSim(settings)}
 	p.token = p.sim.IssueToken("", "", 0)
-	o := Options{Shop: shop, Base: &url.URL{Scheme: "https", Host: shopDomain}, Admission: admission, Tokens: &fakeTokens{current: p.token},
+	o := Options{Shops: &Shop{Shop: shop, Base: &url.URL{Scheme: "https", Host: shopDomain}, Tokens: &fakeTokens{current: p.token}}, Admission: admission,
 		Transport: distant{p.sim.RoundTripper(), latency}, ReplayBuffer: 1 << 20,
 		Metrics: metrics.New(prometheus.NewRegistry(), "test", "none", "go"), Log: slog.New(slog.DiscardHandler)}
 	if maxWait > 0 {
-		o.Pace = pace.New(pace.Options{MaxWait: maxWait, Observer: p})
+		oneShop(o).Pace = pace.New(pace.Options{MaxWait: maxWait, Observer: p})
 	}
 	p.Handler = New(o)
 	return p
@@ -429,7 +429,7 @@ func TestTwoSidecarsShareABucketThatNeitherOwns(t *testing.T) {
 		first := newPaced(t, shopsim.Settings{}, 10*time.Minute, 20*time.Millisecond)
 		second := newPaced(t, shopsim.Settings{}, 10*time.Minute, 35*time.Millisecond)
 		second.opt.Transport = distant{first.sim.RoundTripper(), 35 * time.Millisecond}
-		second.opt.Tokens = &fakeTokens{current: first.token}
+		oneShop(second.opt).Tokens = &fakeTokens{current: first.token}
 		var a, b, refused int
 		var group sync.WaitGroup
 		group.Go(func() {
@@ -512,7 +512,7 @@ func TestWhoMakesRoomIsToldSoAndLeaves(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if !p.opt.Pace.MakeRoom(4) {
+		if !oneShop(p.opt).Pace.MakeRoom(4) {
 			t.Fatal("nobody made room")
 		}
 		w := <-answers

@@ -17,6 +17,7 @@ import (
 type record struct {
 	in          *http.Request
 	passage     guard.Admitted
+	shop        *Shop // whose API is called; nil while it is not admitted
 	body        requestBody
 	stream      *stream // of a request of HTTP/2; nil: it is none
 	reservation pace.Reservation

@@ -276,7 +276,7 @@ func TestA401IsReplayedOnceWhateverComesBetween(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newPaced(t, shopsim.Settings{}, time.Minute, 0)
 				tokens := &fakeTokens{current: "shpat_first", next: []string{"shpat_second", "shpat_third"}}
-				p.opt.Tokens, p.opt.Transport = tokens, &answersInTurn{append(statuses, http.StatusOK)}
+				oneShop(p.opt).Tokens, p.opt.Transport = tokens, &answersInTurn{append(statuses, http.StatusOK)}
 				w := httptest.NewRecorder()
 				p.ServeHTTP(w, job{method: "GET", path: "/admin/api/2026-10/shop.json"}.request(t.Context(), "caller"))
 				if w.Code != http.StatusUnauthorized || tokens.replaced != 1 {

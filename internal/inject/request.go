@@ -28,8 +28,8 @@ func (h *Handler) outgoing(rec *record) *outgoing {
 	out := &outgoing{
 		ctx: upstream.Context{Context: in.Context()},
 		url: url.URL{
-			Scheme: h.opt.Base.Scheme,
-			Host:   h.opt.Base.Host,
+			Scheme: rec.shop.Base.Scheme,
+			Host:   rec.shop.Base.Host,
 			// Opaque is written as it is; Path would be escaped anew.
 			Opaque:     rec.passage.Target.Path,
 			RawQuery:   in.URL.RawQuery,
@@ -37,7 +37,7 @@ func (h *Handler) outgoing(rec *record) *outgoing {
 		},
 	}
 	out.Request = *new(http.Request).WithContext(&out.ctx)
-	out.Method, out.URL, out.Host, out.Header = in.Method, &out.url, h.domain, outgoingHeader(in.Header)
+	out.Method, out.URL, out.Host, out.Header = in.Method, &out.url, rec.passage.Shop.Domain(), outgoingHeader(in.Header)
 	out.Proto, out.ProtoMajor, out.ProtoMinor = "HTTP/1.1", 1, 1
 	return out
 }

@@ -95,12 +95,12 @@ func shipped(t testing.TB, c call, base *url.URL, transport http.RoundTripper) O
 	if err != nil {
 		t.Fatal(err)
 	}
-	admission, err := guard.New(guard.Options{Shop: shop, Access: access})
+	admission, err := guard.New(guard.Options{Shops: guard.One(shop), Access: access})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Options{Shop: shop, Base: base, Admission: admission, Tokens: oneToken{token.Token{Access: token.NewSecret("shpat_bench")}}, Transport: transport,
-		Pace: pace.New(pace.Options{MaxWait: 8 * time.Second}), ReplayBuffer: 1 << 20,
+	return Options{Shops: &Shop{Shop: shop, Base: base, Tokens: oneToken{token.Token{Access: token.NewSecret("shpat_bench")}}, Pace: pace.New(pace.Options{MaxWait: 8 * time.Second})},
+		Admission: admission, Transport: transport, ReplayBuffer: 1 << 20,
 		Metrics: metrics.New(prometheus.NewRegistry(), "test", "none", "go"), Log: slog.New(slog.DiscardHandler)}
 }
 

@@ -14,7 +14,7 @@ import (
 // copyResponse sends Shopify's answer to the client. When Shopify's connection dies in the
 // middle it breaks the client's, because an answer that merely ended would look whole.
 func (h *Handler) copyResponse(w http.ResponseWriter, rec *record, resp *http.Response) {
-	r, l := rec.in, h.linksFor(&rec.passage)
+	r, l := rec.in, linksFor(&rec.passage)
 	copyHeader(w.Header(), resp.Header, l)
 	if resp.Body == http.NoBody || r.Method == http.MethodHead {
 		w.WriteHeader(resp.StatusCode)

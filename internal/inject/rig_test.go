@@ -78,7 +78,7 @@ func withHeaderTimeout(d time.Duration) rigOption {
 }
 
 func withTokenError(err error) rigOption {
-	return func(o *Options, _ *upstream.Options) { o.Tokens.(*fakeTokens).err = err }
+	return func(o *Options, _ *upstream.Options) { oneShop(*o).Tokens.(*fakeTokens).err = err }
 }
 
 func newRig(t testing.TB, shopify http.HandlerFunc, options ...rigOption) *rig {
@@ -93,7 +93,7 @@ func newRigOn(t testing.TB, server *httptest.Server, options ...rigOption) *rig 
 	if err != nil {
 		t.Fatal(err)
 	}
-	admission, err := guard.New(guard.Options{Shop: shop})
+	admission, err := guard.New(guard.Options{Shops: guard.One(shop)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func newRigOn(t testing.TB, server *httptest.Server, options ...rigOption) *rig 
 		t.Fatal(err)
 	}
 	r := &rig{upstream: server, tokens: &fakeTokens{current: "shpat_first"}, registry: prometheus.NewRegistry()}
-	o := Options{Shop: shop, Base: base, Admission: admission, Tokens: r.tokens, ReplayBuffer: 1 << 20,
+	o := Options{Shops: &Shop{Shop: shop, Base: base, Tokens: r.tokens}, Admission: admission, ReplayBuffer: 1 << 20,
 		Metrics: metrics.New(r.registry, "test", "none", "go"), Log: slog.New(slog.DiscardHandler)}
 	to := upstream.Options{Base: base, Roots: rootsOf(server), HeaderTimeout: 10 * time.Second}
 	for _, set := range options {
@@ -198,4 +198,16 @@ func (r *rig) count(t testing.TB, name string, values ...string) float64 {
 		}
 	}
 	return sum
+}
+
+// oneShop is the one that is served.
+func oneShop(o Options) *Shop { return o.Shops.(*Shop) }
+
+func shopNamed(t testing.TB, name string) token.Shop {
+	t.Helper()
+	shop, err := token.ParseShop(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shop
 }

@@ -33,7 +33,7 @@ func TestEveryoneReadsAPathAlike(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	readOnly, err := guard.New(guard.Options{Shop: shop, Access: rules})
+	readOnly, err := guard.New(guard.Options{Shops: guard.One(shop), Access: rules})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestEveryoneReadsAPathAlike(t *testing.T) {
 			w.WriteHeader(resp.StatusCode)
 			_, _ = io.Copy(w, resp.Body)
 		}, func(o *Options, _ *upstream.Options) {
-			o.Pace, o.Tokens = pacer, &fakeTokens{current: sim.IssueToken("", "", 0)}
+			oneShop(*o).Pace, oneShop(*o).Tokens = pacer, &fakeTokens{current: sim.IssueToken("", "", 0)}
 		})
 		resp := r.do(t, http.MethodPost, path, strings.NewReader(query), "Content-Type", "application/json")
 		_ = text(t, resp)

@@ -59,7 +59,7 @@ type staged struct {
 func newStaged(t testing.TB, c call) *staged {
 	t.Helper()
 	s := &staged{h: c.handler(t).(*Handler), transport: c.transport(), in: c.incoming(t), w: newSink(), tok: token.Token{Access: token.NewSecret("shpat_bench")}, fatal: t.Fatal}
-	s.tokens = refresh.New(refresh.Options{Shop: s.h.opt.Shop, Log: slog.New(slog.DiscardHandler), Obtainer: refresh.Direct(onlyToken(s.tok))})
+	s.tokens = refresh.New(refresh.Options{Shop: oneShop(s.h.opt).Shop, Log: slog.New(slog.DiscardHandler), Obtainer: refresh.Direct(onlyToken(s.tok))})
 	s.token()
 	return s
 }
@@ -83,6 +83,7 @@ func (s *staged) admit() {
 	if s.rec.passage, err = s.h.opt.Admission.Admit(&view); err != nil {
 		s.fatal(err)
 	}
+	s.rec.shop = oneShop(s.h.opt)
 	s.rec.route = s.rec.passage.Target.Route
 }
 
@@ -101,7 +102,7 @@ func (s *staged) token() {
 }
 
 func (s *staged) reserve() {
-	s.rec.reservation = s.h.opt.Pace.Reserve(s.rec.passage.Target.API, s.rec.caller(), s.rec.body.whole)
+	s.rec.reservation = s.rec.shop.Pace.Reserve(s.rec.passage.Target.API, s.rec.caller(), s.rec.body.whole)
 	if _, err := s.rec.reservation.Wait(context.Background()); err != nil {
 		s.fatal(err)
 	}

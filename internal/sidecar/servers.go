@@ -34,9 +34,9 @@ const (
 func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *http.Server {
 	server := &http.Server{
 		Handler: inject.New(inject.Options{
-			Shop: s.cfg.Shop, Base: s.cfg.Base, Admission: s.shop.admission, Tokens: s.shop.source, Transport: s.shop.transport, Tunnels: s.tunnels,
-			Pace: s.shop.pacer, ReplayBuffer: int64(s.cfg.ReplayBuffer), Memory: s.limits.memory, Metrics: met, Log: s.log.Logger,
-			PermanentRetired: s.shop.permanentRetired, Unexplained: &s.shop.unexplained, Access: accessLog(s.cfg, s.log.whole), AuditDenials: s.auditLog(), Tracer: s.tracer,
+			Shops: s.shop.requests(), Admission: s.admission, Transport: s.shop.transport, Tunnels: s.tunnels,
+			ReplayBuffer: int64(s.cfg.ReplayBuffer), Memory: s.limits.memory, Metrics: met, Log: s.log.Logger,
+			Access: accessLog(s.cfg, s.log.whole), AuditDenials: s.auditLog(), Tracer: s.tracer,
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is judged like everything else
@@ -53,7 +53,7 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *ht
 func (s *Sidecar) serverForOperators(registry *prometheus.Registry, met *metrics.Metrics, build Build, getenv func(string) string, errorLog *log.Logger) *http.Server {
 	return &http.Server{
 		Handler: limit.LingerUnread(admin.New(admin.Options{
-			Tokens: s.shop.source, Admission: s.shop.admission, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: build.Version,
+			Tokens: s.shop.source, Admission: s.admission, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: build.Version,
 			Notices: s.notices, Failures: failuresOf(met), Waits: waitsOf(met), Unpaced: s.shop.pacer == nil,
 			Entrances: s.entrances, Policy: s.access.Summary, Setup: s.setup(build, getenv), LogLevel: s.log.setLevel, MayCommand: s.access.MayCommand, Exchange: s.shop.exchange(), Roots: s.ca.Roots,
 		})),

@@ -8,13 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"evergate/internal/access"
 	"evergate/internal/admin"
 	"evergate/internal/clock"
 	"evergate/internal/config"
 	"evergate/internal/denial"
 	"evergate/internal/grant"
-	"evergate/internal/guard"
 	"evergate/internal/inject"
 	"evergate/internal/login"
 	"evergate/internal/metrics"
@@ -29,7 +27,6 @@ import (
 type shop struct {
 	in        *Installation
 	log       Logger
-	admission *guard.Admission
 	source    *refresh.Source
 	transport *upstream.Transport
 	pacer     *pace.Pacer // nil when it is off
@@ -42,20 +39,17 @@ type shop struct {
 	unexplained inject.Unexplained
 }
 
-func newShop(in *Installation, who *access.Access, met *metrics.Metrics, log Logger) (*shop, error) {
+func newShop(in *Installation, met *metrics.Metrics, log Logger) (*shop, error) {
 	cfg := in.Config
-	admission, err := guard.New(guard.Options{Shop: cfg.Shop, AllowedHosts: cfg.AllowedHosts, TrustedProxies: cfg.Proxies, Tunnels: tunnelsOf(cfg), Access: who})
-	if err != nil {
-		return nil, err // config.Load has tried it
-	}
 	in.Endpoint.ClockSkew = met.ClockSkew
 	in.Transport.Resent = func() { met.Replayed(inject.Stalled) }
-	s := &shop{in: in, log: log, admission: admission, transport: in.Transport, pacer: newPacer(cfg, met), made: time.Now()}
+	s := &shop{in: in, log: log, transport: in.Transport, pacer: newPacer(cfg, met), made: time.Now()}
 	var published func(token.Token)
 	if cfg.TokenFile != "" {
 		s.tokenFile = newTokenFile(cfg.TokenFile, log.Logger)
 		published = s.tokenFile.published
 	}
+	var err error
 	if s.source, err = in.newSource(log.Logger, met, published); err != nil {
 		return nil, err
 	}
@@ -63,6 +57,11 @@ func newShop(in *Installation, who *access.Access, met *metrics.Metrics, log Log
 		s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: in.Endpoint}, Store: in.Store, Scopes: cfg.Scopes, AppName: cfg.AppName})
 	}
 	return s, nil
+}
+
+// requests is what the requests for the shop need.
+func (s *shop) requests() *inject.Shop {
+	return &inject.Shop{Shop: s.in.Config.Shop, Base: s.in.Config.Base, Tokens: s.source, Pace: s.pacer, PermanentRetired: s.permanentRetired, Unexplained: &s.unexplained}
 }
 
 const (

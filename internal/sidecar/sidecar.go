@@ -21,6 +21,7 @@ import (
 	"evergate/internal/access"
 	"evergate/internal/admin"
 	"evergate/internal/config"
+	"evergate/internal/guard"
 	"evergate/internal/listen"
 	"evergate/internal/localca"
 	"evergate/internal/metrics"
@@ -40,13 +41,15 @@ func (b Build) UserAgent() string { return "Evergate/" + b.Version }
 
 // Sidecar is everything that `serve`, `run` and `demo` have in common.
 type Sidecar struct {
-	cfg     *config.Config
-	access  *access.Access
-	ca      *localca.Authority
-	log     Logger
-	shop    *shop // the one that is served
-	history *admin.History
-	tracer  *tracing.Tracer // nil when it is off
+	cfg    *config.Config
+	access *access.Access
+	ca     *localca.Authority
+	log    Logger
+	shop   *shop // the one that is served
+	// admission is what every request has to pass.
+	admission *guard.Admission
+	history   *admin.History
+	tracer    *tracing.Tracer // nil when it is off
 
 	tunnels       *tunnel.Server
 	proxy, admin  *http.Server
@@ -106,7 +109,12 @@ func New(in *Installation, settings Settings, log Logger, getenv func(string) st
 	met := metrics.New(registry, in.Build.Version, in.Build.Commit, runtime.Version())
 
 	var err error
-	if s.shop, err = newShop(in, who, met, log); err != nil {
+	if s.admission, err = guard.New(guard.Options{
+		Shops: guard.One(in.Config.Shop), AllowedHosts: in.Config.AllowedHosts, TrustedProxies: in.Config.Proxies, Tunnels: tunnelsOf(in.Config), Access: who,
+	}); err != nil {
+		return nil, err // config.Load has tried it
+	}
+	if s.shop, err = newShop(in, met, log); err != nil {
 		return nil, err
 	}
 	if s.tracer, err = openTracer(getenv, log.Logger, in.Build.Version); err != nil {

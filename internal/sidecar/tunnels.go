@@ -24,7 +24,7 @@ func tunnelsOf(cfg *config.Config) guard.Tunnels {
 // newTunnels serves CONNECT. Nothing is made of the local authority before a tunnel needs it.
 func (s *Sidecar) newTunnels() *tunnel.Server {
 	return tunnel.New(tunnel.Options{
-		Admission: s.shop.admission, InTunnel: s.access.InTunnel, TLS: listen.Local(s.access.LocalCertificate, mayMultiplex), Memory: s.limits.memory,
+		Admission: s.admission, InTunnel: s.access.InTunnel, TLS: listen.Local(s.access.LocalCertificate, mayMultiplex), Memory: s.limits.memory,
 		Dial: func(ctx context.Context, address string) (net.Conn, error) {
 			return s.shop.transport.DialOther(ctx, address, tunnel.MayReach)
 		},

@@ -10,7 +10,7 @@ import (
 const shopSuffix = ".myshopify.com"
 
 // Shop is a validated store. The zero Shop is no store.
-type Shop struct{ handle string }
+type Shop struct{ domain string }
 
 // ParseShop accepts "acme" or "acme.myshopify.com" in any case. What people paste by
 // mistake (a URL, an admin address, a storefront domain) is refused with an error that
@@ -40,7 +40,7 @@ func ParseShop(s string) (Shop, error) {
 	if !isHandle(handle) {
 		return Shop{}, fmt.Errorf("%q is not a shop name: it may hold letters, digits and hyphens before %s", in, shopSuffix)
 	}
-	return Shop{handle: handle}, nil
+	return Shop{domain: name}, nil
 }
 
 // isHandle is ^[a-z0-9][a-z0-9-]*$, which Shopify documents for callbacks.
@@ -77,13 +77,13 @@ func shopMistake(in, what, rest string) error {
 }
 
 // Handle returns the part before .myshopify.com.
-func (s Shop) Handle() string { return s.handle }
+func (s Shop) Handle() string { return strings.TrimSuffix(s.domain, shopSuffix) }
 
 // Domain returns the permanent domain, for example acme.myshopify.com.
-func (s Shop) Domain() string { return s.handle + shopSuffix }
+func (s Shop) Domain() string { return s.domain }
 
 // IsZero reports whether s is no store.
-func (s Shop) IsZero() bool { return s.handle == "" }
+func (s Shop) IsZero() bool { return s.domain == "" }
 
 // String returns the domain.
 func (s Shop) String() string { return s.Domain() }

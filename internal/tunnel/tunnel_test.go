@@ -49,7 +49,7 @@ func newRig(t *testing.T, o access.Options, dial func(context.Context, string) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	admission, err := guard.New(guard.Options{Shop: name, Access: who, Tunnels: guard.AllTunnels})
+	admission, err := guard.New(guard.Options{Shops: guard.One(name), Access: who, Tunnels: guard.AllTunnels})
 	if err != nil {
 		t.Fatal(err)
 	}
