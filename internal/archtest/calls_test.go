@@ -97,8 +97,8 @@ var revealers = map[string]string{
 	"internal/grant/sessiontoken.go": "a session token, to verify its signature",
 	"internal/grant/static.go":       "checks that it can travel in a header",
 	"internal/refresh/rotate.go":     "a fingerprint, which tells refresh tokens apart",
-	"internal/envelope/key.go":          "the key of the store's cipher",
-	"internal/envelope/wire.go":         "what a store writes",
+	"internal/envelope/key.go":       "the key of the store's cipher",
+	"internal/envelope/wire.go":      "what a store writes",
 	"internal/inject/request.go":     "the header of the request to Shopify",
 	"internal/sidecar/tokenfile.go":  "EVERGATE_TOKEN_FILE, which is for just that",
 }

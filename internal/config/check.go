@@ -137,8 +137,21 @@ func (c *Config) checkResolver() error {
 	return nil
 }
 
+// BaseOf is where to connect for a shop: scheme and authority.
+func (c *Config) BaseOf(shop token.Shop) *url.URL {
+	u, err := url.Parse(strings.ReplaceAll(c.UpstreamURL, "{shop}", shop.Domain()))
+	if err != nil {
+		return &url.URL{} // Load lets none through
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}
+}
+
 func (c *Config) checkUpstream() error {
-	u, err := url.Parse(strings.ReplaceAll(c.UpstreamURL, "{shop}", c.Shop.Domain()))
+	name := c.Shop.Domain()
+	if c.Shop.IsZero() {
+		name = "acme.myshopify.com" // any will do to judge the rest
+	}
+	u, err := url.Parse(strings.ReplaceAll(c.UpstreamURL, "{shop}", name))
 	switch {
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
 		return remedy.New("write for example https://{shop}", "EVERGATE_UPSTREAM_URL=%q is not an http or https URL", c.UpstreamURL)
