@@ -25,6 +25,8 @@ type Setup struct {
 	Supervisor Supervisor
 	// File is the path of the file that a setting is read from each time it is used; nil, or an empty path: it is not.
 	File func(setting string) string
+	// Upstream is the host that calls are sent to where it is not the shop: a simulator, a gateway. Empty: it is Shopify.
+	Upstream string
 	// LoginURL is where a merchant's browser begins a login; empty: nowhere.
 	LoginURL string
 }

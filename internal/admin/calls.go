@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"evergate/internal/denial"
@@ -41,8 +42,54 @@ const recentMinutes = 5
 // recent is what became of calls in the last minutes.
 type recent struct {
 	calls, failed float64
-	worst         *Failure // of what failed most often; nil: it is not known
-	worstCount    uint64
+	worst         *Failure // the answer that came most often, on the route where it did; nil: it is not known
+	worstCount    uint64   // of that answer, on all routes
+	worstRoutes   int      // on which it came
+}
+
+// sumUp says which answer came most often. At a tie it is one of Evergate's own, which says where the cause is.
+func (r *recent) sumUp(all []Failure, countOf func(Failure) uint64) {
+	type answer struct {
+		code   string
+		status int
+	}
+	type tally struct {
+		sum, most uint64
+		routes    int
+		worst     *Failure // on the route where there were most
+	}
+	tallies := map[answer]*tally{}
+	for i, f := range all {
+		n, a := countOf(f), answer{f.Code, f.Status}
+		if n == 0 {
+			continue
+		}
+		if tallies[a] == nil {
+			tallies[a] = &tally{}
+		}
+		t := tallies[a]
+		t.sum, t.routes = t.sum+n, t.routes+1
+		if n > t.most {
+			t.most, t.worst = n, &all[i]
+		}
+	}
+	for _, f := range all { // in their order, so that a tie always ends alike
+		t := tallies[answer{f.Code, f.Status}]
+		if t != nil && (t.sum > r.worstCount || t.sum == r.worstCount && r.worst.Code == "" && f.Code != "") {
+			r.worst, r.worstCount, r.worstRoutes = t.worst, t.sum, t.routes
+		}
+	}
+}
+
+// share says how many of the calls that failed got the worst answer.
+func (r recent) share() string {
+	switch n := float64(r.worstCount); {
+	case n >= r.failed:
+		return "all"
+	case 2*n > r.failed:
+		return "most"
+	}
+	return strconv.FormatUint(r.worstCount, 10)
 }
 
 // From which share of failed calls on there is something to say. A few single ones say nothing.
@@ -72,7 +119,11 @@ func ofCalls(f facts) []Verdict {
 	v := Verdict{Level: level, Code: codeCallsFail, label: "Calls fail",
 		Text: fmt.Sprintf("%s of %s calls failed in the last %d minutes", number(f.recent.failed, 0), number(f.recent.calls, 0), recentMinutes)}
 	if worst := f.recent.worst; worst != nil {
-		v.Text += ", most of them with " + worst.answer() + " (" + worst.Route + ")"
+		v.Text += ", " + f.recent.share() + " of them with " + worst.answer() + " (" + worst.Route
+		if f.recent.worstRoutes > 1 {
+			v.Text += " and other routes"
+		}
+		v.Text += ")"
 		v.WhatToDo = f.setup.afterAnswer(*worst)
 	}
 	v.Text += "."
@@ -99,7 +150,8 @@ func (s Setup) afterAnswer(f Failure) string {
 	case denial.CodeUpstreamUnreachable:
 		return "Run " + s.command("check") + ", which says where the way to Shopify ends."
 	case denial.CodeUpstreamTimeout:
-		return "Shopify did not answer in time. See https://www.shopifystatus.com, and whether the tools ask for too much at once."
+		return "No answer came in time. Run " + s.command("check") + ", which says whether the way to " + s.upstream() + " is good. If it is, " +
+			s.seeUpstream() + ", and whether the tools ask for too much at once."
 	case denial.CodeMemoryBudget:
 		return s.tellHow("raise EVERGATE_MEMORY_BUDGET, or have the tools send fewer large bodies at a time")
 	default:
@@ -117,5 +169,24 @@ func (s Setup) afterAnswer(f Failure) string {
 	case 430:
 		return "Shopify's protection against abuse refuses these calls. Look at what the tools send, and how much."
 	}
-	return "The errors are Shopify's own: see https://www.shopifystatus.com. They end by themselves."
+	if s.Upstream != "" {
+		return "The errors come from `" + s.Upstream + "`, which EVERGATE_UPSTREAM_URL names in Shopify's place: " + s.seeUpstream() + "."
+	}
+	return "The errors are Shopify's own: " + s.seeUpstream() + ". They end by themselves."
+}
+
+// upstream is who answers calls.
+func (s Setup) upstream() string {
+	if s.Upstream != "" {
+		return "`" + s.Upstream + "`"
+	}
+	return "Shopify"
+}
+
+// seeUpstream is where to look for what is wrong with who answers calls.
+func (s Setup) seeUpstream() string {
+	if s.Upstream != "" {
+		return "see what its own log says"
+	}
+	return "see https://www.shopifystatus.com"
 }

@@ -75,14 +75,12 @@ func (h *History) recent(now snapshot) recent {
 	h.mu.Lock()
 	before := h.before[0]
 	h.mu.Unlock()
-	for i, f := range now.failures {
+	r.sumUp(now.failures, func(f Failure) uint64 {
 		if !f.failed() || f.Code == denial.CodeNoToken {
-			continue
+			return 0
 		}
-		if n := f.Count - countOf(before, f); n > r.worstCount {
-			r.worst, r.worstCount = &now.failures[i], n
-		}
-	}
+		return f.Count - countOf(before, f)
+	})
 	return r
 }
 

@@ -238,6 +238,50 @@ func TestThePageReadsMetricsThatArePublished(t *testing.T) {
 	}
 }
 
+func TestWhatFailsMostIsSaidAsItIs(t *testing.T) {
+	t.Parallel()
+	unreachable := func(route string, n uint64) Failure {
+		return Failure{Route: route, Code: "upstream_unreachable", Status: 502, Count: n}
+	}
+	shopifys := func(route string, n uint64) Failure { return Failure{Route: route, Status: 503, Count: n} }
+	for _, tc := range []struct {
+		name     string
+		failures []Failure
+		upstream string
+		says, do string
+	}{
+		{"one answer", []Failure{shopifys("graphql", 6)}, "", ", all of them with 503 Service Unavailable (graphql).", "shopifystatus.com"},
+		{"more than half", []Failure{shopifys("graphql", 4), unreachable("rest:shop", 2)}, "", ", most of them with 503 Service Unavailable (graphql).", "shopifystatus.com"},
+		{"a tie", []Failure{shopifys("graphql", 3), unreachable("rest:shop", 3)}, "", ", 3 of them with upstream_unreachable (rest:shop).", "`evergate check`"},
+		{"a tie the other way round", []Failure{unreachable("rest:shop", 3), shopifys("graphql", 3)}, "", ", 3 of them with upstream_unreachable (rest:shop).", "`evergate check`"},
+		{"one answer on many routes", []Failure{shopifys("graphql", 3), unreachable("rest:shop", 2), unreachable("rest:orders", 2)}, "",
+			", most of them with upstream_unreachable (rest:shop and other routes).", "`evergate check`"},
+		{"less than half", []Failure{shopifys("graphql", 2), unreachable("rest:shop", 1), {Route: "graphql", Status: 429, Count: 1}, {Route: "graphql", Status: 401, Count: 1}}, "",
+			", 2 of them with 503", "shopifystatus.com"},
+		{"a simulator's", []Failure{shopifys("graphql", 6)}, "127.0.0.1:4443", ", all of them with 503", "`127.0.0.1:4443`"},
+		{"nothing in time", []Failure{{Route: "graphql", Code: "upstream_timeout", Status: 504, Count: 5}}, "", "upstream_timeout", "`evergate check`"},
+		{"nothing in time from a simulator", []Failure{{Route: "graphql", Code: "upstream_timeout", Status: 504, Count: 5}}, "127.0.0.1:4443", "upstream_timeout", "its own log"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			f := good()
+			f.setup.Upstream = tc.upstream
+			f.recent.calls = 10
+			for _, one := range tc.failures {
+				f.recent.failed += float64(one.Count)
+			}
+			f.recent.sumUp(tc.failures, func(f Failure) uint64 { return f.Count })
+			v := judge(f)[0]
+			if v.Code != codeCallsFail || !strings.Contains(v.Text, tc.says) || !strings.Contains(v.WhatToDo, tc.do) {
+				t.Errorf("%+v", v)
+			}
+			if tc.upstream != "" && strings.Contains(v.WhatToDo, "shopifystatus") {
+				t.Errorf("it is not Shopify that errs: %s", v.WhatToDo)
+			}
+		})
+	}
+}
+
 func TestRecentCallsAreThoseOfTheLastMinutes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

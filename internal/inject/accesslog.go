@@ -29,7 +29,7 @@ func (a *AccessLog) write(rec *record, took time.Duration) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("method", metrics.MethodName(rec.in.Method)), slog.String("route", rec.route.String()), slog.Int("status", rec.status),
+		slog.String("method", metrics.MethodName(rec.in.Method)), slog.String("route", rec.named().String()), slog.Int("status", rec.status),
 		slog.Float64("seconds", took.Seconds()),
 	}
 	if name := rec.passage.Caller.Name; name != "" {

@@ -56,8 +56,8 @@ func (h *Handler) deny(w http.ResponseWriter, rec *record, d *denial.Error) {
 	switch {
 	case h.opt.AuditDenials != nil:
 		h.audit(rec, d)
-	case d.AboutCaller() && h.denials.allow(caller, d.Code, rec.route):
-		h.opt.Log.InfoContext(rec.in.Context(), "denied", "caller", caller, "code", d.Code, "route", rec.route.String())
+	case d.AboutCaller() && h.denials.allow(caller, d.Code, rec.named()):
+		h.opt.Log.InfoContext(rec.in.Context(), "denied", "caller", caller, "code", d.Code, "route", rec.named().String())
 	}
 	if rec.in.Body == nil || rec.in.Body == http.NoBody || rec.in.ProtoMajor != 1 { // net/http ends a stream whose body is not wanted
 		d.Answer(w)
@@ -91,7 +91,7 @@ func (h *Handler) audit(rec *record, d *denial.Error) {
 	if d.Code == denial.CodeDeniedConnect {
 		attrs = append(attrs, "host", rec.in.Host[:min(len(rec.in.Host), longestAudited)])
 	} else {
-		attrs = append(attrs, "route", rec.passage.Target.Route.String())
+		attrs = append(attrs, "route", rec.named().String())
 	}
 	h.opt.AuditDenials.WarnContext(rec.in.Context(), "denied", attrs...)
 }

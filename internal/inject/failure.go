@@ -43,7 +43,7 @@ func (h *Handler) fail(w http.ResponseWriter, rec *record, err error) {
 		d.Answer(w) // a flood is logged once
 		return
 	}
-	h.opt.Log.WarnContext(ctx, "request failed", "code", d.Code, "status", d.Status, "err", err)
+	h.opt.Log.WarnContext(ctx, "request failed", "caller", rec.passage.Caller.Name, "route", rec.route.String(), "code", d.Code, "status", d.Status, "err", err)
 	d.Answer(w)
 }
 

@@ -3,6 +3,7 @@ package inject
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -13,6 +14,10 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"evergate/internal/access"
+	"evergate/internal/metrics"
+	"evergate/internal/policy"
+	"evergate/internal/token"
 	"evergate/internal/tracing"
 	"evergate/internal/upstream"
 )
@@ -63,6 +68,43 @@ func TestTheAccessLogNamesTheRouteAndNotThePath(t *testing.T) {
 	text, _ := json.Marshal(l)
 	if bytes.Contains(text, []byte("4711")) || bytes.Contains(text, []byte("ada@")) {
 		t.Errorf("it says who the customer is: %s", text)
+	}
+}
+
+// TestWhatIsRefusedHasItsRouteWhereverItIsSaid compares the logs with what the status shows.
+func TestWhatIsRefusedHasItsRouteWhereverItIsSaid(t *testing.T) {
+	t.Parallel()
+	var lines bytes.Buffer
+	var kept *metrics.Metrics
+	r := newRig(t, func(http.ResponseWriter, *http.Request) {}, withLog(&lines), withAccess(t, access.Options{Policy: policy.ReadOnly}), func(o *Options, _ *upstream.Options) {
+		kept, o.Access = o.Metrics, &AccessLog{Log: o.Log, Share: 1}
+	})
+	if resp := r.do(t, http.MethodDelete, "/admin/api/2026-10/products/1.json", nil); resp.StatusCode != http.StatusForbidden {
+		t.Fatal(resp.Status)
+	}
+	if all := kept.AllUnsuccessful(); len(all) != 1 || all[0].Route.String() != "rest:products" {
+		t.Errorf("the status shows %v", all)
+	}
+	for _, msg := range []string{"msg=denied", "msg=request"} {
+		found := false
+		for line := range strings.Lines(lines.String()) {
+			found = found || strings.Contains(line, msg) && strings.Contains(line, "route=rest:products") && strings.Contains(line, "caller=anonymous")
+		}
+		if !found {
+			t.Errorf("no line with %s, caller and route:\n%s", msg, &lines)
+		}
+	}
+}
+
+func TestAFailedRequestIsLoggedWithItsCallerAndRoute(t *testing.T) {
+	t.Parallel()
+	var lines bytes.Buffer
+	r := newRig(t, func(http.ResponseWriter, *http.Request) {}, withLog(&lines), withTokenError(&token.UnavailableError{Err: errors.New("none yet")}))
+	if resp := r.do(t, http.MethodGet, "/admin/api/2026-10/orders.json", nil); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Fatal(resp.Status)
+	}
+	if got := lines.String(); !strings.Contains(got, `msg="request failed" caller=anonymous route=rest:orders code=no_token`) {
+		t.Error(got)
 	}
 }
 
