@@ -229,5 +229,30 @@ func (s *Source) failed(err error) {
 	} else if errors.Is(err, token.ErrTransient) && failures == 1 {
 		level = slog.LevelWarn // one hiccup at the start; waiters hardly notice
 	}
+	s.mu.Lock()
+	news := s.health.said.renewed(saying{now, level, resultOf(err)}, failures)
+	s.mu.Unlock()
+	if !news {
+		level = slog.LevelDebug
+	}
 	s.opt.Log.Log(context.Background(), level, "no token obtained", attrs...)
+}
+
+// saying is what the log was told of a failure. Where tokens live for seconds an outage has many attempts, and all of them
+// say the same: after the first one there is a line when it gets worse or better, and one a minute, with the number of failures.
+type saying struct {
+	at     instant
+	level  slog.Level
+	result string
+}
+
+const sayAgainAfter = time.Minute
+
+// renewed reports whether next is to be said, and if so keeps it; failures is how many there have been in a row.
+func (s *saying) renewed(next saying, failures int) bool {
+	if failures > 1 && next.level == s.level && next.result == s.result && next.at.until(s.at.add(sayAgainAfter)) > 0 {
+		return false
+	}
+	*s = next
+	return true
 }

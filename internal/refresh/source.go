@@ -91,6 +91,7 @@ type health struct {
 	failures   int     // in a row
 	err        error   // of the last attempt; nil after a success
 	failedAt   instant // when err happened
+	said       saying  // of the last failure that the log has
 	notBefore  instant // no attempt before this, unless a person asks
 	nextPoll   instant // when the store or the file is looked at again
 	proofAt    instant // Shopify is not asked about a token before this
