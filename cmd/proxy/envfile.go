@@ -29,7 +29,7 @@ func (c command) withEnvFiles(a action, files *[]string) action {
 }
 
 // addEnvFiles is the environment with what the files say. The last that names a setting counts, and the environment before
-// all, where it has more than an empty value.
+// all, where it has more than an empty value. NAME and NAME_FILE are one setting.
 func (w env) addEnvFiles(files []string) ([]string, error) {
 	if len(files) == 0 {
 		return w.environ, nil
@@ -41,7 +41,7 @@ func (w env) addEnvFiles(files []string) ([]string, error) {
 		if warning != nil {
 			fmt.Fprintln(w.err, "evergate: warning:", warning)
 		}
-		environ, errs = append(more, environ...), append(errs, err)
+		environ, errs = append(config.Beneath(environ, more), environ...), append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, configError(err)

@@ -64,22 +64,26 @@ func (i *initDialog) run(w env) error {
 	}
 	// What else the environment says holds for this machine, such as the way out.
 	environ := append(slices.DeleteFunc(slices.Clone(w.environ), isCredential), answers...)
-	if err := i.try(w, environ); err != nil {
+	c := &checkup{environ: environ, noRefresh: true}
+	if err := i.try(w, c); err != nil {
 		return err
 	}
-	if err := i.write(append(answers, wayOf(w.environ)...)); err != nil {
+	if err := i.write(append(answers, wayOf(w.environ, c.cfg)...)); err != nil {
 		return err
 	}
 	i.whatNext(w)
 	return nil
 }
 
-// waySettings say how Shopify is reached. What was tried with them works with them alone, and a cron job has none
+// waySettings say how Shopify is reached, beside a proxy. What was tried with them works with them alone, and a cron job has none
 // of this shell's environment.
-var waySettings = []string{"EVERGATE_UPSTREAM_URL", "EVERGATE_UPSTREAM_CA_FILE", "EVERGATE_RESOLVER"}
+var waySettings = []string{"EVERGATE_UPSTREAM_URL", "EVERGATE_UPSTREAM_CA_FILE", "EVERGATE_RESOLVER", proxySetting + "_FILE"}
 
-// wayOf are those of an environment, for a program that starts elsewhere.
-func wayOf(environ []string) (all []string) {
+const proxySetting = "EVERGATE_UPSTREAM_PROXY"
+
+// wayOf are those of an environment, for a program that starts elsewhere. cfg, made of it, knows through which proxy the way leads:
+// it may be every program's, of HTTPS_PROXY.
+func wayOf(environ []string, cfg *config.Config) (all []string) {
 	getenv := config.Getenv(environ)
 	for _, name := range waySettings {
 		value := strings.TrimSpace(getenv(name))
@@ -92,6 +96,9 @@ func wayOf(environ []string) (all []string) {
 			}
 		}
 		all = append(all, name+"="+value)
+	}
+	if proxy, _, err := cfg.Proxy(); err == nil && proxy != nil && cfg.File(proxySetting) == "" {
+		all = append(all, proxySetting+"="+strings.ReplaceAll(proxy.String(), "$", "%24")) // what reads a file may expand it
 	}
 	return all
 }
@@ -207,8 +214,7 @@ func (i *initDialog) question(text, given string, ask func(question string) (str
 var initChecks = []string{"configuration", "dns", "connection", "shop", "clock", "grant", "scopes", "version"}
 
 // try has Shopify say whether the answers are right.
-func (i *initDialog) try(w env, environ []string) error {
-	c := &checkup{environ: environ, noRefresh: true}
+func (i *initDialog) try(w env, c *checkup) error {
 	if c.prepare(); len(c.mistakes) > 0 {
 		return configError(errors.Join(c.mistakes...))
 	}

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"evergate/internal/config"
 )
 
 func TestInitRefusesWhatItCannotReplaceBeforeItAsks(t *testing.T) {
@@ -52,6 +55,36 @@ func TestInitWritesWhereASymlinkLeads(t *testing.T) {
 	}
 	if text, err := os.ReadFile(target); err != nil || !strings.Contains(string(text), "SHOPIFY_SHOP=acme\n") {
 		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// TestInitWritesTheWayThatItTook has a program with nothing but the file reach Shopify as init did.
+func TestInitWritesTheWayThatItTook(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "proxy")
+	if err := os.WriteFile(file, []byte("http://from-a-file:3128\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const ours = "EVERGATE_UPSTREAM_PROXY=http://user:p%24ss@proxy.internal:3128"
+	for _, tc := range []struct {
+		environ, want []string
+	}{
+		{nil, nil},
+		{[]string{"EVERGATE_RESOLVER= 10.0.0.53 "}, []string{"EVERGATE_RESOLVER=10.0.0.53"}},
+		{[]string{ours}, []string{ours}},
+		{[]string{ours, "NO_PROXY=*"}, []string{ours}},
+		{[]string{"EVERGATE_UPSTREAM_PROXY_FILE=" + file}, []string{"EVERGATE_UPSTREAM_PROXY_FILE=" + file}},
+		{[]string{"HTTPS_PROXY=proxy.internal:3128"}, []string{"EVERGATE_UPSTREAM_PROXY=http://proxy.internal:3128"}},
+		{[]string{"https_proxy=http://proxy.internal:3128", "NO_PROXY=.myshopify.com"}, nil},
+		{[]string{"HTTPS_PROXY=http://127.0.0.1:8080", "EVERGATE_URL=http://127.0.0.1:8080"}, nil}, // another Evergate, for tools
+	} {
+		cfg, err := config.Load(append([]string{"SHOPIFY_SHOP=acme", "SHOPIFY_ACCESS_TOKEN=shpat_4"}, tc.environ...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := wayOf(tc.environ, cfg); !slices.Equal(got, tc.want) {
+			t.Errorf("%q: %q", tc.environ, got)
+		}
 	}
 }
 

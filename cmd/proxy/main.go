@@ -264,6 +264,9 @@ func help(w env) error {
 		usage(w.out)
 		return nil
 	}
+	if i := slices.IndexFunc(w.args, func(arg string) bool { return strings.HasPrefix(arg, "-") }); i >= 0 {
+		return helpTakesNoFlag(w.args[i])
+	}
 	name := strings.Join(w.args, " ")
 	var known []string
 	for _, s := range synopses() {
@@ -274,6 +277,14 @@ func help(w env) error {
 		known = append(known, s.name)
 	}
 	return unknownCommand(name, known)
+}
+
+func helpTakesNoFlag(arg string) error {
+	hint := "`evergate help` lists the commands, and `evergate help COMMAND` shows one of them with its flags"
+	if near := nearest(strings.TrimLeft(arg, "-"), namesOf(commands())); near != "" {
+		hint = "did you mean `evergate help " + near + "`?"
+	}
+	return configError(fmt.Errorf("help takes no flag %s; %s", arg, hint))
 }
 
 func isHelpFlag(arg string) bool {

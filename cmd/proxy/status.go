@@ -152,7 +152,7 @@ func watchStatus(ctx context.Context, w env, c *admin.Client, asJSON bool, every
 		switch {
 		case terminal && !asJSON:
 			_, unwritten = io.WriteString(w.out, clearScreen+screen.String())
-		case asJSON || screen.String() != before: // a file or a pipe gets what is new
+		case asJSON || screen.String() != before || readerLeft(w.out): // a file or a pipe gets what is new, and fails if nobody reads it
 			_, unwritten = w.out.Write(screen.Bytes())
 		}
 		if unwritten != nil {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -145,6 +146,40 @@ func TestStatusIsNotWatchedByNobody(t *testing.T) {
 			t.Errorf("%q: exit code %d\n%s", more, code, said)
 		}
 	}
+}
+
+// TestStatusIsNotWatchedByAPipesReaderThatLeft has nothing new to write.
+func TestStatusIsNotWatchedByAPipesReaderThatLeft(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("a pipe's reader is missed by a write alone there")
+	}
+	environ := reporting(t, wellReportAt(time.Now()))
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	code := make(chan int, 1)
+	go func() {
+		code <- run(env{args: []string{"status", "--watch", "--every", "100ms"}, environ: environ, out: write, err: io.Discard})
+	}()
+	first := make([]byte, 16)
+	if _, err := io.ReadFull(read, first); err != nil || string(first[:3]) != "All" {
+		t.Fatalf("%q, %v", first, err)
+	}
+	_ = read.Close()
+	if c := <-code; c != exitFailure {
+		t.Errorf("exit code %d", c)
+	}
+}
+
+// wellReportAt reports the same each time.
+func wellReportAt(now time.Time) func() any {
+	r := wellReport()
+	r.TokenExpires, r.NextRenewal, r.Unsuccessful, r.Pacing.LongestSeconds = time.Time{}, time.Time{}, nil, 0
+	r.Started = now.Add(-49 * time.Hour) // is said in days
+	return func() any { return r }
 }
 
 // closedPipe is a pipe whose reader has left.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 
 	"evergate/internal/remedy"
@@ -38,6 +39,25 @@ func ReadEnvFile(path string) (environ []string, warning, _ error) {
 		warning = remedy.New("chmod 600 "+path, "%s holds a secret, and other users may read it (mode %#o)", path, info.Mode().Perm())
 	}
 	return environ, warning, err
+}
+
+// Beneath is what of more still counts below environ, whose entries go first: a setting that environ gives as NAME_FILE takes the
+// place of NAME, too, and the other way round.
+func Beneath(environ, more []string) []string {
+	getenv := Getenv(environ)
+	return slices.DeleteFunc(slices.Clone(more), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		for _, s := range settings() {
+			switch {
+			case !s.hasFile():
+			case name == s.name:
+				return getenv(s.name+"_FILE") != ""
+			case name == s.name+"_FILE":
+				return getenv(s.name) != ""
+			}
+		}
+		return false
+	})
 }
 
 func holdsSecret(environ []string) bool {

@@ -52,6 +52,23 @@ func TestALineThatProgramsReadDifferentlyIsRefused(t *testing.T) {
 	}
 }
 
+// TestWhatGoesBeforeAFileIsASettingWithBothItsNames: a setting is NAME or NAME_FILE.
+func TestWhatGoesBeforeAFileIsASettingWithBothItsNames(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ environ, more, want string }{
+		{"SHOPIFY_CLIENT_SECRET_FILE=/run/secret", "SHOPIFY_CLIENT_SECRET=shpss_1 SHOPIFY_SHOP=acme", "SHOPIFY_SHOP=acme"},
+		{"SHOPIFY_CLIENT_SECRET=shpss_2", "SHOPIFY_CLIENT_SECRET_FILE=/run/secret", ""},
+		{"SHOPIFY_CLIENT_SECRET_FILE=", "SHOPIFY_CLIENT_SECRET=shpss_1", "SHOPIFY_CLIENT_SECRET=shpss_1"},
+		{"SHOPIFY_CLIENT_ID_FILE=/run/id", "SHOPIFY_CLIENT_ID=1", ""},
+		{"EVERGATE_UPSTREAM_PROXY=http://proxy:1", "EVERGATE_UPSTREAM_PROXY_FILE=/run/proxy", ""},
+		{"EVERGATE_POLICY=read-only", "EVERGATE_POLICY_FILE=/etc/policy.json", "EVERGATE_POLICY_FILE=/etc/policy.json"}, // two settings
+	} {
+		if got := strings.Join(Beneath(strings.Fields(tc.environ), strings.Fields(tc.more)), " "); got != tc.want {
+			t.Errorf("%s before %s: %q, want %q", tc.environ, tc.more, got, tc.want)
+		}
+	}
+}
+
 func TestAnEnvFileThatIsNone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
