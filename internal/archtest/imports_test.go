@@ -25,6 +25,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/config":    {ours: []string{"envelope", "guard", "listen", "remedy", "resolve", "shopify", "spelling", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/denial":    {ours: []string{"brief"}},
 	"internal/durable":   {ours: []string{"clock", "remedy"}},
+	"internal/fleet":     {ours: []string{"clock", "token"}, others: []string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/sync"}},
 	"internal/grant":     {ours: []string{"netfail", "remedy", "shopify", "token"}},
 	"internal/guard":     {ours: []string{"access", "ascii", "caller", "denial", "policy", "remedy", "request", "shopify", "token"}},
 	"internal/idle":      {},

@@ -41,6 +41,10 @@ type Options struct {
 	Observer Observer
 	// Published is told of each token that becomes the current one, one after the other; nil for none. It must not block.
 	Published func(token.Token)
+	// Woke is called, instead of waking Run, when Due may have become less; it must not block. Nil: there is a Run.
+	Woke func()
+	// Told says that somebody calls Look when the store may have been changed; else Due and Step look every few seconds.
+	Told bool
 	// Wait is the longest a caller waits for a token that is being obtained. Zero: 5 seconds.
 	Wait time.Duration
 	// Alive asks Shopify whether it accepts a token, at no cost to the rate limits; the error
@@ -68,7 +72,7 @@ type Source struct {
 	published uint64
 	flights   singleflight.Group
 	turn      chan struct{} // holds one token; see do
-	woken     chan struct{} // tells Run that Due has changed
+	woken     chan struct{} // tells Run that Due has changed; nil: Options.Woke does
 
 	mu     sync.Mutex // never held while waiting or granting
 	health health
@@ -134,8 +138,10 @@ func New(opt Options) *Source {
 		wall:   time.Now,
 		draw:   rand.Float64,
 		turn:   make(chan struct{}, 1),
-		woken:  make(chan struct{}, 1),
 		health: health{publishing: make(chan struct{})},
+	}
+	if opt.Woke == nil {
+		s.woken = make(chan struct{}, 1)
 	}
 	s.obtainer = opt.Obtainer(opt.Shop, opt.Log)
 	s.name = s.obtainer.name()
@@ -175,6 +181,10 @@ func (s *Source) usable() (token.Token, bool) {
 }
 
 func (s *Source) wake() {
+	if s.opt.Woke != nil {
+		s.opt.Woke()
+		return
+	}
 	select {
 	case s.woken <- struct{}{}:
 	default:
@@ -372,10 +382,33 @@ func (s *Source) Run(ctx context.Context) {
 // machine sleeps.
 func (s *Source) Due() time.Duration {
 	due := min(s.untilAttempt(), s.untilProof(), lookAgain)
-	if s.obtainer.polls() {
+	if s.polls() {
 		due = min(due, s.now().until(s.look().nextPoll))
 	}
 	return due
+}
+
+// polls reports whether somebody has to look every few seconds: for what others store, or to write what could not be written.
+func (s *Source) polls() bool {
+	return s.obtainer.polls() && (!s.opt.Told || s.obtainer.status().unsaved != nil)
+}
+
+// Look takes over what others may have stored, and returns when it is done or ctx has ended.
+func (s *Source) Look(ctx context.Context) { _, _ = s.do(ctx, polling, s.poll) }
+
+// Rest is what is left of the current token's life, and how long it lives in all. Both are zero when there is none that can be
+// used, or one without an end.
+func (s *Source) Rest() (left, life time.Duration) {
+	e := s.current.Load()
+	if e == nil || !e.token.Expires() {
+		return 0, 0
+	}
+	return e.plan.left(s.now()), e.plan.life
+}
+
+// MayForget reports whether nothing is lost when the Source is forgotten: what was obtained is stored, and nothing is under way.
+func (s *Source) MayForget() bool {
+	return len(s.turn) == 0 && s.obtainer.status().unsaved == nil
 }
 
 // Step does what is due, or nothing, and returns when it is done or ctx has ended; what has
@@ -386,8 +419,8 @@ func (s *Source) Step(ctx context.Context) {
 		_, _ = s.do(ctx, renewal, s.grantIfDue) // a failure is logged, and seen in Status
 	case s.untilProof() <= 0:
 		s.prove(ctx)
-	case s.obtainer.polls() && s.now().until(s.look().nextPoll) <= 0:
-		_, _ = s.do(ctx, polling, s.poll)
+	case s.polls() && s.now().until(s.look().nextPoll) <= 0:
+		s.Look(ctx)
 	}
 }
 
