@@ -11,15 +11,17 @@ import (
 // askers are the files that compare the grant with one of its kinds, and what they do for every other: a grant that is
 // new is treated like that unless the file is changed.
 var askers = map[string]string{
-	"cmd/proxy/login.go":             "says that it is not the grant which a login obtains",
-	"cmd/proxy/tokenimport.go":       "static and client_credentials do not use what is imported",
-	"cmd/proxy/tokenrevoke.go":       "names the app by its client id",
-	"cmd/proxy/tokenshow.go":         "looks at the store only for auto with a permanent token beside an app's credentials",
-	"internal/config/credentials.go": "wants an app's credentials for it",
-	"internal/grantadmin/import.go":  "does not ask before a stored grant is replaced that can be obtained again",
-	"internal/grantadmin/revoke.go":  "leaves the record of a grant that is not the offline one without a note",
-	"internal/sidecar/shop.go":       "has no login",
-	"internal/sidecar/storage.go":    "keeps nothing unless EVERGATE_STORE says so, and does not look for a refresh token to begin with",
+	"cmd/proxy/login.go":              "says that it is not the grant which a login obtains",
+	"cmd/proxy/tokenimport.go":        "static and client_credentials do not use what is imported",
+	"cmd/proxy/tokenrevoke.go":        "names the app by its client id",
+	"cmd/proxy/tokenshow.go":          "looks at the store only for auto with a permanent token beside an app's credentials",
+	"internal/config/credentials.go":  "wants an app's credentials for it",
+	"internal/grantadmin/import.go":   "does not ask before a stored grant is replaced that can be obtained again",
+	"internal/grantadmin/revoke.go":   "leaves the record of a grant that is not the offline one without a note",
+	"internal/shopsfile/settings.go":  "wants an app's credentials for it",
+	"internal/shopsfile/shopsfile.go": "lets its merchant log in",
+	"internal/sidecar/shop.go":        "has no login",
+	"internal/sidecar/storage.go":     "keeps nothing unless EVERGATE_STORE says so, and does not look for a refresh token to begin with",
 }
 
 // A grant that somewhere falls into another one's case works nearly, which is worse than not at all.

@@ -35,8 +35,8 @@ func (c *Config) checkIdle() (errs []error) {
 	for _, a := range c.Listeners {
 		tls, unix = tls || a.TLS, unix || a.Network == "unix"
 	}
-	if len(c.Listeners) == 0 {
-		return nil // reported by checkListeners
+	if len(c.Listeners) == 0 || c.ShopsFile != "" {
+		return nil // reported by checkListeners; or others may be in the file
 	}
 	if c.TLSCertFile != "" && !tls {
 		errs = append(errs, remedy.New("write for example tls:0.0.0.0:8443 there, or remove it", "EVERGATE_TLS_CERT_FILE is set, but EVERGATE_LISTEN has no tls: address"))
@@ -47,17 +47,17 @@ func (c *Config) checkIdle() (errs []error) {
 	return errs
 }
 
-// checkReach refuses an address that other hosts can reach if nobody who calls there could
-// say who it is, and warns where a key would travel in the open.
-func (c *Config) checkReach(a listen.Address) error {
+// CheckReach refuses an address that other hosts can reach if nobody who calls there could
+// say who it is, and warns where a key would travel in the open. setting has the address.
+func (c *Config) CheckReach(setting string, a listen.Address) error {
 	certificates := a.TLS && c.TLSClientCA != ""
 	switch {
 	case a.Loopback():
 		return nil
 	case c.ClientKeysFile == "" && !certificates && !c.UnsafeListen:
-		return remedy.New("whoever can reach it acts as your app; listen on 127.0.0.1 or a Unix socket, have clients show keys (EVERGATE_CLIENT_KEYS_FILE) or, on a tls: address, certificates (EVERGATE_TLS_CLIENT_CA_FILE), or set EVERGATE_UNSAFE_LISTEN=true to accept that", "EVERGATE_LISTEN=%q is not loopback", a)
+		return remedy.New("whoever can reach it acts as your app; listen on 127.0.0.1 or a Unix socket, have clients show keys (EVERGATE_CLIENT_KEYS_FILE) or, on a tls: address, certificates (EVERGATE_TLS_CLIENT_CA_FILE), or set EVERGATE_UNSAFE_LISTEN=true to accept that", "%s=%q is not loopback", setting, a)
 	case c.ClientKeysFile != "" && !a.TLS:
-		c.Warnings = append(c.Warnings, remedy.New("clients' keys travel to it unencrypted", "EVERGATE_LISTEN=%q is neither loopback nor tls", a))
+		c.Warnings = append(c.Warnings, remedy.New("clients' keys travel to it unencrypted", "%s=%q is neither loopback nor tls", setting, a))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -58,6 +59,9 @@ func (c *Config) check(vars map[string]string) error {
 }
 
 func (c *Config) checkShop() (err error) {
+	if c.ShopName == "" && c.ShopsFile != "" {
+		return nil
+	}
 	if c.ShopName == "" {
 		return remedy.New("give the name of the store before .myshopify.com, for example acme", "SHOPIFY_SHOP is not set")
 	}
@@ -73,13 +77,13 @@ func (c *Config) checkListeners() (errs []error) {
 	if c.Listeners, err = listen.Parse(c.Listen); err != nil {
 		errs = append(errs, remedy.Prefix("EVERGATE_LISTEN", err))
 	}
-	if !c.Shop.IsZero() {
+	if !c.Shop.IsZero() && c.ShopsFile == "" {
 		if err := listen.CheckPins(c.Listeners, c.Shop); err != nil {
 			errs = append(errs, remedy.Prefix("EVERGATE_LISTEN", err))
 		}
 	}
 	for _, a := range c.Listeners {
-		if err := c.checkReach(a); err != nil {
+		if err := c.CheckReach("EVERGATE_LISTEN", a); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -96,7 +100,7 @@ func (c *Config) checkListeners() (errs []error) {
 }
 
 func (c *Config) checkHosts() error {
-	if c.Shop.IsZero() {
+	if c.Shop.IsZero() && c.ShopsFile == "" {
 		return nil // reported by the parser
 	}
 	return remedy.Prefix("EVERGATE_ALLOWED_HOSTS", guard.CheckHosts(c.AllowedHosts))
@@ -139,7 +143,7 @@ func (c *Config) checkResolver() error {
 
 // BaseOf is where to connect for a shop: scheme and authority.
 func (c *Config) BaseOf(shop token.Shop) *url.URL {
-	u, err := url.Parse(strings.ReplaceAll(c.UpstreamURL, "{shop}", shop.Domain()))
+	u, err := url.Parse(strings.ReplaceAll(c.UpstreamURL, shopInURL, shop.Domain()))
 	if err != nil {
 		return &url.URL{} // Load lets none through
 	}
@@ -147,11 +151,7 @@ func (c *Config) BaseOf(shop token.Shop) *url.URL {
 }
 
 func (c *Config) checkUpstream() error {
-	name := c.Shop.Domain()
-	if c.Shop.IsZero() {
-		name = "acme.myshopify.com" // any will do to judge the rest
-	}
-	u, err := url.Parse(strings.ReplaceAll(c.UpstreamURL, "{shop}", name))
+	u, err := url.Parse(strings.ReplaceAll(c.UpstreamURL, shopInURL, cmp.Or(c.Shop, anyShop()).Domain()))
 	switch {
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
 		return remedy.New("write for example https://{shop}", "EVERGATE_UPSTREAM_URL=%q is not an http or https URL", c.UpstreamURL)
@@ -167,6 +167,18 @@ func (c *Config) checkUpstream() error {
 	c.Base = &url.URL{Scheme: u.Scheme, Host: u.Host}
 	return nil
 }
+
+// shopInURL stands for the shop's domain in EVERGATE_UPSTREAM_URL.
+const shopInURL = "{shop}"
+
+// anyShop stands for each where what is looked at is the same for all.
+func anyShop() token.Shop {
+	s, _ := token.ParseShop("shop")
+	return s
+}
+
+// BaseByShop reports whether each shop has a base of its own.
+func (c *Config) BaseByShop() bool { return strings.Contains(c.UpstreamURL, shopInURL) }
 
 func isLoopbackHost(host string) bool {
 	ip := net.ParseIP(host)
@@ -192,7 +204,31 @@ func (c *Config) checkRoots() error {
 	return nil
 }
 
+// The values of StoreLayout.
+const (
+	LayoutEvergate   = "evergate"
+	LayoutPrisma     = "prisma"
+	LayoutPostgreSQL = "shopify-postgresql"
+	LayoutRails      = "rails"
+)
+
+func (c *Config) checkLayout() error {
+	switch c.StoreLayout {
+	case "", LayoutEvergate: // none: of a Config that nobody has loaded
+		return nil
+	case LayoutPrisma, LayoutPostgreSQL, LayoutRails:
+		if scheme, _, _ := strings.Cut(c.Store, "://"); scheme != "postgres" && scheme != "postgresql" {
+			return remedy.New("set EVERGATE_STORE=postgres://… to the database of the app, or leave the layout out", "EVERGATE_STORE_LAYOUT=%s is the table of an app in PostgreSQL, and EVERGATE_STORE is no such database", c.StoreLayout)
+		}
+		return nil
+	}
+	return remedy.New("write evergate, prisma, shopify-postgresql or rails", "EVERGATE_STORE_LAYOUT=%q", c.StoreLayout)
+}
+
 func (c *Config) checkStore() (errs []error) {
+	if err := c.checkLayout(); err != nil {
+		errs = append(errs, err)
+	}
 	if c.Store != "" {
 		if err := store.Valid(c.Store); err != nil {
 			errs = append(errs, err)

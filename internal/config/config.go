@@ -20,7 +20,8 @@ import (
 // Config is every setting. A field's env tag is the variable's name, envDefault its
 // default, help its meaning, group the heading under which it and those behind it are listed; a field of type token.Secret can be given as NAME_FILE instead.
 type Config struct {
-	ShopName     string       `group:"The shop and its app" env:"SHOPIFY_SHOP" help:"The store: the name before .myshopify.com, or the whole domain. Required."`
+	ShopName     string       `group:"The shop and its app" env:"SHOPIFY_SHOP" help:"The store: the name before .myshopify.com, or the whole domain. Required, unless EVERGATE_SHOPS_FILE names shops; beside that it is one more shop."`
+	ShopsFile    string       `env:"EVERGATE_SHOPS_FILE" help:"A YAML file that names many shops, with what holds for each; read again when it changes. See docs/reference/shops-file.md."`
 	ClientID     string       `env:"SHOPIFY_CLIENT_ID" help:"The app's client id, from the Dev Dashboard."`
 	ClientSecret token.Secret `env:"SHOPIFY_CLIENT_SECRET" help:"The app's client secret."`
 	// PreviousSecret is for the days in which two are valid: Shopify signs callbacks with
@@ -54,6 +55,7 @@ type Config struct {
 	CADir string `group:"The local CA" env:"EVERGATE_CA_DIR" help:"The directory where the local CA rests, whose certificates tls: listeners without files and CONNECT show (evergate ca); memory: makes one that ends with the process. Without it ca below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate. It is made when it is first needed."`
 
 	Store            string       `group:"Where a grant rests, and how a merchant gives one" env:"EVERGATE_STORE" help:"Where a grant rests: memory: or file:DIR. Without it the offline grant rests in a file below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate, and the others in memory."`
+	StoreLayout      string       `env:"EVERGATE_STORE_LAYOUT" envDefault:"evergate" help:"Whose table a postgres:// store uses: evergate (one of its own, made on first use), or that in which the app keeps its sessions: prisma, shopify-postgresql or rails."`
 	StoreKey         token.Secret `env:"EVERGATE_STORE_KEY" help:"32 bytes, as base64 or hex, that encrypt what is stored (AES-256-GCM)."`
 	StoreKeyPrevious token.Secret `env:"EVERGATE_STORE_KEY_PREVIOUS" help:"The key before EVERGATE_STORE_KEY: still read, no more written."`
 	PublicURL        string       `env:"EVERGATE_PUBLIC_URL" help:"The https address under which a merchant's browser reaches EVERGATE_LOGIN_LISTEN, for a login from elsewhere: /oauth/start and /oauth/callback."`
@@ -88,7 +90,7 @@ type Config struct {
 	// What follows is derived from the fields above when all of them are right.
 
 	Shop      token.Shop       // of ShopName
-	Base      *url.URL         // of UpstreamURL
+	Base      *url.URL         // of UpstreamURL, for the Shop, or for any where there is none: BaseOf has a shop's
 	Roots     *x509.CertPool   // nil: the system's
 	Listeners []listen.Address // of Listen
 	Proxies   []netip.Prefix   // of TrustedProxies

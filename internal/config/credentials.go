@@ -15,20 +15,26 @@ import (
 // checkCredentials settles the grant and looks for the usual mistakes: one value pasted
 // where another belongs. No value is ever part of a message.
 func (c *Config) checkCredentials(vars map[string]string) (errs []error) {
-	for _, err := range []error{
-		mistakenID(c.ClientID), mistakenSecret("SHOPIFY_CLIENT_SECRET", c.ClientSecret, c.ClientID),
-		mistakenSecret("SHOPIFY_CLIENT_SECRET_PREVIOUS", c.PreviousSecret, c.ClientID),
-		mistakenToken(c.AccessToken, c.ClientID, c.ClientSecret), mistakenRefresh(c.RefreshToken),
-	} {
-		if err != nil {
-			errs = append(errs, err)
-		}
+	if c.ShopName == "" && c.ShopsFile != "" {
+		return c.ownerless(vars)
 	}
+	errs = Credentials{c.ClientID, c.ClientSecret, c.PreviousSecret, c.AccessToken, c.RefreshToken}.Mistakes(nil)
 	if hex32().MatchString(c.AccessToken.Reveal()) && len(errs) == 0 {
 		c.Warnings = append(c.Warnings, remedy.New("if Shopify refuses it, it is the former", "SHOPIFY_ACCESS_TOKEN has the shape of a client id, or of a token from before 2020"))
 	}
 	if err := c.settleGrant(vars); err != nil {
 		errs = append(errs, err)
+	}
+	return errs
+}
+
+// ownerless refuses credentials that are for the shop of SHOPIFY_SHOP where there is none: whoever sets them counts on them.
+func (c *Config) ownerless(vars map[string]string) (errs []error) {
+	for _, name := range [...]string{"SHOPIFY_CLIENT_ID", "SHOPIFY_CLIENT_SECRET", "SHOPIFY_CLIENT_SECRET_PREVIOUS", "SHOPIFY_ACCESS_TOKEN", "SHOPIFY_REFRESH_TOKEN", "SHOPIFY_SCOPES"} {
+		if c.isSet(vars, name) {
+			key := strings.ToLower(strings.TrimPrefix(name, "SHOPIFY_"))
+			errs = append(errs, remedy.New("write "+key+" into the file of EVERGATE_SHOPS_FILE, or set SHOPIFY_SHOP", "%s is set, which is for the shop of SHOPIFY_SHOP, and that is not", name))
+		}
 	}
 	return errs
 }
@@ -105,16 +111,38 @@ func (c *Config) hints(vars map[string]string) string {
 
 var hex32 = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{32}$`) })
 
-func mistakenID(id string) error {
-	if kind := shopify.CredentialOf(token.NewSecret(id)); kind != shopify.UnknownCredential {
-		return remedy.New("the client id is the other value, 32 characters without a prefix", "SHOPIFY_CLIENT_ID holds %s", kind)
+// Credentials are those of one shop; what is not given is empty.
+type Credentials struct {
+	ID                                string
+	Secret, Previous, Access, Refresh token.Secret
+}
+
+// Mistakes finds values pasted where another belongs. named is what whoever wrote them calls a setting; nil: as it is called.
+func (c Credentials) Mistakes(named func(setting string) string) (errs []error) {
+	if named == nil {
+		named = func(setting string) string { return setting }
+	}
+	for _, err := range []error{
+		c.mistakenID(named), c.mistakenSecret(named("SHOPIFY_CLIENT_SECRET"), c.Secret), c.mistakenSecret(named("SHOPIFY_CLIENT_SECRET_PREVIOUS"), c.Previous),
+		c.mistakenToken(named), c.mistakenRefresh(named),
+	} {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+func (c Credentials) mistakenID(named func(string) string) error {
+	if kind := shopify.CredentialOf(token.NewSecret(c.ID)); kind != shopify.UnknownCredential {
+		return remedy.New("the client id is the other value, 32 characters without a prefix", "%s holds %s", named("SHOPIFY_CLIENT_ID"), kind)
 	}
 	return nil
 }
 
-func mistakenSecret(name string, s token.Secret, id string) error {
+func (c Credentials) mistakenSecret(name string, s token.Secret) error {
 	switch kind := shopify.CredentialOf(s); {
-	case !s.Empty() && s.Reveal() == id:
+	case !s.Empty() && s.Reveal() == c.ID:
 		return remedy.New("the secret stands beside it in the Dev Dashboard and starts with "+shopify.ClientSecret.Prefix(), "%s holds the client id", name)
 	case kind != shopify.UnknownCredential && kind != shopify.ClientSecret:
 		return remedy.New("the client secret starts with "+shopify.ClientSecret.Prefix(), "%s holds %s", name, kind)
@@ -122,23 +150,24 @@ func mistakenSecret(name string, s token.Secret, id string) error {
 	return nil
 }
 
-func mistakenRefresh(s token.Secret) error {
-	if kind := shopify.CredentialOf(s); kind != shopify.UnknownCredential && kind != shopify.RefreshToken {
-		return remedy.New("a refresh token starts with "+shopify.RefreshToken.Prefix(), "SHOPIFY_REFRESH_TOKEN holds %s", kind)
+func (c Credentials) mistakenRefresh(named func(string) string) error {
+	if kind := shopify.CredentialOf(c.Refresh); kind != shopify.UnknownCredential && kind != shopify.RefreshToken {
+		return remedy.New("a refresh token starts with "+shopify.RefreshToken.Prefix(), "%s holds %s", named("SHOPIFY_REFRESH_TOKEN"), kind)
 	}
 	return nil
 }
 
-func mistakenToken(t token.Secret, id string, secret token.Secret) error {
-	switch kind := shopify.CredentialOf(t); {
-	case t.Empty():
+func (c Credentials) mistakenToken(named func(string) string) error {
+	name, id, secret := named("SHOPIFY_ACCESS_TOKEN"), named("SHOPIFY_CLIENT_ID"), named("SHOPIFY_CLIENT_SECRET")
+	switch kind := shopify.CredentialOf(c.Access); {
+	case c.Access.Empty():
 		return nil
-	case kind == shopify.ClientSecret || t.Equal(secret):
-		return remedy.New("put it into SHOPIFY_CLIENT_SECRET, with SHOPIFY_CLIENT_ID, and Evergate obtains the token", "SHOPIFY_ACCESS_TOKEN holds a client secret, which no API accepts")
-	case t.Reveal() == id:
-		return remedy.New("remove it and set SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET; Evergate obtains the token", "SHOPIFY_ACCESS_TOKEN holds the client id")
+	case kind == shopify.ClientSecret || c.Access.Equal(c.Secret):
+		return remedy.New("put it into "+secret+", with "+id+", and Evergate obtains the token", "%s holds a client secret, which no API accepts", name)
+	case c.Access.Reveal() == c.ID:
+		return remedy.New("remove it and set "+id+" and "+secret+"; Evergate obtains the token", "%s holds the client id", name)
 	case kind != shopify.UnknownCredential && !kind.OpensAdminAPI():
-		return fmt.Errorf("SHOPIFY_ACCESS_TOKEN holds %s, which the Admin API does not accept", kind)
+		return fmt.Errorf("%s holds %s, which the Admin API does not accept", name, kind)
 	}
 	return nil
 }

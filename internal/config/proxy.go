@@ -40,7 +40,7 @@ func (c *Config) checkProxy(vars map[string]string) error {
 	if value == "" {
 		for _, other := range []string{"ALL_PROXY", "all_proxy"} {
 			if vars[other] != "" {
-				c.Warnings = append(c.Warnings, remedy.New("set HTTPS_PROXY or "+proxySetting+" if there is no direct way to Shopify, or NO_PROXY="+c.Base.Hostname()+" if there is", "%s is set, which Evergate does not use", other))
+				c.Warnings = append(c.Warnings, remedy.New("set HTTPS_PROXY or "+proxySetting+" if there is no direct way to Shopify, or NO_PROXY="+c.exempt()+" if there is", "%s is set, which Evergate does not use", other))
 				break
 			}
 		}
@@ -56,10 +56,18 @@ func (c *Config) checkProxy(vars map[string]string) error {
 	}
 	if err != nil {
 		wrong, do := remedy.Split(err)
-		return remedy.New(fmt.Sprintf("%s; or set NO_PROXY=%s if there is a direct way", do, c.Base.Hostname()), "%s", wrong)
+		return remedy.New(fmt.Sprintf("%s; or set NO_PROXY=%s if there is a direct way", do, c.exempt()), "%s", wrong)
 	}
 	c.environProxy, c.environName = u, name
 	return nil
+}
+
+// exempt is what NO_PROXY has to name.
+func (c *Config) exempt() string {
+	if c.Shop.IsZero() && c.BaseByShop() {
+		return strings.TrimPrefix(c.Base.Hostname(), anyShop().Handle()) // .myshopify.com
+	}
+	return c.Base.Hostname()
 }
 
 // leadsBack reports whether a proxy is the sidecar whose address for tools is given: whoever has taken the

@@ -29,6 +29,23 @@ func readFile(setting, path string) (token.Secret, error) {
 	return token.NewSecret(value), nil
 }
 
+// ReadSecret reads a credential from a file, by the rules for the file of a setting. Its error goes behind a word for
+// the credential and a colon.
+func ReadSecret(path string) (token.Secret, error) {
+	text, err := readText(path)
+	if err != nil {
+		return token.Secret{}, err
+	}
+	value, err := cleanSecret("", text)
+	switch {
+	case err != nil:
+		return token.Secret{}, fmt.Errorf("%s %w", path, err)
+	case value == "":
+		return token.Secret{}, fmt.Errorf("%s is empty", path)
+	}
+	return token.NewSecret(value), nil
+}
+
 // readText reads a file that is as large as a secret can be.
 func readText(path string) (string, error) {
 	f, err := os.Open(path)

@@ -214,3 +214,7 @@ func hiddenNames(vars map[string]string) (errs []error) {
 // CleanSecret reads a credential that comes in another way than as a setting, by the same rules. Its error goes
 // behind a word for it and repeats nothing of it.
 func CleanSecret(value string) (string, error) { return cleanSecret("", value) }
+
+// CleanPath reads the path of a file that comes in another way than as a setting, by the same rules. Its error goes behind a
+// word for it.
+func CleanPath(value string) (string, error) { return cleanSetting("_FILE", value) }

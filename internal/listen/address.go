@@ -150,6 +150,45 @@ func (a Address) Loopback() bool {
 	return err == nil && ip.IsLoopback()
 }
 
+// Places are the places that an address takes, and those that must be free for it: the same one, and for every address of this
+// machine each single one of that port. With port 0 it takes none.
+func (a Address) Places() (taken, free []string) {
+	if a.Network == "unix" {
+		own := []string{"unix:" + a.Address}
+		return own, own
+	}
+	host, port, err := net.SplitHostPort(a.Address)
+	if err != nil || port == "0" {
+		return nil, nil
+	}
+	ip, err := netip.ParseAddr(host)
+	ip = ip.Unmap()
+	switch {
+	case host == "" || err == nil && ip == netip.IPv6Unspecified(): // both families
+		taken = []string{"every4 " + port, "every6 " + port}
+		return taken, append(taken, "one4 "+port, "one6 "+port)
+	case err == nil && ip.IsUnspecified():
+		taken = []string{"every4 " + port}
+		return taken, append(taken, "one4 "+port)
+	case err == nil:
+		family := "6 "
+		if ip.Is4() {
+			family = "4 "
+		}
+		own := net.JoinHostPort(ip.String(), port)
+		return []string{own, "one" + family + port}, []string{own, "every" + family + port}
+	}
+	for _, ip := range loopbacksOf(a, nil) {
+		t, f := ip.Places()
+		taken, free = append(taken, t...), append(free, f...)
+	}
+	if taken == nil { // of a name, whose address is not known yet
+		own := strings.ToLower(a.Address)
+		return []string{own, "one4 " + port, "one6 " + port}, []string{own, "every4 " + port, "every6 " + port}
+	}
+	return taken, free
+}
+
 // String returns the address as Parse reads it.
 func (a Address) String() string {
 	s := a.Address

@@ -13,6 +13,7 @@ package reload
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -34,8 +35,8 @@ const (
 	// unsettled is how young a file may be when it is read and still change without a trace:
 	// some file systems keep time in seconds.
 	unsettled = 3 * time.Second
-	// largest bounds in bytes what is read of a file.
-	largest = 1 << 20
+	// usualLargest bounds in bytes what is read of a file.
+	usualLargest = 1 << 20
 )
 
 // Value is a setting whose value rests in files and is taken anew when they change. Load and
@@ -45,7 +46,8 @@ type Value struct {
 	paths   []string
 	take    func(contents [][]byte) error
 
-	contents [][]byte // that are in force
+	largest  int
+	contents [][sha256.Size]byte // digests of those that are in force
 	seen     []fs.FileInfo
 	at       time.Time
 	// broken is why the newest contents are not in force; nil when they are.
@@ -56,7 +58,13 @@ type Value struct {
 // contents effective, or says what is wrong with them and changes nothing; an error that
 // joins several is reported as several.
 func New(setting string, paths []string, take func(contents [][]byte) error) *Value {
-	return &Value{setting: setting, paths: paths, take: take}
+	return &Value{setting: setting, paths: paths, take: take, largest: usualLargest}
+}
+
+// AtMost bounds in bytes what each file may have, in place of 1 MiB.
+func (v *Value) AtMost(bytes int) *Value {
+	v.largest = bytes
+	return v
 }
 
 // Load reads the files for the first time. Its error names the setting.
@@ -69,22 +77,23 @@ func (v *Value) Load() error {
 func (v *Value) read() (changed bool, _ error) {
 	v.at = time.Now()
 	var contents [][]byte
+	var digests [][sha256.Size]byte
 	var seen []fs.FileInfo
 	for _, path := range v.paths {
-		b, info, err := readOwned(path)
+		b, info, err := readOwned(path, v.largest)
 		if err != nil {
 			return v.seen != nil, remedy.Prefix(v.setting, err)
 		}
-		contents, seen = append(contents, b), append(seen, info)
+		contents, digests, seen = append(contents, b), append(digests, sha256.Sum256(b)), append(seen, info)
 	}
 	v.seen = seen
-	if v.contents != nil && slices.EqualFunc(v.contents, contents, bytes.Equal) {
+	if v.contents != nil && slices.Equal(v.contents, digests) {
 		return false, nil
 	}
 	if err := v.take(contents); err != nil {
 		return true, remedy.Prefix(v.setting, err)
 	}
-	v.contents = contents
+	v.contents = digests
 	return true, nil
 }
 
@@ -179,7 +188,7 @@ func (all Values) Broken() string {
 }
 
 // readOwned reads a file that decides who may do what.
-func readOwned(path string) ([]byte, fs.FileInfo, error) {
+func readOwned(path string, largest int) ([]byte, fs.FileInfo, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { //nolint:gosec // G703: the operator names the file; to open a pipe would wait for a writer
 		return nil, nil, remedy.New("give the path of one", "%s is no file", path)
 	}
@@ -198,12 +207,12 @@ func readOwned(path string) ([]byte, fs.FileInfo, error) {
 	if err := checkWay(path); err != nil {
 		return nil, nil, err
 	}
-	b, err := io.ReadAll(io.LimitReader(f, largest+1))
+	b, err := io.ReadAll(io.LimitReader(f, int64(largest)+1))
 	switch {
 	case err != nil:
 		return nil, nil, fmt.Errorf("the file cannot be read: %w", err)
 	case len(b) > largest:
-		return nil, nil, fmt.Errorf("%s is larger than 1 MiB: it is not what it should be", path)
+		return nil, nil, fmt.Errorf("%s is larger than %d MiB: it is not what it should be", path, largest>>20)
 	case bytes.HasPrefix(b, []byte("\xff\xfe")), bytes.HasPrefix(b, []byte("\xfe\xff")):
 		return nil, nil, remedy.New("save it as UTF-8", "%s is UTF-16 text", path)
 	}

@@ -12,6 +12,7 @@ import (
 	"evergate/internal/grant"
 	"evergate/internal/limit"
 	"evergate/internal/refresh"
+	"evergate/internal/remedy"
 	"evergate/internal/resolve"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
@@ -43,6 +44,9 @@ type Installation struct {
 // OpenInstallation prepares everything and settles the grant, for which it may look into the
 // store. Nothing is sent yet.
 func OpenInstallation(cfg *config.Config, environ []string, build Build) (*Installation, error) {
+	if cfg.Shop.IsZero() {
+		return nil, config.Wrong(remedy.New("set SHOPIFY_SHOP", "no shop is named"))
+	}
 	own := *cfg
 	own.Warnings = slices.Clone(cfg.Warnings)
 	cfg = &own

@@ -8,6 +8,7 @@ import (
 	"evergate/internal/config"
 	"evergate/internal/listen"
 	"evergate/internal/localca"
+	"evergate/internal/shopsfile"
 	"evergate/internal/token"
 )
 
@@ -15,6 +16,7 @@ import (
 // machine's own clients.
 type Settings struct {
 	*config.Config
+	Shops  *shopsfile.File // nil: there is none
 	Access *access.Access
 	CA     *localca.Authority
 }
@@ -25,6 +27,9 @@ func Load(environ []string, others ...func(*config.Config) error) (Settings, err
 	var s Settings
 	var err error
 	s.Config, err = config.Load(environ, append(others, func(c *config.Config) (err error) {
+		s.Shops, err = shopsfile.Load(c)
+		return err
+	}, func(c *config.Config) (err error) {
 		s.CA = OpenCA(c, environ)
 		s.Access, err = access.New(accessOptions(c, s.CA))
 		return err

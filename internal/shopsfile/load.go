@@ -1,0 +1,52 @@
+package shopsfile
+
+import (
+	"evergate/internal/config"
+	"evergate/internal/listen"
+	"evergate/internal/reload"
+)
+
+const setting = "EVERGATE_SHOPS_FILE"
+
+// Load reads the file of EVERGATE_SHOPS_FILE; nil: there is none. The error joins one for each mistake.
+func Load(c *config.Config) (*File, error) {
+	if c.ShopsFile == "" {
+		return nil, nil
+	}
+	var file *File
+	err := Watched(c, func(f *File) { file = f }).Load()
+	if err != nil {
+		return nil, config.Hush(err)
+	}
+	for _, s := range file.Shops {
+		for _, a := range s.Listen {
+			_ = c.CheckReach(s.Name.Domain()+": listen", a) // for its warnings
+		}
+	}
+	return file, nil
+}
+
+// Watched is the file as a value that is read again when it changes. Each state of it that has no mistake is handed to take.
+func Watched(c *config.Config, take func(*File)) *reload.Value {
+	o := Options{Path: c.ShopsFile, Single: c.Shop, Reach: func(a listen.Address) error {
+		probe := *c // it notes warnings, and the file is read while others read the settings
+		probe.Warnings = nil
+		return probe.CheckReach("listen", a)
+	}}
+	o.Taken = []Taken{{"EVERGATE_LISTEN", c.Listeners}}
+	for _, one := range []struct {
+		setting string
+		address listen.Address
+	}{{"EVERGATE_ADMIN_LISTEN", c.Admin}, {"EVERGATE_LOGIN_LISTEN", c.Login}} {
+		if one.address != (listen.Address{}) {
+			o.Taken = append(o.Taken, Taken{one.setting, []listen.Address{one.address}})
+		}
+	}
+	return reload.New(setting, []string{c.ShopsFile}, func(contents [][]byte) error {
+		file, err := Parse(contents[0], o)
+		if err == nil {
+			take(file)
+		}
+		return err
+	}).AtMost(Largest)
+}
