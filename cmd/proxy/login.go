@@ -55,7 +55,7 @@ func logIn() action {
 			ctx, cancel := context.WithTimeoutCause(ctx, login.Life, errNoCallback)
 			defer cancel()
 			l := loginCommand{env: w, loginFlags: f, installation: c}
-			l.flow = login.New(login.Options{Grant: grant.Offline{Endpoint: c.Endpoint}, Store: c.Store, Scopes: c.Config.Scopes, AppName: c.Config.AppName, Permanent: f.permanent})
+			l.flow = login.New(login.Options{Grant: grant.Offline{Endpoint: c.Endpoint}, Store: c.Store, Scopes: c.Scopes, AppName: c.Config.AppName, Permanent: f.permanent})
 			if err := l.lookBefore(); err != nil {
 				return err
 			}
@@ -138,7 +138,7 @@ func (f *loginFlags) parseRedirect(redirect string) error {
 func (l loginCommand) lookBefore() error {
 	record, err := adminOf(l.installation).Load()
 	if err == nil && record.ClientID != "" && record.ClientID != l.installation.ClientID() {
-		fmt.Fprintf(l.err, "evergate: warning: this login replaces a grant of another app, with client id %s, that is stored for %s\n", record.ClientID, l.installation.Config.Shop)
+		fmt.Fprintf(l.err, "evergate: warning: this login replaces a grant of another app, with client id %s, that is stored for %s\n", record.ClientID, l.installation.Shop)
 	}
 	return err
 }
@@ -155,7 +155,7 @@ func (l loginCommand) introduce(redirect *url.URL, authorize string) {
 	if l.port.given && l.port.number == 0 && l.redirect == nil {
 		fmt.Fprint(l.out, "The port is another one at each login with --port 0.\n\n")
 	}
-	fmt.Fprintf(l.out, "Open this address in the browser of someone who may install apps on %s:\n\n  %s\n\n", l.installation.Config.Shop, authorize)
+	fmt.Fprintf(l.out, "Open this address in the browser of someone who may install apps on %s:\n\n  %s\n\n", l.installation.Shop, authorize)
 	if l.paste {
 		fmt.Fprint(l.out, "After \"Install\" the browser goes to an address that begins with the redirect URL. It may show an error there: that\n"+
 			"does not matter. Copy the whole address from its address bar and paste it here.\n\n")

@@ -63,5 +63,5 @@ func openOffline(w env) (*sidecar.Installation, error) {
 
 // adminOf is what a command does with the stored grant of a connection.
 func adminOf(c *sidecar.Installation) *grantadmin.Admin {
-	return &grantadmin.Admin{Shop: c.Config.Shop, ClientID: c.ClientID(), Store: c.Store, Endpoint: c.Endpoint, API: c.API()}
+	return &grantadmin.Admin{Shop: c.Shop, ClientID: c.ClientID(), Store: c.Store, Endpoint: c.Endpoint, API: c.API()}
 }

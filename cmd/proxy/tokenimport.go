@@ -41,7 +41,7 @@ func tokenImport() action {
 			if err != nil {
 				return err
 			}
-			record := token.Record{Shop: c.Config.Shop.Domain(), ClientID: c.ClientID(), Grant: config.GrantOffline}
+			record := token.Record{Shop: c.Shop.Domain(), ClientID: c.ClientID(), Grant: config.GrantOffline}
 			if isRefresh {
 				record.Current.Refresh = value
 			} else if record.Current.Token, err = o.permanent(w, c, value); err != nil {
@@ -132,7 +132,7 @@ func (o importing) agreed(c *sidecar.Installation, someone *prompter, old token.
 		of = " of another app, with client id " + old.ClientID
 	}
 	return someone.confirm(o.yes, fmt.Sprintf("A grant of %s%s is stored already: it %s; access token: %s.\nThe import replaces it, and nothing brings it back.",
-		c.Config.Shop, of, st.Says(), st.Access()), "Replace it?")
+		c.Shop, of, st.Says(), st.Access()), "Replace it?")
 }
 
 func whatNext(cfg *config.Config, isRefresh bool) string {

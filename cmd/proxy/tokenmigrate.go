@@ -20,7 +20,7 @@ func tokenMigrate() action {
 			if err != nil {
 				return err
 			}
-			static, err := c.Config.StaticToken()
+			static, err := c.StaticToken()
 			if err != nil {
 				return configError(err)
 			}
@@ -29,7 +29,7 @@ func tokenMigrate() action {
 				return err
 			}
 			if m.Done {
-				fmt.Fprintf(w.out, "The stored grant of %s expires and is renewed already; there is nothing to migrate.\n", c.Config.Shop)
+				fmt.Fprintf(w.out, "The stored grant of %s expires and is renewed already; there is nothing to migrate.\n", c.Shop)
 				return nil
 			}
 			if err := w.prompter().confirm(yes, explainMigration(c, m), "Migrate it?"); err != nil {
@@ -38,7 +38,7 @@ func tokenMigrate() action {
 			if err := w.finish("the migration", m.Run); err != nil {
 				return err
 			}
-			fmt.Fprintf(w.out, "Migrated. The new grant of %s is stored in %s; the sidecar renews it from now on.\n", c.Config.Shop, c.RecordPlace())
+			fmt.Fprintf(w.out, "Migrated. The new grant of %s is stored in %s; the sidecar renews it from now on.\n", c.Shop, c.RecordPlace())
 			fmt.Fprintln(w.out, "The old token is dead: take it out of every program that still holds it and point that at Evergate.")
 			adviseSettings(w)
 			return nil
@@ -56,5 +56,5 @@ is exchanged for one that lives for an hour and that Evergate renews. This canno
 the permanent token is refused from then on, in every other program that uses it, too.
 
 The new grant is kept in %s.
-Whoever loses what is kept there loses the access, and someone must log in again.`, c.ClientID(), c.Config.Shop, c.RecordPlace())
+Whoever loses what is kept there loses the access, and someone must log in again.`, c.ClientID(), c.Shop, c.RecordPlace())
 }

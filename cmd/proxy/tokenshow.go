@@ -71,11 +71,11 @@ func lookingAtStore(environ []string) []string {
 
 func loadToShow(c *sidecar.Installation) (token.Record, error) {
 	if c.Store == nil {
-		return token.Record{}, fmt.Errorf("nothing is stored: the grant %s keeps its token in memory", c.Config.Grant)
+		return token.Record{}, fmt.Errorf("nothing is stored: the grant %s keeps its token in memory", c.Grant)
 	}
 	record, err := adminOf(c).Load()
 	if err == nil && grantadmin.IsBlank(record) {
-		return record, fmt.Errorf("nothing is stored for %s in %s: run `evergate login`, or `evergate token import`", c.Config.Shop, c.RecordPlace())
+		return record, fmt.Errorf("nothing is stored for %s in %s: run `evergate login`, or `evergate token import`", c.Shop, c.RecordPlace())
 	}
 	return record, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"slices"
 	"time"
 
@@ -26,23 +27,65 @@ const (
 	ownConnections = 8
 )
 
-// Installation is the app in one shop, and what every command needs that deals with it: the
-// transport to Shopify, the token endpoint with the app's credentials, and the store of its grant.
-type Installation struct {
-	// Config is a copy in which the grant is settled; nobody changes what was loaded.
+// App is the app, and what its shops have in common: the settings, the transport to Shopify, the place where grants rest.
+type App struct {
 	Config    *config.Config
 	Build     Build
 	Transport *upstream.Transport
-	Endpoint  *grant.Endpoint
-	Store     token.Store // nil: nothing is kept
-	where     string      // as in EVERGATE_STORE
-	fallback  bool        // the grant is the offline one, and client credentials are used while it is dead
-	environ   []string
-	limits    limit.Limits
+	// Backend is where grants rest; nil: nothing is kept.
+	Backend token.Backend
+	where   string // as in EVERGATE_STORE
+	environ []string
+	limits  limit.Limits
 }
 
-// OpenInstallation prepares everything and settles the grant, for which it may look into the
-// store. Nothing is sent yet.
+// credentials are those of the app for a shop, as they are now.
+type credentials interface {
+	Client() (id string, secret token.Secret, err error)
+	OtherSecret() (token.Secret, error)
+	StaticToken() (token.Secret, error)
+	RefreshSeed() (token.Secret, error)
+}
+
+// Installation is the app in one shop, and what every command needs that deals with it: the token endpoint with the app's
+// credentials, and the store of its grant.
+type Installation struct {
+	*App
+	credentials
+	Shop token.Shop
+	Base *url.URL
+	// Grant is settled: never auto.
+	Grant    string
+	Scopes   []string
+	Endpoint *grant.Endpoint
+	Store    token.Store // nil: nothing is kept
+	fallback bool        // the grant is the offline one, and client credentials are used while it is dead
+}
+
+// newApp prepares everything that needs no look into the store.
+func newApp(cfg *config.Config, environ []string, build Build) *App {
+	a := &App{Config: cfg, Build: build, environ: environ, limits: LimitsOf(cfg)}
+	// Each client has one request at a time; what is more is for calls on our own account.
+	a.Transport = newTransport(cfg, warmConnections, a.limits.Connections+ownConnections)
+	return a
+}
+
+// install returns the app in one shop, without a store.
+func (a *App) install(shop token.Shop, c credentials, grantName string, scopes []string) *Installation {
+	in := &Installation{App: a, credentials: c, Shop: shop, Base: a.Config.BaseOf(shop), Grant: grantName, Scopes: scopes}
+	in.Endpoint = &grant.Endpoint{
+		API: in.API(),
+		Client: func() (grant.Client, error) {
+			id, secret, err := c.Client()
+			return grant.Client{ID: id, Secret: secret}, err
+		},
+		Previous: c.OtherSecret,
+	}
+	return in
+}
+
+// OpenInstallation prepares everything for the shop of the settings and settles the grant, for which it may look into the
+// store. Nothing is sent yet. The settings are copied, and the copy has the grant that was settled.
 func OpenInstallation(cfg *config.Config, environ []string, build Build) (*Installation, error) {
 	if cfg.Shop.IsZero() {
 		return nil, config.Wrong(remedy.New("set SHOPIFY_SHOP", "no shop is named"))
@@ -50,17 +93,7 @@ func OpenInstallation(cfg *config.Config, environ []string, build Build) (*Insta
 	own := *cfg
 	own.Warnings = slices.Clone(cfg.Warnings)
 	cfg = &own
-	in := &Installation{Config: cfg, Build: build, environ: environ, limits: LimitsOf(cfg)}
-	// Each client has one request at a time; what is more is for calls on our own account.
-	in.Transport = newTransport(cfg, warmConnections, in.limits.Connections+ownConnections)
-	in.Endpoint = &grant.Endpoint{
-		API: in.API(),
-		Client: func() (grant.Client, error) {
-			id, secret, err := cfg.Client()
-			return grant.Client{ID: id, Secret: secret}, err
-		},
-		Previous: cfg.OtherSecret,
-	}
+	in := newApp(cfg, environ, build).install(cfg.Shop, cfg, cfg.Grant, cfg.Scopes)
 	keys, err := StoreKeys(cfg)
 	if err != nil {
 		return nil, err
@@ -68,25 +101,27 @@ func OpenInstallation(cfg *config.Config, environ []string, build Build) (*Insta
 	if err := in.openStore(keys, config.Getenv(environ)); err != nil {
 		return nil, config.Wrong(err)
 	}
+	cfg.Grant = in.Grant
 	return in, nil
 }
 
-// newSource returns the source of tokens for the grant that was settled.
-func (in *Installation) newSource(log *slog.Logger, observer refresh.Observer, published func(token.Token)) (*refresh.Source, error) {
+// newSource returns the source of tokens for the grant that was settled. set may change the options.
+func (in *Installation) newSource(log *slog.Logger, set ...func(*refresh.Options)) (*refresh.Source, error) {
 	obtainer, err := in.obtainer()
 	if err != nil {
 		return nil, err
 	}
-	return refresh.New(refresh.Options{
-		Shop: in.Config.Shop, Log: log, Obtainer: obtainer, Observer: observer, Published: published,
-		Wait: in.Config.TokenWait, Scopes: in.Config.Scopes, Alive: in.alive,
-	}), nil
+	o := refresh.Options{Shop: in.Shop, Log: log, Obtainer: obtainer, Wait: in.Config.TokenWait, Scopes: in.Scopes, Alive: in.alive}
+	for _, change := range set {
+		change(&o)
+	}
+	return refresh.New(o), nil
 }
 
 // obtainer is how tokens of the grant are obtained.
 func (in *Installation) obtainer() (refresh.Obtainer, error) {
 	askAnew := grant.ClientCredentials{Endpoint: in.Endpoint}
-	switch in.Config.Grant {
+	switch in.Grant {
 	case config.GrantClientCredentials:
 		if in.Store != nil {
 			return refresh.Cached(askAnew, in.Store, in.ClientID()), nil
@@ -98,15 +133,15 @@ func (in *Installation) obtainer() (refresh.Obtainer, error) {
 		}
 		return refresh.Rotating(grant.Offline{Endpoint: in.Endpoint}, in.Store, in.ClientID()), nil
 	case config.GrantStatic:
-		return refresh.Polled(grant.Static{Read: in.Config.StaticToken}), nil
+		return refresh.Polled(grant.Static{Read: in.StaticToken}), nil
 	}
-	return nil, fmt.Errorf("nothing obtains tokens by the grant %q", in.Config.Grant) // config.Load lets no other through
+	return nil, fmt.Errorf("nothing obtains tokens by the grant %q", in.Grant) // config.Load lets no other through
 }
 
 // ClientID is the app that a stored grant must be of. A file that cannot be read now is
 // reported when it is needed.
 func (in *Installation) ClientID() string {
-	id, _, err := in.Config.Client()
+	id, _, err := in.Client()
 	if err != nil {
 		return in.Config.ClientID
 	}
@@ -115,7 +150,7 @@ func (in *Installation) ClientID() string {
 
 // API makes calls of our own, with the same transport and without the proxy.
 func (in *Installation) API() *shopify.Client {
-	return &shopify.Client{Shop: in.Config.Shop, Base: in.Config.Base, Transport: in.Transport, UserAgent: in.Build.UserAgent()}
+	return &shopify.Client{Shop: in.Shop, Base: in.Base, Transport: in.Transport, UserAgent: in.Build.UserAgent()}
 }
 
 // aliveLimit bounds the question whether a token is alive.
@@ -157,7 +192,7 @@ func newTransport(cfg *config.Config, warm, most int) *upstream.Transport {
 
 // TokenOnce obtains a token by the sidecar's own rules, for a command that ends then.
 func (in *Installation) TokenOnce(ctx context.Context) (token.Token, error) {
-	s, err := in.newSource(slog.New(slog.DiscardHandler), nil, nil)
+	s, err := in.newSource(slog.New(slog.DiscardHandler))
 	if err != nil {
 		return token.Token{}, err
 	}
@@ -167,7 +202,7 @@ func (in *Installation) TokenOnce(ctx context.Context) (token.Token, error) {
 // TokenAnew is TokenOnce for a command that is to find out whether a token can be had: one that
 // is stored will not do.
 func (in *Installation) TokenAnew(ctx context.Context) (token.Token, error) {
-	s, err := in.newSource(slog.New(slog.DiscardHandler), nil, nil)
+	s, err := in.newSource(slog.New(slog.DiscardHandler))
 	if err != nil {
 		return token.Token{}, err
 	}

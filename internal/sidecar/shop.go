@@ -50,18 +50,18 @@ func newShop(in *Installation, met *metrics.Metrics, log Logger) (*shop, error) 
 		published = s.tokenFile.published
 	}
 	var err error
-	if s.source, err = in.newSource(log.Logger, met, published); err != nil {
+	if s.source, err = in.newSource(log.Logger, func(o *refresh.Options) { o.Observer, o.Published = met, published }); err != nil {
 		return nil, err
 	}
-	if cfg.Grant == config.GrantOffline {
-		s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: in.Endpoint}, Store: in.Store, Scopes: cfg.Scopes, AppName: cfg.AppName})
+	if in.Grant == config.GrantOffline {
+		s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: in.Endpoint}, Store: in.Store, Scopes: in.Scopes, AppName: cfg.AppName})
 	}
 	return s, nil
 }
 
 // requests is what the requests for the shop need.
 func (s *shop) requests() *inject.Shop {
-	return &inject.Shop{Shop: s.in.Config.Shop, Base: s.in.Config.Base, Tokens: s.source, Pace: s.pacer, PermanentRetired: s.permanentRetired, Unexplained: &s.unexplained}
+	return &inject.Shop{Shop: s.in.Shop, Base: s.in.Base, Tokens: s.source, Pace: s.pacer, PermanentRetired: s.permanentRetired, Unexplained: &s.unexplained}
 }
 
 const (
@@ -73,7 +73,7 @@ const (
 // logged once; every request would log it otherwise.
 func (s *shop) permanentRetired() {
 	if s.retired.CompareAndSwap(false, true) {
-		s.log.Error(permanentRetired+": "+permanentRetiredRemedy, "shop", s.in.Config.Shop.Domain())
+		s.log.Error(permanentRetired+": "+permanentRetiredRemedy, "shop", s.in.Shop.Domain())
 	}
 }
 
@@ -116,7 +116,7 @@ func (s *shop) tokenStates() []metrics.TokenState {
 func (s *shop) bucketStates() []metrics.BucketState {
 	var all []metrics.BucketState
 	for _, b := range s.pacer.States() {
-		all = append(all, metrics.BucketState{Shop: s.in.Config.Shop.Domain(), API: b.API, Capacity: b.Capacity, Available: b.Available})
+		all = append(all, metrics.BucketState{Shop: s.in.Shop.Domain(), API: b.API, Capacity: b.Capacity, Available: b.Available})
 	}
 	return all
 }
@@ -137,7 +137,7 @@ func (s *shop) proveToken(ctx context.Context) error {
 	if err := s.source.Status().Err; err != nil {
 		return err
 	}
-	return fmt.Errorf("%s does not accept the token: it was revoked, or the app was uninstalled: obtain another one, for example with `evergate login`", s.in.Config.Shop)
+	return fmt.Errorf("%s does not accept the token: it was revoked, or the app was uninstalled: obtain another one, for example with `evergate login`", s.in.Shop)
 }
 
 // waitForToken waits for the first token. What only a person can mend is not waited for.

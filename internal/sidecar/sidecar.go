@@ -110,7 +110,7 @@ func New(in *Installation, settings Settings, log Logger, getenv func(string) st
 
 	var err error
 	if s.admission, err = guard.New(guard.Options{
-		Shops: guard.One(in.Config.Shop), AllowedHosts: in.Config.AllowedHosts, TrustedProxies: in.Config.Proxies, Tunnels: tunnelsOf(in.Config), Access: who,
+		Shops: guard.One(in.Shop), AllowedHosts: in.Config.AllowedHosts, TrustedProxies: in.Config.Proxies, Tunnels: tunnelsOf(in.Config), Access: who,
 	}); err != nil {
 		return nil, err // config.Load has tried it
 	}

@@ -45,18 +45,22 @@ func StoreKeys(cfg *config.Config) (envelope.Keys, error) {
 // Where the grant was only inferred, a stored offline grant of this app settles it.
 func (in *Installation) openStore(keys envelope.Keys, getenv func(string) string) error {
 	spec := in.Config.Store
-	if spec == "" && in.Config.Grant == config.GrantStatic {
+	if spec == "" && in.Grant == config.GrantStatic {
 		return nil
 	}
 	if spec == "" {
 		spec = "file:"
-		if in.Config.Grant != config.GrantOffline && !(in.Config.Inferred && defaultStoreExists(getenv)) {
+		if in.Grant != config.GrantOffline && !(in.Config.Inferred && defaultStoreExists(getenv)) {
 			return nil
 		}
 	}
-	s, err := store.Open(spec, in.Config.Shop, keys, getenv)
+	backend, err := store.OpenBackend(store.Options{Spec: spec, Keys: keys, ClientID: in.ClientID(), Getenv: getenv})
+	var s token.Store
+	if err == nil {
+		s, err = backend.Shop(in.Shop)
+	}
 	if err != nil {
-		if in.Config.Store == "" && in.Config.Grant != config.GrantOffline {
+		if in.Config.Store == "" && in.Grant != config.GrantOffline {
 			in.Config.Warnings = append(in.Config.Warnings, fmt.Errorf("the default store is left alone: %w", err))
 			return nil
 		}
@@ -67,14 +71,14 @@ func (in *Installation) openStore(keys envelope.Keys, getenv func(string) string
 		in.Config.Warnings = append(in.Config.Warnings, errors.New("the stored grant was in plain text although EVERGATE_STORE_KEY is set, and has been encrypted; "+
 			"if the key is not new, somebody who does not have it has written there: log in again"))
 	}
-	if in.Config.Inferred && in.Config.Grant == config.GrantClientCredentials && in.holdsOffline(s) {
-		in.Config.Grant = config.GrantOffline
+	if in.Config.Inferred && in.Grant == config.GrantClientCredentials && in.holdsOffline(s) {
+		in.Grant = config.GrantOffline
 	}
 	// Nobody asked for the offline grant by name, whether it was found in the store or is begun with
 	// SHOPIFY_REFRESH_TOKEN: what has been set up is what works.
-	in.fallback = in.Config.Inferred && in.Config.Grant == config.GrantOffline
-	if in.Config.Store != "" || in.Config.Grant == config.GrantOffline {
-		in.Store = s
+	in.fallback = in.Config.Inferred && in.Grant == config.GrantOffline
+	if in.Config.Store != "" || in.Grant == config.GrantOffline {
+		in.Backend, in.Store = backend, s
 	}
 	return nil
 }
@@ -101,18 +105,18 @@ func (in *Installation) holdsOffline(s token.Store) bool {
 	if err != nil {
 		return true
 	}
-	id, _, err := in.Config.Client()
+	id, _, err := in.Client()
 	return record.Grant == config.GrantOffline && (record.ClientID == "" || err != nil || record.ClientID == id)
 }
 
 // seed begins an offline grant with SHOPIFY_REFRESH_TOKEN if nothing is stored yet. From
 // then on the store is the truth, because the seed is worth nothing after its first use.
 func (in *Installation) seed(ctx context.Context) error {
-	refresh, err := in.Config.RefreshSeed()
-	if in.Config.Grant != config.GrantOffline || refresh.Empty() || err != nil {
+	refresh, err := in.RefreshSeed()
+	if in.Grant != config.GrantOffline || refresh.Empty() || err != nil {
 		return err
 	}
-	id, _, err := in.Config.Client()
+	id, _, err := in.Client()
 	if err != nil {
 		return err
 	}
@@ -124,7 +128,7 @@ func (in *Installation) seed(ctx context.Context) error {
 		return nil
 	}
 	_, err = in.Store.Swap(ctx, handle, token.Record{
-		Shop: in.Config.Shop.Domain(), ClientID: id, Grant: config.GrantOffline, Current: token.Pair{Refresh: refresh},
+		Shop: in.Shop.Domain(), ClientID: id, Grant: config.GrantOffline, Current: token.Pair{Refresh: refresh},
 	})
 	if errors.Is(err, token.ErrConflict) {
 		return nil // another process was faster, with the same seed or a better one
@@ -135,7 +139,7 @@ func (in *Installation) seed(ctx context.Context) error {
 // RecordPlace says where the record is. What a database's address holds of a password is left out.
 func (in *Installation) RecordPlace() string {
 	if dir := in.StoreDir(); dir != "" {
-		return filepath.Join(dir, in.Config.Shop.Domain()+".json")
+		return filepath.Join(dir, in.Shop.Domain()+".json")
 	}
 	if u, err := url.Parse(in.where); err == nil && u.Host != "" {
 		return u.Redacted()
