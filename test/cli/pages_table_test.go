@@ -24,7 +24,7 @@ var typed = map[string][]block{
 
 	"docs/using/agent.md": {
 		{first: "EVERGATE_POLICY=read-only evergate demo"},
-		{first: "curl localhost:8080/admin/api/2026-10/graphql.json -H 'Content-Type: application/json' \\", says: `(?s)"name":.*You may only read here`},
+		{first: "DEMO=http://127.0.0.1:8080", says: `(?s)"name":.*You may only read here`},
 		{first: "evergate run --policy read-only -- claude", not: "the programs are others': test/clients/libraries runs them with these lines"},
 		{first: "useradd --system evergate", not: needsSystem},
 		{first: "EVERGATE_POLICY=read-only", not: "these are lines of a file, and name a user that the block before makes"},
