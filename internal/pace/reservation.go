@@ -151,8 +151,8 @@ func (r *Reservation) unseen() int64 {
 	return max(0, r.inFlight) + max(0, r.limiter.bucket.charged.Load()-r.charged)
 }
 
-// maxModelRefusals is how many refusals in a row a request puts up with before it does as
-// Retry-After says, which asks for several times what it takes for one call to fit.
+// maxModelRefusals is how many refusals in a row a request puts up with before it gives way. Retry-After asks for
+// several times what it takes for one call to fit.
 const maxModelRefusals = 5
 
 // longestBackOff bounds how long a request waits because it has been refused often.
@@ -162,6 +162,21 @@ const longestBackOff = time.Minute
 // model cannot explain: for a second at least, and for twice as long each time, because what
 // is refused for another reason than the bucket may be refused for ever.
 func (r *Reservation) backOffFor(h Header) {
-	r.backOff = max(retryAfter(h), min(time.Second<<min(r.unforeseen, 10), longestBackOff))
+	r.backOff = max(retryAfter(h), r.longer())
+}
+
+// giveWay has the next Wait sleep after many refusals that the bucket explains: somebody else takes what leaks from it. What
+// Retry-After asks for is too long for most to wait where a plan has many calls a second, and the next call fits long before.
+func (r *Reservation) giveWay(h Header) {
+	r.backOff = r.longer()
+	if asked := retryAfter(h); r.pacer.now()+int64(asked) < r.deadline {
+		r.backOff = max(asked, r.backOff)
+	}
+}
+
+// longer is a second, and twice as long each time.
+func (r *Reservation) longer() time.Duration {
+	d := min(time.Second<<min(r.unforeseen, 10), longestBackOff)
 	r.unforeseen++
+	return d
 }

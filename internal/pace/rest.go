@@ -65,16 +65,17 @@ func (r *Reservation) refusedREST(a Answer) (body io.ReadCloser) {
 		return text
 	}
 	// The call did not fit, so less than one was free; how much less is not said. A random
-	// part of it keeps two processes from refusing each other for ever in step.
-	jitter := rand.Float64() / 2 //nolint:gosec // nobody gains by guessing it
+	// part of it keeps two processes from refusing each other for ever in step. Each further
+	// refusal says that the guess was too high: another program may have filled the last drop.
+	free := (0.5 + rand.Float64()/2) / float64(int(1)<<min(r.attempts-1, maxModelRefusals)) //nolint:gosec // nobody gains by guessing it
 	if r.unseen() > 0 {
 		// What was let through meanwhile is on its way to a bucket that was full already: that it has
 		// leaked since this call was sent is no room for the next one.
 		r.sent = p.now()
 	}
-	r.settle(0, &observation{least: size - 0.5 - jitter, most: size})
-	if !known && !said || r.attempts > maxModelRefusals {
-		r.backOffFor(a.Header)
+	r.settle(0, &observation{least: size - free, most: size})
+	if r.attempts > maxModelRefusals {
+		r.giveWay(a.Header)
 	}
 	return text
 }
