@@ -102,6 +102,7 @@ var revealers = map[string]string{
 	"internal/envelope/key.go":        "the key of the store's cipher",
 	"internal/envelope/wire.go":       "what a store writes",
 	"internal/inject/request.go":      "the header of the request to Shopify",
+	"internal/kubestore/client.go":    "the header of a call to the API server of Kubernetes",
 	"internal/sidecar/tokenfile.go":   "EVERGATE_TOKEN_FILE, which is for just that",
 }
 

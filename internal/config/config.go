@@ -54,7 +54,7 @@ type Config struct {
 
 	CADir string `group:"The local CA" env:"EVERGATE_CA_DIR" help:"The directory where the local CA rests, whose certificates tls: listeners without files and CONNECT show (evergate ca); memory: makes one that ends with the process. Without it ca below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate. It is made when it is first needed."`
 
-	Store            string       `group:"Where a grant rests, and how a merchant gives one" env:"EVERGATE_STORE" help:"Where a grant rests: memory: or file:DIR. Without it the offline grant rests in a file below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate, and the others in memory."`
+	Store            string       `group:"Where a grant rests, and how a merchant gives one" env:"EVERGATE_STORE" help:"Where a grant rests: memory:, file:DIR, or kubernetes:NAMESPACE for Secrets there. Without it the offline grant rests in a file below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate, and the others in memory."`
 	StoreLayout      string       `env:"EVERGATE_STORE_LAYOUT" envDefault:"evergate" help:"Whose table a postgres:// store uses: evergate (one of its own, made on first use), or that in which the app keeps its sessions: prisma, shopify-postgresql or rails."`
 	StoreKey         token.Secret `env:"EVERGATE_STORE_KEY" help:"32 bytes, as base64 or hex, that encrypt what is stored (AES-256-GCM)."`
 	StoreKeyPrevious token.Secret `env:"EVERGATE_STORE_KEY_PREVIOUS" help:"The key before EVERGATE_STORE_KEY: still read, no more written."`

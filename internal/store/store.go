@@ -23,6 +23,7 @@ import (
 	"strings"
 
 	"evergate/internal/envelope"
+	"evergate/internal/kubestore"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
@@ -33,25 +34,30 @@ func Valid(spec string) error {
 	scheme, rest, ok := strings.Cut(spec, ":")
 	switch {
 	case !ok:
-		return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate", "EVERGATE_STORE has no scheme")
+		return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate, or kubernetes:NAMESPACE", "EVERGATE_STORE has no scheme")
 	case scheme == "memory" && rest == "", scheme == "file":
 		return nil
 	case scheme == "memory":
 		return errors.New("EVERGATE_STORE: memory: takes nothing after the colon")
-	case scheme == "redis" || scheme == "rediss" || scheme == "kubernetes":
+	case scheme == "kubernetes":
+		return kubestore.Valid(rest)
+	case scheme == "redis" || scheme == "rediss":
 		return remedy.New("give memory: or file:DIR", "EVERGATE_STORE: %s: is not supported by this version", scheme)
 	}
-	return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate", "EVERGATE_STORE has an unknown scheme")
+	return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate, or kubernetes:NAMESPACE", "EVERGATE_STORE has an unknown scheme")
 }
 
-// OpenBackend opens what o.Spec names: "memory:", "file:DIR", or "file:" for DefaultDir. It touches nothing yet.
+// OpenBackend opens what o.Spec names: "memory:", "file:DIR", "file:" for DefaultDir, or "kubernetes:NAMESPACE". It touches nothing yet.
 func OpenBackend(o Options) (token.Backend, error) {
 	if err := Valid(o.Spec); err != nil {
 		return nil, err
 	}
 	scheme, rest, _ := strings.Cut(o.Spec, ":")
-	if scheme == "memory" {
+	switch scheme {
+	case "memory":
 		return &memoryBackend{shops: map[token.Shop]*MemoryStore{}, watchers: map[*func(string)]bool{}}, nil
+	case "kubernetes":
+		return kubestore.Open(kubestore.Options{Rest: rest, Keys: o.Keys, Getenv: o.Getenv})
 	}
 	return openFileBackend(rest, o.Keys, o.Getenv)
 }

@@ -85,7 +85,7 @@ func TestOpenRefusesTheRestWithARemedy(t *testing.T) {
 		"file:":                           "EVERGATE_STORE=file:DIR",
 		"redis://:" + secret + "@h:6379":  "redis: is not supported by this version",
 		"rediss://:" + secret + "@h:6379": "rediss: is not supported by this version",
-		"kubernetes:ns/" + secret:         "kubernetes: is not supported by this version",
+		"kubernetes:ns/" + secret:         "write kubernetes:NAMESPACE",
 		secret + "://x":                   "unknown scheme",
 	} {
 		s, err := Open(spec, storetest.Shop(), envelope.Keys{}, environ(nil))

@@ -27,6 +27,11 @@ type cluster struct {
 	home   string // has the kubeconfig
 	server string
 	token  string
+
+	dir       string // of both processes
+	etcd, api *process.Process
+	etcdURL   string
+	apiArgs   []string
 }
 
 // startCluster returns when the API server is ready. Both processes end with t.
@@ -52,7 +57,8 @@ func (c *cluster) start(t *testing.T) error {
 	t.Helper()
 	client, peer, secure := process.FreePort(t), process.FreePort(t), process.FreePort(t)
 	dir := t.TempDir()
-	etcd := launch(t, dir, "etcd", "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "warn",
+	c.dir, c.etcdURL = dir, "http://127.0.0.1:"+client
+	c.etcd = launch(t, dir, "etcd", "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "warn",
 		"--listen-client-urls", "http://127.0.0.1:"+client, "--advertise-client-urls", "http://127.0.0.1:"+client,
 		"--listen-peer-urls", "http://127.0.0.1:"+peer, "--initial-advertise-peer-urls", "http://127.0.0.1:"+peer,
 		"--initial-cluster", "default=http://127.0.0.1:"+peer)
@@ -63,17 +69,34 @@ func (c *cluster) start(t *testing.T) error {
 	}
 	// ServiceAccount admission wants accounts that a controller makes. The address that is
 	// advertised is one for documentation: nobody asks for it.
-	api := launch(t, dir, "kube-apiserver", "--etcd-servers", "http://127.0.0.1:"+client,
+	c.apiArgs = []string{"--etcd-servers", c.etcdURL,
 		"--bind-address", "127.0.0.1", "--secure-port", secure, "--cert-dir", filepath.Join(dir, "certs"),
 		"--advertise-address", "192.0.2.1", "--endpoint-reconciler-type", "none",
 		"--authorization-mode", "RBAC", "--token-auth-file", tokens, "--disable-admission-plugins", "ServiceAccount",
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", key,
-		"--service-account-signing-key-file", key, "--service-cluster-ip-range", "10.0.0.0/24")
+		"--service-account-signing-key-file", key, "--service-cluster-ip-range", "10.0.0.0/24"}
+	c.api = launch(t, dir, "kube-apiserver", c.apiArgs...)
 	c.server = "https://127.0.0.1:" + secure
 	if err := os.WriteFile(filepath.Join(c.home, "kubeconfig"), []byte(c.kubeconfig()), 0o600); err != nil {
 		return err
 	}
-	return c.ready(t, etcd, api)
+	return c.ready(t, c.etcd, c.api)
+}
+
+// restartAPI ends the API server and starts it on the same port, with what etcd has.
+func (c *cluster) restartAPI(t *testing.T) {
+	t.Helper()
+	c.api.Kill()
+	c.api = launch(t, c.dir, "kube-apiserver", c.apiArgs...)
+	if err := c.ready(t, c.etcd, c.api); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// authority is the certificate that the API server's own is signed with.
+func (c *cluster) authority(t *testing.T) string {
+	t.Helper()
+	return read(t, filepath.Join(c.dir, "certs", "apiserver.crt"))
 }
 
 func (c *cluster) kubeconfig() string {

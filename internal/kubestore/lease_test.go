@@ -1,0 +1,155 @@
+package kubestore
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const leasesPath = "/apis/coordination.k8s.io/v1/namespaces/ns/leases"
+
+// A holder that has died is followed by another once that has seen its lease unchanged for all its life.
+func TestDeadHoldersLeaseIsTakenOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, b := newFake(t)
+		dead := openShop(t, b)
+		release, err := dead.Lease(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		if left := dead.LeaseLeft(); left <= 0 || left > leaseLife {
+			t.Errorf("%s are left", left)
+		}
+		time.Sleep(2 * leaseLife) // renewed all the time
+		if left := dead.LeaseLeft(); left < leaseLife-leaseMargin-renewEvery {
+			t.Errorf("it is renewed, and %s are left", left)
+		}
+		f.set(cutOff(dead)) // from here on it cannot renew
+		cut := time.Now()
+		next := openShop(t, f.open(b.client.account))
+		taken, err := next.Lease(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(cut); waited < leaseLife || waited > leaseLife+2*lastLook {
+			t.Errorf("it was taken over after %s", waited)
+		}
+		if left := dead.LeaseLeft(); left > 0 {
+			t.Errorf("two hold it: the first believes to have %s", left)
+		}
+		f.set(nil) // the first is back, and hears of it
+		time.Sleep(2 * renewEvery)
+		if left := dead.LeaseLeft(); left > 0 {
+			t.Errorf("two hold it: the first believes to have %s", left)
+		}
+		release()
+		if next.LeaseLeft() <= 0 {
+			t.Error("the first has given back what the second holds")
+		}
+		taken()
+		if len(f.left()) != 0 {
+			t.Errorf("left over: %v", f.left())
+		}
+	})
+}
+
+// cutOff lets nothing of s through.
+func cutOff(s *shopStore) func(*http.Request, func() *http.Response) (*http.Response, error) {
+	me := s.held.Load().me
+	return func(req *http.Request, answer func() *http.Response) (*http.Response, error) {
+		if req.Method == http.MethodPut {
+			var b strings.Builder
+			body, _ := req.GetBody()
+			buf := make([]byte, 4096)
+			n, _ := body.Read(buf)
+			b.Write(buf[:n])
+			if strings.Contains(b.String(), me) {
+				return nil, errCut
+			}
+		}
+		return answer(), nil
+	}
+}
+
+func TestLeaseWhoseAnswerWasLostIsHeld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, b := newFake(t)
+		s := openShop(t, b)
+		f.set(loses)
+		if _, err := s.Lease(t.Context()); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Fatalf("without an answer: %v", err)
+		}
+		synctest.Wait()
+		f.set(nil)
+		release, err := s.Lease(t.Context()) // the one before was not given back, and ends by itself
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A renewal without an answer is known again.
+		f.set(loses)
+		time.Sleep(renewEvery + time.Second)
+		f.set(nil)
+		time.Sleep(renewEvery)
+		if s.LeaseLeft() < leaseLife-leaseMargin-renewEvery {
+			t.Errorf("%s are left", s.LeaseLeft())
+		}
+		release()
+		if len(f.left()) != 0 || s.LeaseLeft() != 0 {
+			t.Errorf("left over: %v, %s", f.left(), s.LeaseLeft())
+		}
+	})
+}
+
+// Who gives up while its request is under way must not leave a lease behind that holds up everybody.
+func TestGivenUpLeaseIsGivenBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, b := newFake(t)
+		s := openShop(t, b)
+		ctx, cancel := context.WithCancel(t.Context())
+		f.set(func(req *http.Request, answer func() *http.Response) (*http.Response, error) {
+			if req.Method == http.MethodPost {
+				defer cancel()
+				return loses(req, answer)
+			}
+			return answer(), nil
+		})
+		if _, err := s.Lease(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v, want context.Canceled", err)
+		}
+		synctest.Wait()
+		if len(f.left()) != 0 {
+			t.Errorf("left over: %v", f.left())
+		}
+	})
+}
+
+// A lease that says nothing, or too much, of its life.
+func TestStrangeLeaseEnds(t *testing.T) {
+	t.Parallel()
+	for seconds, want := range map[any]time.Duration{nil: leaseLife, 0: leaseLife, -5: leaseLife, 1: time.Second, 1 << 40: longestLife} {
+		synctest.Test(t, func(t *testing.T) {
+			f, b := newFake(t)
+			f.objects[leasesPath+"/evergate-grant-acme"] = map[string]any{
+				"metadata": map[string]any{"name": "evergate-grant-acme", "uid": "u", "resourceVersion": "1"},
+				"spec":     map[string]any{"holderIdentity": "somebody", "leaseDurationSeconds": seconds},
+			}
+			began := time.Now()
+			release, err := openShop(t, b).Lease(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			release()
+			if waited := time.Since(began); waited < want || waited > want+2*lastLook {
+				t.Errorf("%v seconds: waited %s, want %s", seconds, waited, want)
+			}
+		})
+	}
+}
