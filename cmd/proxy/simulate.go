@@ -18,8 +18,10 @@ import (
 // simulation is what the flags of simulate say.
 type simulation struct {
 	listen, control, shop, id, secret, caFile string
+	shops                                     string
 	scopes, locations, report, fixtures       string
 	plain, json, quiet, printEnv, strict      bool
+	anyShop                                   bool
 	products, variants, orders, customers     int
 	life                                      time.Duration
 }
@@ -28,6 +30,8 @@ func (m *simulation) flags(fs *flag.FlagSet) {
 	fs.StringVar(&m.listen, "listen", "127.0.0.1:4443", "where the simulated Shopify listens")
 	fs.StringVar(&m.control, "control", "", "where its control API listens; empty for none")
 	fs.StringVar(&m.shop, "shop", shopsim.DefaultShop, "the shop")
+	fs.StringVar(&m.shops, "shops", "", "more shops like it, comma separated")
+	fs.BoolVar(&m.anyShop, "any-shop", false, "every other name below myshopify.com is a shop like it, too")
 	fs.StringVar(&m.id, "client-id", shopsim.DefaultClientID, "the app's client id")
 	fs.StringVar(&m.secret, "client-secret", shopsim.DefaultClientSecret, "the app's client secret")
 	fs.StringVar(&m.caFile, "ca-file", "", "write the certificate to trust to this file")
@@ -48,10 +52,14 @@ func (m *simulation) flags(fs *flag.FlagSet) {
 }
 
 func (m *simulation) options() shopsim.Options {
+	var shops []shopsim.Shop
+	for _, name := range append([]string{m.shop}, names(m.shops)...) {
+		shops = append(shops, shopsim.Shop{
+			Domain: name, Products: m.products, Variants: m.variants, Orders: m.orders, Customers: m.customers, Locations: names(m.locations),
+		})
+	}
 	return shopsim.Options{
-		Shops: []shopsim.Shop{{
-			Domain: m.shop, Products: m.products, Variants: m.variants, Orders: m.orders, Customers: m.customers, Locations: names(m.locations),
-		}},
+		Shops: shops, AnyShop: m.anyShop,
 		LocalhostShop: m.shop, // for clients that cannot send another Host
 		Apps:          []shopsim.App{{ClientID: m.id, ClientSecret: m.secret, Scopes: m.scopes}},
 		Settings:      shopsim.Settings{TokenLife: m.life},

@@ -40,6 +40,7 @@ type settingsWire struct {
 	SetCookie        bool       `json:"set_cookie"`
 	Gzip             bool       `json:"gzip"`
 	Zstd             bool       `json:"zstd"`
+	ExactTLS         bool       `json:"exact_tls"`
 	ClockSkew        seconds    `json:"clock_skew"`
 }
 
@@ -77,6 +78,7 @@ func wireSettings(c Settings) settingsWire {
 		SetCookie:        c.SetCookie,
 		Gzip:             c.Gzip,
 		Zstd:             c.Zstd,
+		ExactTLS:         c.ExactTLS,
 		ClockSkew:        seconds(c.ClockSkew),
 	}
 }
@@ -115,6 +117,7 @@ func (w settingsWire) settings() Settings {
 		SetCookie:        w.SetCookie,
 		Gzip:             w.Gzip,
 		Zstd:             w.Zstd,
+		ExactTLS:         w.ExactTLS,
 		ClockSkew:        time.Duration(w.ClockSkew),
 	}
 }

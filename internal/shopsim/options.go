@@ -27,6 +27,10 @@ type Options struct {
 	// Shops are the stores. Default: one, DefaultShop, without products.
 	Shops []Shop
 
+	// AnyShop makes a shop of every other name below myshopify.com when it is first asked for. It is like the first of
+	// Shops, with products, grants and rate limits of its own.
+	AnyShop bool
+
 	// Apps are the apps, each known to all shops. Default: one, with
 	// DefaultClientID, DefaultClientSecret and DefaultScopes.
 	Apps []App

@@ -106,7 +106,7 @@ func (s *Sim) shopByHost(host string) *shop {
 	if s.opts.LocalhostShop != "" && slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, name) {
 		name = shopDomain(s.opts.LocalhostShop)
 	}
-	return s.state.shops[name]
+	return s.shopNamed(name)
 }
 
 func hostName(host string) string {
@@ -114,6 +114,11 @@ func hostName(host string) string {
 		host = name
 	}
 	return strings.ToLower(strings.Trim(host, "[]"))
+}
+
+// misdirected answers a request on a connection that is not for its host (RFC 9110, 15.5.20). Nothing is carried out.
+func misdirected() *response {
+	return htmlPage(http.StatusMisdirectedRequest, "421 Misdirected Request", "421", "The connection is for another name")
 }
 
 // unknownHost answers for names that are not a myshopify domain of ours.

@@ -111,6 +111,10 @@ type Settings struct {
 	// accept zstd, and goes before Gzip.
 	Gzip, Zstd bool
 
+	// ExactTLS answers 421, and does nothing, where the Host of a request is another than the name for which its TLS
+	// connection was made. Default: one connection serves every shop that its certificate is for.
+	ExactTLS bool
+
 	// ClockSkew is how far the Date header runs ahead of the local clock.
 	ClockSkew time.Duration
 }

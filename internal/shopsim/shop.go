@@ -159,9 +159,12 @@ func (s *Sim) findShop(name string) (*shop, error) {
 	if name == "" {
 		name = s.opts.Shops[0].Domain
 	}
-	sh := s.state.shops[shopDomain(name)]
+	sh := s.shopNamed(shopDomain(name))
 	if sh == nil {
 		known := slices.Sorted(maps.Keys(s.state.shops))
+		if more := len(known) - 10; more > 0 {
+			known = append(known[:10], fmt.Sprintf("%d more", more))
+		}
 		return nil, fmt.Errorf("no shop %q: the shops are %s", name, strings.Join(known, ", "))
 	}
 	return sh, nil

@@ -91,18 +91,38 @@ func newState(o Options) *state {
 	for _, a := range o.Apps {
 		st.apps[a.ClientID] = newApp(a)
 	}
-	for i, cfg := range o.Shops {
-		sh := newShop(cfg, i)
-		_ = sh.applyFixtures(o.Fixtures) // which has succeeded when they were read
-		st.shops[sh.domain] = sh
+	for _, cfg := range o.Shops {
+		sh := st.open(cfg, o.Fixtures)
 		for _, d := range cfg.CustomDomains {
 			st.custom[strings.ToLower(d)] = sh
 		}
-		for id := range st.apps {
-			sh.installed[id] = !cfg.NotInstalled
-		}
 	}
 	return st
+}
+
+// open makes a shop.
+func (st *state) open(cfg Shop, f *Fixtures) *shop {
+	sh := newShop(cfg, len(st.shops))
+	_ = sh.applyFixtures(f) // which has succeeded when they were read
+	st.shops[sh.domain] = sh
+	for id := range st.apps {
+		sh.installed[id] = !cfg.NotInstalled
+	}
+	return sh
+}
+
+// mostShops bounds what clients can make with AnyShop.
+const mostShops = 1_000_000
+
+// shopNamed finds the shop of a domain, or makes it if any name is a shop's; nil: there is none.
+func (s *Sim) shopNamed(domain string) *shop {
+	sh := s.state.shops[domain]
+	if sh == nil && s.opts.AnyShop && len(s.state.shops) < mostShops && shopPattern().MatchString(domain) {
+		cfg := s.opts.Shops[0]
+		cfg.Domain, cfg.Name, cfg.CustomDomains = domain, "", nil
+		sh = s.state.open(cfg, s.opts.Fixtures)
+	}
+	return sh
 }
 
 // Reset forgets everything that happened since New: tokens, products, faults,
@@ -250,6 +270,9 @@ func (s *Sim) process(q *request, f Fault) *response {
 	q.now = time.Now() // a fault may have delayed the request until now
 	if len(q.body) > maxBody && (q.shop != nil || q.route.name == routeFiles) {
 		return jsonErrors(http.StatusRequestEntityTooLarge, "Request body too large")
+	}
+	if s.state.settings.ExactTLS && q.TLS != nil && q.TLS.ServerName != "" && !strings.EqualFold(q.TLS.ServerName, hostName(q.Host)) {
+		return misdirected()
 	}
 	if q.route.name == routeFiles {
 		return s.serveFile(q)
