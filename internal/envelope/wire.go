@@ -19,6 +19,7 @@ type wireRecord struct {
 	Epoch       exact            `json:"epoch,omitzero"`
 	Generation  uint64           `json:"generation,omitzero"`
 	Writer      exact            `json:"writer,omitzero"`
+	Written     stamp            `json:"written,omitzero"`
 	Current     wirePair         `json:"current"`
 	Previous    *wirePrevious    `json:"previous,omitzero"`
 	Attempt     *wireAttempt     `json:"attempt,omitzero"`
@@ -57,7 +58,7 @@ func toWire(r token.Record) wireRecord {
 	t := r.Current.Token
 	w := wireRecord{
 		Shop: exact(r.Shop), ClientID: exact(r.ClientID), Grant: exact(r.Grant), Original: exact(r.Original.Reveal()),
-		Epoch: exact(r.Epoch), Generation: r.Generation, Writer: exact(r.Writer),
+		Epoch: exact(r.Epoch), Generation: r.Generation, Writer: exact(r.Writer), Written: stamp{r.Written},
 		Current: wirePair{
 			Access: exact(t.Access.Reveal()), Scopes: convert[exact](t.Scopes), Issued: stamp{t.Issued}, Life: t.Life, Assumed: t.Assumed,
 			Refresh: exact(r.Current.Refresh.Reveal()), RefreshExpires: stamp{r.Current.RefreshExpires},
@@ -79,7 +80,7 @@ func (w wireRecord) record() token.Record {
 	c := w.Current
 	r := token.Record{
 		Shop: string(w.Shop), ClientID: string(w.ClientID), Grant: string(w.Grant), Original: w.Original.secret(),
-		Epoch: string(w.Epoch), Generation: w.Generation, Writer: string(w.Writer),
+		Epoch: string(w.Epoch), Generation: w.Generation, Writer: string(w.Writer), Written: w.Written.t,
 		Current: token.Pair{
 			Token:   token.Token{Access: c.Access.secret(), Scopes: convert[string](c.Scopes), Issued: c.Issued.t, Life: c.Life, Assumed: c.Assumed},
 			Refresh: c.Refresh.secret(), RefreshExpires: c.RefreshExpires.t,

@@ -85,7 +85,7 @@ func IsWorthKeeping(r token.Record) bool {
 // errChanged is for a grant that appeared between the question and the answer.
 var errChanged = remedy.New("look at it with `evergate token show`, then run the command again", "another grant was stored just now")
 
-// Import stores next instead of old, which is what was asked about.
+// Import stores next instead of old, which is what was asked about, as the beginning of a chain.
 func (a *Admin) Import(old, next token.Record, evenOver bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), replaceWait)
 	defer cancel()
@@ -93,6 +93,6 @@ func (a *Admin) Import(old, next token.Record, evenOver bool) error {
 		if !evenOver && IsWorthKeeping(stored) && !IsWorthKeeping(old) {
 			return token.Record{}, errChanged
 		}
-		return next, nil
+		return token.Begin(next), nil
 	})
 }

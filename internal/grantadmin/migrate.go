@@ -79,20 +79,23 @@ func (m *Migration) Run() error {
 	if IsPermanent(m.before.Current) {
 		next.Current = m.before.Current
 	}
+	next = token.Begin(next)
 	if handle, err = m.Store.Swap(ctx, handle, next); err != nil {
 		return fmt.Errorf("nothing was changed at Shopify, because the store cannot be written: %w", err)
 	}
 	pair, err := grant.Offline{Endpoint: m.Endpoint}.Migrate(context.Background(), m.permanent)
 	if err != nil {
-		return m.refused(handle, err)
+		return m.refused(handle, next, err)
 	}
 	next.Current = pair
+	next.Generation, next.Written = next.Generation+1, time.Now().Round(0)
 	return m.keep(handle, next)
 }
 
 // refused takes the note back if Shopify said no: then the permanent token is what it was.
-// After a lost answer, or where an earlier one was lost, the note stays.
-func (m *Migration) refused(handle token.Handle, cause error) error {
+// After a lost answer, or where an earlier one was lost, the note stays. What is put back follows
+// the note in its epoch: a generation that falls would look like a store that was rolled back.
+func (m *Migration) refused(handle token.Handle, note token.Record, cause error) error {
 	if errors.Is(cause, token.ErrTransient) {
 		return fmt.Errorf("whether Shopify has migrated the token is not known: %w; run the command again, within seven days: it brings the same result", cause)
 	}
@@ -104,6 +107,7 @@ func (m *Migration) refused(handle token.Handle, cause error) error {
 		// A store cannot forget. An empty record of this grant is taken for nothing.
 		back = token.Record{Shop: m.Shop.Domain(), ClientID: m.ClientID, Grant: config.GrantClientCredentials}
 	}
+	back.Epoch, back.Generation, back.Writer = note.Epoch, note.Generation+1, note.Writer
 	ctx, cancel := context.WithTimeout(context.Background(), storeWait)
 	defer cancel()
 	if _, err := m.Store.Swap(ctx, handle, back); err != nil {

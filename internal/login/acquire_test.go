@@ -150,3 +150,23 @@ func TestUnreadableSecretBeginsNothing(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestEachLoginBeginsAChain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	epochs := map[string]bool{}
+	for range 2 {
+		authorize, state := r.begin(t)
+		if _, err := r.flow.Finish(t.Context(), state, r.decide(t, authorize, "install")); err != nil {
+			t.Fatal(err)
+		}
+		rec := r.record(t)
+		if rec.Generation != 1 || rec.Writer != token.ThisProcess() {
+			t.Errorf("generation %d by %q", rec.Generation, rec.Writer)
+		}
+		epochs[rec.Epoch] = true
+	}
+	if len(epochs) != 2 || epochs[""] {
+		t.Errorf("epochs %v", epochs)
+	}
+}

@@ -163,7 +163,7 @@ func (f *Flow) acquire(ctx context.Context, clientID string, obtain func(context
 			}
 			inHand = true
 		}
-		return token.Record{Shop: f.Grant.Endpoint.API.Shop.Domain(), ClientID: clientID, Grant: f.Grant.Name(), Current: pair}, nil
+		return token.Begin(token.Record{Shop: f.Grant.Endpoint.API.Shop.Domain(), ClientID: clientID, Grant: f.Grant.Name(), Current: pair}), nil
 	}
 	err := store.Replace(ctx, f.Store, edit)
 	for n := 1; n < storeTries && inHand && errors.Is(err, token.ErrConflict); n++ {

@@ -127,9 +127,9 @@ func (in *Installation) seed(ctx context.Context) error {
 	if !stored.Current.Token.Access.Empty() || !stored.Current.Refresh.Empty() {
 		return nil
 	}
-	_, err = in.Store.Swap(ctx, handle, token.Record{
+	_, err = in.Store.Swap(ctx, handle, token.Begin(token.Record{
 		Shop: in.Shop.Domain(), ClientID: id, Grant: config.GrantOffline, Current: token.Pair{Refresh: refresh},
-	})
+	}))
 	if errors.Is(err, token.ErrConflict) {
 		return nil // another process was faster, with the same seed or a better one
 	}

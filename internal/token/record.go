@@ -67,6 +67,8 @@ type Record struct {
 	Generation uint64
 	// Writer says who wrote Current, for people: a host and a process, or an app.
 	Writer string
+	// Written is when Current was written. Zero: not known, and not long after Current was issued.
+	Written time.Time
 	// Current is the newest pair.
 	Current Pair
 	// Previous is the refresh token that Current replaced. Shopify honours it until

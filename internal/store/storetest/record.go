@@ -37,7 +37,7 @@ func Random(t *testing.T) *rand.Rand {
 // Record returns any record at all of Shop.
 func Record(r *rand.Rand) token.Record {
 	rec := token.Record{
-		Shop: Shop().Domain(), ClientID: text(r), Grant: text(r), Original: secret(r), Epoch: text(r), Generation: r.Uint64() >> r.IntN(64), Writer: text(r),
+		Shop: Shop().Domain(), ClientID: text(r), Grant: text(r), Original: secret(r), Epoch: text(r), Generation: r.Uint64() >> r.IntN(64), Writer: text(r), Written: moment(r),
 		Current: token.Pair{
 			Token:   token.Token{Access: secret(r), Scopes: scopes(r), Issued: moment(r), Life: time.Duration(r.Uint64() >> r.IntN(64)), Assumed: maybe(r)},
 			Refresh: secret(r), RefreshExpires: moment(r),
@@ -61,6 +61,7 @@ func Equal(a, b token.Record) bool { return reflect.DeepEqual(onWall(a), onWall(
 
 func onWall(r token.Record) token.Record {
 	wall := func(t *time.Time) { *t = t.Round(0).UTC() }
+	wall(&r.Written)
 	wall(&r.Current.Token.Issued)
 	wall(&r.Current.RefreshExpires)
 	if p := r.Previous; p != nil {
