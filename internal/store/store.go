@@ -24,6 +24,7 @@ import (
 
 	"evergate/internal/envelope"
 	"evergate/internal/kubestore"
+	"evergate/internal/pgstore"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
@@ -33,8 +34,10 @@ import (
 func Valid(spec string) error {
 	scheme, rest, ok := strings.Cut(spec, ":")
 	switch {
+	case pgstore.Is(spec):
+		return pgstore.Valid(spec)
 	case !ok:
-		return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate, or kubernetes:NAMESPACE", "EVERGATE_STORE has no scheme")
+		return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate, kubernetes:NAMESPACE, or postgres://HOST/DATABASE", "EVERGATE_STORE has no scheme")
 	case scheme == "memory" && rest == "", scheme == "file":
 		return nil
 	case scheme == "memory":
@@ -44,10 +47,11 @@ func Valid(spec string) error {
 	case scheme == "redis" || scheme == "rediss":
 		return remedy.New("give memory: or file:DIR", "EVERGATE_STORE: %s: is not supported by this version", scheme)
 	}
-	return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate, or kubernetes:NAMESPACE", "EVERGATE_STORE has an unknown scheme")
+	return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate, kubernetes:NAMESPACE, or postgres://HOST/DATABASE", "EVERGATE_STORE has an unknown scheme")
 }
 
-// OpenBackend opens what o.Spec names: "memory:", "file:DIR", "file:" for DefaultDir, or "kubernetes:NAMESPACE". It touches nothing yet.
+// OpenBackend opens what o.Spec names: "memory:", "file:DIR", "file:" for DefaultDir, "kubernetes:NAMESPACE", or the URL of a PostgreSQL
+// database. It touches nothing yet.
 func OpenBackend(o Options) (token.Backend, error) {
 	if err := Valid(o.Spec); err != nil {
 		return nil, err
@@ -56,10 +60,20 @@ func OpenBackend(o Options) (token.Backend, error) {
 	switch scheme {
 	case "memory":
 		return &memoryBackend{shops: map[token.Shop]*MemoryStore{}, watchers: map[*func(string)]bool{}}, nil
+	case "postgres", "postgresql":
+		return openPostgres(o)
 	case "kubernetes":
 		return kubestore.Open(kubestore.Options{Rest: rest, Keys: o.Keys, Getenv: o.Getenv})
 	}
 	return openFileBackend(rest, o.Keys, o.Getenv)
+}
+
+func openPostgres(o Options) (token.Backend, error) {
+	b, err := pgstore.Open(pgstore.Options{URL: o.Spec, Layout: o.Layout, Keys: o.Keys, ClientID: o.ClientID})
+	if err != nil {
+		return nil, err // not b: a nil *Backend must not become a token.Backend
+	}
+	return b, nil
 }
 
 // Open is OpenBackend for the record of one shop.

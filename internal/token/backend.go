@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"iter"
+	"time"
 )
 
 // Backend is a place for the grants of many shops: a directory, a database, a namespace. It is safe for concurrent use.
@@ -20,6 +21,14 @@ type Backend interface {
 	Check(ctx context.Context) []Finding
 	// Close ends its connections. No other method is called then.
 	Close()
+}
+
+// Dues is a Backend that knows, without reading every record, whose token ends when.
+type Dues interface {
+	// Due yields the domains of the shops whose access token ends before a moment, those that end first at the beginning, without
+	// those for which a person has to act. An error with an empty domain ends it. A shop whose record is written meanwhile may be
+	// yielded twice or not at all: whoever is told loads the record.
+	Due(ctx context.Context, before time.Time) iter.Seq2[string, error]
 }
 
 // Listed is one of the records of a Backend.

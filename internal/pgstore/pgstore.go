@@ -1,0 +1,180 @@
+// Package pgstore keeps the grants of many shops in PostgreSQL: in a table of our own.
+//
+// Invariants:
+//
+//   - A record is replaced by one transaction that compares the handle of the record before. What is sent twice, because the
+//     answer was lost, takes effect once and says so.
+//   - A write is on the server's disk when Swap returns, also where synchronous_commit is off.
+//   - Nothing outlives a transaction but rows, so that a pooler which gives each transaction another connection is no hindrance:
+//     no session locks, no prepared statements, no settings of a session.
+//   - Nothing is dialled before the first call, and idle connections are closed.
+//   - No error contains the password, a token or a piece of what is stored.
+package pgstore
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"time"
+
+	"evergate/internal/envelope"
+	"evergate/internal/remedy"
+	"evergate/internal/token"
+)
+
+// Options open a Backend.
+type Options struct {
+	// URL is that of EVERGATE_STORE.
+	URL string
+	// Layout is as in EVERGATE_STORE_LAYOUT; empty: LayoutOwn.
+	Layout string
+	Keys   envelope.Keys
+	// ClientID is the app whose grants these are.
+	ClientID string
+}
+
+// LayoutOwn is the layout of the table of our own.
+const LayoutOwn = "evergate"
+
+// Is reports whether a value of EVERGATE_STORE is for this package.
+func Is(spec string) bool {
+	return strings.HasPrefix(spec, "postgres:") || strings.HasPrefix(spec, "postgresql:")
+}
+
+// Valid reports what is wrong with a value of EVERGATE_STORE that Is is true of. It opens nothing and repeats nothing of it.
+func Valid(spec string) error {
+	_, err := parse(spec)
+	return err
+}
+
+// Backend is a token.Backend and a token.Dues.
+type Backend struct {
+	pool   *pool
+	layout layout
+}
+
+// layout is how the grants rest in tables.
+type layout interface {
+	// load is token.Store's Load.
+	load(ctx context.Context, shop token.Shop) (token.Record, token.Handle, error)
+	// swap is token.Store's Swap.
+	swap(ctx context.Context, old token.Handle, next token.Record, shop token.Shop) (token.Handle, error)
+	// handle is what load returns as the handle; empty: nothing is stored.
+	handle(ctx context.Context, shop token.Shop) (token.Handle, error)
+	// page returns the records of some shops after one, in the order of their names; at the end none.
+	page(ctx context.Context, after string) ([]listed, error)
+	// due returns some shops whose access token ends before a moment, after one of them; at the end none.
+	due(ctx context.Context, before time.Time, after due) ([]due, error)
+	// scan is a query of the rows that transactions since $1, an xid, have written: a shop's name, and a text that differs after each change.
+	scan() string
+	// quiet says that others change rows without telling the channel.
+	quiet() bool
+	// tables are what has to be there.
+	tables() []table
+}
+
+type listed struct {
+	token.Listed
+	err error
+}
+
+// due is a shop and when its access token ends, in microseconds since 1970.
+type due struct {
+	shop string
+	ends int64
+}
+
+// Open returns the Backend. It dials nothing.
+func Open(o Options) (*Backend, error) {
+	config, err := parse(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.Keys.Validate(); err != nil {
+		return nil, err
+	}
+	p := newPool(config)
+	switch o.Layout {
+	case "", LayoutOwn:
+		return &Backend{pool: p, layout: own{p, o.Keys}}, nil
+	}
+	return nil, remedy.New("give "+LayoutOwn, "EVERGATE_STORE_LAYOUT is none that is known for PostgreSQL")
+}
+
+// Shop implements token.Backend.
+func (b *Backend) Shop(shop token.Shop) (token.Store, error) {
+	return &store{backend: b, shop: shop}, nil
+}
+
+// All implements token.Backend. It reads page by page, so no transaction lasts while the records are used.
+func (b *Backend) All(ctx context.Context) iter.Seq2[token.Listed, error] {
+	return func(yield func(token.Listed, error) bool) {
+		for after := ""; ; {
+			page, err := b.layout.page(ctx, after)
+			if err != nil {
+				yield(token.Listed{}, err)
+				return
+			}
+			if len(page) == 0 {
+				return
+			}
+			for _, l := range page {
+				if !yield(l.Listed, l.err) {
+					return
+				}
+				after = l.Domain
+			}
+		}
+	}
+}
+
+// Due implements token.Dues.
+func (b *Backend) Due(ctx context.Context, before time.Time) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for after := (due{ends: earliest}); ; {
+			page, err := b.layout.due(ctx, before, after)
+			if err != nil {
+				yield("", err)
+				return
+			}
+			if len(page) == 0 {
+				return
+			}
+			for _, d := range page {
+				if !yield(d.shop, nil) {
+					return
+				}
+				after = d
+			}
+		}
+	}
+}
+
+// Close implements token.Backend.
+func (b *Backend) Close() { b.pool.close() }
+
+// store is the record of one shop.
+type store struct {
+	backend *Backend
+	shop    token.Shop
+	held    held
+}
+
+// Load implements token.Store.
+func (s *store) Load(ctx context.Context) (token.Record, token.Handle, error) {
+	return s.backend.layout.load(ctx, s.shop)
+}
+
+// Swap implements token.Store.
+func (s *store) Swap(ctx context.Context, old token.Handle, next token.Record) (token.Handle, error) {
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	return s.backend.layout.swap(ctx, old, next, s.shop)
+}
+
+// Changed implements token.Store.
+func (s *store) Changed(ctx context.Context, old token.Handle) (bool, error) {
+	now, err := s.backend.layout.handle(ctx, s.shop)
+	return now != old, err
+}
