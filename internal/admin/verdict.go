@@ -64,6 +64,7 @@ const (
 const (
 	CodeRefusedUnexplained = "calls_refused"           // with a 403 whose reason is not known
 	CodePermanentRetired   = "permanent_token_retired" // of the kind that does not expire
+	CodeStoreUnfit         = "store_unfit"             // the place where grants rest
 	CodeFileNotInForce     = "file_not_in_force"       // a file about access has a mistake
 	CodeCertificateEnds    = "certificate_ends"        // of the tls: listeners, soon or already
 )

@@ -20,6 +20,8 @@ var askers = map[string]string{
 	"internal/grantadmin/revoke.go":   "leaves the record of a grant that is not the offline one without a note",
 	"internal/shopsfile/settings.go":  "wants an app's credentials for it",
 	"internal/shopsfile/shopsfile.go": "lets its merchant log in",
+	"internal/sidecar/directory.go":   "needs no place to rest in, unless EVERGATE_STORE names one",
+	"internal/sidecar/many.go":        "keeps nothing unless EVERGATE_STORE says so; a permanent token of the settings rests there",
 	"internal/sidecar/shop.go":        "has no login",
 	"internal/sidecar/storage.go":     "keeps nothing unless EVERGATE_STORE says so, and does not look for a refresh token to begin with",
 }

@@ -50,7 +50,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/resolve":   {others: []string{"golang.org/x/net/dns/dnsmessage"}},
 	"internal/shopify":   {ours: []string{"ascii", "netfail", "remedy", "token"}},
 	"internal/shopsim":   {others: []string{"github.com/vektah/gqlparser/v2"}},
-	"internal/sidecar": {ours: []string{"access", "admin", "brief", "clientenv", "clock", "config", "denial", "durable", "envelope", "grant", "guard", "idle", "inject", "limit", "listen", "localca", "login", "logsink", "metrics", "pace", "refresh", "remedy", "resolve", "shopify", "shopsfile", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
+	"internal/sidecar": {ours: []string{"access", "admin", "brief", "clientenv", "clock", "config", "denial", "durable", "envelope", "fleet", "grant", "guard", "idle", "inject", "limit", "listen", "localca", "login", "logsink", "metrics", "pace", "policy", "refresh", "reload", "remedy", "resolve", "shopify", "shopsfile", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
 		others: []string{"github.com/prometheus/client_golang"}},
 	"internal/envelope":   {ours: []string{"remedy", "token"}},
 	"internal/store":      {ours: []string{"clock", "durable", "envelope", "kubestore", "pgstore", "remedy", "token"}},

@@ -68,6 +68,9 @@ type Config struct {
 	TokenWait    time.Duration `group:"How requests are treated" env:"EVERGATE_TOKEN_WAIT" envDefault:"5s" help:"The longest a request waits for a token that is being obtained; then 503."`
 	ReplayBuffer Size          `env:"EVERGATE_REPLAY_BUFFER" envDefault:"1MiB" help:"Request bodies up to this size can be sent again after a 401 or a refusal for the rate limit."`
 
+	MaxActiveShops int     `env:"EVERGATE_MAX_ACTIVE_SHOPS" envDefault:"10000" help:"Of how many shops of EVERGATE_SHOPS_FILE something is kept in memory at a time; the one that has not been called for longest makes room. See docs/reference/shops-file.md."`
+	MaxRenewals    float64 `env:"EVERGATE_MAX_RENEWALS" envDefault:"50" help:"How many renewals of tokens are begun in a second at most, of all shops together. Hourly tokens need one a second for 2700 shops that are called."`
+
 	MaxConnections int  `env:"EVERGATE_MAX_CONNECTIONS" help:"How many connections tools may have open. When there are as many, a new one takes the place of the one that has waited longest. Without it half of the descriptors that the process may have, or what half of its memory bears, if that is less. See docs/operating/limits.md."`
 	MemoryBudget   Size `env:"EVERGATE_MEMORY_BUDGET" help:"How many bytes are held for all tools together: bodies that could be sent again, or that a policy judges. When it is used up, bodies are streamed, and those to be judged get 503. Without it a quarter of the memory that the process may have (GOMEMLIMIT, its cgroup, or half of the machine's)."`
 

@@ -151,6 +151,7 @@ func (f *Fleet[M]) touch(s *seat[M]) {
 
 func (f *Fleet[M]) make(ctx context.Context, shop token.Shop) (M, error) {
 	var none M
+	shop = shop.Clone() // its name may be a piece of a request
 	if f.isUnknown(shop) {
 		return none, ErrUnknown
 	}

@@ -66,6 +66,7 @@ type Admitted struct {
 	Reported error
 
 	judge *policy.Policy // has a word to say about the body; nil: everything is said
+	held  *policy.Policy // the shop's own, likewise
 }
 
 // Origin is the scheme and the host that the client used.
@@ -77,10 +78,18 @@ func (p Admitted) Origin() string {
 }
 
 // NeedsBody reports whether the request may pass only after JudgeBody has seen its body.
-func (p *Admitted) NeedsBody() bool { return p.judge != nil }
+func (p *Admitted) NeedsBody() bool { return p.judge != nil || p.held != nil }
 
 // JudgeBody judges the body, which is not whole if it is longer than policy.LargestJudgedBody.
 func (p *Admitted) JudgeBody(fields request.Fields, body []byte, whole bool) error {
+	if p.held != nil {
+		if err := p.held.JudgeBody(fields, body, whole); err != nil {
+			return err
+		}
+	}
+	if p.judge == nil {
+		return nil
+	}
 	err := p.judge.JudgeBody(fields, body, whole)
 	if p.judge.Reports() {
 		p.Reported = err
@@ -122,6 +131,15 @@ func (a *Admission) Admit(r *request.Request) (Admitted, error) {
 	rules, err := a.admit(r, &p)
 	if err != nil {
 		return Admitted{Caller: p.Caller}, err
+	}
+	if held := a.shops.Policy(p.Shop); held != nil {
+		needsBody, err := held.JudgeHead(r, p.Target)
+		if err != nil {
+			return Admitted{Caller: p.Caller, Shop: p.Shop, Target: p.Target}, err
+		}
+		if needsBody {
+			p.held = held
+		}
 	}
 	needsBody, err := rules.JudgeHead(r, p.Target)
 	switch {

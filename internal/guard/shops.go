@@ -6,6 +6,7 @@ import (
 
 	"evergate/internal/ascii"
 	"evergate/internal/denial"
+	"evergate/internal/policy"
 	"evergate/internal/token"
 )
 
@@ -16,6 +17,8 @@ type Shops interface {
 	Find(name string) (token.Shop, bool)
 	// Only is the shop of a request that names none; false: each request has to name one.
 	Only() (token.Shop, bool)
+	// Policy is what a shop is held to, whoever calls; nil: to nothing.
+	Policy(shop token.Shop) *policy.Policy
 	// Known are the domains of those that are served, in order, if they are at most that many; else, or when they cannot be
 	// listed, nothing.
 	Known(most int) []string
@@ -34,6 +37,8 @@ func (o one) Find(name string) (token.Shop, bool) {
 }
 
 func (o one) Only() (token.Shop, bool) { return o.shop, true }
+
+func (one) Policy(token.Shop) *policy.Policy { return nil }
 
 func (o one) Known(int) []string { return []string{o.shop.Domain()} }
 

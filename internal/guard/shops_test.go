@@ -8,6 +8,7 @@ import (
 
 	"evergate/internal/caller"
 	"evergate/internal/denial"
+	"evergate/internal/policy"
 	"evergate/internal/token"
 )
 
@@ -20,6 +21,8 @@ func (s several) Find(name string) (token.Shop, bool) {
 }
 
 func (several) Only() (token.Shop, bool) { return token.Shop{}, false }
+
+func (several) Policy(token.Shop) *policy.Policy { return nil }
 
 func (s several) Known(most int) (domains []string) {
 	if len(s) > most {

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// rememberedCosts bounds the memory of costs, of one shop: about 100 bytes each.
+	// rememberedCosts bounds the memory of costs: about 100 bytes each.
 	rememberedCosts = 4096
 	// costShards spread the locks that golang-lru takes: the memory is read and written by
 	// every GraphQL request, for some fifty nanoseconds.
@@ -16,26 +16,27 @@ const (
 	defaultCost = 10
 )
 
-// costs remembers what Shopify asked for a document before it ran: its requested cost. It
+// Costs remembers what Shopify asked for a document before it ran: its requested cost, which is the same in every shop. It
 // is safe for concurrent use.
-type costs struct {
+type Costs struct {
 	shards  [costShards]*lru.Cache[uint64, int64]
 	average atomic.Int64 // a moving average of what is asked
 }
 
-func newCosts() *costs {
-	c := &costs{}
+// NewCosts returns an empty memory.
+func NewCosts() *Costs {
+	c := &Costs{}
 	for i := range c.shards {
 		c.shards[i], _ = lru.New[uint64, int64](rememberedCosts / costShards) // it fails for a size of 0 only
 	}
 	return c
 }
 
-func (c *costs) shard(hash uint64) *lru.Cache[uint64, int64] { return c.shards[hash%costShards] }
+func (c *Costs) shard(hash uint64) *lru.Cache[uint64, int64] { return c.shards[hash%costShards] }
 
 // estimate returns what is known of d's cost, or else the average. A streamed body cannot be
 // read, so its document is not known.
-func (c *costs) estimate(d document) int64 {
+func (c *Costs) estimate(d document) int64 {
 	if d.known {
 		for _, hash := range [...]uint64{d.whole, d.text} {
 			if cost, ok := c.shard(hash).Get(hash); ok {
@@ -50,7 +51,7 @@ func (c *costs) estimate(d document) int64 {
 }
 
 // remember is told what Shopify asked for d.
-func (c *costs) remember(d document, requested int64) {
+func (c *Costs) remember(d document, requested int64) {
 	average := c.average.Load()
 	if average == 0 {
 		average = requested

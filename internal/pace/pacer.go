@@ -58,6 +58,8 @@ type Options struct {
 	MaxWait time.Duration
 	// Observer may be nil.
 	Observer Observer
+	// Costs are shared by the Pacers of several shops; nil: this one has its own.
+	Costs *Costs
 }
 
 // Pacer holds the two rate limits of one shop. A nil Pacer lets everything pass at once.
@@ -67,7 +69,7 @@ type Pacer struct {
 	epoch   time.Time
 	rest    limiter
 	graphQL limiter
-	costs   *costs
+	costs   *Costs
 	// decoders read copies of answers.
 	decoders decoders
 	// named is the REST rate that Shopify named in a refusal, with the size that the bucket
@@ -84,7 +86,10 @@ type limiter struct {
 
 // New returns a Pacer that knows nothing of the shop yet.
 func New(o Options) *Pacer {
-	p := &Pacer{opt: o, epoch: time.Now(), costs: newCosts()}
+	p := &Pacer{opt: o, epoch: time.Now(), costs: o.Costs}
+	if p.costs == nil {
+		p.costs = NewCosts()
+	}
 	p.decoders.init()
 	p.rest.init(assumedREST, p.now)
 	p.graphQL.init(assumedGraphQL, p.now)

@@ -58,6 +58,14 @@ func builtIn() map[string]*Policy {
 	}
 }
 
+// BuiltIn returns the policy of that name, as EVERGATE_POLICY has it; nil: it is full, or there is none.
+func BuiltIn(name string) *Policy {
+	if name == Full {
+		return nil
+	}
+	return builtIn()[name]
+}
+
 // Name is what the policy is called in the settings.
 func (p *Policy) Name() string { return p.name }
 

@@ -8,26 +8,33 @@ import (
 
 const setting = "EVERGATE_SHOPS_FILE"
 
-// Load reads the file of EVERGATE_SHOPS_FILE; nil: there is none. The error joins one for each mistake.
-func Load(c *config.Config) (*File, error) {
+// Load reads the file of EVERGATE_SHOPS_FILE; nil: there is none. The error joins one for each mistake. The value, which has been loaded, can be
+// watched: each later state of the file that has no mistake is handed to take.
+func Load(c *config.Config, take func(*File)) (*File, *reload.Value, error) {
 	if c.ShopsFile == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	var file *File
-	err := Watched(c, func(f *File) { file = f }).Load()
-	if err != nil {
-		return nil, config.Hush(err)
+	value := watched(c, func(f *File) {
+		if file != nil {
+			take(f)
+			return
+		}
+		file = f
+	})
+	if err := value.Load(); err != nil {
+		return nil, nil, config.Hush(err)
 	}
 	for _, s := range file.Shops {
 		for _, a := range s.Listen {
 			_ = c.CheckReach(s.Name.Domain()+": listen", a) // for its warnings
 		}
 	}
-	return file, nil
+	return file, value, nil
 }
 
-// Watched is the file as a value that is read again when it changes. Each state of it that has no mistake is handed to take.
-func Watched(c *config.Config, take func(*File)) *reload.Value {
+// watched is the file as a value that is read again when it changes. Each state of it that has no mistake is handed to take.
+func watched(c *config.Config, take func(*File)) *reload.Value {
 	o := Options{Path: c.ShopsFile, Single: c.Shop, Reach: func(a listen.Address) error {
 		probe := *c // it notes warnings, and the file is read while others read the settings
 		probe.Warnings = nil

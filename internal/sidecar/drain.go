@@ -86,7 +86,7 @@ func (s *Sidecar) close(force <-chan struct{}) {
 	}()
 	s.limits.operators.AwaitLingering(lingering)
 	s.limits.merchants.AwaitLingering(lingering)
-	s.shop.transport.CloseIdleConnections()
+	s.app.Transport.CloseIdleConnections()
 	if err := s.tracer.Close(); err != nil {
 		s.log.Warn("the last spans could not be sent", "err", err)
 	}

@@ -18,7 +18,11 @@ import (
 // Listen opens every listener, so that nobody who starts beside us is refused a
 // connection; requests are answered with 503 until there is a token.
 func (s *Sidecar) Listen(ctx context.Context) error {
-	return s.ListenOn(ctx, s.cfg.Listeners, s.cfg.Admin)
+	tools := s.cfg.Listeners
+	if s.many != nil {
+		tools = append(slices.Clone(tools), s.many.dir.listeners()...)
+	}
+	return s.ListenOn(ctx, tools, s.cfg.Admin)
 }
 
 // ListenOn is Listen for other addresses than those of the settings.
@@ -51,13 +55,13 @@ const loopWait = 3 * time.Second
 // checkLoop refuses a way to Shopify that would lead back here. The shop's own name is made to lead here for tools that
 // cannot be given an address, which takes a listener with TLS; without one nothing is looked up.
 func (s *Sidecar) checkLoop(ctx context.Context) error {
-	s.shop.transport.AvoidLoop(s.isOurs)
+	s.app.Transport.AvoidLoop(s.isOurs)
 	if !slices.ContainsFunc(s.listeners, func(l listen.Opened) bool { return l.Address.TLS }) {
 		return nil
 	}
 	ctx, stop := context.WithTimeout(ctx, loopWait)
 	defer stop()
-	if err := s.shop.transport.CheckLoop(ctx); err != nil {
+	if err := s.app.Transport.CheckLoop(ctx); err != nil {
 		return config.Wrong(err)
 	}
 	return nil
@@ -127,10 +131,21 @@ func (s *Sidecar) listenForTools(ctx context.Context, addresses []listen.Address
 		s.log.Warn("an address of EVERGATE_LISTEN is left out", "err", why)
 	}
 	for _, l := range opened {
-		s.announce("listening for tools", "address", l.Listener.Addr().String(), "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
+		s.announce("listening for tools", append([]any{"address", l.Listener.Addr().String()}, s.forWhom(l.Address)...)...)
 	}
 	s.listeners = opened
 	return nil
+}
+
+// forWhom says in a log whose calls a listener takes.
+func (s *Sidecar) forWhom(a listen.Address) []any {
+	switch {
+	case s.many == nil:
+		return []any{"shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant}
+	case !a.Shop.IsZero():
+		return []any{"shop", a.Shop.Domain()}
+	}
+	return []any{"shops", s.many.dir.count(), "stored", s.many.dir.file.Load().Stored}
 }
 
 // announce keeps what LogListeners will say of a listener that has been opened.

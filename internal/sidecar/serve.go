@@ -16,17 +16,11 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 	work, stopWork := context.WithCancel(context.Background())
 	defer stopWork()
 	var background sync.WaitGroup
-	background.Go(func() { s.shop.source.Run(work) })
-	background.Go(func() { s.shop.transport.KeepWarm(work) })
+	background.Go(func() { s.served.run(work) })
+	background.Go(func() { s.app.Transport.KeepWarm(work) })
 	background.Go(func() { s.history.Run(work) })
 	background.Go(func() { s.access.Watch(work, s.log.Logger, s.reread) })
 	background.Go(func() { s.notifyManager(work) })
-	if s.shop.tokenFile != nil {
-		background.Go(func() { s.shop.tokenFile.run(work) })
-	}
-	if s.shop.login != nil {
-		background.Go(func() { <-work.Done(); s.shop.login.Close() })
-	}
 
 	failed := make(chan error, 1+len(s.listeners)+len(s.adminOn)+len(s.merchantsOn))
 	for _, l := range s.listeners {

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"evergate/internal/admin"
+	"evergate/internal/config"
 	"evergate/internal/inject"
 	"evergate/internal/limit"
 	"evergate/internal/login"
@@ -34,7 +35,7 @@ const (
 func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *http.Server {
 	server := &http.Server{
 		Handler: inject.New(inject.Options{
-			Shops: s.shop.requests(), Admission: s.admission, Transport: s.shop.transport, Tunnels: s.tunnels,
+			Shops: s.served, Admission: s.admission, Transport: s.app.Transport, Tunnels: s.tunnels,
 			ReplayBuffer: int64(s.cfg.ReplayBuffer), Memory: s.limits.memory, Metrics: met, Log: s.log.Logger,
 			Access: accessLog(s.cfg, s.log.whole), AuditDenials: s.auditLog(), Tracer: s.tracer,
 		}),
@@ -53,9 +54,9 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *ht
 func (s *Sidecar) serverForOperators(registry *prometheus.Registry, met *metrics.Metrics, build Build, getenv func(string) string, errorLog *log.Logger) *http.Server {
 	return &http.Server{
 		Handler: limit.LingerUnread(admin.New(admin.Options{
-			Tokens: s.shop.source, Admission: s.admission, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: build.Version,
-			Notices: s.notices, Failures: failuresOf(met), Waits: waitsOf(met), Unpaced: s.shop.pacer == nil,
-			Entrances: s.entrances, Policy: s.access.Summary, Setup: s.setup(build, getenv), LogLevel: s.log.setLevel, MayCommand: s.access.MayCommand, Exchange: s.shop.exchange(), Roots: s.ca.Roots,
+			Tokens: s.tokens(), Admission: s.admission, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: build.Version,
+			Notices: s.notices, Failures: failuresOf(met), Waits: waitsOf(met), Unpaced: s.cfg.Pace == config.PaceOff,
+			Entrances: s.entrances, Policy: s.access.Summary, Setup: s.setup(build, getenv), LogLevel: s.log.setLevel, MayCommand: s.access.MayCommand, Exchange: s.exchange(), Roots: s.ca.Roots,
 		})),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
 		IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog, ConnState: limit.State,
@@ -69,7 +70,7 @@ func (s *Sidecar) serverForMerchants(errorLog *log.Logger) *http.Server {
 	switch {
 	case s.cfg.Public == nil:
 		return nil
-	case s.shop.login == nil:
+	case s.shop == nil || s.shop.login == nil:
 		s.log.Warn("configuration", "warning", "EVERGATE_PUBLIC_URL has no effect, because a login obtains an offline grant: set EVERGATE_GRANT=offline")
 		return nil
 	}
@@ -80,4 +81,18 @@ func (s *Sidecar) serverForMerchants(errorLog *log.Logger) *http.Server {
 		IdleTimeout: clientIdle, MaxHeaderBytes: largestLoginHeader, ErrorLog: errorLog, ConnState: limit.State,
 		ConnContext: limit.WithConn,
 	}
+}
+
+func (s *Sidecar) tokens() admin.Tokens {
+	if s.many != nil {
+		return fleetTokens{s.many}
+	}
+	return s.shop.source
+}
+
+func (s *Sidecar) exchange() http.Handler {
+	if s.shop == nil {
+		return http.HandlerFunc(noExchange)
+	}
+	return s.shop.exchange()
 }

@@ -2,14 +2,13 @@ package sidecar
 
 import (
 	"slices"
-	"strings"
 
 	"evergate/internal/access"
 	"evergate/internal/config"
 	"evergate/internal/listen"
 	"evergate/internal/localca"
+	"evergate/internal/reload"
 	"evergate/internal/shopsfile"
-	"evergate/internal/token"
 )
 
 // Settings are the configuration, what its files say about who may do what, and the authority of this
@@ -19,6 +18,8 @@ type Settings struct {
 	Shops  *shopsfile.File // nil: there is none
 	Access *access.Access
 	CA     *localca.Authority
+
+	directory *directory
 }
 
 // Load reads and checks every setting, and the files about access. The error joins one error for
@@ -27,11 +28,16 @@ func Load(environ []string, others ...func(*config.Config) error) (Settings, err
 	var s Settings
 	var err error
 	s.Config, err = config.Load(environ, append(others, func(c *config.Config) (err error) {
-		s.Shops, err = shopsfile.Load(c)
+		s.directory = &directory{single: c.Shop, own: c}
+		var value *reload.Value
+		if s.Shops, value, err = shopsfile.Load(c, s.directory.take); value != nil {
+			s.directory.file.Store(s.Shops)
+			s.directory.files = reload.Values{value}
+		}
 		return err
 	}, func(c *config.Config) (err error) {
 		s.CA = OpenCA(c, environ)
-		s.Access, err = access.New(accessOptions(c, s.CA))
+		s.Access, err = access.New(accessOptions(c, s.CA, s.directory))
 		return err
 	})...)
 	return s, err
@@ -47,26 +53,13 @@ func NeedsCA(c *config.Config) bool {
 	return !c.HasTLSPair() && slices.ContainsFunc(c.Listeners, func(a listen.Address) bool { return a.TLS })
 }
 
-func accessOptions(c *config.Config, ca *localca.Authority) access.Options {
+func accessOptions(c *config.Config, ca *localca.Authority, d *directory) access.Options {
 	o := access.Options{
 		Policy: c.Policy, PolicyFile: c.PolicyFile, Peers: c.SocketPeers, KeysFile: c.ClientKeysFile, Unsafe: c.UnsafeListen, Everybody: c.HeldTo, Keys: c.ChildKey,
-		Local: ca.Leaves(leavesFor(c.Shop)).Certificate,
+		Local: ca.Leaves(d.leaves()).Certificate,
 	}
 	if c.HasTLSPair() {
 		o.CertFile, o.KeyFile, o.ClientCAFile = c.TLSCertFile, c.TLSKeyFile, c.TLSClientCA
 	}
 	return o
-}
-
-// leavesFor says which certificates the local CA makes: for the names by which the shop is called.
-func leavesFor(shop token.Shop) localca.LeafOptions {
-	if shop.IsZero() {
-		return localca.LeafOptions{}
-	}
-	label, _, _ := strings.Cut(shop.Domain(), ".")
-	local := label + ".localhost"
-	return localca.LeafOptions{
-		Allows:  func(name string) bool { return name == shop.Domain() || name == local },
-		Unnamed: func() []string { return []string{shop.Domain(), local} },
-	}
 }

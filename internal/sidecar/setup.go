@@ -22,10 +22,10 @@ func (s *Sidecar) setup(build Build, getenv func(string) string) admin.Setup {
 			o.Command = filepath.Base(path) // with the unit's settings, secrets and store
 		}
 	}
-	if host := s.cfg.Base.Hostname(); host != s.cfg.Shop.Domain() {
+	if host := s.cfg.Base.Hostname(); s.shop != nil && host != s.cfg.Shop.Domain() {
 		o.Upstream = s.cfg.Base.Host
 	}
-	if s.cfg.Public != nil && s.shop.login != nil {
+	if s.cfg.Public != nil && s.shop != nil && s.shop.login != nil {
 		o.LoginURL = s.cfg.Public.JoinPath(login.StartPath).String()
 	}
 	return o

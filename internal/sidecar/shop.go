@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"evergate/internal/admin"
+	"evergate/internal/brief"
 	"evergate/internal/clock"
 	"evergate/internal/config"
 	"evergate/internal/denial"
@@ -18,6 +20,7 @@ import (
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
 	"evergate/internal/refresh"
+	"evergate/internal/shopsfile"
 	"evergate/internal/token"
 	"evergate/internal/upstream"
 )
@@ -35,15 +38,17 @@ type shop struct {
 	made      time.Time
 	// retired says that Shopify has retired the tokens that do not expire.
 	retired atomic.Bool
-	// unexplained are the routes that Shopify refuses without a known reason.
-	unexplained inject.Unexplained
+	// explained are the routes that Shopify refuses without a known reason.
+	explained *inject.Unexplained
+	requests  *inject.Shop // what the requests for it need
+	// said is what the shops file says of it; nil: the settings do.
+	said *shopsfile.Settings
 }
 
 func newShop(in *Installation, met *metrics.Metrics, log Logger) (*shop, error) {
 	cfg := in.Config
 	in.Endpoint.ClockSkew = met.ClockSkew
-	in.Transport.Resent = func() { met.Replayed(inject.Stalled) }
-	s := &shop{in: in, log: log, transport: in.Transport, pacer: newPacer(cfg, met), made: time.Now()}
+	s := &shop{in: in, log: log, transport: in.Transport, pacer: newPacer(cfg, met), made: time.Now(), explained: new(inject.Unexplained)}
 	var published func(token.Token)
 	if cfg.TokenFile != "" {
 		s.tokenFile = newTokenFile(cfg.TokenFile, log.Logger)
@@ -53,15 +58,16 @@ func newShop(in *Installation, met *metrics.Metrics, log Logger) (*shop, error) 
 	if s.source, err = in.newSource(log.Logger, func(o *refresh.Options) { o.Observer, o.Published = met, published }); err != nil {
 		return nil, err
 	}
+	s.requests = s.forRequests()
 	if in.Grant == config.GrantOffline {
 		s.login = login.New(login.Options{Grant: grant.Offline{Endpoint: in.Endpoint}, Store: in.Store, Scopes: in.Scopes, AppName: cfg.AppName})
 	}
 	return s, nil
 }
 
-// requests is what the requests for the shop need.
-func (s *shop) requests() *inject.Shop {
-	return &inject.Shop{Shop: s.in.Shop, Base: s.in.Base, Tokens: s.source, Pace: s.pacer, PermanentRetired: s.permanentRetired, Unexplained: &s.unexplained}
+// forRequests is what the requests for the shop need.
+func (s *shop) forRequests() *inject.Shop {
+	return &inject.Shop{Shop: s.in.Shop, Base: s.in.Base, Tokens: s.source, Pace: s.pacer, PermanentRetired: s.permanentRetired, Unexplained: s.explained}
 }
 
 const (
@@ -83,9 +89,9 @@ func (s *shop) notices() (all []admin.Notice) {
 		all = append(all, admin.Notice{Level: admin.LevelError, Code: admin.CodePermanentRetired, Label: "Token retired",
 			Text: permanentRetired, Do: permanentRetiredRemedy, Whole: permanentRetired + ": " + permanentRetiredRemedy})
 	}
-	if refused := s.unexplained.Refused(); refused != "" {
+	if refused := s.explained.Refused(); refused != "" {
 		all = append(all, admin.Notice{Level: admin.LevelWarning, Code: admin.CodeRefusedUnexplained, Label: "Calls refused",
-			Text: refused, Do: inject.AllowlistRemedy, Whole: s.unexplained.Notice()})
+			Text: refused, Do: inject.AllowlistRemedy, Whole: s.explained.Notice()})
 	}
 	return all
 }
@@ -153,3 +159,53 @@ func (s *shop) waitForToken(ctx context.Context) error {
 		}
 	}
 }
+
+// Of implements inject.Shops: this is the one.
+func (s *shop) Of(context.Context, token.Shop) (*inject.Shop, error) { return s.requests, nil }
+
+// run does the work of the background until ctx ends, and waits for what has begun.
+func (s *shop) run(ctx context.Context) {
+	var parts sync.WaitGroup
+	parts.Go(func() { s.source.Run(ctx) })
+	if s.tokenFile != nil {
+		parts.Go(func() { s.tokenFile.run(ctx) })
+	}
+	if s.login != nil {
+		parts.Go(func() { <-ctx.Done(); s.login.Close() })
+	}
+	parts.Wait()
+}
+
+func (s *shop) reread() { s.source.Reread() }
+
+func (s *shop) makeRoom(connections int) bool { return s.pacer.MakeRoom(connections) }
+
+func (s *shop) sentence() string {
+	st := s.source.Status()
+	words := st.Shop + ": " + admin.Sentence(st)
+	if st.Err != nil {
+		words += " " + brief.Text(st.Err.Error(), longestReason)
+	}
+	return words
+}
+
+// started reports whether there has been a token.
+func (s *shop) started() bool { return s.source.Status().Obtained }
+
+// Due implements fleet.Member.
+func (s *shop) Due() time.Duration { return s.source.Due() }
+
+// Step implements fleet.Member.
+func (s *shop) Step(ctx context.Context) { s.source.Step(ctx) }
+
+// Look implements fleet.Member.
+func (s *shop) Look(ctx context.Context) { s.source.Look(ctx) }
+
+// Rest implements fleet.Member.
+func (s *shop) Rest() (left, life time.Duration) { return s.source.Rest() }
+
+// MayForget implements fleet.Member.
+func (s *shop) MayForget() bool { return s.source.MayForget() }
+
+// Stop implements fleet.Member.
+func (s *shop) Stop() { s.source.Stop() }

@@ -22,6 +22,7 @@ import (
 	"evergate/internal/admin"
 	"evergate/internal/config"
 	"evergate/internal/guard"
+	"evergate/internal/inject"
 	"evergate/internal/listen"
 	"evergate/internal/localca"
 	"evergate/internal/metrics"
@@ -45,7 +46,10 @@ type Sidecar struct {
 	access *access.Access
 	ca     *localca.Authority
 	log    Logger
-	shop   *shop // the one that is served
+	app    *App
+	served tenants
+	shop   *shop // the only one that is served; nil: there may be more
+	many   *many // nil: there is only one
 	// admission is what every request has to pass.
 	admission *guard.Admission
 	history   *admin.History
@@ -77,20 +81,7 @@ func Assemble(settings Settings, log Logger, environ []string, build Build) (*Si
 	if err != nil {
 		return nil, err
 	}
-	in, err := OpenInstallation(settings.Config, environ, build)
-	if err != nil {
-		return nil, err
-	}
-	logWarnings(in.Config, log.whole)
-	if via, err := in.Transport.Via(); err == nil && via.URL != nil {
-		log.Info("the way to Shopify leads through a proxy", "proxy", via.Name(), "setting", via.Setting)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), StoreWait)
-	defer cancel()
-	if err := in.seed(ctx); err != nil {
-		return nil, fmt.Errorf("the grant cannot be begun with SHOPIFY_REFRESH_TOKEN: %w", err)
-	}
-	s, err := New(in, settings, log, config.Getenv(environ))
+	s, err := assemble(settings, log, environ, build)
 	if err != nil {
 		return nil, err
 	}
@@ -98,33 +89,96 @@ func Assemble(settings Settings, log Logger, environ []string, build Build) (*Si
 	return s, nil
 }
 
-// New wires the rooms together. It opens no listener yet. getenv is for what others have
+func assemble(settings Settings, log Logger, environ []string, build Build) (*Sidecar, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), StoreWait)
+	defer cancel()
+	if settings.directory.isFleet() {
+		app, err := openApp(settings.Config, settings.directory, environ, build)
+		if err != nil {
+			return nil, err
+		}
+		sayWay(app, log)
+		return wire(app, settings, log, config.Getenv(environ), func(s *Sidecar, met *metrics.Metrics) error {
+			s.many = openFleet(app, settings.directory, met, log)
+			s.served = s.many
+			return nil
+		})
+	}
+	in, err := OpenInstallation(settings.Config, environ, build)
+	if err != nil {
+		return nil, err
+	}
+	sayWay(in.App, log)
+	if err := in.seed(ctx); err != nil {
+		return nil, fmt.Errorf("the grant cannot be begun with SHOPIFY_REFRESH_TOKEN: %w", err)
+	}
+	return New(in, settings, log, config.Getenv(environ))
+}
+
+// sayWay logs what people should know of the settings, and of the way to Shopify.
+func sayWay(app *App, log Logger) {
+	logWarnings(app.Config, log.whole)
+	if via, err := app.Transport.Via(); err == nil && via.URL != nil {
+		log.Info("the way to Shopify leads through a proxy", "proxy", via.Name(), "setting", via.Setting)
+	}
+}
+
+// New is a sidecar for one shop. It opens no listener yet. getenv is for what others have
 // standardised.
 func New(in *Installation, settings Settings, log Logger, getenv func(string) string) (*Sidecar, error) {
+	return wire(in.App, settings, log, getenv, func(s *Sidecar, met *metrics.Metrics) (err error) {
+		s.shop, err = newShop(in, met, log)
+		s.served = s.shop
+		return err
+	})
+}
+
+// tenants are the shops that are served. All methods but run are safe for concurrent use.
+type tenants interface {
+	inject.Shops
+	// run does the work of the background until ctx ends, and waits for what has begun.
+	run(ctx context.Context)
+	// reread has secrets and files read again now.
+	reread()
+	// notices are what a person must do or look at.
+	notices() []admin.Notice
+	tokenStates() []metrics.TokenState
+	bucketStates() []metrics.BucketState
+	// makeRoom has one give way of those that wait for a rate limit, if they are about that many.
+	makeRoom(connections int) bool
+	// started reports whether requests can be served, or could be once.
+	started() bool
+	// sentence says for people how it goes.
+	sentence() string
+}
+
+// wire puts the rooms together. serve makes what serves the shops.
+func wire(app *App, settings Settings, log Logger, getenv func(string) string, serve func(*Sidecar, *metrics.Metrics) error) (*Sidecar, error) {
 	who := settings.Access
-	s := &Sidecar{cfg: in.Config, access: who, ca: settings.CA, log: log, quit: make(chan struct{}), reread: make(chan struct{}, 1)}
+	s := &Sidecar{cfg: app.Config, app: app, access: who, ca: settings.CA, log: log, quit: make(chan struct{}), reread: make(chan struct{}, 1)}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.ca.WarnTo(log.Logger)
-	met := metrics.New(registry, in.Build.Version, in.Build.Commit, runtime.Version())
+	met := metrics.New(registry, app.Build.Version, app.Build.Commit, runtime.Version())
 
 	var err error
 	if s.admission, err = guard.New(guard.Options{
-		Shops: guard.One(in.Shop), AllowedHosts: in.Config.AllowedHosts, TrustedProxies: in.Config.Proxies, Tunnels: tunnelsOf(in.Config), Access: who,
+		Shops: settings.directory, AllowedHosts: app.Config.AllowedHosts, TrustedProxies: app.Config.Proxies, Tunnels: tunnelsOf(app.Config), Access: who,
 	}); err != nil {
 		return nil, err // config.Load has tried it
 	}
-	if s.shop, err = newShop(in, met, log); err != nil {
+	app.Transport.Resent = func() { met.Replayed(inject.Stalled) }
+	if err = serve(s, met); err != nil {
 		return nil, err
 	}
-	if s.tracer, err = openTracer(getenv, log.Logger, in.Build.Version); err != nil {
+	if s.tracer, err = openTracer(getenv, log.Logger, app.Build.Version); err != nil {
 		return nil, err
 	}
 	met.RegisterLog(registry, log.dropped)
-	met.RegisterTokens(registry, s.shop.tokenStates)
-	met.RegisterBuckets(registry, s.shop.bucketStates)
-	s.limits = newLimits(in.limits)
-	s.limits.tools.OnCrowd(func() bool { return s.shop.pacer.MakeRoom(in.limits.Connections) })
+	met.RegisterTokens(registry, s.served.tokenStates)
+	met.RegisterBuckets(registry, s.served.bucketStates)
+	s.limits = newLimits(app.limits)
+	s.limits.tools.OnCrowd(func() bool { return s.served.makeRoom(app.limits.Connections) })
 	met.RegisterLimits(registry, s.limits.connectionStates, s.limits.memoryState)
 	met.RegisterLocalCA(registry, s.ca.Ends)
 	s.history = admin.NewHistory(registry, failuresOf(met))
@@ -132,7 +186,7 @@ func New(in *Installation, settings Settings, log Logger, getenv func(string) st
 
 	errorLog := log.serverErrors()
 	s.proxy = s.serverForTools(met, errorLog)
-	s.admin = s.serverForOperators(registry, met, in.Build, getenv, errorLog)
+	s.admin = s.serverForOperators(registry, met, app.Build, getenv, errorLog)
 	s.merchants = s.serverForMerchants(errorLog)
 	return s, nil
 }
@@ -142,7 +196,7 @@ const certificateEndsSoon = 14 * 24 * time.Hour
 
 // notices are what a person must act on.
 func (s *Sidecar) notices() []admin.Notice {
-	all := s.shop.notices()
+	all := s.served.notices()
 	if broken := s.access.Broken(); broken != "" {
 		all = append(all, admin.Notice{Level: admin.LevelWarning, Code: admin.CodeFileNotInForce, Label: "File not in force", Text: broken, Whole: broken})
 	}
@@ -172,7 +226,7 @@ func certificateNotice(ends, now time.Time) []admin.Notice {
 // them changes nothing and is logged.
 func (s *Sidecar) Reread() {
 	s.log.Info("reading the files again")
-	s.shop.source.Reread()
+	s.served.reread()
 	select {
 	case s.reread <- struct{}{}:
 	default: // it will be done
@@ -182,8 +236,18 @@ func (s *Sidecar) Reread() {
 // ProveToken asks Shopify whether it takes the token, unless it has just handed it out. If not,
 // another one is obtained; the error says that there is none. It is for `run`: its
 // command would otherwise meet a 401 with every call.
-func (s *Sidecar) ProveToken(ctx context.Context) error { return s.shop.proveToken(ctx) }
+func (s *Sidecar) ProveToken(ctx context.Context) error {
+	if s.shop == nil {
+		return nil // which shop the command will call is not known
+	}
+	return s.shop.proveToken(ctx)
+}
 
 // WaitForToken waits for the first token; it is for `run`, which starts its command after
 // it. What only a person can mend is not waited for.
-func (s *Sidecar) WaitForToken(ctx context.Context) error { return s.shop.waitForToken(ctx) }
+func (s *Sidecar) WaitForToken(ctx context.Context) error {
+	if s.shop == nil {
+		return nil
+	}
+	return s.shop.waitForToken(ctx)
+}

@@ -165,3 +165,26 @@ func (in *Installation) StoreDir() string {
 	}
 	return dir
 }
+
+// openApp prepares what the shops of a fleet share. Grants rest in the default place if no other is named and some shop has one that has to be kept.
+func openApp(cfg *config.Config, d *directory, environ []string, build Build) (*App, error) {
+	app := newApp(cfg, environ, build)
+	keys, err := StoreKeys(cfg)
+	if err != nil {
+		return nil, err
+	}
+	spec := cfg.Store
+	if spec == "" && d.keeps() {
+		spec = "file:"
+	}
+	if spec == "" {
+		return app, nil
+	}
+	id, _, _ := d.anyClient() // what cannot be read now is reported when it is needed
+	app.Backend, err = store.OpenBackend(store.Options{Spec: spec, Layout: cfg.StoreLayout, Keys: keys, ClientID: id, Getenv: config.Getenv(environ)})
+	if err != nil {
+		return nil, config.Wrong(err)
+	}
+	app.where = spec
+	return app, nil
+}

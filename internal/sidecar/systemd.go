@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"evergate/internal/admin"
-	"evergate/internal/brief"
 	"evergate/internal/config"
 	"evergate/internal/listen"
 	"evergate/internal/remedy"
@@ -90,7 +89,7 @@ func (s *Sidecar) adoptOne(socket systemd.Socket) error {
 		return remedy.New("remove that, or the socket unit, and have Evergate listen on a tls: address itself", "the socket %s that systemd passed would be served without TLS, and EVERGATE_TLS_CERT_FILE is set", a)
 	}
 	s.listeners = append(s.listeners, listen.Opened{Listener: s.access.Adopt(l, a, s.wrappers()), Address: a})
-	s.announce("listening for tools", "address", l.Addr().String(), "opened_by", "systemd", "shop", s.cfg.Shop.Domain(), "grant", s.cfg.Grant)
+	s.announce("listening for tools", "address", l.Addr().String(), "opened_by", "systemd")
 	return nil
 }
 
@@ -119,7 +118,7 @@ func (s *Sidecar) notifyManager(ctx context.Context) {
 	ticker := time.NewTicker(min(every, firstToken))
 	defer ticker.Stop()
 	for reported := ""; ; {
-		if s.shop.source.Status().Obtained {
+		if s.served.started() {
 			ticker.Reset(every)
 		}
 		if status := s.status(); status != reported {
@@ -152,12 +151,7 @@ func (s *Sidecar) status() string {
 	if s.stopping.Load() {
 		return "Shutting down."
 	}
-	st := s.shop.source.Status()
-	words := st.Shop + ": " + admin.Sentence(st)
-	if st.Err != nil {
-		words += " " + brief.Text(st.Err.Error(), longestReason)
-	}
-	return words
+	return s.served.sentence()
 }
 
 // logFailure logs that systemd could not be told something. The service goes on.

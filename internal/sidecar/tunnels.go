@@ -26,7 +26,7 @@ func (s *Sidecar) newTunnels() *tunnel.Server {
 	return tunnel.New(tunnel.Options{
 		Admission: s.admission, InTunnel: s.access.InTunnel, TLS: listen.Local(s.access.LocalCertificate, mayMultiplex), Memory: s.limits.memory,
 		Dial: func(ctx context.Context, address string) (net.Conn, error) {
-			return s.shop.transport.DialOther(ctx, address, tunnel.MayReach)
+			return s.app.Transport.DialOther(ctx, address, tunnel.MayReach)
 		},
 	})
 }

@@ -43,6 +43,31 @@ func ParseShop(s string) (Shop, error) {
 	return Shop{domain: name}, nil
 }
 
+// FindShop is ParseShop for what a client names, a handle or a domain in any case: nothing is explained. A domain in lower case
+// is taken as it is, without a copy.
+func FindShop(name string) (Shop, bool) {
+	if !isLower(name) {
+		name = lowerASCII(name)
+	}
+	handle, isDomain := strings.CutSuffix(name, shopSuffix)
+	if !isHandle(handle) {
+		return Shop{}, false
+	}
+	if !isDomain {
+		name += shopSuffix
+	}
+	return Shop{domain: name}, true
+}
+
+func isLower(s string) bool {
+	for i := range len(s) {
+		if 'A' <= s[i] && s[i] <= 'Z' {
+			return false
+		}
+	}
+	return true
+}
+
 // isHandle is ^[a-z0-9][a-z0-9-]*$, which Shopify documents for callbacks.
 func isHandle(s string) bool {
 	return s != "" && s[0] != '-' && !strings.ContainsFunc(s, func(r rune) bool {
@@ -84,6 +109,9 @@ func (s Shop) Domain() string { return s.domain }
 
 // IsZero reports whether s is no store.
 func (s Shop) IsZero() bool { return s.domain == "" }
+
+// Clone returns a Shop that keeps alive nothing else than its own name.
+func (s Shop) Clone() Shop { return Shop{domain: strings.Clone(s.domain)} }
 
 // String returns the domain.
 func (s Shop) String() string { return s.Domain() }

@@ -1,0 +1,373 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"evergate/internal/admin"
+	"evergate/internal/clock"
+	"evergate/internal/config"
+	"evergate/internal/denial"
+	"evergate/internal/fleet"
+	"evergate/internal/inject"
+	"evergate/internal/metrics"
+	"evergate/internal/pace"
+	"evergate/internal/refresh"
+	"evergate/internal/remedy"
+	"evergate/internal/shopsfile"
+	"evergate/internal/token"
+)
+
+// many are the shops of a fleet: those of a file, and those that have a grant in the store. What is kept of each is
+// made at its first call.
+type many struct {
+	app   *App
+	log   Logger
+	quiet *slog.Logger // for what one shop says in its normal life
+	met   *metrics.Metrics
+	dir   *directory
+	fleet *fleet.Fleet[*shop]
+	costs *pace.Costs
+	// unexplained is shared: what an allowlist refuses it refuses to every shop.
+	unexplained inject.Unexplained
+	again       chan struct{} // the shops file is to be read now
+
+	// reachable is why the store could not be read when it was looked at last; nil: it could.
+	reachable atomic.Pointer[error]
+	findings  atomic.Pointer[[]token.Finding]
+	stored    atomic.Int64 // grants in the store, as the keeper counted them; -1: it has not yet
+}
+
+// openFleet opens what the shops of a fleet share.
+func openFleet(app *App, dir *directory, met *metrics.Metrics, log Logger) *many {
+	m := &many{app: app, log: log, met: met, dir: dir, costs: pace.NewCosts(), again: make(chan struct{}, 1), quiet: slog.New(belowInfo{log.Handler()})}
+	m.stored.Store(-1)
+	m.fleet = fleet.New(fleet.Options[*shop]{Make: m.make, Most: app.Config.MaxActiveShops, Idle: m.mayRest, PerSecond: app.Config.MaxRenewals})
+	dir.changed = m.fileChanged
+	return m
+}
+
+// fileChanged has those shops made anew of which the shops file says something else now.
+func (m *many) fileChanged(before, now *shopsfile.File) {
+	m.fleet.Changed("") // a name that was none may be one
+	m.fleet.Forget(func(s *shop) bool {
+		e, served := m.dir.entry(s.in.Shop)
+		return !served || !reflect.DeepEqual(e.said, s.said)
+	})
+	m.log.Info("the shops file has changed", "shops", len(now.Shops), "before", len(before.Shops))
+}
+
+// make makes what is kept of a shop.
+func (m *many) make(ctx context.Context, name token.Shop, woke func()) (*shop, error) {
+	e, ok := m.dir.entry(name)
+	if !ok {
+		return nil, fleet.ErrUnknown
+	}
+	in := m.app.install(name, e.credentials, e.grant, e.scopes)
+	if m.app.Backend != nil && in.Grant != config.GrantStatic {
+		stored, err := m.app.Backend.Shop(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := m.settle(ctx, in, e, stored); err != nil {
+			return nil, err
+		}
+	}
+	s := &shop{in: in, log: m.log, transport: m.app.Transport, said: e.said, made: time.Now(), explained: &m.unexplained}
+	if m.app.Config.Pace != config.PaceOff {
+		s.pacer = pace.New(pace.Options{MaxWait: m.app.Config.PaceMaxWait, Observer: paceObserver{m.met, name.Domain()}, Costs: m.costs})
+	}
+	var err error
+	s.source, err = in.newSource(m.quiet, func(o *refresh.Options) {
+		o.Observer, o.Woke, o.Told = m.met, woke, in.Store != nil
+	})
+	s.requests = s.forRequests()
+	return s, err
+}
+
+// settle decides on the grant of a shop by what is stored, and begins it with a refresh token that the settings give.
+func (m *many) settle(ctx context.Context, in *Installation, e entry, stored token.Store) error {
+	ctx, cancel := context.WithTimeout(ctx, StoreWait)
+	defer cancel()
+	if !e.listed {
+		_, _, err := stored.Load(ctx)
+		m.noteStore(err)
+		if errors.Is(err, token.ErrNotFound) {
+			return fleet.ErrUnknown
+		}
+		if err != nil {
+			return fmt.Errorf("the store of grants cannot be read: %w", err)
+		}
+		in.Grant = config.GrantOffline
+	} else if e.inferred && in.Grant == config.GrantClientCredentials && in.holdsOffline(stored) {
+		in.Grant, in.fallback = config.GrantOffline, true
+	}
+	if in.Grant == config.GrantOffline || m.app.Config.Store != "" {
+		in.Store = stored
+	}
+	if in.Store == nil {
+		return nil
+	}
+	if err := in.seed(ctx); err != nil {
+		return fmt.Errorf("the grant cannot be begun with the refresh token that is given: %w", err)
+	}
+	return nil
+}
+
+func (m *many) noteStore(err error) {
+	if err == nil || errors.Is(err, token.ErrNotFound) {
+		m.reachable.Store(nil)
+		return
+	}
+	m.reachable.Store(&err)
+}
+
+// mayRest reports whether a shop that nobody calls may be left alone. Beside an app that keeps its own sessions nothing rests: it would
+// exchange a token itself when the one in its row has ended, and that ends our chain.
+func (m *many) mayRest(*shop) bool {
+	return m.app.Config.StoreLayout == "" || m.app.Config.StoreLayout == config.LayoutEvergate
+}
+
+// Of implements inject.Shops.
+func (m *many) Of(ctx context.Context, name token.Shop) (*inject.Shop, error) {
+	s, err := m.fleet.Of(ctx, name)
+	switch {
+	case err == nil:
+		return s.requests, nil
+	case errors.Is(err, fleet.ErrUnknown):
+		return nil, denial.New(http.StatusNotFound, denial.CodeUnknownShop, "The shop "+name.Domain()+
+			" has given this app no grant: nothing is stored for it. Have its merchant log in, or name another shop.")
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	}
+	return nil, &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeNoToken, RetryAfter: time.Second,
+		Message: "Evergate has no usable access token for " + name.Domain() + " now: " + err.Error()}
+}
+
+// run does the work of the background until ctx ends, and stops every shop then.
+func (m *many) run(ctx context.Context) {
+	var parts sync.WaitGroup
+	parts.Go(func() { m.fleet.Run(ctx) })
+	parts.Go(func() { m.dir.files.Watch(ctx, m.log.Logger, m.again, func() {}) })
+	if b := m.app.Backend; b != nil {
+		parts.Go(func() { b.Watch(ctx, m.fleet.Changed) })
+		parts.Go(func() { m.keep(ctx) })
+	}
+	parts.Wait()
+	if b := m.app.Backend; b != nil {
+		b.Close()
+	}
+}
+
+const (
+	// keepEvery is how often the store is gone through for grants that nobody uses, and looked at for what is wrong with it.
+	keepEvery = time.Hour
+	// keptAlive is the age at which a grant that nobody uses is renewed: a refresh token lives for 90 days, and one that is found too
+	// late to be renewed in one week has twelve more.
+	keptAlive = 7 * 24 * time.Hour
+)
+
+// keep looks after the store: what is wrong with it, and the grants that nobody uses.
+func (m *many) keep(ctx context.Context) {
+	for ctx.Err() == nil {
+		m.look(ctx)
+		m.renewUnused(ctx)
+		_ = clock.Sleep(ctx, keepEvery/2+rand.N(keepEvery)) // so that replicas drift apart; the loop looks at ctx
+	}
+}
+
+// look asks what is wrong with the store.
+func (m *many) look(ctx context.Context) {
+	asking, cancel := context.WithTimeout(ctx, StoreWait)
+	defer cancel()
+	findings := m.app.Backend.Check(asking)
+	if ctx.Err() != nil {
+		return
+	}
+	m.findings.Store(&findings)
+	for _, f := range findings {
+		level := slog.LevelWarn
+		if f.Loses {
+			level = slog.LevelError
+		}
+		m.log.Log(ctx, level, "the store: "+f.Text, "remedy", f.Do)
+	}
+}
+
+// renewUnused renews the grants that nobody has used for a week, one after the other.
+func (m *many) renewUnused(ctx context.Context) {
+	n := int64(0)
+	for listed, err := range m.app.Backend.All(ctx) {
+		if ctx.Err() != nil {
+			return
+		}
+		if listed.Domain == "" {
+			m.noteStore(err)
+			return
+		}
+		n++
+		if err != nil || !m.isUnused(listed.Record) {
+			continue
+		}
+		if name, err := token.ParseShop(listed.Domain); err == nil {
+			m.renew(ctx, name)
+		}
+	}
+	m.stored.Store(n)
+	m.checkRate(n)
+}
+
+// isUnused reports whether a grant is one to be kept alive, whose pair is old.
+func (m *many) isUnused(r token.Record) bool {
+	t := r.Current.Token
+	if r.Current.Refresh.Empty() || r.Reauthorize != nil || !t.Expires() {
+		return false
+	}
+	if !m.mayRest(nil) {
+		return float64(time.Since(t.Issued)) > keptPart*float64(t.Life)
+	}
+	return time.Since(t.Issued) > keptAlive
+}
+
+// keptPart is the part of its life after which a grant is renewed that an app keeps beside us; it is renewed by the schedule before that
+// once it has been looked at.
+const keptPart = 0.7
+
+// renew has a grant renewed: a shop that is made, and whose token has ended, is renewed by the schedule.
+func (m *many) renew(ctx context.Context, name token.Shop) {
+	s, err := m.fleet.Of(ctx, name)
+	if err != nil {
+		m.log.Warn("a grant that nobody has used for a week cannot be renewed", "shop", name.Domain(), "err", err)
+		return
+	}
+	if _, err := s.source.Token(ctx); err != nil && ctx.Err() == nil {
+		m.log.Warn("a grant that nobody has used for a week could not be renewed", "shop", name.Domain(), "err", err)
+	}
+}
+
+// shortestUsual is the life of the tokens that public apps get.
+const shortestUsual = time.Hour
+
+// checkRate says when more renewals are needed than are allowed.
+func (m *many) checkRate(stored int64) {
+	shops := max(stored, int64(m.dir.count()))
+	if needed := float64(shops) / (0.75 * shortestUsual.Seconds()); needed > m.app.Config.MaxRenewals {
+		m.log.Error("if every shop were called, more renewals a second would be needed than EVERGATE_MAX_RENEWALS allows, and tokens would end before their turn",
+			"shops", shops, "needed", needed, "allowed", m.app.Config.MaxRenewals)
+	}
+}
+
+func (m *many) reread() {
+	select {
+	case m.again <- struct{}{}:
+	default: // it will be done
+	}
+	for _, s := range m.fleet.Active {
+		s.source.Reread()
+	}
+}
+
+func (m *many) notices() (all []admin.Notice) {
+	if broken := m.dir.files.Broken(); broken != "" {
+		all = append(all, admin.Notice{Level: admin.LevelWarning, Code: admin.CodeFileNotInForce, Label: "File not in force", Text: broken, Whole: broken})
+	}
+	if findings := m.findings.Load(); findings != nil {
+		for _, f := range *findings {
+			n := admin.Notice{Level: admin.LevelWarning, Code: admin.CodeStoreUnfit, Label: "Store", Text: f.Text, Do: f.Do, Whole: f.Text + ": " + f.Do}
+			if f.Loses {
+				n.Level = admin.LevelError
+			}
+			all = append(all, n)
+		}
+	}
+	if refused := m.unexplained.Refused(); refused != "" {
+		all = append(all, admin.Notice{Level: admin.LevelWarning, Code: admin.CodeRefusedUnexplained, Label: "Calls refused",
+			Text: refused, Do: inject.AllowlistRemedy, Whole: m.unexplained.Notice()})
+	}
+	return all
+}
+
+func (m *many) tokenStates() (all []metrics.TokenState) {
+	for _, s := range m.fleet.Active {
+		all = append(all, s.tokenStates()...)
+	}
+	return all
+}
+
+func (m *many) bucketStates() (all []metrics.BucketState) {
+	for _, s := range m.fleet.Active {
+		all = append(all, s.bucketStates()...)
+	}
+	return all
+}
+
+func (m *many) makeRoom(connections int) bool {
+	for _, s := range m.fleet.Active {
+		if s.pacer.MakeRoom(connections) {
+			return true
+		}
+	}
+	return false
+}
+
+// ready reports why the process cannot serve; nil: it can.
+func (m *many) ready() error {
+	if err := m.reachable.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (m *many) sentence() string {
+	if err := m.ready(); err != nil {
+		return "The store of grants cannot be read: " + err.Error()
+	}
+	return fmt.Sprintf("%d shops are active.", m.fleet.Len())
+}
+
+// belowInfo is for what each shop says in its normal life: in a fleet of thousands only what is not normal is told unasked.
+type belowInfo struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (h belowInfo) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level == slog.LevelInfo && !h.Handler.Enabled(ctx, slog.LevelDebug) {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h belowInfo) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return belowInfo{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h belowInfo) WithGroup(name string) slog.Handler { return belowInfo{h.Handler.WithGroup(name)} }
+
+// started implements tenants: a fleet serves as soon as it listens.
+func (m *many) started() bool { return true }
+
+// fleetTokens stands for the tokens of a fleet where one shop's are asked for and none is named.
+type fleetTokens struct{ m *many }
+
+// Status implements admin.Tokens: the fleet is well when it can serve.
+func (t fleetTokens) Status() refresh.Status {
+	st := refresh.Status{State: "none", Obtained: true, Usable: true}
+	if err := t.m.ready(); err != nil {
+		st.Usable, st.Err = false, err
+	}
+	return st
+}
+
+// Refresh implements admin.Tokens.
+func (fleetTokens) Refresh(context.Context) error {
+	return remedy.New("add ?shop=NAME", "more than one shop is served here, and no shop is named")
+}
