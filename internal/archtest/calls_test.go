@@ -98,6 +98,7 @@ var revealers = map[string]string{
 	"internal/grant/authorize.go":     "the key of a callback's HMAC",
 	"internal/grant/sessiontoken.go":  "a session token, to verify its signature",
 	"internal/grant/static.go":        "checks that it can travel in a header",
+	"internal/redisstore/failure.go":  "takes passwords out of what the server says",
 	"internal/refresh/rotate.go":      "a fingerprint, which tells refresh tokens apart",
 	"internal/envelope/key.go":        "the key of the store's cipher",
 	"internal/envelope/wire.go":       "what a store writes",

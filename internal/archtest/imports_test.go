@@ -53,7 +53,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/sidecar": {ours: []string{"access", "admin", "brief", "clientenv", "clock", "config", "denial", "durable", "envelope", "fleet", "grant", "guard", "idle", "inject", "limit", "listen", "localca", "login", "logsink", "metrics", "pace", "policy", "refresh", "reload", "remedy", "resolve", "shopify", "shopsfile", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
 		others: []string{"github.com/prometheus/client_golang"}},
 	"internal/envelope":   {ours: []string{"remedy", "token"}},
-	"internal/store":      {ours: []string{"clock", "durable", "envelope", "kubestore", "pgstore", "remedy", "token"}},
+	"internal/store":      {ours: []string{"clock", "durable", "envelope", "kubestore", "pgstore", "redisstore", "remedy", "token"}},
 	"internal/shopsfile":  {ours: []string{"config", "listen", "reload", "remedy", "spelling", "token"}, others: []string{"go.yaml.in/yaml/v3"}},
 	"internal/spelling":   {},
 	"internal/systemd":    {},
@@ -67,6 +67,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"examples/go/products":       {}, // whoever copies it has nothing else
 	"examples/simulator/go":      {}, // likewise
 	"internal/denial/denialtest": {ours: []string{"denial"}},
+	"internal/redisstore":        {ours: []string{"brief", "clock", "envelope", "netfail", "remedy", "token"}, others: []string{"github.com/redis/rueidis"}},
 	"internal/store/storetest":   {ours: []string{"token"}}, // the suite that every store passes
 }
 

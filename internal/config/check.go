@@ -234,6 +234,10 @@ func (c *Config) checkStore() (errs []error) {
 			errs = append(errs, err)
 		}
 	}
+	if store.IsShared(c.Store) && c.StoreKey.Empty() {
+		errs = append(errs, remedy.New("make one with: openssl rand -base64 32, and give it to all who share the store",
+			"EVERGATE_STORE is shared with other machines, where grants are always encrypted, and EVERGATE_STORE_KEY is not set"))
+	}
 	for _, k := range []struct {
 		name string
 		key  token.Secret

@@ -54,9 +54,9 @@ type Config struct {
 
 	CADir string `group:"The local CA" env:"EVERGATE_CA_DIR" help:"The directory where the local CA rests, whose certificates tls: listeners without files and CONNECT show (evergate ca); memory: makes one that ends with the process. Without it ca below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate. It is made when it is first needed."`
 
-	Store            string       `group:"Where a grant rests, and how a merchant gives one" env:"EVERGATE_STORE" help:"Where a grant rests: memory:, file:DIR, or kubernetes:NAMESPACE for Secrets there. Without it the offline grant rests in a file below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate, and the others in memory."`
+	Store            string       `group:"Where a grant rests, and how a merchant gives one" env:"EVERGATE_STORE" help:"Where a grant rests: memory:, file:DIR, or what any number of replicas share: redis://USER:PASSWORD@HOST:PORT (rediss:// with TLS; Sentinel and Cluster, too), postgres://USER:PASSWORD@HOST/DATABASE, or kubernetes:NAMESPACE for Secrets there. Without it the offline grant rests in a file below $STATE_DIRECTORY or $XDG_STATE_HOME/evergate, and the others in memory."`
 	StoreLayout      string       `env:"EVERGATE_STORE_LAYOUT" envDefault:"evergate" help:"Whose table a postgres:// store uses: evergate (one of its own, made on first use), or that in which the app keeps its sessions: prisma, shopify-postgresql or rails."`
-	StoreKey         token.Secret `env:"EVERGATE_STORE_KEY" help:"32 bytes, as base64 or hex, that encrypt what is stored (AES-256-GCM)."`
+	StoreKey         token.Secret `env:"EVERGATE_STORE_KEY" help:"32 bytes, as base64 or hex, that encrypt what is stored (AES-256-GCM). A store that replicas share needs it."`
 	StoreKeyPrevious token.Secret `env:"EVERGATE_STORE_KEY_PREVIOUS" help:"The key before EVERGATE_STORE_KEY: still read, no more written."`
 	PublicURL        string       `env:"EVERGATE_PUBLIC_URL" help:"The https address under which a merchant's browser reaches EVERGATE_LOGIN_LISTEN, for a login from elsewhere: /oauth/start and /oauth/callback."`
 	LoginListen      string       `env:"EVERGATE_LOGIN_LISTEN" help:"Where the merchant's pages of EVERGATE_PUBLIC_URL are served, alone: an address for a tunnel or an ingress to lead to."`

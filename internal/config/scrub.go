@@ -3,22 +3,26 @@ package config
 import (
 	"errors"
 	"regexp"
+	"strings"
 	"sync"
 
 	"evergate/internal/remedy"
 )
 
 // credential finds what is certainly a credential, wherever someone has put it by mistake:
-// Shopify's own and a client's key, by their prefixes, and the user part of a URL.
+// Shopify's own and a client's key, by their prefixes, the user part of a URL, and a password among its parameters.
 var credential = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)\b(?:shp[a-z]{2,3}|atkn|evg)_[0-9a-z_-]{4,}|//[^/@\s]+@`)
+	return regexp.MustCompile(`(?i)\b(?:shp[a-z]{2,3}|atkn|evg)_[0-9a-z_-]{4,}|//[^/@\s]+@|[?&][a-z_]*password=[^&\s]+`)
 })
 
 // scrub takes credentials out of a text for people.
 func scrub(s string) string {
 	return credential().ReplaceAllStringFunc(s, func(found string) string {
-		if found[0] == '/' {
+		switch found[0] {
+		case '/':
 			return "//[redacted]@"
+		case '?', '&':
+			return found[:strings.IndexByte(found, '=')+1] + "[redacted]"
 		}
 		return "[redacted]"
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -141,10 +140,7 @@ func (in *Installation) RecordPlace() string {
 	if dir := in.StoreDir(); dir != "" {
 		return filepath.Join(dir, in.Shop.Domain()+".json")
 	}
-	if u, err := url.Parse(in.where); err == nil && u.Host != "" {
-		return u.Redacted()
-	}
-	return in.where
+	return store.Shown(in.where)
 }
 
 // IsVolatile reports a store that ends with the process.

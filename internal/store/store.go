@@ -18,13 +18,16 @@ package store
 
 import (
 	"errors"
+	"net/url"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"evergate/internal/envelope"
 	"evergate/internal/kubestore"
 	"evergate/internal/pgstore"
+	"evergate/internal/redisstore"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
@@ -37,21 +40,40 @@ func Valid(spec string) error {
 	case pgstore.Is(spec):
 		return pgstore.Valid(spec)
 	case !ok:
-		return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate, kubernetes:NAMESPACE, or postgres://HOST/DATABASE", "EVERGATE_STORE has no scheme")
+		return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate, kubernetes:NAMESPACE, postgres://HOST/DATABASE, or redis://HOST:PORT", "EVERGATE_STORE has no scheme")
 	case scheme == "memory" && rest == "", scheme == "file":
 		return nil
 	case scheme == "memory":
 		return errors.New("EVERGATE_STORE: memory: takes nothing after the colon")
 	case scheme == "kubernetes":
 		return kubestore.Valid(rest)
-	case scheme == "redis" || scheme == "rediss":
-		return remedy.New("give memory: or file:DIR", "EVERGATE_STORE: %s: is not supported by this version", scheme)
+	case isRedis(scheme):
+		return redisstore.Valid(spec)
 	}
-	return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate, kubernetes:NAMESPACE, or postgres://HOST/DATABASE", "EVERGATE_STORE has an unknown scheme")
+	return remedy.New("give memory: or file:DIR, for example file:/var/lib/evergate, kubernetes:NAMESPACE, postgres://HOST/DATABASE, or redis://HOST:PORT", "EVERGATE_STORE has an unknown scheme")
+}
+
+func isRedis(scheme string) bool { return scheme == "redis" || scheme == "rediss" }
+
+// IsShared reports a store that other machines read: what rests there is always encrypted.
+func IsShared(spec string) bool {
+	scheme, _, _ := strings.Cut(spec, ":")
+	return slices.Contains([]string{"redis", "rediss", "postgres", "postgresql", "kubernetes"}, scheme)
+}
+
+// Shown is a value of EVERGATE_STORE without what is secret in it.
+func Shown(spec string) string {
+	if scheme, _, _ := strings.Cut(spec, ":"); isRedis(scheme) {
+		return redisstore.Shown(spec)
+	}
+	if u, err := url.Parse(spec); err == nil && u.Host != "" {
+		return u.Redacted()
+	}
+	return spec
 }
 
 // OpenBackend opens what o.Spec names: "memory:", "file:DIR", "file:" for DefaultDir, "kubernetes:NAMESPACE", or the URL of a PostgreSQL
-// database. It touches nothing yet.
+// database or of a Redis. It touches nothing yet.
 func OpenBackend(o Options) (token.Backend, error) {
 	if err := Valid(o.Spec); err != nil {
 		return nil, err
@@ -62,6 +84,8 @@ func OpenBackend(o Options) (token.Backend, error) {
 		return &memoryBackend{shops: map[token.Shop]*MemoryStore{}, watchers: map[*func(string)]bool{}}, nil
 	case "postgres", "postgresql":
 		return openPostgres(o)
+	case "redis", "rediss":
+		return openRedis(o)
 	case "kubernetes":
 		return kubestore.Open(kubestore.Options{Rest: rest, Keys: o.Keys, Getenv: o.Getenv})
 	}
@@ -72,6 +96,14 @@ func openPostgres(o Options) (token.Backend, error) {
 	b, err := pgstore.Open(pgstore.Options{URL: o.Spec, Layout: o.Layout, Keys: o.Keys, ClientID: o.ClientID})
 	if err != nil {
 		return nil, err // not b: a nil *Backend must not become a token.Backend
+	}
+	return b, nil
+}
+
+func openRedis(o Options) (token.Backend, error) {
+	b, err := redisstore.Open(o.Spec, o.Keys)
+	if err != nil {
+		return nil, err // as above
 	}
 	return b, nil
 }

@@ -83,8 +83,9 @@ func TestOpenRefusesTheRestWithARemedy(t *testing.T) {
 		"file:~/" + secret:                "not expanded",
 		"file:~":                          "not expanded",
 		"file:":                           "EVERGATE_STORE=file:DIR",
-		"redis://:" + secret + "@h:6379":  "redis: is not supported by this version",
-		"rediss://:" + secret + "@h:6379": "rediss: is not supported by this version",
+		"redis://:" + secret + "@h:6379":  "EVERGATE_STORE_KEY is not set",
+		"rediss://:" + secret + "@h:6379": "EVERGATE_STORE_KEY is not set",
+		"redis://u:1/" + secret + "@h":    "percent-encoded",
 		"kubernetes:ns/" + secret:         "write kubernetes:NAMESPACE",
 		secret + "://x":                   "unknown scheme",
 	} {

@@ -1,0 +1,115 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"evergate/internal/brief"
+	"evergate/internal/netfail"
+	"evergate/internal/remedy"
+)
+
+// longestReason is what an answer of the server may take of a line.
+const longestReason = 200
+
+// failure says what a command came to. The library's texts are not passed on: they may quote what was sent.
+func (b *Backend) failure(err error) error {
+	if answer, ok := errors.AsType[*rueidis.RedisError](err); ok {
+		return b.answered(answer)
+	}
+	if own, ok := errors.AsType[*fileError](err); ok {
+		return own
+	}
+	return remedy.New("look whether the server runs, and whether this machine may connect to it", "%w", &unreachable{b.address.servers, err})
+}
+
+// unreachable is an error of a connection.
+type unreachable struct {
+	servers string
+	err     error
+}
+
+// Error implements error. It quotes nothing that came over the wire.
+func (e *unreachable) Error() string {
+	why := netfail.Say(e.err)
+	switch {
+	case errors.Is(e.err, rueidis.ErrClosing):
+		why = "the connection was closed"
+	case strings.Contains(why, "HTTP"): // its last resort
+		why = "the connection ended, or what answers is no Redis"
+	}
+	return "Redis at " + e.servers + " cannot be reached: " + why
+}
+
+// Unwrap returns the cause.
+func (e *unreachable) Unwrap() error { return e.err }
+
+// refused is an answer of the server that is an error.
+type refused struct {
+	text string
+	err  *rueidis.RedisError
+}
+
+// Error implements error.
+func (e *refused) Error() string { return e.text }
+
+// Unwrap returns the cause.
+func (e *refused) Unwrap() error { return e.err }
+
+// remedies are by the word with which an answer begins.
+var remedies = []struct{ code, do string }{
+	{"WRONGPASS", "check the user and the password in EVERGATE_STORE"},
+	{"NOAUTH", "give a user and a password in EVERGATE_STORE"},
+	{"NOPERM", "give the user the rights that docs/operating/store-redis.md lists"},
+	{"READONLY", "let EVERGATE_STORE lead to the master, or give master_set so that Sentinel says which it is"},
+	{"OOM", "raise maxmemory, or remove what else is stored there"},
+	{"MISCONF", "see the server's log: it cannot write to its disk"},
+	{"NOREPLICAS", "see to the replicas, of which min-replicas-to-write asks more than there are"},
+	{"LOADING", "wait until the server has read its data"},
+	{"MASTERDOWN", "see to the master"},
+	{"CLUSTERDOWN", "see to the Cluster: some of its slots are served by nobody"},
+	{"AUTH", "leave the password out of EVERGATE_STORE, or give the server one"},
+}
+
+// answered keeps the first line of what the server said, without what it quotes.
+func (b *Backend) answered(err *rueidis.RedisError) error {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	if i := strings.Index(text, ", with args beginning with"); i >= 0 {
+		text = text[:i]
+	}
+	e := &refused{"Redis at " + b.address.servers + " answers: " + brief.Text(b.scrub(text), longestReason), err}
+	for _, r := range remedies {
+		if strings.HasPrefix(text, r.code) {
+			return remedy.New(r.do, "%w", e)
+		}
+	}
+	return remedy.New("see docs/operating/store-redis.md for what the server must be", "%w", e)
+}
+
+// scrub takes the passwords out of a text.
+func (b *Backend) scrub(text string) string {
+	for _, secret := range b.address.secrets {
+		text = strings.ReplaceAll(text, secret.Reveal(), "[redacted]")
+	}
+	if filed := b.address.filed.Load(); filed != nil && *filed != "" {
+		text = strings.ReplaceAll(text, *filed, "[redacted]")
+	}
+	return text
+}
+
+// isRefused tells an answer of the server from a connection that failed.
+func isRefused(err error) bool {
+	_, is := errors.AsType[*rueidis.RedisError](err)
+	return is
+}
+
+// because is failure, unless it was the caller who gave up.
+func (b *Backend) because(caller context.Context, err error) error {
+	if caller.Err() != nil && !isRefused(err) {
+		return context.Cause(caller)
+	}
+	return b.failure(err)
+}
