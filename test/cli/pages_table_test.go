@@ -114,6 +114,9 @@ var typed = map[string][]block{
 	"docs/operating/status.md": {
 		{first: "evergate status                         # in a terminal; --watch goes on, --json prints what follows", before: "evergate", says: `(?s)All is well.*"verdict"`},
 	},
+	"docs/operating/store-redis.md": {
+		{first: "export EVERGATE_STORE='rediss://evergate:PASSWORD@redis.example.com:6380'", not: "it needs a Redis with TLS: test/redis makes one"},
+	},
 	"docs/operating/supply-chain.md": {
 		{first: "sha256sum --check --ignore-missing checksums.txt", not: needsRelease},
 		{first: "evergate version                        # evergate 1.2.3 (commit 0123…, go1.27.4)", not: needsRelease},

@@ -79,7 +79,7 @@ func TestARestartOfTheServerIsNoticed(t *testing.T) {
 func TestAServerThatStandsStillIsNoticed(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	told := watch(t, open(t, "redis://"+s.address()))
+	told := watch(t, open(t, "redis://"+s.address()+"?write_timeout=1s"))
 	process.Await(t, "the beginning", told[""])
 	drain(told)
 	s.Signal(t, syscall.SIGSTOP)
