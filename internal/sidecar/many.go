@@ -318,6 +318,19 @@ func (m *many) makeRoom(connections int) bool {
 	return false
 }
 
+// state is what is published of the fleet.
+func (m *many) state() metrics.FleetState {
+	s := metrics.FleetState{Active: m.fleet.Len(), Stored: m.stored.Load(), Reachable: m.ready() == nil}
+	if findings := m.findings.Load(); findings != nil {
+		for _, f := range *findings {
+			if f.Loses {
+				s.Unfit++
+			}
+		}
+	}
+	return s
+}
+
 // ready reports why the process cannot serve; nil: it can.
 func (m *many) ready() error {
 	if err := m.reachable.Load(); err != nil {

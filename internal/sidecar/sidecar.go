@@ -181,6 +181,9 @@ func wire(app *App, settings Settings, log Logger, getenv func(string) string, s
 	s.limits.tools.OnCrowd(func() bool { return s.served.makeRoom(app.limits.Connections) })
 	met.RegisterLimits(registry, s.limits.connectionStates, s.limits.memoryState)
 	met.RegisterLocalCA(registry, s.ca.Ends)
+	if s.many != nil {
+		met.RegisterFleet(registry, s.many.state)
+	}
 	s.history = admin.NewHistory(registry, failuresOf(met))
 	s.tunnels = s.newTunnels()
 

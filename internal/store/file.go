@@ -65,16 +65,24 @@ func OpenDir(dir string, shop token.Shop, keys envelope.Keys) (*FileStore, error
 	if err := directory(dir).Open(); err != nil {
 		return nil, err
 	}
-	s := &FileStore{dir: dir, codec: envelope.Codec{Shop: shop, Keys: keys}, syncDir: durable.SyncDir}
+	s := newFileStore(dir, shop, keys)
 	if err := s.sweep(); err != nil {
 		return nil, err
 	}
-	if !keys.Current.Empty() {
-		if err := s.sealOld(); err != nil {
-			return nil, err
-		}
+	return s, s.seal()
+}
+
+// newFileStore touches nothing.
+func newFileStore(dir string, shop token.Shop, keys envelope.Keys) *FileStore {
+	return &FileStore{dir: dir, codec: envelope.Codec{Shop: shop, Keys: keys}, syncDir: durable.SyncDir}
+}
+
+// seal has no record in plain text taken from now on, if there is a key.
+func (s *FileStore) seal() error {
+	if s.codec.Keys.Current.Empty() {
+		return nil
 	}
-	return s, nil
+	return s.sealOld()
 }
 
 // sealWait bounds the wait for somebody who is writing while a store is opened.

@@ -1,0 +1,154 @@
+package fleet
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"evergate/internal/envelope"
+	"evergate/internal/shopsim"
+	"evergate/internal/token"
+	"evergate/test/process"
+)
+
+// TestFiftyThousandStoredShops measures what stored and active shops cost, in a process that has the grants of many.
+func TestFiftyThousandStoredShops(t *testing.T) {
+	if testing.Short() || runtime.GOOS != "linux" {
+		t.Skip("it writes fifty thousand files, and reads /proc")
+	}
+	const stored, active = 50_000, 2_000
+	const perStored, perActive = 800, 12 << 10 // bytes
+	all := names(stored)
+	s := newShopify(t, shopsim.Settings{}, all[:active])
+	dir := filepath.Join(t.TempDir(), "store")
+	fillStore(t, s, dir, all, active)
+	file := filepath.Join(t.TempDir(), "shops.yaml")
+	write(t, file, shopsFile(nil, "stored: true\n"))
+
+	write(t, file+".empty", shopsFile(nil, "stored: true\n"))
+	none := start(t, s, "EVERGATE_SHOPS_FILE="+file+".empty", "EVERGATE_STORE=file:"+dir+"-of-nobody")
+	began := time.Now()
+	c := start(t, s, "EVERGATE_SHOPS_FILE="+file, "EVERGATE_STORE=file:"+dir)
+	if a := c.call(t, all[0]); !a.isOf(all[0]) {
+		t.Fatalf("%s", a)
+	}
+	t.Logf("start to the first answer: %s", time.Since(began))
+	if a := none.call(t, all[0]); a.code != "unknown_shop" {
+		t.Fatalf("%s", a)
+	}
+	// The store is gone through once at the start.
+	process.Eventually(t, func() error {
+		n, _ := process.Metric(process.Fetch(t, c.admin+"/metrics"), "evergate_stored_grants")
+		if n != stored {
+			return fmt.Errorf("%v grants are known of", n)
+		}
+		return nil
+	})
+	idle, before := anonymous(t, none), anonymous(t, c)
+	t.Logf("without grants %d KiB, with %d stored %d KiB: %d bytes each", idle>>10, stored, before>>10, (before-idle)/stored)
+	if (before-idle)/stored > perStored {
+		t.Errorf("a stored shop costs %d bytes", (before-idle)/stored)
+	}
+
+	c.callAll(t, all[:active])
+	after := anonymous(t, c)
+	t.Logf("%d active: %d KiB, %d bytes each", active, after>>10, (after-before)/active)
+	if (after-before)/active > perActive {
+		t.Errorf("an active shop costs %d bytes", (after-before)/active)
+	}
+}
+
+// callAll calls each shop once, a few at a time.
+func (c *sidecar) callAll(t testing.TB, all []string) {
+	t.Helper()
+	work := make(chan string)
+	var callers sync.WaitGroup
+	for range 8 {
+		callers.Go(func() {
+			for name := range work {
+				if a, err := c.get(t.Context(), c.url+"/"+name+".myshopify.com"+shopJSON, ""); err != nil || !a.isOf(name) {
+					t.Errorf("%s: %s, %v", name, a, err)
+				}
+			}
+		})
+	}
+	for _, name := range all {
+		work <- name
+	}
+	close(work)
+	callers.Wait()
+}
+
+// fillStore writes a record for each shop as Evergate would; only the first are of shops that there are.
+func fillStore(t *testing.T, s *shopify, dir string, all []string, real int) {
+	t.Helper()
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range all {
+		shop, err := token.ParseShop(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		access, refresh := "shpat_"+strings.Repeat("0", 32), "shprt_"+strings.Repeat("0", 32)
+		if i < real {
+			access, refresh = s.IssuePair(name, shopsim.DefaultClientID)
+		}
+		now := time.Now()
+		content, err := envelope.Codec{Shop: shop}.Encode(token.Record{
+			Shop: shop.Domain(), ClientID: shopsim.DefaultClientID, Grant: "offline", Current: token.Pair{
+				Token:   token.Token{Access: token.NewSecret(access), Scopes: []string{"read_products"}, Issued: now, Life: time.Hour},
+				Refresh: token.NewSecret(refresh), RefreshExpires: now.AddDate(0, 0, 90),
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, shop.Domain()+".json"), string(content))
+	}
+}
+
+// anonymous is the memory in bytes that a process has for itself, after a collection of its garbage.
+func anonymous(t *testing.T, c *sidecar) int {
+	t.Helper()
+	if _, err := c.get(context.Background(), c.admin+"/metrics", ""); err != nil { // which costs memory the first time
+		t.Fatal(err)
+	}
+	least := 0
+	deadline := time.Now().Add(5 * time.Second)
+	for time.Now().Before(deadline) {
+		if n := rollup(t, c.Cmd.Process.Pid); least == 0 || n < least {
+			least = n
+		}
+		runtime.Gosched()
+	}
+	return least
+}
+
+func rollup(t *testing.T, pid int) (bytes int) {
+	t.Helper()
+	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if rest, ok := strings.CutPrefix(lines.Text(), "Anonymous:"); ok {
+			kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(rest), " kB"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kib << 10
+		}
+	}
+	t.Fatal("no line Anonymous")
+	return 0
+}
