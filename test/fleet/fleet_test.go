@@ -1,4 +1,3 @@
-// Package fleet runs the real binary with many shops in one process.
 package fleet
 
 import (
