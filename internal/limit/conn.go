@@ -60,6 +60,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 		c.progress.add(n, time.Now().UnixNano())
 	}
 	if n > 0 && !c.serving.Load() && !c.many.Load() {
+		if c.head == 0 && !c.asked.Load() {
+			c.since.Store(time.Now().UnixNano()) // it is no longer silent
+		}
 		if c.head += int64(n); c.head > freeHead && !c.charge(c.head*headCost) {
 			return 0, errHeadRefused
 		}

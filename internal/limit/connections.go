@@ -22,6 +22,12 @@ const (
 	// eachComes for each, so that a flood of those who say nothing lets some hundred newcomers in each second.
 	justCome  = 100 * time.Millisecond
 	eachComes = 3 * time.Millisecond
+	// An honest client has not always a processor to spare. So the first request may be later than justCome of as many as leave one
+	// place of so many to the rest, while others' places become free, and of one of so many where others hardly move.
+	leftByLate = 4
+	fewOf      = 8
+	// looks bounds how many connections are asked, for one newcomer, whether bytes wait in the kernel.
+	looks = 4
 	// crowded is how long newcomers have to find no place, one after the other, before what waits for something else makes room,
 	// and after how long without one that begins anew.
 	crowded = time.Second
@@ -65,6 +71,7 @@ type Connections struct {
 	since, until time.Time
 
 	makeRoomFor func() bool // see OnCrowd
+	freed       time.Time   // when a place was last given up that had not to be taken
 }
 
 // OnCrowd sets what is called, again and again, while newcomers wait and no connection can be closed: it ends a request that
@@ -164,7 +171,7 @@ func (s *Connections) admit(c *Conn) bool {
 	}
 	var leaves *Conn
 	if len(s.open)+int(s.streams.Load()) >= s.limit {
-		if leaves = s.pick(func(*Conn) bool { return true }); leaves == nil {
+		if leaves = s.pickForNewcomer(func(*Conn) bool { return true }); leaves == nil {
 			s.wait(c)
 			s.mu.Unlock()
 			return false
@@ -194,6 +201,7 @@ func (s *Connections) wait(c *Conn) {
 }
 
 func (s *Connections) arrive(c *Conn) {
+	c.since.Store(time.Now().UnixNano()) // the time in the queue was not its own
 	if i := slices.Index(s.newcomers, c); i >= 0 {
 		s.newcomers = slices.Delete(s.newcomers, i, i+1)
 		s.crowd.Store(int32(len(s.newcomers)))
@@ -211,19 +219,71 @@ func (s *Connections) press(c *Conn) bool {
 }
 
 // pick returns the connection to close; nil: all are being served. s.mu is held.
-func (s *Connections) pick(among func(*Conn) bool) (worst *Conn) {
-	now, left := time.Now(), looked
-	rank, since := never, int64(0)
+func (s *Connections) pick(among func(*Conn) bool) *Conn {
+	worst, late, _ := s.worst(among)
+	if late.before(worst) {
+		worst = late
+	}
+	return worst.conn
+}
+
+// pickForNewcomer is pick for somebody else's place. It spares those who have lately come while they are not too many and others' places
+// become free, and those whose bytes the kernel has and the server has not yet read. s.mu is held.
+func (s *Connections) pickForNewcomer(among func(*Conn) bool) *Conn {
+	var spared [looks]*Conn
+	now := time.Now()
+	othersEnd := s.makeRoomFor != nil && (now.Sub(s.until) > crowded || now.Sub(s.since) <= crowded || now.Sub(s.freed) <= crowded)
+	for i := range spared {
+		worst, late, part := s.worst(func(c *Conn) bool { return among(c) && !slices.Contains(spared[:i], c) })
+		spare := worst.conn != nil && part <= 1.0/fewOf || othersEnd && part <= 1-1.0/leftByLate
+		if late.before(worst) && !spare {
+			worst = late
+		}
+		// What carries another's bytes, or does not read its answer, may leave bytes there for ever.
+		if c := worst.conn; c == nil || c.serving.Load() || c.many.Load() || c.ending.Load() != open || !c.unread() {
+			return c
+		}
+		spared[i] = worst.conn
+	}
+	return nil
+}
+
+// candidate is a connection that may be closed.
+type candidate struct {
+	conn  *Conn
+	rank  int
+	since int64
+}
+
+func (a candidate) before(b candidate) bool {
+	return a.rank < b.rank || a.rank == b.rank && a.since < b.since
+}
+
+// worst returns the first one to close of all but those who have lately come, the first one of these, and which part of all they
+// are. s.mu is held.
+func (s *Connections) worst(among func(*Conn) bool) (worst, late candidate, part float64) {
+	now, seen, came := time.Now(), 0, 0
+	worst.rank, late.rank = never, never
 	for c := range s.open {
-		if left--; left < 0 {
+		if seen++; seen > looked {
 			break
 		}
 		r, at := c.rank(now)
-		if r != never && among(c) && (r < rank || r == rank && at < since) {
-			worst, rank, since = c, r, at
+		if r == asksFirst {
+			came++
+		}
+		if r == never || !among(c) {
+			continue
+		}
+		best := &worst
+		if r == asksFirst {
+			best = &late
+		}
+		if one := (candidate{c, r, at}); one.before(*best) {
+			*best = one
 		}
 	}
-	return worst
+	return worst, late, float64(came) / float64(max(1, min(seen, looked)))
 }
 
 // The order in which connections are closed for newcomers.
@@ -233,7 +293,7 @@ const (
 	waits             // for a next request, for longer than a moment
 	stuck             // its client does not go on
 	waitsShortly
-	asksFirst // lately come
+	asksFirst // lately come, and more than a few have
 	crawls    // what is under way hardly moves
 	never
 )
@@ -273,6 +333,9 @@ func (c *Conn) rank(now time.Time) (rank int, since int64) {
 
 func (s *Connections) forget(c *Conn) {
 	s.mu.Lock()
+	if _, has := s.open[c]; has {
+		s.freed = time.Now()
+	}
 	s.drop(c)
 	s.mu.Unlock()
 	s.hint()
@@ -288,13 +351,13 @@ func (s *Connections) hint() {
 // closeForHead closes the connection that has waited longest with a large head unfinished, so that a few strangers do
 // not keep everybody's large heads out. It reports false where there is none.
 func (s *Connections) closeForHead(newcomer *Conn) bool {
-	return s.closeOne(func(c *Conn) bool { return c != newcomer && c.charged.Load() > 0 })
+	return s.closeOne(s.pick, func(c *Conn) bool { return c != newcomer && c.charged.Load() > 0 })
 }
 
 // closeOne closes the connection that pick finds. It reports false where there is none.
-func (s *Connections) closeOne(among func(*Conn) bool) bool {
+func (s *Connections) closeOne(pick func(among func(*Conn) bool) *Conn, among func(*Conn) bool) bool {
 	s.mu.Lock()
-	c := s.pick(among)
+	c := pick(among)
 	if c != nil {
 		s.drop(c)
 	}

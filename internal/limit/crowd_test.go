@@ -177,3 +177,145 @@ func TestWhoHasMoreToAskLeavesItsPlaceAfterAnAnswer(t *testing.T) {
 		}
 	})
 }
+
+// full has places for as many who are being served as there is room for, beside some who have come and said nothing.
+func full(t *testing.T, places, late int) *Connections {
+	t.Helper()
+	set := NewConnections(places, nil, stall)
+	for i := range places {
+		c := &Conn{Conn: pipe(t), set: set}
+		if !set.admit(c) {
+			t.Fatalf("there is no room for the connection %d", i)
+		}
+		c.serving.Store(i >= late)
+	}
+	return set
+}
+
+func pipe(t *testing.T) net.Conn {
+	t.Helper()
+	here, there := net.Pipe()
+	t.Cleanup(func() { _, _ = here.Close(), there.Close() })
+	return there
+}
+
+// TestWhoIsLateKeepsThePlaceWhileOthersEnd has newcomers who say nothing yet, where all others are being served.
+func TestWhoIsLateKeepsThePlaceWhileOthersEnd(t *testing.T) {
+	const places = 80
+	for _, c := range []struct {
+		name       string
+		late       int
+		othersEnd  bool
+		keptPlaces bool // beyond the first second of the crowd
+	}{
+		{"one", 1, true, true},
+		{"as many as are spared", places - places/leftByLate, true, true},
+		{"more", places - places/leftByLate + 1, true, false},
+		{"one, and nobody else's place becomes free", 1, false, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			set := full(t, places, c.late)
+			set.OnCrowd(func() bool { return false })
+			time.Sleep(2 * justCome)
+			newcomer := &Conn{Conn: pipe(t), set: set}
+			if got, want := set.admit(newcomer), c.late > places-places/leftByLate; got != want {
+				t.Fatalf("%s: it is %v that a newcomer takes a place at once", c.name, got)
+			} else if got {
+				return
+			}
+			for range 2 * crowded / lookAgain { // the crowd lasts, and others come and go
+				set.mu.Lock()
+				for o := range set.open {
+					if !o.serving.Load() {
+						o.since.Store(time.Now().Add(-2 * justCome).UnixNano())
+					}
+				}
+				if c.othersEnd {
+					set.freed = time.Now()
+				}
+				set.mu.Unlock()
+				if set.admit(newcomer) {
+					break
+				}
+				time.Sleep(lookAgain)
+			}
+			if got := set.crowd.Load() > 0; got != c.keptPlaces {
+				t.Errorf("%s: it is %v that they keep their places", c.name, got)
+			}
+		})
+	}
+}
+
+// TestThoseWhoHardlyMoveGoBeforeAFewWhoAreLate: the latter may yet have something to say.
+func TestThoseWhoHardlyMoveGoBeforeAFewWhoAreLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := full(t, 16, 2)
+		var crawling *Conn
+		for c := range set.open {
+			if c.serving.Load() {
+				crawling = c
+			}
+		}
+		crawling.progress.begin()
+		time.Sleep(2 * crawlWindow)
+		for c := range set.open {
+			if !c.serving.Load() {
+				c.since.Store(time.Now().Add(-2 * justCome).UnixNano())
+			}
+		}
+		set.mu.Lock()
+		defer set.mu.Unlock()
+		if c := set.pickForNewcomer(func(*Conn) bool { return true }); c != crawling {
+			t.Errorf("another one is to be closed: %+v", c)
+		}
+	})
+}
+
+// TestTheTimeInTheQueueIsNotANewcomersOwn: what it sent may have been there all the while, and nobody has read it.
+func TestTheTimeInTheQueueIsNotANewcomersOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := full(t, 1, 0)
+		newcomer := &Conn{Conn: pipe(t), set: set}
+		newcomer.since.Store(time.Now().UnixNano())
+		if set.admit(newcomer) {
+			t.Fatal("there is room for more")
+		}
+		time.Sleep(time.Hour)
+		for c := range set.open {
+			_ = c.end()
+		}
+		if !set.admit(newcomer) {
+			t.Fatal("there is no room")
+		}
+		if r, _ := newcomer.rank(time.Now()); r != never {
+			t.Errorf("it has the rank %d at once", r)
+		}
+	})
+}
+
+// TestTheFirstByteIsWaitedForAndThenTheRest: both may be late, but a head that comes in pieces keeps nobody out for long.
+func TestTheFirstByteIsWaitedForAndThenTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, 1, nil, nothing)
+		h.set.justCome = justCome
+		first, ended := h.dial(t, "")
+		time.Sleep(justCome - time.Millisecond)
+		if _, err := io.WriteString(first, "G"); err != nil {
+			t.Fatal(err)
+		}
+		here, there := net.Pipe()
+		defer here.Close()
+		h.pipes.conns <- there
+		time.Sleep(justCome / 2)
+		if over(ended) {
+			t.Error("it was closed though its request had begun to come")
+		}
+		if _, err := io.WriteString(first, "E"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(justCome)
+		if !over(ended) {
+			t.Error("it keeps its place with a byte at a time")
+		}
+	})
+}

@@ -47,7 +47,7 @@ func (s *Connections) moreStreams(c *Conn) bool {
 
 // closeForStream closes the connection that would be closed for a newcomer.
 func (s *Connections) closeForStream(newcomer *Conn) bool {
-	return s.closeOne(func(c *Conn) bool { return c != newcomer })
+	return s.closeOne(s.pickForNewcomer, func(c *Conn) bool { return c != newcomer })
 }
 
 // BeginWait says that a request under way waits for its client: for a part of its body, or to be rid of a part of its answer. A

@@ -55,7 +55,6 @@ func TestPlacesThatWaitForTheRateLimit(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := start(t, 256, "EVERGATE_UPSTREAM_URL="+newFullShopify(t).URL, "EVERGATE_PACE=on", "EVERGATE_PACE_MAX_WAIT=60s",
 				"EVERGATE_CLIENT_KEYS_FILE="+keysFile(t))
-			s.again = true
 			s.mustAnswer(t, http.MethodGet, api+"shop.json", "") // from now on it knows that the bucket is full
 			var sent atomic.Int64
 			s.keepOn(t, 300, func(ctx context.Context) { ask(s, ctx, &sent) })

@@ -76,9 +76,6 @@ func trickle(w http.ResponseWriter, r *http.Request) {
 
 // sidecar is `serve` in a cgroup.
 type sidecar struct {
-	// again says that a safe call that got no answer is made once more: on a machine without a processor to spare, a request may come
-	// later than a connection that says nothing is kept for.
-	again bool
 	*process.Process
 	tools, admin string
 	roots        *x509.CertPool // nil: tools speak plain HTTP
@@ -165,9 +162,6 @@ func (s *sidecar) mustAnswer(t *testing.T, method, path, body string) {
 			r.Header.Set("Content-Type", "application/json")
 		}
 		resp, err := client.Do(r)
-		if err != nil && s.again && c.body == "" {
-			resp, err = client.Do(r) // as clients do that connect for each call
-		}
 		if err != nil {
 			t.Fatalf("%s %s: %v; running: %v", c.method, c.url, err, s.Running())
 		}
