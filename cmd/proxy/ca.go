@@ -13,6 +13,7 @@ import (
 
 	"evergate/internal/config"
 	"evergate/internal/localca"
+	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 	"evergate/internal/sidecar"
 	"evergate/internal/truststore"
@@ -94,9 +95,9 @@ func (w env) machine() *truststore.Machine {
 // rootsOfSystem are the certificates that programs on this system trust.
 func rootsOfSystem(w env) ([]byte, error) {
 	if path := config.Getenv(w.environ)("SSL_CERT_FILE"); path != "" {
-		text, err := os.ReadFile(path)
+		text, err := readfile.Read(path, largestRead)
 		if err != nil {
-			return nil, fmt.Errorf("SSL_CERT_FILE: %w", err)
+			return nil, remedy.Prefix("SSL_CERT_FILE", err)
 		}
 		return withNewline(text), nil
 	}

@@ -6,11 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"evergate/internal/config"
 	"evergate/internal/localca"
+	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 	"evergate/internal/truststore"
 )
@@ -77,7 +77,7 @@ func rootsFrom(w env, from string) ([]*x509.Certificate, error) {
 	if from == "-" {
 		text, err = io.ReadAll(io.LimitReader(w.stdin, maxInput))
 	} else {
-		text, err = os.ReadFile(from)
+		text, err = readfile.Read(from, maxInput)
 	}
 	if err != nil {
 		return nil, err

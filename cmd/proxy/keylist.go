@@ -13,6 +13,7 @@ import (
 	"evergate/internal/caller"
 	"evergate/internal/config"
 	"evergate/internal/durable"
+	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 )
 
@@ -74,7 +75,7 @@ func keyList() action {
 			if err != nil {
 				return err
 			}
-			text, err := os.ReadFile(path)
+			text, err := readfile.Read(path, largestRead)
 			if err != nil {
 				return err
 			}
@@ -146,7 +147,7 @@ func keyRevoke() action {
 				return fmt.Errorf("no key was ended: %w", err)
 			}
 			defer unlock()
-			text, err := os.ReadFile(path)
+			text, err := readfile.Read(path, largestRead)
 			if err != nil {
 				return err
 			}

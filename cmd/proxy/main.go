@@ -41,9 +41,9 @@ type env struct {
 	err     io.Writer
 	// inherited are out and err as they were before steadily; a child writes to them itself.
 	inherited streams
-	// signals delivers SIGINT and SIGTERM. Most commands only ask whether and how often they come.
+	// signals delivers SIGINT and SIGTERM once await has been called. Most commands only ask whether and how often they come.
 	signals <-chan os.Signal
-	// hear has signals deliver more of them; nil: it delivers what a test likes.
+	// hear has signals deliver what it is given; nil: it delivers what a test likes.
 	hear func(...os.Signal)
 	// browse opens an address in the person's browser; nil: there is none.
 	browse func(url string) error
@@ -53,7 +53,6 @@ type env struct {
 
 func processEnv() env {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	hear := func(more ...os.Signal) { signal.Notify(signals, more...) }
 	return env{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, out: os.Stdout, err: os.Stderr, signals: signals, hear: hear, browse: browse}
 }
@@ -380,8 +379,17 @@ func nearest(name string, names []string) string {
 	return spelling.Nearest(strings.ToLower(name), names, 2)
 }
 
+// await has signals deliver SIGINT, SIGTERM and more, for a command that has something to bring to an end. Until then they end the
+// process, whatever it waits for: a file system that does not answer, or what writes into a pipe.
+func (w env) await(more ...os.Signal) {
+	if w.hear != nil {
+		w.hear(append(more, os.Interrupt, syscall.SIGTERM)...)
+	}
+}
+
 // untilSignal is done at the first signal. It is for commands that need no clean end.
 func (w env) untilSignal() (context.Context, context.CancelFunc) {
+	w.await()
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		select {

@@ -111,6 +111,7 @@ func (a *runOptions) runWithSidecar(w env) error {
 	if err != nil {
 		return reportConfig(cfg.Config, err, w.err, sidecar.FormatText)
 	}
+	w.await(passedOn(sidecar.IsTerminal(w.stdin))...)
 	log := sidecar.NewLogger(cfg.Config, w.err, sidecar.FormatText, w.environ)
 	hide(log.Logger)
 	s, err := sidecar.Assemble(cfg, log, w.environ, build())
@@ -121,9 +122,6 @@ func (a *runOptions) runWithSidecar(w env) error {
 		return err
 	}
 	s.LogListeners()
-	if w.hear != nil {
-		w.hear(passedOn(sidecar.IsTerminal(w.stdin))...)
-	}
 	begin, force := make(chan struct{}), make(chan struct{})
 	served, failed := make(chan struct{}), error(nil)
 	go func() { failed = s.Serve(begin, force); close(served) }()

@@ -30,6 +30,7 @@ func serve() action {
 }
 
 func serveUntilSignal(cfg sidecar.Settings, log sidecar.Logger, w env) error {
+	w.await()
 	s, err := sidecar.Assemble(cfg, log, w.environ, build())
 	if err != nil {
 		return err
@@ -49,9 +50,7 @@ func serveUntilSignal(cfg sidecar.Settings, log sidecar.Logger, w env) error {
 // stopSignals turns the first signal into begin and the second into force. SIGHUP is neither: it has the
 // files read again, as of every daemon.
 func (w env) stopSignals(log *slog.Logger, reread func()) (begin, force <-chan struct{}) {
-	if w.hear != nil {
-		w.hear(syscall.SIGHUP)
-	}
+	w.await(syscall.SIGHUP)
 	first, second := make(chan struct{}), make(chan struct{})
 	next := func() os.Signal {
 		for sig := range w.signals {

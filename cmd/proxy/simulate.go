@@ -126,6 +126,11 @@ func (m *simulation) serve(w env, sim *shopsim.Sim) error {
 		defer c.Close()
 		r.control = reachable(c.URL)
 	}
+	var more []os.Signal
+	if m.fixtures != "" {
+		more = append(more, syscall.SIGHUP)
+	}
+	w.await(more...)
 	if err := r.announce(w.out); err != nil {
 		return err
 	}
@@ -135,9 +140,6 @@ func (m *simulation) serve(w env, sim *shopsim.Sim) error {
 
 // untilTheEnd waits for a signal to end, and reads the fixtures again at a SIGHUP.
 func (m *simulation) untilTheEnd(w env, sim *shopsim.Sim) {
-	if m.fixtures != "" && w.hear != nil {
-		w.hear(syscall.SIGHUP)
-	}
 	for sig := range w.signals {
 		if sig != syscall.SIGHUP || m.fixtures == "" {
 			return

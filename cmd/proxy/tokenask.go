@@ -25,6 +25,7 @@ type prompter struct {
 }
 
 func (w env) prompter() *prompter {
+	w.await()
 	return &prompter{in: bufio.NewReader(io.LimitReader(w.stdin, maxInput)), from: w.stdin, out: w.err, signals: w.signals}
 }
 
@@ -106,6 +107,7 @@ func (p *prompter) confirm(assumed bool, explanation, question string) error {
 // finish does what must not be cut short. After a first signal it says what it waits for;
 // a second one ends the wait.
 func (w env) finish(what string, work func() error) error {
+	w.await()
 	done := make(chan error, 1)
 	go func() { done <- work() }()
 	select {

@@ -11,7 +11,7 @@ import (
 // mayImport is the matrix: for each package, the other packages of the module that it may
 // import, and the modules that it may. What is not here is forbidden, a new package too.
 var mayImport = map[string]struct{ ours, others []string }{
-	"cmd/proxy":          {ours: []string{"access", "admin", "brief", "caller", "check", "clientenv", "clock", "config", "durable", "grant", "grantadmin", "guard", "listen", "localca", "login", "logsink", "remedy", "shopify", "shopsim", "sidecar", "spelling", "store", "systemd", "token", "truststore"}, others: []string{"golang.org/x/sys", "golang.org/x/term"}},
+	"cmd/proxy":          {ours: []string{"access", "admin", "brief", "caller", "check", "clientenv", "clock", "config", "durable", "grant", "grantadmin", "guard", "listen", "localca", "login", "logsink", "readfile", "remedy", "shopify", "shopsim", "sidecar", "spelling", "store", "systemd", "token", "truststore"}, others: []string{"golang.org/x/sys", "golang.org/x/term"}},
 	"internal/access":    {ours: []string{"caller", "listen", "policy", "reload", "remedy", "request", "token"}},
 	"internal/admin":     {ours: []string{"brief", "denial", "guard", "markup", "refresh", "remedy", "request", "token"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/archtest":  {},
@@ -19,10 +19,10 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/brief":     {},
 	"internal/caller":    {ours: []string{"ascii", "denial", "reload", "remedy", "request", "shopify", "token"}, others: []string{"golang.org/x/sys"}},
 	"internal/certtest":  {},
-	"internal/check":     {ours: []string{"access", "limit", "listen", "localca", "netfail", "remedy", "shopify", "token"}},
+	"internal/check":     {ours: []string{"access", "limit", "listen", "localca", "netfail", "readfile", "remedy", "shopify", "token"}},
 	"internal/clientenv": {ours: []string{"remedy", "shopify"}, others: []string{"software.sslmate.com/src/go-pkcs12"}},
 	"internal/clock":     {},
-	"internal/config":    {ours: []string{"envelope", "guard", "listen", "remedy", "resolve", "shopify", "spelling", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
+	"internal/config":    {ours: []string{"envelope", "guard", "listen", "readfile", "remedy", "resolve", "shopify", "spelling", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/denial":    {ours: []string{"brief"}},
 	"internal/durable":   {ours: []string{"clock", "remedy"}},
 	"internal/fleet":     {ours: []string{"clock", "token"}, others: []string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/sync"}},
@@ -43,6 +43,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/pgstore":   {ours: []string{"clock", "envelope", "remedy", "token"}, others: []string{"github.com/jackc/pgx/v5/pgconn"}},
 	"internal/policy":    {ours: []string{"ascii", "caller", "denial", "reload", "remedy", "request", "shopify"}, others: []string{"github.com/vektah/gqlparser/v2"}},
 	"internal/prefixed":  {},
+	"internal/readfile":  {ours: []string{"remedy"}},
 	"internal/refresh":   {ours: []string{"clock", "remedy", "token"}, others: []string{"golang.org/x/sync"}},
 	"internal/remedy":    {},
 	"internal/reload":    {ours: []string{"remedy"}},
@@ -58,7 +59,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/spelling":   {},
 	"internal/systemd":    {},
 	"internal/token":      {ours: []string{"remedy"}},
-	"internal/tracing":    {ours: []string{"netfail"}, others: []string{"google.golang.org/protobuf/encoding/protowire"}},
+	"internal/tracing":    {ours: []string{"netfail", "readfile"}, others: []string{"google.golang.org/protobuf/encoding/protowire"}},
 	"internal/truststore": {ours: []string{"remedy"}},
 	"internal/tunnel":     {ours: []string{"denial", "guard", "limit", "netfail", "request"}},
 	"internal/upstream":   {ours: []string{"clock", "netfail", "remedy"}, others: []string{"golang.org/x/net/proxy", "golang.org/x/sys"}},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"evergate/internal/listen"
+	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
@@ -51,13 +52,17 @@ func SecretFiles(files []File) Check {
 	}}
 }
 
+// largestSecret bounds in bytes what is read of a secret's file; no setting takes more.
+const largestSecret = 1 << 20
+
 func (f File) look() []Result {
-	opened, err := os.Open(f.Path)
-	if err != nil {
+	if readfile.IsStream(f.Path) {
+		return ok("%s is no file that others could open later", f.Path)
+	}
+	if _, err := readfile.Read(f.Path, largestSecret); err != nil {
 		return fail("make it readable for the user that runs Evergate, or correct the path", "%s: %s", f.Setting, why(err))
 	}
-	defer func() { _ = opened.Close() }() // it was not even read
-	info, err := opened.Stat()
+	info, err := os.Stat(f.Path)
 	if err != nil {
 		return fail("make it readable for the user that runs Evergate", "%s: %s", f.Setting, why(err))
 	}

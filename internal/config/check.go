@@ -9,13 +9,13 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"evergate/internal/envelope"
 	"evergate/internal/guard"
 	"evergate/internal/listen"
+	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 	"evergate/internal/resolve"
 	"evergate/internal/store"
@@ -185,13 +185,16 @@ func isLoopbackHost(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// largestRoots bounds in bytes what is read of certificates; all that a system trusts are a quarter of a megabyte.
+const largestRoots = 4 << 20
+
 func (c *Config) checkRoots() error {
 	if c.UpstreamCAFile == "" {
 		return nil
 	}
-	pem, err := os.ReadFile(c.UpstreamCAFile)
+	pem, err := readfile.Read(c.UpstreamCAFile, largestRoots)
 	if err != nil {
-		return fmt.Errorf("EVERGATE_UPSTREAM_CA_FILE: %w", err)
+		return remedy.Prefix("EVERGATE_UPSTREAM_CA_FILE", err)
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 )
 
@@ -26,16 +27,16 @@ func ReadEnvFile(path string) (environ []string, warning, _ error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("--env-file: %w", err)
 	}
-	if info.Size() > largestEnvFile || !info.Mode().IsRegular() {
+	if info.Size() > largestEnvFile || !info.Mode().IsRegular() && !readfile.IsStream(path) {
 		return nil, nil, remedy.New("name a file of NAME=value lines", "--env-file: %s is not such a file", path)
 	}
-	text, err := os.ReadFile(path)
+	text, err := readfile.Read(path, largestEnvFile)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--env-file: %w", err)
 	}
 	environ, err = parseEnvFile(string(text), path)
 	// A mode says nothing on Windows.
-	if err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 && holdsSecret(environ) {
+	if err == nil && runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 && holdsSecret(environ) {
 		warning = remedy.New("chmod 600 "+path, "%s holds a secret, and other users may read it (mode %#o)", path, info.Mode().Perm())
 	}
 	return environ, warning, err

@@ -2,9 +2,8 @@ package config
 
 import (
 	"fmt"
-	"io"
-	"os"
 
+	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
@@ -48,25 +47,20 @@ func ReadSecret(path string) (token.Secret, error) {
 
 // readText reads a file that is as large as a secret can be.
 func readText(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", remedy.New("correct the path, or make it readable for the user that runs Evergate", "the file cannot be read: %w", err)
+	b, err := readfile.Read(path, maxSecretFile)
+	if err == nil {
+		return string(b), nil
 	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
-	if err != nil {
-		return "", remedy.New("correct the path, or make it readable for the user that runs Evergate", "the file cannot be read: %w", err)
+	if _, todo := remedy.Split(err); todo != "" {
+		return "", remedy.Prefix("the file cannot be read", err)
 	}
-	if len(b) > maxSecretFile {
-		return "", fmt.Errorf("%s is larger than %d bytes: it is not a secret's file", path, maxSecretFile)
-	}
-	return string(b), nil
+	return "", remedy.New("correct the path, or make it readable for the user that runs Evergate", "the file cannot be read: %w", err)
 }
 
 // current returns a value that may live in a file, read anew when it does.
 func (c *Config) current(name string, value token.Secret) (token.Secret, error) {
 	path, ok := c.files[name]
-	if !ok {
+	if !ok || readfile.IsStream(path) { // nothing more comes through what has been read
 		return value, nil
 	}
 	return readFile(name, path)

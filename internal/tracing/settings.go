@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"path"
 	"strconv"
 	"strings"
 	"time"
+
+	"evergate/internal/readfile"
 )
 
 // settings are what the OTEL_EXPORTER_OTLP_… variables say. Nothing that cannot be read is
@@ -111,7 +112,7 @@ func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 func (s *settings) readFiles(getenv func(string) string) error {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if name, file := setting(getenv, "CERTIFICATE"); file != "" {
-		pem, err := os.ReadFile(file)
+		pem, err := readfile.Read(file, largestPEM)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -124,7 +125,7 @@ func (s *settings) readFiles(getenv func(string) string) error {
 	keyName, key := setting(getenv, "CLIENT_KEY")
 	switch {
 	case cert != "" && key != "":
-		pair, err := tls.LoadX509KeyPair(cert, key)
+		pair, err := readPair(cert, key)
 		if err != nil {
 			return fmt.Errorf("%s and %s: %w", certName, keyName, err)
 		}
@@ -140,4 +141,19 @@ func (s *settings) readFiles(getenv func(string) string) error {
 	}
 	s.tls = c
 	return nil
+}
+
+// largestPEM bounds in bytes what is read of a file of certificates.
+const largestPEM = 4 << 20
+
+func readPair(cert, key string) (tls.Certificate, error) {
+	certificate, err := readfile.Read(cert, largestPEM)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	private, err := readfile.Read(key, largestPEM)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certificate, private)
 }

@@ -1,0 +1,149 @@
+// Package readfile reads files that a setting or a command line names. Whatever lies there, it ends: nothing is waited for
+// for ever, and nothing is read that is larger than it can be.
+//
+// Invariants: a device, a directory and a socket are refused and never opened; opening never waits for another process.
+package readfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"evergate/internal/remedy"
+)
+
+const (
+	// patience is how long a file system, or whoever writes into a pipe, may take in all.
+	patience = 10 * time.Second
+	// forWriter is how long a named pipe is waited for into which nobody writes yet.
+	forWriter = 2 * time.Second
+	// lookAgain is how soon it is looked for such a writer again.
+	lookAgain = 20 * time.Millisecond
+)
+
+// Read returns what is at path, if that is a file of at most most bytes, or a pipe through which somebody sends no more. Its
+// errors name the path.
+func Read(path string, most int64) ([]byte, error) {
+	type read struct {
+		text []byte
+		err  error
+	}
+	done := make(chan read, 1) // nobody may be left to take it
+	ctx, stop := context.WithTimeout(context.Background(), patience)
+	defer stop()
+	go func() {
+		text, err := readKind(ctx, path, most)
+		done <- read{text, err}
+	}()
+	late := time.NewTimer(patience + time.Second) // the file system itself does not answer
+	defer late.Stop()
+	select {
+	case r := <-done:
+		return r.text, r.err
+	case <-late.C:
+		return nil, remedy.New("see whether the file system or mount that it is on is well", "%s could not be read within %s", path, patience)
+	}
+}
+
+// IsStream reports whether what is at path can be read, but once only, such as a pipe.
+func IsStream(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && (info.Mode()&fs.ModeNamedPipe != 0 || isStandardInput(info))
+}
+
+func readKind(ctx context.Context, path string, most int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
+		return nil, &fs.PathError{Op: "open", Path: failed.Path, Err: failed.Err} // what people know
+	} else if err != nil {
+		return nil, err
+	}
+	mode := info.Mode()
+	switch {
+	case mode.IsRegular() && info.Size() > most:
+		return nil, tooLarge(path, most)
+	case mode.IsRegular(), mode&fs.ModeNamedPipe != 0:
+	case isStandardInput(info): // a terminal, at which somebody types
+	default:
+		return nil, remedy.New("give the path of a file", "%s is %s, and no file", path, kind(mode))
+	}
+	return readAll(ctx, path, most)
+}
+
+// readAll reads what may be a pipe, or may have become one since it was looked at.
+func readAll(ctx context.Context, path string, most int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|withoutWaiting, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	if by, ok := ctx.Deadline(); ok {
+		_ = f.SetReadDeadline(by) // a file has none
+	}
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if len(text) == 0 && err == nil {
+		text, err = awaitWriter(ctx, f, path, most)
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, remedy.New("see why whoever writes into it does not end", "%s did not end within %s", path, patience)
+	case err != nil:
+		return nil, err
+	case int64(len(text)) > most:
+		return nil, tooLarge(path, most)
+	}
+	return text, nil
+}
+
+// awaitWriter waits for what comes through a named pipe that was opened before its writer was there. Of any other file it
+// returns nothing: it is empty.
+func awaitWriter(ctx context.Context, f *os.File, path string, most int64) ([]byte, error) {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&fs.ModeNamedPipe == 0 {
+		return nil, err
+	}
+	if to, err := os.Readlink(path); err == nil && strings.HasPrefix(to, "pipe:") {
+		return nil, nil // it has no name by which a writer could yet come
+	}
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
+	ctx, stop := context.WithTimeout(ctx, forWriter)
+	defer stop()
+	for {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil, remedy.New("give the path of a file, or start what writes into the pipe before", "%s is a named pipe, and nobody writes into it", path)
+		}
+		if text, err := io.ReadAll(io.LimitReader(f, most+1)); len(text) > 0 || err != nil {
+			return text, err
+		}
+	}
+}
+
+func tooLarge(path string, most int64) error {
+	return remedy.New("give the path of another file", "%s is larger than %d bytes: it is not what it should be", path, most)
+}
+
+// isStandardInput reports whether it is what this process has as its standard input.
+func isStandardInput(info fs.FileInfo) bool {
+	in, err := os.Stdin.Stat()
+	return err == nil && info.Mode()&fs.ModeCharDevice != 0 && os.SameFile(in, info)
+}
+
+func kind(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "a directory"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	case m&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return fmt.Sprintf("something else (%s)", m.Type())
+}
