@@ -99,6 +99,7 @@ var revealers = map[string]string{
 	"internal/grant/sessiontoken.go":  "a session token, to verify its signature",
 	"internal/grant/static.go":        "checks that it can travel in a header",
 	"internal/redisstore/failure.go":  "takes passwords out of what the server says",
+	"internal/pgstore/beside.go":      "the pair that is written into the row of an app, which reads it there",
 	"internal/refresh/rotate.go":      "a fingerprint, which tells refresh tokens apart",
 	"internal/envelope/key.go":        "the key of the store's cipher",
 	"internal/envelope/wire.go":       "what a store writes",

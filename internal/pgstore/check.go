@@ -14,9 +14,12 @@ import (
 // Check implements token.Backend.
 func (b *Backend) Check(ctx context.Context) []token.Finding {
 	var found []token.Finding
-	err := b.pool.run(ctx, withTables(b.layout.tables(), func(ctx context.Context, c *pgconn.PgConn) error {
+	err := b.layout.run(ctx, func(ctx context.Context, c *pgconn.PgConn) error {
 		found = nil
 		if err := b.checkServer(ctx, c, &found); err != nil {
+			return err
+		}
+		if err := b.layout.inspect(ctx, c); err != nil {
 			return err
 		}
 		for _, t := range b.layout.tables() {
@@ -25,7 +28,7 @@ func (b *Backend) Check(ctx context.Context) []token.Finding {
 			}
 		}
 		return nil
-	}))
+	})
 	if err != nil {
 		text, do := remedy.Split(err)
 		found = append(found, token.Finding{Loses: true, Text: text, Do: do})

@@ -123,11 +123,11 @@ func (s *store) drop(owner string) {
 
 // leaseCommand reports whether a row was written. Each command can be sent twice.
 func (s *store) leaseCommand(ctx context.Context, sql string, args ...any) (written bool, err error) {
-	err = s.backend.pool.run(ctx, withTables(s.backend.layout.tables(), func(ctx context.Context, c *pgconn.PgConn) error {
+	err = s.backend.layout.run(ctx, func(ctx context.Context, c *pgconn.PgConn) error {
 		rows, err := query(ctx, c, sql, args...)
 		written = len(rows) > 0
 		return err
-	}))
+	})
 	return written, err
 }
 

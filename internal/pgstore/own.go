@@ -25,6 +25,8 @@ func (o own) codec(shop token.Shop) envelope.Codec { return envelope.Codec{Shop:
 func (own) tables() []table { return []table{grants, leases} }
 func (own) quiet() bool     { return false }
 
+func (own) inspect(context.Context, *pgconn.PgConn) error { return nil }
+
 func (o own) load(ctx context.Context, shop token.Shop) (record token.Record, handle token.Handle, err error) {
 	err = o.run(ctx, func(ctx context.Context, c *pgconn.PgConn) error {
 		rows, err := query(ctx, c, "SELECT handle, envelope FROM evergate_grants WHERE shop = $1", shop.Domain())
@@ -44,11 +46,11 @@ func (o own) load(ctx context.Context, shop token.Shop) (record token.Record, ha
 }
 
 const (
-	// durably has the commit of a transaction wait for the disk although the server does not ask for it, and told tells the
-	// others with the commit.
-	toldDurably = `SELECT pg_notify('` + channel + `', shop), set_config('synchronous_commit', ` +
-		`CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true) FROM put`
-	moment = `'epoch'::timestamptz + interval '1 microsecond' * `
+	// durably has the commit of a transaction wait for the disk although the server does not ask for it; toldDurably also tells
+	// the others, with the commit.
+	durably     = `set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)`
+	toldDurably = `SELECT pg_notify('` + channel + `', shop), ` + durably + ` FROM put`
+	moment      = `'epoch'::timestamptz + interval '1 microsecond' * `
 
 	ownUpdate = `WITH put AS (UPDATE evergate_grants SET envelope = $3, handle = $2, generation = $4, expires = ` + moment + `$5::bigint, updated = clock_timestamp() ` +
 		`WHERE shop = $1 AND handle = $6 RETURNING shop) ` + toldDurably
@@ -108,7 +110,7 @@ func (o own) handle(ctx context.Context, shop token.Shop) (handle token.Handle, 
 	return handle, err
 }
 
-func (o own) page(ctx context.Context, after string) (page []listed, err error) {
+func (o own) page(ctx context.Context, after string) (page []listed, next string, err error) {
 	err = o.run(ctx, func(ctx context.Context, c *pgconn.PgConn) error {
 		page = nil
 		rows, err := query(ctx, c, "SELECT shop, handle, envelope FROM evergate_grants WHERE shop > $1 ORDER BY shop LIMIT $2::bigint", after, int64(pageSize))
@@ -121,16 +123,25 @@ func (o own) page(ctx context.Context, after string) (page []listed, err error) 
 			l.err = err
 			page = append(page, l)
 		}
+		next = nextKey(rows, 0)
 		return err
 	})
-	return page, err
+	return page, next, err
+}
+
+// nextKey is that of a page's last row; empty for a page that is not full.
+func nextKey(rows []row, column int) string {
+	if len(rows) < pageSize {
+		return ""
+	}
+	return rows[len(rows)-1].text(column)
 }
 
 func (o own) due(ctx context.Context, before time.Time, after due) (page []due, err error) {
 	err = o.run(ctx, func(ctx context.Context, c *pgconn.PgConn) error {
-		rows, err := query(ctx, c, `SELECT shop, (extract(epoch FROM expires) * 1000000)::bigint FROM evergate_grants `+
+		rows, err := query(ctx, c, `SELECT shop, (extract(epoch FROM expires) * 1000000)::bigint, shop FROM evergate_grants `+
 			`WHERE expires < `+moment+`$1::bigint AND (expires, shop) > (`+moment+`$2::bigint, $3) ORDER BY expires, shop LIMIT $4::bigint`,
-			micros(before), after.ends, after.shop, int64(pageSize))
+			micros(before), after.ends, after.key, int64(pageSize))
 		page = duesOf(rows)
 		return err
 	})
@@ -139,7 +150,7 @@ func (o own) due(ctx context.Context, before time.Time, after due) (page []due, 
 
 func duesOf(rows []row) (page []due) {
 	for _, r := range rows {
-		page = append(page, due{r.text(0), r.number(1)})
+		page = append(page, due{r.text(0), r.number(1), r.text(2)})
 	}
 	return page
 }
@@ -148,7 +159,6 @@ func (own) scan() string {
 	return "SELECT shop, handle FROM evergate_grants WHERE age(xmin) <= age($1::text::xid)"
 }
 
-// run makes the tables if they are missing.
 func (o own) run(ctx context.Context, use func(ctx context.Context, c *pgconn.PgConn) error) error {
 	return o.pool.run(ctx, withTables(o.tables(), use))
 }

@@ -1,4 +1,5 @@
-// Package pgstore keeps the grants of many shops in PostgreSQL: in a table of our own.
+// Package pgstore keeps the grants of many shops in PostgreSQL: in a table of our own, or in the one in which an app keeps its
+// sessions, with a table of our own beside it for what that has no room for.
 //
 // Invariants:
 //
@@ -17,6 +18,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"evergate/internal/envelope"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
@@ -33,8 +36,16 @@ type Options struct {
 	ClientID string
 }
 
-// LayoutOwn is the layout of the table of our own.
-const LayoutOwn = "evergate"
+// The values of EVERGATE_STORE_LAYOUT: a table of our own, and what apps made with Shopify's templates keep their sessions in.
+const (
+	LayoutOwn     = "evergate"
+	LayoutPrisma  = "prisma"
+	LayoutShopify = "shopify-postgresql"
+	LayoutRails   = "rails"
+)
+
+// Layouts are all of them.
+var Layouts = []string{LayoutOwn, LayoutPrisma, LayoutShopify, LayoutRails}
 
 // Is reports whether a value of EVERGATE_STORE is for this package.
 func Is(spec string) bool {
@@ -61,14 +72,18 @@ type layout interface {
 	swap(ctx context.Context, old token.Handle, next token.Record, shop token.Shop) (token.Handle, error)
 	// handle is what load returns as the handle; empty: nothing is stored.
 	handle(ctx context.Context, shop token.Shop) (token.Handle, error)
-	// page returns the records of some shops after one, in the order of their names; at the end none.
-	page(ctx context.Context, after string) ([]listed, error)
+	// page returns the records of some shops after a key, and the key to go on from; empty: there are no more.
+	page(ctx context.Context, after string) (page []listed, next string, err error)
 	// due returns some shops whose access token ends before a moment, after one of them; at the end none.
 	due(ctx context.Context, before time.Time, after due) ([]due, error)
 	// scan is a query of the rows that transactions since $1, an xid, have written: a shop's name, and a text that differs after each change.
 	scan() string
 	// quiet says that others change rows without telling the channel.
 	quiet() bool
+	// run is pool's run, with the tables made where they are missing.
+	run(ctx context.Context, use func(ctx context.Context, c *pgconn.PgConn) error) error
+	// inspect says what is wrong with the tables of others.
+	inspect(ctx context.Context, c *pgconn.PgConn) error
 	// tables are what has to be there.
 	tables() []table
 }
@@ -78,10 +93,11 @@ type listed struct {
 	err error
 }
 
-// due is a shop and when its access token ends, in microseconds since 1970.
+// due is a shop, when its access token ends, in microseconds since 1970, and the key of its row.
 type due struct {
 	shop string
 	ends int64
+	key  string
 }
 
 // Open returns the Backend. It dials nothing.
@@ -97,8 +113,10 @@ func Open(o Options) (*Backend, error) {
 	switch o.Layout {
 	case "", LayoutOwn:
 		return &Backend{pool: p, layout: own{p, o.Keys}}, nil
+	case LayoutPrisma, LayoutShopify, LayoutRails:
+		return &Backend{pool: p, layout: &beside{pool: p, keys: o.Keys, clientID: o.ClientID, shape: shapes[o.Layout]}}, nil
 	}
-	return nil, remedy.New("give "+LayoutOwn, "EVERGATE_STORE_LAYOUT is none that is known for PostgreSQL")
+	return nil, remedy.New("give "+strings.Join(Layouts, ", "), "EVERGATE_STORE_LAYOUT is none that is known for PostgreSQL")
 }
 
 // Shop implements token.Backend.
@@ -110,19 +128,18 @@ func (b *Backend) Shop(shop token.Shop) (token.Store, error) {
 func (b *Backend) All(ctx context.Context) iter.Seq2[token.Listed, error] {
 	return func(yield func(token.Listed, error) bool) {
 		for after := ""; ; {
-			page, err := b.layout.page(ctx, after)
+			page, next, err := b.layout.page(ctx, after)
 			if err != nil {
 				yield(token.Listed{}, err)
-				return
-			}
-			if len(page) == 0 {
 				return
 			}
 			for _, l := range page {
 				if !yield(l.Listed, l.err) {
 					return
 				}
-				after = l.Domain
+			}
+			if after = next; after == "" {
+				return
 			}
 		}
 	}

@@ -14,10 +14,10 @@ import (
 // errPlain is an envelope.ErrUnreadable.
 var errPlain = remedy.New("remove the row and log in again, or copy the grant from where it was", "%w: it is in plain text although EVERGATE_STORE_KEY is set, and this store never holds such a record", envelope.ErrUnreadable)
 
-// table is one of our own.
+// table is one that has to be there. The name is as SQL has it.
 type table struct {
 	name string
-	// make is the SQL that makes it, which does no harm where it is there.
+	// make is the SQL that makes it, which does no harm where it is there; none for an app's table.
 	make []string
 	// needs are the privileges on it.
 	needs []string
@@ -31,6 +31,10 @@ var (
 	leases = table{"evergate_leases", []string{
 		`CREATE TABLE IF NOT EXISTS evergate_leases (shop text COLLATE "C" PRIMARY KEY, owner text NOT NULL, ends timestamptz NOT NULL)`,
 	}, []string{"SELECT", "INSERT", "UPDATE", "DELETE"}}
+	// sides is beside an app's table: the whole record, encrypted, and in clear of which pair in the app's row it speaks.
+	sides = table{"evergate_beside", []string{
+		`CREATE TABLE IF NOT EXISTS evergate_beside (shop text COLLATE "C" PRIMARY KEY, handle text NOT NULL, envelope bytea NOT NULL, pair text NOT NULL, dead boolean NOT NULL, updated timestamptz NOT NULL)`,
+	}, []string{"SELECT", "INSERT", "UPDATE"}}
 )
 
 // sqlFor is what an administrator runs.

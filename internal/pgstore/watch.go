@@ -156,12 +156,12 @@ func (b *Backend) scanFor(ctx context.Context, changed func(domain string)) {
 type scanner struct {
 	// since is a transaction's number; empty at the start.
 	since string
-	// told are the rows of the last scan: a transaction that lasts makes them appear again.
-	told map[string]string
+	// told are the rows of the last scan, with their state: a transaction that lasts makes them appear again.
+	told map[[2]string]bool
 }
 
 func (s *scanner) scan(ctx context.Context, b *Backend) (names []string, err error) {
-	err = b.pool.run(ctx, withTables(b.layout.tables(), func(ctx context.Context, c *pgconn.PgConn) error {
+	err = b.layout.run(ctx, func(ctx context.Context, c *pgconn.PgConn) error {
 		// The lower half of the number is what rows carry. It is taken before the rows are read.
 		statements := []statement{{sql: "SELECT (txid_snapshot_xmin(txid_current_snapshot()) % 4294967296)::text"}}
 		if s.since != "" {
@@ -172,17 +172,17 @@ func (s *scanner) scan(ctx context.Context, b *Backend) (names []string, err err
 			return err
 		}
 		names = nil
-		told := map[string]string{}
+		told := map[[2]string]bool{}
 		for _, rows := range results[1:] {
 			for _, r := range rows {
-				name, state := r.text(0), r.text(1)
-				if told[name] = state; s.told[name] != state {
-					names = append(names, name)
+				state := [2]string{r.text(0), r.text(1)}
+				if told[state] = true; !s.told[state] {
+					names = append(names, state[0])
 				}
 			}
 		}
 		s.since, s.told = results[0][0].text(0), told
 		return nil
-	}))
+	})
 	return names, err
 }
