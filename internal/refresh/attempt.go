@@ -107,6 +107,9 @@ func (s *Source) grant(req request) error {
 	if err == nil {
 		err = s.publish(t)
 	}
+	if req.force && isResting(err) {
+		return err // nothing has failed, and nothing was tried
+	}
 	if err != nil {
 		s.failed(err)
 	}

@@ -37,7 +37,7 @@ func (g cached) obtain(ctx context.Context, req request) (token.Token, error) {
 		g.log.Warn("the token is not kept: the store holds a grant of another kind, which must not be lost", "shop", g.shop.Domain(), "stored", g.record.Grant)
 		return t, nil
 	}
-	if err := g.save(ctx, token.Record{Current: token.Pair{Token: t}}); err != nil {
+	if err := g.save(ctx, token.Record{Writer: g.writer, Current: token.Pair{Token: t}}); err != nil {
 		g.unsaved = nil // such a token can be had again: not worth holding anything up
 		g.show()
 	}

@@ -23,7 +23,7 @@ type Fallback struct {
 // noticed, and then the stored grant is used again.
 func RotatingOr(r Refresher, s token.Store, clientID string, other Fallback) Obtainer {
 	return func(shop token.Shop, log *slog.Logger) obtainer {
-		return &fallback{rotating: rotating{newPersister(s, shop, clientID, r.Name(), log), r}, other: other}
+		return &fallback{rotating: newRotating(r, newPersister(s, shop, clientID, r.Name(), log)), other: other}
 	}
 }
 

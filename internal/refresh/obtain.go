@@ -55,7 +55,7 @@ func Cached(g Granter, s token.Store, clientID string) Obtainer {
 // once. clientID is as in Cached.
 func Rotating(r Refresher, s token.Store, clientID string) Obtainer {
 	return func(shop token.Shop, log *slog.Logger) obtainer {
-		return rotating{newPersister(s, shop, clientID, r.Name(), log), r}
+		return newRotating(r, newPersister(s, shop, clientID, r.Name(), log))
 	}
 }
 
@@ -94,6 +94,7 @@ type grantStatus struct {
 	refreshExpires time.Time
 	reauthorize    *token.Reauthorize
 	unsaved        error // why the newest pair could not be written; nil when it is
+	alarm          alarm
 }
 
 // direct is a grant that can always ask again and keeps nothing.

@@ -18,6 +18,8 @@ const (
 	leaseWait = 40 * time.Second
 	// storeWait bounds a read or a write of the store.
 	storeWait = 10 * time.Second
+	// conflictTries is how often what is newer than what is stored is written against those who annotate that.
+	conflictTries = 3
 )
 
 // persister is the stored side of a Source: what was read or written last.
@@ -27,9 +29,21 @@ type persister struct {
 	clientID string
 	grant    string
 	log      *slog.Logger
+	// expiring is the store, if it is a place that can fail over and whose leases can end; nil: it is neither.
+	expiring token.Expiring
+	// term is how long the lease at hand was to last when it was taken.
+	term time.Duration
+	// writer is how this process is called in what it writes.
+	writer string
+	// without leaves out parts of the protocol, to see that a test notices. Only tests set it.
+	without mutation
 
+	// record is the newest that is known, whatever the store holds.
 	record token.Record
 	handle token.Handle
+	// earlier are the epochs that another one has followed.
+	earlier []string
+	alarm   alarm
 	// base is the refresh token of what is stored, which is not record's while that is unsaved.
 	base token.Secret
 	// unsaved says why record is newer than what is stored.
@@ -41,7 +55,9 @@ type persister struct {
 }
 
 func newPersister(s token.Store, shop token.Shop, clientID, grant string, log *slog.Logger) *persister {
-	return &persister{store: s, shop: shop, clientID: clientID, grant: grant, log: log}
+	p := &persister{store: s, shop: shop, clientID: clientID, grant: grant, log: log, writer: token.ThisProcess()}
+	p.expiring, _ = s.(token.Expiring)
+	return p
 }
 
 func (p *persister) name() string { return p.grant }
@@ -53,11 +69,13 @@ func (p *persister) load(ctx context.Context) error {
 	if p.unsaved != nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeWait)
-	defer cancel()
-	record, handle, err := p.store.Load(ctx)
+	record, handle, err := p.read(ctx)
 	if errors.Is(err, token.ErrNotFound) {
-		p.record, p.handle, p.base = token.Record{}, "", token.Secret{}
+		if p.expiring != nil && p.record.Epoch != "" && p.without&withoutMemory == 0 {
+			p.rolledBack(token.Record{}, "", true)
+			return nil
+		}
+		p.record, p.handle, p.base, p.earlier = token.Record{}, "", token.Secret{}, nil
 		p.show()
 		return err
 	}
@@ -67,23 +85,38 @@ func (p *persister) load(ctx context.Context) error {
 	if p.clientID != "" && record.ClientID != "" && record.ClientID != p.clientID {
 		return token.Decide(token.ErrConfig, remedy.New("use another EVERGATE_STORE for this one, or log in again", "what is stored for %s belongs to another app, with client id %s", p.shop, record.ClientID))
 	}
-	p.record, p.handle, p.base = record, handle, record.Current.Refresh
+	if p.isOlder(record, p.record) {
+		p.rolledBack(record, handle, false)
+		return nil
+	}
+	p.know(record)
+	p.handle, p.base = handle, record.Current.Refresh
 	p.show()
 	return nil
+}
+
+func (p *persister) read(ctx context.Context) (token.Record, token.Handle, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	return p.store.Load(ctx)
 }
 
 // save stores next. If it cannot be written, next is held in memory and written later; a
 // conflict drops next, because somebody else's decision is stored.
 func (p *persister) save(ctx context.Context, next token.Record) error {
 	next.Shop, next.ClientID, next.Grant = p.shop.Domain(), p.clientID, p.grant
+	next.Written = time.Now().Round(0)
 	err := p.swap(ctx, next)
-	if errors.Is(err, token.ErrConflict) && p.isAnnotated(ctx) {
+	for tries := 0; tries < conflictTries && errors.Is(err, token.ErrConflict) && p.isNewerThanStored(ctx, next); tries++ {
 		err = p.swap(ctx, next)
 	}
 	if errors.Is(err, token.ErrConflict) {
 		return err
 	}
-	p.record = next
+	p.know(next)
+	if rolled := new(rolledBackError); err == nil && errors.As(p.unsaved, &rolled) {
+		p.log.Warn("what the store had lost has been written back", "shop", p.shop.Domain(), "generation", next.Generation)
+	}
 	p.unsaved = err
 	if err == nil {
 		p.base = next.Current.Refresh
@@ -101,14 +134,19 @@ func (p *persister) save(ctx context.Context, next token.Record) error {
 	return err
 }
 
-// isAnnotated tells a conflict that is none: the grant that is stored is still the one we
+// isNewerThanStored tells a conflict that is none: the grant that is stored is still the one we
 // started from, and only a note or a verdict on it was written, by another process or by
-// ourselves with an answer that got lost. What we have is newer than that.
-func (p *persister) isAnnotated(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, storeWait)
-	defer cancel()
-	record, handle, err := p.store.Load(ctx)
-	if err != nil || p.base.Empty() || !record.Current.Refresh.Equal(p.base) {
+// ourselves with an answer that got lost; or the store was rolled back meanwhile.
+func (p *persister) isNewerThanStored(ctx context.Context, next token.Record) bool {
+	record, handle, err := p.read(ctx)
+	switch {
+	case errors.Is(err, token.ErrNotFound) && p.expiring != nil && next.Epoch != "":
+		p.handle, p.base = "", token.Secret{}
+		return true
+	case err != nil:
+		return false
+	case !p.base.Empty() && record.Current.Refresh.Equal(p.base):
+	case !p.isOlder(record, next):
 		return false
 	}
 	p.handle = handle
@@ -134,8 +172,9 @@ func (p *persister) flush(ctx context.Context) error {
 	err := p.save(ctx, p.record)
 	if errors.Is(err, token.ErrConflict) {
 		p.unsaved = nil // a login, or another process, stored something newer
-		p.log.Warn("another process stored a grant meanwhile; using that one", "shop", p.shop.Domain())
-		return p.load(ctx)
+		err := p.load(ctx)
+		p.log.Warn("another process stored a grant meanwhile; using that one", "shop", p.shop.Domain(), "writer", p.record.Writer)
+		return err
 	}
 	return err
 }
@@ -158,6 +197,7 @@ func (p *persister) poll(ctx context.Context) (token.Token, bool) {
 		if err := p.load(ctx); err != nil {
 			return token.Token{}, false
 		}
+		_ = p.flush(ctx) // what the store has lost
 	}
 	current := p.record.Current
 	if p.usable(current.Token) {
@@ -188,14 +228,19 @@ func (p *persister) adopt(req request) (token.Token, bool) {
 }
 
 func (p *persister) show() {
-	p.shown.Store(&grantStatus{refreshExpires: p.record.Current.RefreshExpires, reauthorize: p.record.Reauthorize, unsaved: p.unsaved})
+	p.shown.Store(&grantStatus{refreshExpires: p.record.Current.RefreshExpires, reauthorize: p.record.Reauthorize, unsaved: p.unsaved, alarm: p.alarm})
 }
 
 func (p *persister) status() grantStatus {
-	if s := p.shown.Load(); s != nil {
-		return *s
+	s := p.shown.Load()
+	if s == nil {
+		return grantStatus{}
 	}
-	return grantStatus{}
+	now := *s
+	if time.Since(now.alarm.at) > alarmLasts {
+		now.alarm = alarm{}
+	}
+	return now
 }
 
 // lease takes the right to refresh. Waiting for it ends in a passing failure.
@@ -206,5 +251,14 @@ func (p *persister) lease(ctx context.Context) (func(), error) {
 	if err != nil {
 		return nil, token.Decide(token.ErrTransient, fmt.Errorf("the right to refresh cannot be had: %w", err))
 	}
+	if p.expiring != nil {
+		p.term = p.expiring.LeaseLeft()
+	}
 	return release, nil
+}
+
+// leaseLasts reports whether the lease at hand has time left for a POST: half of what it had, because whoever holds one
+// renews it long before that. What is left of the other kind is for an answer that takes its time.
+func (p *persister) leaseLasts() bool {
+	return p.expiring == nil || p.term > 0 && p.expiring.LeaseLeft() >= p.term/2
 }

@@ -18,8 +18,8 @@ var ErrRefused = errors.New("the refused token is the current one, and no other 
 // current one, it returns the current one. Else it obtains a new one, together with every
 // other caller in the same place, and then holds further refreshes of this kind for 30
 // seconds. If the token ended on its way, the refusal says nothing about it and the caller
-// waits like one of Token. The error is ErrRefused, a *token.UnavailableError, or ctx's
-// cause if ctx ended first.
+// waits like one of Token. The error is ErrRefused, a *token.UnavailableError, which also says
+// that the pair is too young to be replaced, or ctx's cause if ctx ended first.
 func (s *Source) Replace(caller context.Context, refused token.Token) (token.Token, error) {
 	ctx, cancel := context.WithTimeoutCause(caller, s.opt.Wait, errWaited)
 	defer cancel()
@@ -56,7 +56,17 @@ func (s *Source) Replace(caller context.Context, refused token.Token) (token.Tok
 		return t, nil
 	}
 	s.noteRefusal(refused)
+	if s.isResting() {
+		return token.Token{}, s.unavailable()
+	}
 	return token.Token{}, ErrRefused
+}
+
+// isResting reports whether there is no other token only because the pair was written moments ago. A client that gets a 401
+// gives up, and one that is told when to come again does. But where Shopify has said that the token is good, the 401 is about the call.
+func (s *Source) isResting() bool {
+	h, e := s.look(), s.current.Load()
+	return isResting(h.err) && s.now().until(h.notBefore) > 0 && e != nil && !e.cleared.Load()
 }
 
 // noteRefusal counts a 401 that stands.

@@ -26,6 +26,11 @@ const (
 	// A dead grant is probed slowly: only a person brings it back, and what a person puts
 	// into the store is noticed without a probe.
 	probeBase, probeMax = 45 * time.Minute, 75 * time.Minute
+	// A pair of tokens rests in a place that can fail over before its refresh token is used: for longer than a failover and
+	// the lag of a replica take. Six tenths of a short life leave a tenth of it before the earliest planned renewal, for
+	// the POST and the write, so that a planned renewal never waits for this.
+	confirmWindow = time.Minute
+	confirmShare  = 0.6
 	// shortestBackOff keeps full jitter from drawing no wait at all.
 	shortestBackOff = 100 * time.Millisecond
 	// longestRetryAfter caps what the token endpoint may ask of us: it is not going to
@@ -112,6 +117,14 @@ func scale(margin, life time.Duration) time.Duration {
 		return margin
 	}
 	return time.Duration(float64(margin) * life.Seconds() / shortLife.Seconds())
+}
+
+// confirmation is how long a pair rests after it was written. A life of zero is none known.
+func confirmation(life time.Duration) time.Duration {
+	if life <= 0 {
+		return confirmWindow
+	}
+	return min(confirmWindow, time.Duration(confirmShare*float64(life)))
 }
 
 // backOff is how long to wait after the nth failure in a row (n from 1 on). draw is from

@@ -39,6 +39,9 @@ type Status struct {
 	ReauthorizeSince time.Time
 	// Unsaved is why the newest grant could not be written; nil when it is, or need not be.
 	Unsaved error
+	// Alarm is what a person should look into although the grant may work: a store that was rolled back, or a chain
+	// that something else uses too. It has a remedy, and is shown for an hour; nil: nothing.
+	Alarm error
 	// Err is why the last attempt failed; nil after a success.
 	Err error
 	// Failing names what Err asks for: transient, config or reauthorize; empty without Err.
@@ -57,7 +60,7 @@ func (s *Source) Status() Status {
 		st.FailedAt, st.NextAttempt = h.failedAt.wall, h.notBefore.wall
 	}
 	kept := s.obtainer.status()
-	st.RefreshExpires, st.Unsaved = kept.refreshExpires, kept.unsaved
+	st.RefreshExpires, st.Unsaved, st.Alarm = kept.refreshExpires, kept.unsaved, kept.alarm.err
 	if errors.Is(h.err, token.ErrReauthorize) {
 		st.Reauthorize, st.ReauthorizeSince = true, h.failedAt.wall
 	}

@@ -1,0 +1,131 @@
+package refresh
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"evergate/internal/remedy"
+	"evergate/internal/token"
+)
+
+// This file is what is known of a chain beyond the record at hand: whether what a store holds was there before, whether
+// its refresh token may be used yet, and whether somebody else uses it too. docs/adr/0024-one-chain-many-replicas.md says why.
+
+// earlierEpochs bounds how many chains of a shop are remembered that another one has followed.
+const earlierEpochs = 8
+
+// isOlder reports whether stored was there before known: then the store was rolled back, by a failover that lost writes that
+// were acknowledged, or by a backup.
+func (p *persister) isOlder(stored, known token.Record) bool {
+	if p.without&withoutMemory != 0 {
+		return false
+	}
+	epoch := epochOf(stored)
+	if epoch == epochOf(known) {
+		return stored.Generation < known.Generation
+	}
+	isReplaced := stored.Epoch == "" && known.Previous != nil && stored.Current.Refresh.Equal(known.Previous.Refresh)
+	return isReplaced || slices.Contains(p.earlier, epoch)
+}
+
+// epochOf is a record's epoch. One that an earlier Evergate wrote, which knew none, is an epoch by itself.
+func epochOf(r token.Record) string {
+	if r.Epoch == "" && !r.Current.Refresh.Empty() {
+		return fingerprintOf(r.Current.Refresh)
+	}
+	return r.Epoch
+}
+
+// know makes a record the newest that is known.
+func (p *persister) know(record token.Record) {
+	was, now := epochOf(p.record), epochOf(record)
+	if was != now && was != "" {
+		p.earlier = append(slices.DeleteFunc(p.earlier, func(e string) bool { return e == was || e == now }), was)
+		p.earlier = p.earlier[max(0, len(p.earlier)-earlierEpochs):]
+	}
+	p.record = record
+}
+
+// rolledBackError says that the store has lost what we know, and holds the older or nothing.
+type rolledBackError struct {
+	stored, known token.Record
+	nothing       bool
+}
+
+func (e *rolledBackError) Error() string {
+	was := "nothing any more"
+	if !e.nothing {
+		was = fmt.Sprintf("generation %d of the grant, by %s", e.stored.Generation, nameOf(e.stored.Writer))
+	}
+	return fmt.Sprintf("the store was rolled back: it holds %s, and generation %d, by %s, is known here and is written back", was, e.known.Generation, nameOf(e.known.Writer))
+}
+
+func nameOf(writer string) string {
+	if writer == "" {
+		return "an earlier Evergate"
+	}
+	return writer
+}
+
+// rolledBack keeps what we know, to be written back over what is stored.
+func (p *persister) rolledBack(stored token.Record, handle token.Handle, nothing bool) {
+	why := &rolledBackError{stored, p.record, nothing}
+	p.handle, p.base = handle, stored.Current.Refresh
+	p.unsaved, p.nextWrite = why, time.Now()
+	p.raise(&remedy.Error{Err: why, Remedy: "see whether the store failed over without its last writes, or a backup of it was restored; what no sidecar remembers needs a login"})
+}
+
+// alarm is something that a person should look into although Evergate goes on.
+type alarm struct {
+	err error // nil: none
+	at  time.Time
+}
+
+// alarmLasts is how long an alarm is shown after what it is about has passed.
+const alarmLasts = time.Hour
+
+// raise says an alarm once, and shows it for a while.
+func (p *persister) raise(err error) {
+	if p.alarm.err == nil || p.alarm.err.Error() != err.Error() {
+		p.log.Error("something is wrong with the chain of refresh tokens", "shop", p.shop.Domain(), "err", err)
+	}
+	p.alarm = alarm{err, time.Now()}
+	p.show()
+}
+
+// unconfirmed is for how long the newest refresh token must not be used yet. Its use retires the one before, which is what
+// a store would hold that fails over and has lost the newest.
+func (p *persister) unconfirmed() time.Duration {
+	if p.expiring == nil || p.record.Current.Refresh.Empty() {
+		return 0
+	}
+	t := p.record.Current.Token
+	written := t.Issued
+	if p.record.Written.After(written) {
+		written = p.record.Written
+	}
+	age := time.Since(written.Round(0))
+	if age < -clockTolerance {
+		return 0 // by a clock that is wrong: nobody knows
+	}
+	return confirmation(t.Life) - age
+}
+
+// restingError says that a refresh token must not be used yet.
+type restingError struct{ rest time.Duration }
+
+func (e *restingError) Error() string {
+	return fmt.Sprintf("the pair of tokens was written moments ago and is not replaced for another %s, in case the store fails over and loses it", e.rest.Round(100*time.Millisecond))
+}
+
+// Wait is for how long not.
+func (e *restingError) Wait() time.Duration { return e.rest }
+
+func (e *restingError) Unwrap() error { return token.ErrTransient }
+
+func isResting(err error) bool {
+	_, resting := errors.AsType[*restingError](err)
+	return resting
+}
