@@ -83,7 +83,7 @@ func (c *cluster) start(t *testing.T) error {
 	return c.ready(t, c.etcd, c.api)
 }
 
-// restartAPI ends the API server and starts it on the same port, with what etcd has.
+// restartAPI ends the API server and starts it on the same port, with what etcd has; it lives as long as t.
 func (c *cluster) restartAPI(t *testing.T) {
 	t.Helper()
 	c.api.Kill()

@@ -29,20 +29,34 @@ func TestGrantsInSecrets(t *testing.T) {
 	c.mustKubectl(t, "", "create", "namespace", home)
 	c.mustKubectl(t, "", "create", "serviceaccount", "evergate", "--namespace", home)
 	c.mustKubectl(t, "", "create", "serviceaccount", "stranger", "--namespace", home)
-	grants := &grantPlaces{cluster: c, account: c.accountDir(t, "evergate")}
+	grants := &grantPlaces{cluster: c, owner: t, account: c.accountDir(t, "evergate")}
 	t.Run("conforms", func(t *testing.T) {
 		storetest.RunBackend(t, func(t *testing.T) func() token.Backend {
 			namespace := grants.make(t)
 			return func() token.Backend { return grants.open(t, namespace, grants.account) }
 		})
 	})
-	t.Run("says_which_rights_are_missing", grants.saysWhichRightsAreMissing)
+	for _, property := range []struct {
+		name  string
+		holds func(*testing.T)
+	}{
+		{"says_which_rights_are_missing", grants.saysWhichRightsAreMissing},
+		{"says_what_cannot_be_reached", grants.withoutANamespace},
+		{"made_again_is_another", grants.madeAgainIsAnother},
+		{"token_file_rotates", grants.tokenRotates},
+		{"lists_many_shops", grants.listsManyShops},
+		{"watch_survives_a_restart", grants.watchSurvivesARestart},
+		{"watch_survives_a_compaction", grants.watchSurvivesACompaction},
+	} {
+		t.Run(property.name, property.holds)
+	}
 }
 
 // grantPlaces makes namespaces for grants.
 type grantPlaces struct {
 	cluster *cluster
-	account string // the directory of an account that has the rights
+	owner   *testing.T // outlives every place
+	account string     // the directory of an account that has the rights
 	made    atomic.Int32
 }
 
