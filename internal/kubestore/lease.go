@@ -16,15 +16,12 @@ import (
 )
 
 const (
-	// leaseLife is for how long nobody else takes a lease over that is not renewed: longer than an answer of Shopify's token
-	// endpoint takes, and short enough to wait for when a replica has died within a refresh.
-	leaseLife = 30 * time.Second
-	// leaseMargin is what its holder gives up of it, so that clocks may run at slightly different speeds.
-	leaseMargin = leaseLife / 10
-	// renewEvery is how often it is renewed, renewSoon how soon after a failure.
-	renewEvery, renewSoon = leaseLife / 3, 2 * time.Second
-	// longestLife bounds what is believed of another's lease.
-	longestLife = 5 * time.Minute
+	// longestTerm is for how long nobody else takes a lease over that is not renewed: longer than an answer of Shopify's token
+	// endpoint takes, and short enough to wait for when a replica has died within a refresh. Where tokens are short-lived it is
+	// less, and never below shortestTerm.
+	longestTerm, shortestTerm = 15 * time.Second, 2 * time.Second
+	// longestBelieved bounds what is believed of another's lease.
+	longestBelieved = 5 * time.Minute
 	// releaseWait bounds the release: a lease that cannot be given back ends by itself.
 	releaseWait = 5 * time.Second
 	// firstLook and lastLook are how soon, and how often at last, one looks who has it. Most refreshes take less than a second.
@@ -34,6 +31,7 @@ const (
 // holding is one right to refresh, from its acquisition to its end.
 type holding struct {
 	store *shopStore
+	term  time.Duration             // for how long it is had, in whole seconds
 	me    string                    // holderIdentity; drawn anew each time, so that an answer can be lost
 	since atomic.Pointer[time.Time] // when the request was sent that got or renewed it; nil once it is lost
 	state objectMeta                // of the Lease; only who acquires, then renew, then release touch it
@@ -52,7 +50,7 @@ func (s *shopStore) Lease(ctx context.Context) (release func(), err error) {
 		return nil, s.notLeased(context.Cause(ctx))
 	}
 	host, _ := os.Hostname() // is for people
-	h := &holding{store: s, me: host + "_" + rand.Text(), ended: make(chan struct{})}
+	h := &holding{store: s, term: s.term(), me: host + "_" + rand.Text(), ended: make(chan struct{})}
 	if err := h.acquire(ctx); err != nil {
 		<-s.turn
 		return nil, s.notLeased(err)
@@ -68,6 +66,15 @@ func (s *shopStore) Lease(ctx context.Context) (release func(), err error) {
 		h.giveBack(context.WithoutCancel(ctx))
 		<-s.turn
 	}), nil
+}
+
+// term follows from the life of the token that was seen last: a lease of a dead replica must not outlast a token.
+func (s *shopStore) term() time.Duration {
+	life := time.Duration(s.life.Load())
+	if life <= 0 {
+		return longestTerm
+	}
+	return min(max(life/5, shortestTerm), longestTerm).Truncate(time.Second)
 }
 
 func (s *shopStore) notLeased(err error) error {
@@ -86,7 +93,8 @@ func (s *shopStore) LeaseLeft() time.Duration {
 	}
 	// A machine that slept has a monotonic clock that did, and one that was set has another wall clock: whichever says more.
 	now := time.Now()
-	return leaseLife - leaseMargin - max(now.Sub(*since), now.Round(0).Sub(since.Round(0)))
+	// The tenth part is given up, so that clocks may run at slightly different speeds.
+	return h.term - h.term/10 - max(now.Sub(*since), now.Round(0).Sub(since.Round(0)))
 }
 
 // acquire returns when the lease is ours.
@@ -162,9 +170,9 @@ func (s *seen) over(now lease) bool {
 		s.state, s.at = now.Metadata, time.Now()
 		return false
 	}
-	life := time.Duration(min(now.Spec.Seconds, int(longestLife/time.Second))) * time.Second
+	life := time.Duration(min(now.Spec.Seconds, int(longestBelieved/time.Second))) * time.Second
 	if life <= 0 {
-		life = leaseLife
+		life = longestTerm
 	}
 	return time.Since(s.at) >= life
 }
@@ -183,7 +191,7 @@ func (h *holding) get(ctx context.Context) (now lease, err error) {
 
 func (h *holding) mine(m objectMeta) lease {
 	return lease{APIVersion: "coordination.k8s.io/v1", Kind: "Lease", Metadata: m,
-		Spec: leaseSpec{Holder: h.me, Seconds: int(leaseLife / time.Second), Renewed: time.Now().UTC().Format("2006-01-02T15:04:05.000000Z")}}
+		Spec: leaseSpec{Holder: h.me, Seconds: int(h.term / time.Second), Renewed: time.Now().UTC().Format("2006-01-02T15:04:05.000000Z")}}
 }
 
 // create and put make it ours, counted from before the request was sent.
@@ -211,11 +219,12 @@ func (h *holding) send(ctx context.Context, q call) error {
 // renew keeps it until ctx ends or somebody else has it.
 func (h *holding) renew(ctx context.Context) {
 	defer close(h.ended)
-	for wait := renewEvery; clock.Sleep(ctx, wait) == nil; {
-		err := h.put(ctx, h.state)
+	every := h.term / 3
+	for wait := every; clock.Sleep(ctx, wait) == nil; {
+		err := h.putWithin(ctx, every)
 		switch status := statusOf(err); {
 		case err == nil:
-			wait = renewEvery
+			wait = every
 			continue
 		case status == http.StatusConflict || status == http.StatusNotFound:
 			now, err := h.get(ctx)
@@ -228,8 +237,15 @@ func (h *holding) renew(ctx context.Context) {
 				return
 			}
 		}
-		wait = renewSoon
+		wait = h.term / 10
 	}
+}
+
+// putWithin gives up a request that takes so long that there is time for another.
+func (h *holding) putWithin(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return h.put(ctx, h.state)
 }
 
 // giveBack deletes the Lease if it is ours still. If that cannot be done it ends by itself.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/store/storetest"
 )
 
 const leasesPath = "/apis/coordination.k8s.io/v1/namespaces/ns/leases"
@@ -23,11 +25,11 @@ func TestDeadHoldersLeaseIsTakenOver(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer release()
-		if left := dead.LeaseLeft(); left <= 0 || left > leaseLife {
+		if left := dead.LeaseLeft(); left <= 0 || left > longestTerm {
 			t.Errorf("%s are left", left)
 		}
-		time.Sleep(2 * leaseLife) // renewed all the time
-		if left := dead.LeaseLeft(); left < leaseLife-leaseMargin-renewEvery {
+		time.Sleep(2 * longestTerm) // renewed all the time
+		if left := dead.LeaseLeft(); left < longestTerm/2 {
 			t.Errorf("it is renewed, and %s are left", left)
 		}
 		f.set(cutOff(dead)) // from here on it cannot renew
@@ -37,14 +39,14 @@ func TestDeadHoldersLeaseIsTakenOver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if waited := time.Since(cut); waited < leaseLife || waited > leaseLife+2*lastLook {
+		if waited := time.Since(cut); waited < longestTerm || waited > longestTerm+2*lastLook {
 			t.Errorf("it was taken over after %s", waited)
 		}
 		if left := dead.LeaseLeft(); left > 0 {
 			t.Errorf("two hold it: the first believes to have %s", left)
 		}
 		f.set(nil) // the first is back, and hears of it
-		time.Sleep(2 * renewEvery)
+		time.Sleep(2 * longestTerm / 3)
 		if left := dead.LeaseLeft(); left > 0 {
 			t.Errorf("two hold it: the first believes to have %s", left)
 		}
@@ -94,10 +96,10 @@ func TestLeaseWhoseAnswerWasLostIsHeld(t *testing.T) {
 		}
 		// A renewal without an answer is known again.
 		f.set(loses)
-		time.Sleep(renewEvery + time.Second)
+		time.Sleep(longestTerm/3 + time.Second)
 		f.set(nil)
-		time.Sleep(renewEvery)
-		if s.LeaseLeft() < leaseLife-leaseMargin-renewEvery {
+		time.Sleep(longestTerm / 3)
+		if s.LeaseLeft() < longestTerm/2 {
 			t.Errorf("%s are left", s.LeaseLeft())
 		}
 		release()
@@ -131,10 +133,30 @@ func TestGivenUpLeaseIsGivenBack(t *testing.T) {
 	})
 }
 
+func TestTermFollowsFromTheLifeOfTheToken(t *testing.T) {
+	t.Parallel()
+	_, b := newFake(t)
+	for life, want := range map[time.Duration]time.Duration{0: longestTerm, 5 * time.Second: shortestTerm, 27 * time.Second: 5 * time.Second, time.Hour: longestTerm} {
+		r := storetest.Named("a")
+		r.Current.Token.Life = life
+		s, reader := openShop(t, b), openShop(t, b)
+		_, h, _ := s.Load(t.Context())
+		if _, err := s.Swap(t.Context(), h, r); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := reader.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if s.term() != want || reader.term() != want {
+			t.Errorf("a life of %s: %s for who wrote it, %s for who read it, want %s", life, s.term(), reader.term(), want)
+		}
+	}
+}
+
 // A lease that says nothing, or too much, of its life.
 func TestStrangeLeaseEnds(t *testing.T) {
 	t.Parallel()
-	for seconds, want := range map[any]time.Duration{nil: leaseLife, 0: leaseLife, -5: leaseLife, 1: time.Second, 1 << 40: longestLife} {
+	for seconds, want := range map[any]time.Duration{nil: longestTerm, 0: longestTerm, -5: longestTerm, 1: time.Second, 1 << 40: longestBelieved} {
 		synctest.Test(t, func(t *testing.T) {
 			f, b := newFake(t)
 			f.objects[leasesPath+"/evergate-grant-acme"] = map[string]any{

@@ -20,6 +20,7 @@ type shopStore struct {
 	codec   envelope.Codec
 	turn    chan struct{} // one goroutine of this process at a time asks for the lease
 	held    atomic.Pointer[holding]
+	life    atomic.Int64 // of the token that was seen last
 
 	mu sync.Mutex
 	// lost are the writes from one state whose answers have not come.
@@ -43,6 +44,7 @@ func (s *shopStore) Load(ctx context.Context) (token.Record, token.Handle, error
 	if err != nil {
 		return token.Record{}, "", err
 	}
+	s.life.Store(int64(record.Current.Token.Life))
 	return record, stored.Metadata.handle(), nil
 }
 
@@ -88,6 +90,7 @@ func (s *shopStore) Swap(ctx context.Context, old token.Handle, next token.Recor
 		switch {
 		case err == nil:
 			s.settle()
+			s.life.Store(int64(next.Current.Token.Life))
 			return handle, nil
 		case isDoubtful(err):
 			s.remember(old, content)

@@ -79,28 +79,21 @@ func (g *grantPlaces) make(t *testing.T) string {
 	t.Helper()
 	namespace := fmt.Sprintf("grants-%d", g.made.Add(1))
 	g.cluster.mustKubectl(t, `{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "`+namespace+`"}}`, "create", "--filename", "-")
-	g.cluster.mustKubectl(t, role(namespace)+binding(namespace), "create", "--filename", "-")
+	g.cluster.mustKubectl(t, role(t, namespace), "create", "--filename", "-")
 	return namespace
 }
 
-func role(namespace string) string {
-	return `apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: evergate-grants, namespace: ` + namespace + `}
-rules:
-  - {apiGroups: [""], resources: [secrets], verbs: [create, get, list, patch, watch]}
-  - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create, delete, get, update]}
-`
-}
-
-func binding(namespace string) string {
-	return `---
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: evergate-grants, namespace: ` + namespace + `}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: evergate-grants}
-subjects: [{kind: ServiceAccount, name: evergate, namespace: ` + home + `}]
-`
+// role is the Role of the page about this store and its binding, to the account of the tests.
+func role(t *testing.T, namespace string) string {
+	t.Helper()
+	for _, m := range fenced.FindAllStringSubmatch(read(t, root+"/docs/operating/store-kubernetes.md"), -1) {
+		if manifest := m[3]; m[2] == "yaml" {
+			last := strings.LastIndex(manifest, "namespace: shop")
+			return strings.ReplaceAll(manifest[:last], "namespace: shop", "namespace: "+namespace) + "namespace: " + home + "\n"
+		}
+	}
+	t.Fatal("the page has no Role")
+	return ""
 }
 
 func (g *grantPlaces) open(t *testing.T, namespace, account string) token.Backend {
@@ -138,8 +131,8 @@ func (g *grantPlaces) saysWhichRightsAreMissing(t *testing.T) {
 	if len(findings) != 1 || !findings[0].Loses || !strings.Contains(findings[0].Text, "create, get, list, patch, watch of secrets and create, delete, get, update of leases") {
 		t.Fatalf("a stranger is told %+v", findings)
 	}
-	_, role, _ := strings.Cut(findings[0].Do, "\n")
-	g.cluster.mustKubectl(t, role, "apply", "--server-side", "--force-conflicts", "--filename", "-")
+	_, named, _ := strings.Cut(findings[0].Do, "\n")
+	g.cluster.mustKubectl(t, named, "apply", "--server-side", "--force-conflicts", "--filename", "-")
 	if findings := g.open(t, namespace, g.account).Check(t.Context()); len(findings) != 0 {
 		t.Errorf("with the Role that it named: %+v", findings)
 	}
