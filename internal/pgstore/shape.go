@@ -46,7 +46,7 @@ var shapes = map[string]shape{
 		writeRefreshEnds: func(ms string) string { return ms + "::bigint" },
 		latestEnd:        (1<<31 - 1) * 1000,
 		insert:           `id, shop, state, "isOnline"`, values: `'offline_' || $1::text, $1::text, '', false`,
-		migration: `update @shopify/shopify-app-session-storage-postgresql to 5 or later and start the app once, or run: ALTER TABLE shopify_sessions ADD COLUMN IF NOT EXISTS "refreshToken" varchar(255), ADD COLUMN IF NOT EXISTS "refreshTokenExpires" bigint`,
+		migration: `update @shopify/shopify-app-session-storage-postgresql, which adds them when the app starts, or run: ALTER TABLE shopify_sessions ADD COLUMN IF NOT EXISTS "refreshToken" varchar(255), ADD COLUMN IF NOT EXISTS "refreshTokenExpires" bigint`,
 	},
 	LayoutRails: {
 		layout: LayoutRails, table: `shops`,
