@@ -120,15 +120,12 @@ func (l loginCommand) byPaste(ctx context.Context) (login.Granted, error) {
 			if strings.TrimSpace(line) == "" {
 				continue
 			}
-			query := queryOf(line)
-			if !strings.Contains(query, "=") {
-				refused = fmt.Errorf("no address of an answer was pasted: it begins with %s? and is in the browser's address bar, after \"Install\"", redirect)
-				fmt.Fprintln(l.err, "evergate: that is not it:", refused)
-				continue
-			}
-			granted, err := l.flow.Finish(ctx, state, query)
-			if err == nil || login.IsOver(err) {
-				return granted, err
+			query, granted := queryOf(line), login.Granted{}
+			err := fmt.Errorf("no address of an answer was pasted: it begins with %s? and is in the browser's address bar, after \"Install\"", redirect)
+			if mayBeAnswer(query) {
+				if granted, err = l.flow.Finish(ctx, state, query); err == nil || login.IsOver(err) {
+					return granted, err
+				}
 			}
 			fmt.Fprintln(l.err, "evergate: that is not it:", err)
 			refused = err
@@ -136,20 +133,38 @@ func (l loginCommand) byPaste(ctx context.Context) (login.Granted, error) {
 	}
 }
 
-// readLines makes a channel of a reader that cannot be interrupted.
+// longestPasted is in bytes; an address of Shopify's has a few hundred.
+const longestPasted = 64 << 10
+
+// readLines makes a channel of a reader that cannot be interrupted. A line is cut at the longest that may be pasted.
 func readLines(ctx context.Context, from io.Reader) <-chan string {
 	lines := make(chan string)
 	go func() {
 		defer close(lines)
-		for scanner := bufio.NewScanner(from); scanner.Scan(); {
+		r := bufio.NewReaderSize(from, longestPasted)
+		for rest := false; ; {
+			line, more, err := r.ReadLine()
+			if err != nil {
+				return
+			}
+			whole := !rest
+			if rest = more; !whole {
+				continue
+			}
 			select {
-			case lines <- scanner.Text():
+			case lines <- string(line):
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
 	return lines
+}
+
+// mayBeAnswer tells what Shopify sends a browser back with from everything else that an address bar or a page has, above all from
+// the link that begins the login.
+func mayBeAnswer(query string) bool {
+	return strings.Contains(query, "state=") && (strings.Contains(query, "code=") || strings.Contains(query, "error="))
 }
 
 // queryOf takes a whole address, or its query alone, with what a person copies along.

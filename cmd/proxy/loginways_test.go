@@ -52,6 +52,22 @@ func TestPasteThatEndsWithoutAnAnswer(t *testing.T) {
 		b.signals <- os.Interrupt
 		b.mustEnd(t, exitFailure)
 	}
+	for name, paste := range map[string]func(authorize string) string{
+		"the link itself":    func(authorize string) string { return authorize + "\n" },
+		"a long line":        func(string) string { return strings.Repeat("a=b&", 100_000) + "\n" },
+		"another page":       func(string) string { return "https://example.com/?page=2\n" },
+		"control characters": func(string) string { return "\x00\x1b]0;title\a=\x1b[2J\n" },
+	} {
+		b := beginLogin(t, environ, "--paste")
+		if _, err := io.WriteString(b.stdin, paste(b.authorize)); err != nil {
+			t.Fatal(err)
+		}
+		b.err.next(t, has("no address of an answer was pasted"))
+		b.stdin.Close()
+		if b.mustEnd(t, exitFailure); strings.ContainsAny(b.err.String(), "\x00\x1b\a") || len(b.err.String()) > 1000 {
+			t.Errorf("%s: %d bytes: %.300q", name, len(b.err.String()), b.err)
+		}
+	}
 	if o := execute(environ, "login", "--paste"); o.code != exitFailure || !strings.Contains(o.err, "was not given") {
 		t.Errorf("%+v", o)
 	}
