@@ -81,7 +81,9 @@ func simulate() action {
 			}
 			if m.fixtures != "" {
 				var err error
-				if options.Fixtures, err = shopsim.ReadFixtures(m.fixtures); err != nil {
+				if options.Fixtures, err = m.readFixtures(w); errors.Is(err, errStopped) {
+					return err
+				} else if err != nil {
 					return configError(err)
 				}
 			}
@@ -90,12 +92,34 @@ func simulate() action {
 	}
 }
 
-// check refuses flags that make no sense together.
+// readFixtures reads them, unless a signal comes first: a pipe may say nothing for as long as it likes.
+func (m *simulation) readFixtures(w env) (f *shopsim.Fixtures, err error) {
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		f, err = shopsim.ReadFixtures(m.fixtures)
+	}()
+	select {
+	case <-read:
+		return f, err
+	case <-w.signals:
+		return nil, errStopped
+	}
+}
+
+// check refuses flags that make no sense together, and a report that could not be written when all is done.
 func (m *simulation) check() error {
 	if m.plain && m.caFile != "" {
 		return errors.New("--ca-file makes no sense with --plain: drop one")
 	}
-	return nil
+	if info, err := os.Stat(m.report); m.report == "" || m.printEnv || err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil // a pipe may have no reader yet
+	}
+	f, err := os.OpenFile(m.report, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return fmt.Errorf("--report: %w", err)
+	}
+	return f.Close()
 }
 
 // serve listens, says so, and waits for a signal.
@@ -144,7 +168,10 @@ func (m *simulation) untilTheEnd(w env, sim *shopsim.Sim) {
 		if sig != syscall.SIGHUP || m.fixtures == "" {
 			return
 		}
-		f, err := shopsim.ReadFixtures(m.fixtures)
+		f, err := m.readFixtures(w)
+		if errors.Is(err, errStopped) {
+			return
+		}
 		if err != nil {
 			fmt.Fprintln(w.err, "the fixtures stay as they were:", err)
 			continue

@@ -4,9 +4,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -211,5 +213,34 @@ func TestASecretThatSomebodyChoseIsNotPrinted(t *testing.T) {
 	s.out.next(t, has("Ctrl-C ends it"))
 	if said := s.out.String() + s.err.String(); strings.Contains(said, secret) || !strings.Contains(said, "SHOPIFY_CLIENT_SECRET='the secret that you gave'") {
 		t.Errorf("%s", said)
+	}
+}
+
+// TestSimulateEndsWhileAPipeSaysNothing has fixtures come from a program that never writes any.
+func TestSimulateEndsWhileAPipeSaysNothing(t *testing.T) {
+	t.Parallel()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	defer read.Close()
+	path := fmt.Sprintf("/dev/fd/%d", read.Fd())
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("no names of descriptors here: %v", err)
+	}
+	s := start(nil, "simulate", "--listen", "127.0.0.1:0", "--fixtures", path)
+	s.signals <- os.Interrupt
+	s.mustEnd(t, exitFailure)
+	write.Close() // so that nobody waits for it any more
+}
+
+func TestAReportThatCannotBeWrittenIsSaidAtTheStart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, path := range []string{dir, filepath.Join(dir, "no", "report.json")} {
+		if o := execute(nil, "simulate", "--listen", "127.0.0.1:0", "--report", path); o.code != exitConfig || !strings.Contains(o.err, "--report: ") {
+			t.Errorf("%s: %+v", path, o)
+		}
 	}
 }

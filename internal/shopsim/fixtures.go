@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -107,7 +108,7 @@ func ReadFixtures(path string) (*Fixtures, error) {
 	}
 	f := newFixtures()
 	for _, file := range files {
-		text, err := os.ReadFile(file)
+		text, err := readBounded(file)
 		if err != nil {
 			return nil, err
 		}
@@ -116,6 +117,22 @@ func ReadFixtures(path string) (*Fixtures, error) {
 		}
 	}
 	return f, f.check()
+}
+
+// largestFixture bounds a file in bytes. A device may have no end.
+const largestFixture = 64 << 20
+
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, largestFixture+1))
+	if err == nil && len(text) > largestFixture {
+		err = fmt.Errorf("%s: want a file of at most %d MiB", path, largestFixture>>20)
+	}
+	return text, err
 }
 
 func newFixtures() *Fixtures { return &Fixtures{given: map[string]bool{}} }
@@ -283,7 +300,7 @@ func (r *fixtureReply) read(directory string) error {
 		return errors.New("body_file is for files of fixtures: give the body itself")
 	case r.BodyFile != "":
 		var err error
-		if r.body, err = os.ReadFile(filepath.Join(directory, r.BodyFile)); err != nil {
+		if r.body, err = readBounded(filepath.Join(directory, r.BodyFile)); err != nil {
 			return err
 		}
 		if !strings.HasSuffix(r.BodyFile, ".json") {

@@ -1,6 +1,7 @@
 package shopsim
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -220,6 +221,13 @@ func TestAMistakeInFixturesIsNamedWithItsLine(t *testing.T) {
 		if _, err := ReadFixtures(file); err == nil || !strings.Contains(err.Error(), "f.json"+want) {
 			t.Errorf("%s\n%v, want %s", text, err, want)
 		}
+	}
+	endless := filepath.Join(t.TempDir(), "f.json")
+	if file, err := os.Create(endless); err != nil || errors.Join(file.Truncate(largestFixture+1), file.Close()) != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadFixtures(endless); err == nil || !strings.Contains(err.Error(), "at most 64 MiB") {
+		t.Errorf("a file without end: %v", err)
 	}
 	if _, err := ReadFixtures(t.TempDir()); err == nil || !strings.Contains(err.Error(), "no file whose name ends in .json") {
 		t.Errorf("%v", err)
