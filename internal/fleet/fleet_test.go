@@ -36,7 +36,7 @@ func newFake(life time.Duration) *fake {
 
 func (m *fake) obtain() {
 	m.issued = time.Now()
-	m.renewAt = m.issued.Add(time.Duration(float64(m.life) * (0.7 + 0.1*rand.Float64()))) //nolint:gosec // G404: not for a secret
+	m.renewAt = m.issued.Add(time.Duration(float64(m.life) * (0.7 + 0.1*rand.Float64())))
 }
 
 func (m *fake) Due() time.Duration {

@@ -180,7 +180,7 @@ func (m *many) keep(ctx context.Context) {
 	for ctx.Err() == nil {
 		m.look(ctx)
 		m.renewUnused(ctx)
-		_ = clock.Sleep(ctx, keepEvery/2+rand.N(keepEvery)) // so that replicas drift apart; the loop looks at ctx
+		_ = clock.Sleep(ctx, keepEvery/2+rand.N(keepEvery)) //nolint:gosec // G404: so that replicas drift apart; the loop looks at ctx
 	}
 }
 
