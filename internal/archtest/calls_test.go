@@ -166,6 +166,8 @@ var sleepers = []string{
 	"internal/grant/offline_test.go slow.RoundTrip",
 	"internal/inject/pacing_test.go distant.RoundTrip",
 	"internal/inject/pacing_test.go paced.rival",
+	"internal/pace/share_test.go memoryLedger.Account",
+	"internal/pace/share_test.go shop.weigh",
 	"internal/refresh/source_test.go endpoint.Grant",
 	"internal/shopsim/review_test.go TestTheReport",
 	"internal/shopsim/token_test.go TestRepeatedClientCredentials",

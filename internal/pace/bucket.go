@@ -32,6 +32,9 @@ type bucket struct {
 	// the sum of all charges ever. The difference between two readings of them bounds what
 	// Shopify may have counted beside what an answer reports.
 	inFlight, charged atomic.Int64
+
+	// share is this process's of a bucket that several draw on; nil: it has it alone, as far as anybody here knows.
+	share *share
 }
 
 func newBucket(assumed limit) *bucket {
@@ -43,13 +46,22 @@ func newBucket(assumed limit) *bucket {
 // take fills the bucket by cost if that much fits, and returns what it has filled in, for
 // refund. If it does not fit, it returns how long that will take if nothing else happens.
 func (b *bucket) take(now int64, cost int64) (filled int64, wait time.Duration, ok bool) {
+	paid := b.share == nil
 	for {
 		lim, empty := b.limit.Load(), b.emptyAt.Load()
 		// What is larger than the bucket is judged by Shopify, not here.
 		filled := lim.span(min(float64(cost), lim.size))
 		next := max(empty, now) + filled
 		if over := next - now - lim.depth(); over > 0 {
+			if paid && b.share != nil {
+				b.share.refund(float64(filled) / lim.unitTime())
+			}
 			return 0, time.Duration(over), false
+		}
+		if !paid {
+			if paid = b.share.spend(now, float64(filled)/lim.unitTime()); !paid {
+				return 0, creditWait, false
+			}
 		}
 		if b.emptyAt.CompareAndSwap(empty, next) {
 			b.count(cost)
@@ -67,6 +79,9 @@ func (b *bucket) force(now int64, cost int64) (filled int64) {
 		next := min(from+lim.span(float64(cost)), max(empty, now+lim.depth()))
 		if b.emptyAt.CompareAndSwap(empty, next) {
 			b.count(cost)
+			if b.share != nil {
+				b.share.force(now, float64(next-from)/lim.unitTime())
+			}
 			return next - from
 		}
 	}
@@ -79,8 +94,12 @@ func (b *bucket) count(cost int64) {
 
 // settle takes back what was filled in and puts in its place what was used.
 func (b *bucket) settle(filled int64, used float64) {
-	if change := b.limit.Load().span(used) - filled; change != 0 {
+	lim := b.limit.Load()
+	if change := lim.span(used) - filled; change != 0 {
 		b.emptyAt.Add(change)
+		if b.share != nil {
+			b.share.refund(float64(-change) / lim.unitTime())
+		}
 	}
 }
 
@@ -111,6 +130,8 @@ func (b *bucket) learnLimit(now int64, size, rate float64) {
 type observation struct {
 	sent        int64
 	least, most float64
+	// lacked is by how much a call that was refused did not fit.
+	lacked float64
 	// unseen bounds what others may have filled in that the observation does not know of.
 	unseen int64
 }
@@ -119,6 +140,11 @@ type observation struct {
 // does not: the model knows fractions that Shopify's whole numbers hide, and a caller that
 // is corrected upwards by each of them waits for nothing.
 func (b *bucket) learn(now int64, o observation) {
+	if b.share != nil {
+		lim := b.limit.Load()
+		b.share.observed(o.sent + lim.span(o.least))
+		b.share.force(now, o.lacked)
+	}
 	for {
 		lim, empty := b.limit.Load(), b.emptyAt.Load()
 		// Since then the bucket has leaked for no longer than since the sending.

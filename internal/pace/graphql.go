@@ -61,6 +61,7 @@ func (r *Reservation) learnCost(report costReport, ok, refused bool) {
 	o := observation{least: full - 1, most: full} // currentlyAvailable is cut to a whole number
 	if refused {
 		o.least = full // better late by a hundredth of a second than refused again
+		o.lacked = max(0, min(float64(r.cost), report.maximum)-report.available)
 	}
 	r.settle(used, &o)
 	if !report.requested.known || report.requested.value < 0 || report.requested.value > 1e9 {

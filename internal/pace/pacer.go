@@ -60,6 +60,8 @@ type Options struct {
 	Observer Observer
 	// Costs are shared by the Pacers of several shops; nil: this one has its own.
 	Costs *Costs
+	// Ledger accounts for what other processes put into the buckets; nil: only what answers say is known of that.
+	Ledger Ledger
 }
 
 // Pacer holds the two rate limits of one shop. A nil Pacer lets everything pass at once.
@@ -93,6 +95,12 @@ func New(o Options) *Pacer {
 	p.decoders.init()
 	p.rest.init(assumedREST, p.now)
 	p.graphQL.init(assumedGraphQL, p.now)
+	if o.Ledger != nil {
+		for _, api := range [...]API{REST, GraphQL} {
+			l := p.limiterOf(api)
+			l.bucket.share = newShare(o.Ledger, api, l.bucket, l.queue.wake, p.now)
+		}
+	}
 	return p
 }
 

@@ -73,7 +73,7 @@ func (r *Reservation) refusedREST(a Answer) (body io.ReadCloser) {
 		// leaked since this call was sent is no room for the next one.
 		r.sent = p.now()
 	}
-	r.settle(0, &observation{least: size - free, most: size})
+	r.settle(0, &observation{least: size - free, most: size, lacked: 1 - free})
 	if r.attempts > maxModelRefusals {
 		r.giveWay(a.Header)
 	}
