@@ -92,7 +92,14 @@ func TestWrongValuesAreRefusedWithTheRemedy(t *testing.T) {
 		"store_of_the_sidecar":     {`store: {kind: volume}`, "store.kind=volume is for the sidecar"},
 		"replicas_on_one_volume":   {"store: {kind: claim}\ndeployment: {replicas: 2}", "several replicas cannot share a volume that one node at a time has"},
 		"autoscaled_on_one_volume": {"store: {kind: claim}\nautoscaling: {enabled: true}", "several replicas cannot share a volume that one node at a time has"},
-		"grant_on_two_empty_dirs":  {"grant: offline\nstore: {kind: emptyDir}\ndeployment: {replicas: 2}", "several replicas with an emptyDir each would break the offline grant"},
+		"grant_on_two_empty_dirs":  {"grant: offline\nstore: {kind: emptyDir}\ndeployment: {replicas: 2}", "several replicas with a store each, a memory: or a file: or an emptyDir, would break the offline grant"},
+		"grant_on_two_files":       {"grant: offline\nsettings: {EVERGATE_STORE: \"file:/tmp/x\"}\ndeployment: {replicas: 2}", "set store.kind=database or store.kind=kubernetes"},
+		"autoscaled_in_memory":     {"grant: offline\nsettings: {EVERGATE_STORE: \"memory:\"}\nautoscaling: {enabled: true}", "set store.kind=database or store.kind=kubernetes"},
+		"secrets_without_a_key":    {`store: {kind: kubernetes}`, "store.kind=kubernetes keeps grants encrypted, and there is no key"},
+		"database_without_a_key":   {`store: {kind: database, existingSecret: grants}`, "store.kind=database keeps grants encrypted, and there is no key"},
+		"database_without_address": {"store: {kind: database}\nsettings: {EVERGATE_STORE_KEY_FILE: /key}", "store.kind=database needs an address"},
+		"grants_for_every_pod":     {"store: {kind: kubernetes}\nsettings: {EVERGATE_STORE_KEY_FILE: /key}\nserviceAccount: {create: false}", "every pod of the namespace that has no account of its own could read the grants"},
+		"two_shared_stores":        {"store: {kind: kubernetes}\nsettings: {EVERGATE_STORE: \"redis://r\", EVERGATE_STORE_KEY_FILE: /key}", "both say where a grant rests: keep one"},
 		"pod_monitor_of_loopback":  {`monitoring: {podMonitor: true}`, "monitoring.podMonitor needs admin.exposed=true"},
 		"memory_limit_unit":        {`resources: {limits: {memory: 1Ti}}`, "resources.limits.memory=1Ti: write it with Ki, Mi, Gi, k, M, G"},
 	} {
@@ -103,6 +110,14 @@ func TestWrongValuesAreRefusedWithTheRemedy(t *testing.T) {
 				t.Errorf("want a refusal that says %q, got exit %d: %s", tc.says, res.code, res.stderr)
 			}
 		})
+	}
+}
+
+func TestSecretsAreNoStoreOfASidecar(t *testing.T) {
+	t.Parallel()
+	res := helm(t, "template", "shop", appChart(t), "--set", "evergate.store.kind=kubernetes", "--set", "evergate.settings.EVERGATE_STORE_KEY_FILE=/key")
+	if res.code == 0 || !strings.Contains(res.stderr, "store.kind=kubernetes is for the Deployment") {
+		t.Errorf("want a refusal, got %v", res)
 	}
 }
 

@@ -96,6 +96,22 @@ func role(t *testing.T, namespace string) string {
 	return ""
 }
 
+// TestTheChartsRoleIsThePages holds the chart to what the suite has shown to be enough.
+func TestTheChartsRoleIsThePages(t *testing.T) {
+	t.Parallel()
+	rules := map[string]string{}
+	for _, text := range []string{read(t, goldenFile("own/secrets-store")), role(t, "grants")} {
+		for _, document := range parse(t, text) {
+			if document["kind"] == "Role" {
+				rules[asJSON(t, document["rules"])] = at(document, "metadata", "namespace").(string)
+			}
+		}
+	}
+	if len(rules) != 1 {
+		t.Errorf("there are two Roles: %v", rules)
+	}
+}
+
 func (g *grantPlaces) open(t *testing.T, namespace, account string) token.Backend {
 	t.Helper()
 	return g.openAt(t, g.cluster.server, namespace, account)

@@ -85,6 +85,14 @@ healthcheck` gives up after 5 seconds and says why, which a shorter timeout woul
 {{- if and (ne $v.store.kind "none") (hasKey $v.settings "EVERGATE_STORE") -}}
 {{- fail "evergate: store.kind and settings.EVERGATE_STORE both say where a grant rests: keep one" -}}
 {{- end -}}
+{{- if eq (include "evergate.storeIsShared" .) "true" -}}
+{{- if not (or (hasKey $keys "EVERGATE_STORE_KEY") (hasKey $v.settings "EVERGATE_STORE_KEY_FILE")) -}}
+{{- fail (printf "evergate: store.kind=%s keeps grants encrypted, and there is no key: make one with `openssl rand -base64 32`, put it into the Secret with the credentials, and say where under secrets.keys.EVERGATE_STORE_KEY" $v.store.kind) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq $v.store.kind "database") (not $v.store.existingSecret) -}}
+{{- fail "evergate: store.kind=database needs an address: put redis://… or postgres://… into a Secret and set store.existingSecret to its name" -}}
+{{- end -}}
 {{- if and (eq (include "evergate.offline" .) "true") (not $kept) -}}
 {{- fail "evergate: an offline grant changes with each renewal and is lost for good if it is not kept: set store.kind=claim" -}}
 {{- end -}}

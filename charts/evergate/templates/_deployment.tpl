@@ -13,13 +13,32 @@
 {{- if eq $v.store.kind "volume" -}}
 {{- fail "evergate: store.kind=volume is for the sidecar, in a pod that has such a volume: for the Deployment set store.kind=claim" -}}
 {{- end -}}
-{{- $several := or $v.autoscaling.enabled (gt (int $v.deployment.replicas) 1) -}}
+{{- if and (eq $v.store.kind "kubernetes") (not $v.serviceAccount.create) (not $v.serviceAccount.name) -}}
+{{- fail "evergate: with store.kind=kubernetes every pod of the namespace that has no account of its own could read the grants: set serviceAccount.create=true, or serviceAccount.name" -}}
+{{- end -}}
+{{- $several := eq (include "evergate.severalReplicas" .) "true" -}}
 {{- if and $several (eq (include "evergate.oneAtATime" .) "true") -}}
-{{- fail "evergate: several replicas cannot share a volume that one node at a time has: set store.accessModes=[ReadWriteMany] if your storage has it, or keep one replica" -}}
+{{- fail "evergate: several replicas cannot share a volume that one node at a time has: set store.kind=database or store.kind=kubernetes, or store.accessModes=[ReadWriteMany] if your storage has it, or keep one replica" -}}
 {{- end -}}
-{{- if and $several (eq (include "evergate.offline" .) "true") (eq $v.store.kind "emptyDir") -}}
-{{- fail "evergate: several replicas with an emptyDir each would break the offline grant, which only one can renew: set store.kind=claim" -}}
+{{- $own := or (eq $v.store.kind "emptyDir") (regexMatch "^(memory|file):" (dig "EVERGATE_STORE" "" $v.settings)) -}}
+{{- if and $several (eq (include "evergate.offline" .) "true") $own -}}
+{{- fail "evergate: several replicas with a store each, a memory: or a file: or an emptyDir, would break the offline grant, which only one can renew: set store.kind=database or store.kind=kubernetes, or keep one replica with store.kind=claim" -}}
 {{- end -}}
+{{- end -}}
+
+{{- define "evergate.severalReplicas" -}}
+{{- or .values.autoscaling.enabled (gt (int .values.deployment.replicas) 1) -}}
+{{- end -}}
+
+{{/* Over zones and nodes, but rather unevenly than not at all. */}}
+{{- define "evergate.spread" -}}
+{{- $constraints := .values.deployment.topologySpreadConstraints -}}
+{{- if and (not $constraints) (eq (include "evergate.severalReplicas" .) "true") -}}
+{{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" -}}
+{{- $constraints = append $constraints (dict "maxSkew" 1 "topologyKey" $key "whenUnsatisfiable" "ScheduleAnyway") -}}
+{{- end -}}
+{{- end -}}
+{{- dict "constraints" $constraints | toJson -}}
 {{- end -}}
 
 {{- define "evergate.oneAtATime" -}}

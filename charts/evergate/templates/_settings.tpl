@@ -106,7 +106,8 @@ its own affair.
 {{- range $setting, $key := include "evergate.secretKeys" . | fromJson -}}
 {{- $_ := set $env (printf "%s_FILE" $setting) (printf "/run/secrets/evergate/%s" (include "evergate.kebab" $setting)) -}}
 {{- end -}}
-{{- if ne $v.store.kind "none" -}}{{- $_ := set $env "EVERGATE_STORE" "file:/data/evergate" -}}{{- end -}}
+{{- if eq (include "evergate.storeHasVolume" .) "true" -}}{{- $_ := set $env "EVERGATE_STORE" "file:/data/evergate" -}}{{- end -}}
+{{- if eq $v.store.kind "kubernetes" -}}{{- $_ := set $env "EVERGATE_STORE" (printf "kubernetes:%s" (include "evergate.storeNamespace" .)) -}}{{- end -}}
 {{- with include "evergate.goMemLimit" . -}}{{- $_ := set $env "GOMEMLIMIT" . -}}{{- end -}}
 {{- range $name, $value := .more -}}{{- $_ := set $env $name $value -}}{{- end -}}
 {{- $reserved := splitList " " (include "evergate.reserved" .) -}}
@@ -123,6 +124,13 @@ its own affair.
 {{- range $name, $value := $env }}
 - name: {{ $name }}
   value: {{ $value | quote }}
+{{- end }}
+{{- if eq $v.store.kind "database" }}
+- name: EVERGATE_STORE
+  valueFrom:
+    secretKeyRef:
+      name: {{ $v.store.existingSecret }}
+      key: {{ $v.store.addressKey }}
 {{- end }}
 {{- with $v.extraEnv }}
 {{ toYaml . }}
@@ -156,13 +164,26 @@ its own affair.
 - name: evergate-trust
   mountPath: /run/evergate/trust
 {{- end }}
-{{- if ne .values.store.kind "none" }}
+{{- if eq (include "evergate.storeHasVolume" .) "true" }}
 - name: {{ include "evergate.storeVolume" . }}
   mountPath: /data
 {{- end }}
 {{- with .values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{- define "evergate.storeHasVolume" -}}
+{{- has .values.store.kind (list "emptyDir" "claim" "volume") -}}
+{{- end -}}
+
+{{/* Replicas on any number of nodes can use it at once. */}}
+{{- define "evergate.storeIsShared" -}}
+{{- has .values.store.kind (list "kubernetes" "database") -}}
+{{- end -}}
+
+{{- define "evergate.storeNamespace" -}}
+{{- default .root.Release.Namespace .values.store.namespace -}}
 {{- end -}}
 
 {{- define "evergate.storeVolume" -}}
