@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
@@ -182,7 +182,7 @@ func (a *address) client() (rueidis.ClientOption, error) {
 
 // credentials reads the file of the password, for each connection anew.
 func (a *address) credentials(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
-	b, err := os.ReadFile(a.password)
+	b, err := readfile.Read(a.password, 64<<10)
 	if err != nil {
 		return rueidis.AuthCredentials{}, &fileError{remedy.New("see to the file, or correct the path", "the password_file of EVERGATE_STORE: %w", err)}
 	}
@@ -197,7 +197,7 @@ func (a *address) readTLS(o *rueidis.ClientOption) error {
 	}
 	o.TLSConfig = o.TLSConfig.Clone()
 	if a.roots != "" {
-		pem, err := os.ReadFile(a.roots)
+		pem, err := readfile.Read(a.roots, 4<<20)
 		if err != nil {
 			return &fileError{remedy.New("see to the file, or correct the path", "the ca_file of EVERGATE_STORE: %w", err)}
 		}
