@@ -17,9 +17,11 @@ import (
 const earlierEpochs = 8
 
 // isOlder reports whether stored was there before known: then the store was rolled back, by a failover that lost writes that
-// were acknowledged, or by a backup.
+// were acknowledged, or by a backup. No two processes may think so of each other's records, or they would write them back in
+// turns: so the same pair is never older, whatever is noted beside it, and between two epochs of which each
+// has been seen to follow the other, the one that was written later is the newer.
 func (p *persister) isOlder(stored, known token.Record) bool {
-	if p.without&withoutMemory != 0 {
+	if p.without&withoutMemory != 0 || stored.Current.Refresh.Equal(known.Current.Refresh) {
 		return false
 	}
 	epoch := epochOf(stored)
@@ -27,10 +29,10 @@ func (p *persister) isOlder(stored, known token.Record) bool {
 		return stored.Generation < known.Generation
 	}
 	isReplaced := stored.Epoch == "" && known.Previous != nil && stored.Current.Refresh.Equal(known.Previous.Refresh)
-	return isReplaced || slices.Contains(p.earlier, epoch)
+	return isReplaced || slices.Contains(p.earlier, epoch) && !stored.Written.After(known.Written)
 }
 
-// epochOf is a record's epoch. One that an earlier Evergate wrote, which knew none, is an epoch by itself.
+// epochOf is a record's epoch. A chain that an earlier Evergate wrote has none; it gets a name that every process gives it.
 func epochOf(r token.Record) string {
 	if r.Epoch == "" && !r.Current.Refresh.Empty() {
 		return fingerprintOf(r.Current.Refresh)

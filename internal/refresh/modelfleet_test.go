@@ -35,6 +35,7 @@ type fleet struct {
 	healed atomic.Bool
 	over   atomic.Bool
 	asked  atomic.Int64 // times that a person was asked for
+	seen   atomic.Value // the epoch that a replica has seen last
 	late   sync.WaitGroup
 	count  func(string)
 }
@@ -93,7 +94,7 @@ func history(t *testing.T, seed uint64, kind plot, trace io.Writer, count func(s
 // haveTrouble has the store fail over, and Shopify end access tokens, for some lives. No failover loses a write that is
 // older than the confirm window allows.
 func (f *fleet) haveTrouble(rng *rand.Rand) {
-	window := confirmation(f.life)
+	window, hadLogin := confirmation(f.life), false
 	for end := time.Now().Add(time.Duration(8+rng.IntN(10)) * f.life); time.Now().Before(end); {
 		_ = clock.Sleep(context.Background(), time.Duration(rng.Int64N(int64(f.life))))
 		switch rng.IntN(4) {
@@ -104,11 +105,27 @@ func (f *fleet) haveTrouble(rng *rand.Rand) {
 			f.saw("access token ended")
 			f.rule.revoke()
 		case 3:
-			if f.backups && rng.IntN(4) == 0 {
+			switch n := rng.IntN(6); {
+			case f.backups && n == 0:
 				f.saw("backup restored")
 				f.store.failOver(time.Duration(rng.Int64N(3*int64(f.life))), 0, true)
+			case f.backups && n == 1 && !hadLogin: // of two, a replica that has seen only the second takes the first for news
+				f.login()
+				hadLogin = true
 			}
 		}
+	}
+}
+
+// login is a person who authorises the app anew; it lasts until some replica has seen it.
+func (f *fleet) login() {
+	record := token.Begin(token.Record{})
+	for !f.store.acquired(f, &record) {
+		_ = clock.Sleep(context.Background(), f.life/100)
+	}
+	f.saw("login")
+	for f.seen.Load() != record.Epoch {
+		_ = clock.Sleep(context.Background(), f.life/100)
 	}
 }
 
@@ -158,6 +175,7 @@ func (p *replica) live() {
 		if t, ok := g.poll(ctx); ok && !t.Access.Empty() && !t.Access.Equal(current.Access) {
 			adopt(t)
 		}
+		f.seen.Store(g.record.Epoch)
 		req := request{current: current.Access, left: f.life - time.Since(current.Issued)}
 		refused := !current.Access.Empty() && !f.rule.accepts(current.Access)
 		req.force = !f.healed.Load() && p.rng.IntN(f.askEvery) == 0

@@ -56,6 +56,16 @@ func (r *rule) mint(predecessor *ruled) *ruled {
 	return n
 }
 
+// acquire is an authorisation: it retires every refresh token there was.
+func (r *rule) acquire() *ruled {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.tokens {
+		t.retired = true
+	}
+	return r.mint(nil)
+}
+
 func (r *rule) honours(t *ruled) bool {
 	switch {
 	case t == nil || t.retired:
@@ -165,6 +175,20 @@ func (s *replicated) failOver(lost, down time.Duration, leaseToo bool) {
 		s.holder.loseLease(s.term / 3) // it hears of it at its next renewal
 		s.holder = nil
 	}
+}
+
+// acquired stores the pair of an authorisation under the lease, if it is to be had, which retires all others.
+func (s *replicated) acquired(f *fleet, record *token.Record) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.holder != nil && s.holder.LeaseLeft() > -f.life/100 || time.Now().Before(s.down) {
+		return false
+	}
+	s.holder = nil
+	record.Current = f.rule.pairOf(f.rule.acquire(), time.Now().Round(0))
+	record.Written = record.Current.Token.Issued
+	s.put(*record)
+	return true
 }
 
 // replica is one Evergate of several that share a chain. Its store and its token endpoint are itself.

@@ -152,7 +152,7 @@ func (g rotating) note(ctx context.Context) (time.Time, error) {
 // inEpoch gives a record an epoch that an earlier Evergate wrote.
 func (g rotating) inEpoch(r token.Record) token.Record {
 	if r.Epoch == "" {
-		r.Epoch, r.Generation = token.NewEpoch(), max(r.Generation, 1)
+		r.Epoch, r.Generation = epochOf(r), max(r.Generation, 1)
 	}
 	return r
 }
