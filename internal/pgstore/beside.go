@@ -36,7 +36,7 @@ func (b *beside) codec(shop token.Shop) envelope.Codec {
 }
 
 func (b *beside) tables() []table {
-	return []table{sides, leases, {name: b.shape.table, needs: []string{"SELECT", "INSERT", "UPDATE"}}}
+	return []table{sides, leases, {name: b.shape.table, needs: []string{"SELECT", "INSERT", "UPDATE"}, sequence: b.shape.sequence}}
 }
 
 func (*beside) quiet() bool { return true }

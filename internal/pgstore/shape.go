@@ -16,6 +16,8 @@ type shape struct {
 	writeEnds, writeRefreshEnds           func(milliseconds string) string
 	latestEnd                             int64 // milliseconds
 	insert, values, touched, touchedValue string
+	// sequence is that of the rows' numbers.
+	sequence string
 	// migration is what adds the columns that an older table lacks, for people.
 	migration string
 }
@@ -56,7 +58,7 @@ var shapes = map[string]shape{
 		access: `shopify_token`, refresh: `refresh_token`, scope: `access_scopes`, ends: `expires_at`, refreshEnds: `refresh_token_expires_at`,
 		readEnds: readMoment(`expires_at`), readRefreshEnds: readMoment(`refresh_token_expires_at`), writeEnds: writeMoment, writeRefreshEnds: writeMoment,
 		latestEnd: latest / 1000,
-		insert:    `shopify_domain`, values: `$1::text`, touched: `updated_at`, touchedValue: `clock_timestamp()`,
+		insert:    `shopify_domain`, values: `$1::text`, touched: `updated_at`, touchedValue: `clock_timestamp()`, sequence: `shops_id_seq`,
 		migration: `run: rails generate shopify_app:shop_model (it asks for the columns of expiring tokens), and rails db:migrate`,
 	},
 }

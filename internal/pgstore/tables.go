@@ -21,20 +21,22 @@ type table struct {
 	make []string
 	// needs are the privileges on it.
 	needs []string
+	// sequence numbers the rows; empty: none does.
+	sequence string
 }
 
 var (
-	grants = table{"evergate_grants", []string{
+	grants = table{name: "evergate_grants", make: []string{
 		`CREATE TABLE IF NOT EXISTS evergate_grants (shop text COLLATE "C" PRIMARY KEY, handle text NOT NULL, envelope bytea NOT NULL, generation bigint NOT NULL, expires timestamptz, updated timestamptz NOT NULL)`,
 		`CREATE INDEX IF NOT EXISTS evergate_grants_expires ON evergate_grants (expires, shop) WHERE expires IS NOT NULL`,
-	}, []string{"SELECT", "INSERT", "UPDATE"}}
-	leases = table{"evergate_leases", []string{
+	}, needs: []string{"SELECT", "INSERT", "UPDATE"}}
+	leases = table{name: "evergate_leases", make: []string{
 		`CREATE TABLE IF NOT EXISTS evergate_leases (shop text COLLATE "C" PRIMARY KEY, owner text NOT NULL, ends timestamptz NOT NULL)`,
-	}, []string{"SELECT", "INSERT", "UPDATE", "DELETE"}}
+	}, needs: []string{"SELECT", "INSERT", "UPDATE", "DELETE"}}
 	// sides is beside an app's table: the whole record, encrypted, and in clear of which pair in the app's row it speaks.
-	sides = table{"evergate_beside", []string{
+	sides = table{name: "evergate_beside", make: []string{
 		`CREATE TABLE IF NOT EXISTS evergate_beside (shop text COLLATE "C" PRIMARY KEY, handle text NOT NULL, envelope bytea NOT NULL, pair text NOT NULL, dead boolean NOT NULL, updated timestamptz NOT NULL)`,
-	}, []string{"SELECT", "INSERT", "UPDATE"}}
+	}, needs: []string{"SELECT", "INSERT", "UPDATE"}}
 )
 
 // sqlFor is what an administrator runs.
@@ -48,7 +50,11 @@ func sqlFor(tables []table, user string) string {
 }
 
 func grantFor(t table, user string) string {
-	return fmt.Sprintf("GRANT %s ON %s TO %s", strings.Join(t.needs, ", "), t.name, quoted(user))
+	grant := fmt.Sprintf("GRANT %s ON %s TO %s", strings.Join(t.needs, ", "), t.name, quoted(user))
+	if t.sequence != "" {
+		grant += fmt.Sprintf("; GRANT USAGE ON SEQUENCE %s TO %s", t.sequence, quoted(user))
+	}
+	return grant
 }
 
 // quoted is a name as SQL has it.

@@ -2,6 +2,7 @@
 package pgserver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -153,9 +154,36 @@ func (s *Server) Kill() {
 	if s.cmd == nil {
 		return
 	}
-	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
+	pid := s.cmd.Process.Pid
+	_ = syscall.Kill(pid, syscall.SIGSTOP) // it makes no more processes
+	all := children(pid)
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	for _, child := range all {
+		_ = syscall.Kill(child, syscall.SIGKILL)
+	}
 	_ = s.cmd.Wait()
 	s.cmd = nil
+	// They share memory, and while one is there no other server starts on the data.
+	for _, child := range all {
+		for deadline := time.Now().Add(10 * time.Second); syscall.Kill(child, 0) == nil && time.Now().Before(deadline); {
+			time.Sleep(5 * time.Millisecond) // for a process that is not ours to wait for
+		}
+	}
+}
+
+// children are the processes that a process has started: each of the server's is in a session of its own.
+func children(pid int) (all []int) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, stat := range stats {
+		b, _ := os.ReadFile(stat)
+		// The name, in brackets, may hold anything; after it come the state and the parent.
+		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		if len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
+			child, _ := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
+			all = append(all, child)
+		}
+	}
+	return all
 }
 
 // Stop ends the server and removes all of it.
