@@ -176,6 +176,12 @@ func NewTransport(cfg *config.Config) *upstream.Transport { return newTransport(
 
 func newTransport(cfg *config.Config, warm, most int) *upstream.Transport {
 	o := upstream.Options{Base: cfg.Base, Roots: cfg.Roots, HeaderTimeout: cfg.UpstreamTimeout, Warm: warm, Most: most}
+	if cfg.ShopsFile != "" && cfg.BaseByShop() {
+		o.Family = true
+		if cfg.Shop.IsZero() {
+			o.Base = nil // which shop is called first is not known yet
+		}
+	}
 	if cfg.HasProxy() {
 		o.Proxy = func() (upstream.Proxy, error) {
 			u, setting, err := cfg.Proxy()

@@ -52,6 +52,9 @@ func openFleet(app *App, dir *directory, met *metrics.Metrics, log Logger) *many
 	m.stored.Store(-1)
 	m.fleet = fleet.New(fleet.Options[*shop]{Make: m.make, Most: app.Config.MaxActiveShops, Idle: m.mayRest, PerSecond: app.Config.MaxRenewals})
 	dir.changed = m.fileChanged
+	if file := dir.file.Load(); len(file.Shops) > 0 {
+		app.Transport.Expect(app.Config.BaseOf(file.Shops[0].Name))
+	}
 	return m
 }
 

@@ -104,10 +104,10 @@ func (t *Transport) AvoidLoop(ours func(netip.AddrPort) bool) { t.dialer.ours.St
 // known is no error here.
 func (t *Transport) CheckLoop(ctx context.Context) error {
 	ours := t.dialer.ours.Load()
-	if via, err := t.Via(); ours == nil || err != nil || via.URL != nil {
+	if via, err := t.Via(); ours == nil || err != nil || via.URL != nil || t.where() == "" {
 		return nil
 	}
-	host, service, err := net.SplitHostPort(t.dialer.address)
+	host, service, err := net.SplitHostPort(t.where())
 	if err != nil {
 		return err
 	}

@@ -198,7 +198,7 @@ func (c *conn) sendAgain(r *hedge, sent []byte, silent time.Duration) {
 	defer close(r.done)
 	defer r.cancel()
 	w, began, old := &c.watch, time.Now(), c.way()
-	fresh, err := c.hedges.dial(r.ctx)
+	fresh, err := c.dial(r.ctx)
 	w.mu.Lock()
 	if r.over || err != nil {
 		if w.hedge == r && !r.over { // there is no way at present
@@ -293,7 +293,6 @@ func (w *watch) stop() {
 
 // hedges is what the connections of a transport know together.
 type hedges struct {
-	dial   func(context.Context) (net.Conn, error)
 	giveUp func() // closes what waits
 	resent func() // counts
 

@@ -3,7 +3,7 @@
 //
 // Invariants:
 //   - Whatever a request's URL says, it goes to the host of Options.Base, and TLS verifies
-//     that host's name.
+//     that host's name. In a family it goes to the host of its URL, on a connection whose certificate is valid for it.
 //   - Nothing is added to a request and no redirect is followed. A request is sent a second
 //     time only if it is a GET or HEAD without a body, and its connection had ended or stalled
 //     without answering it.
@@ -45,10 +45,14 @@ const (
 	maxResponseHeader = 1 << 20
 )
 
-// Options configures New. Base is required.
+// Options configures New. Base is required, but in a Family.
 type Options struct {
-	// Base is where to connect: scheme and authority. Its host is the name TLS verifies.
+	// Base is where to connect: scheme and authority. Its host is the name TLS verifies. In a Family it is one of the
+	// upstreams, if one is known: the lead, in whose name shared connections are made.
 	Base *url.URL
+	// Family says that requests are for many upstreams, each for the one of its URL. Those whose names differ in their first
+	// label alone share connections, where a certificate is for all of them and the edge takes that.
+	Family bool
 	// Roots are the certificate authorities to trust; nil for the system's.
 	Roots *x509.CertPool
 	// HeaderTimeout bounds the wait for a response's header once the request is written, and
@@ -75,6 +79,7 @@ type Transport struct {
 	base   *http.Transport
 	warm   *pool
 	dialer *dialer
+	family *family // nil: there is one upstream
 	hedges hedges
 	seen   atomic.Pointer[instant] // when a request was made
 }
@@ -88,7 +93,9 @@ type conn struct {
 	extended     time.Time // the write deadline's last extension; writes come one at a time
 	warm         bool      // it was dialled ahead
 	answered     bool      // a byte has come back; reads come one at a time
-	hedges       *hedges   // is told that the peer acknowledges nothing any more
+	dial         func(context.Context) (net.Conn, error)
+	closed       func()  // nil: nobody is told
+	hedges       *hedges // is told that the peer acknowledges nothing any more
 	watch        watch
 	fresh        atomic.Pointer[net.Conn] // the connection that took this one's place
 
@@ -108,7 +115,12 @@ func (c *conn) way() net.Conn {
 // Close implements net.Conn.
 func (c *conn) Close() error {
 	c.watch.stop()
-	c.endOnce.Do(func() { close(c.ended) })
+	c.endOnce.Do(func() {
+		close(c.ended)
+		if c.closed != nil {
+			c.closed()
+		}
+	})
 	return c.way().Close()
 }
 
@@ -156,40 +168,53 @@ func (e *staleError) Unwrap() error { return e.err }
 // New returns a Transport. KeepWarm dials ahead; without it, connections are
 // dialled when needed.
 func New(o Options) *Transport {
-	d := &dialer{address: authority(o.Base), proxy: o.Proxy, roots: o.Roots, lookup: o.Lookup, ours: new(atomic.Pointer[func(netip.AddrPort) bool])}
+	d := &dialer{proxy: o.Proxy, roots: o.Roots, lookup: o.Lookup, ours: new(atomic.Pointer[func(netip.AddrPort) bool])}
 	d.net = &net.Dialer{
 		Timeout: dialTimeout, Control: d.control,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: suspectAge, Interval: 2 * time.Second, Count: 2},
 	}
-	if o.Base.Scheme == "https" {
-		d.tls = &tls.Config{
-			MinVersion:         tls.VersionTLS12,
-			ServerName:         o.Base.Hostname(),
-			RootCAs:            o.Roots,
-			NextProtos:         []string{"http/1.1"},
-			ClientSessionCache: tls.NewLRUClientSessionCache(0),
-		}
+	if o.Base != nil {
+		d.address = authority(o.Base)
 	}
+	d.sessions = tls.NewLRUClientSessionCache(0)
+	if o.Family {
+		t := &Transport{dialer: d, family: newFamily(o.Base, o.Most)}
+		t.warm = newPool(t.dialShared, o.Warm)
+		return t.ready(o, t.connector(o, false), t.connector(o, true))
+	}
+	d = d.to(d.address, o.Base.Scheme == "https")
 	return newTransport(o, d, d.dial)
 }
 
 func newTransport(o Options, d *dialer, dial func(context.Context) (net.Conn, error)) *Transport {
 	t := &Transport{warm: newPool(dial, o.Warm), dialer: d}
-	t.hedges.dial, t.hedges.giveUp, t.hedges.resent = dial, t.giveUp, func() {
-		if t.Resent != nil {
-			t.Resent()
-		}
-	}
 	connect := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		c, made, err := t.warm.get(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return &conn{Conn: c, writeTimeout: o.HeaderTimeout, warm: !made.IsZero(), hedges: &t.hedges, watch: watch{heard: made}, ended: make(chan struct{})}, nil
+		return newConn(c, made, o, t, dial), nil
+	}
+	return t.ready(o, connect, connect)
+}
+
+// newConn makes a connection of one that has been dialled, or was ahead; then made says when.
+func newConn(c net.Conn, made time.Time, o Options, t *Transport, dial func(context.Context) (net.Conn, error)) *conn {
+	return &conn{Conn: c, writeTimeout: o.HeaderTimeout, warm: !made.IsZero(), dial: dial, hedges: &t.hedges, watch: watch{heard: made}, ended: make(chan struct{})}
+}
+
+type connector func(ctx context.Context, network, address string) (net.Conn, error)
+
+// ready completes a Transport.
+func (t *Transport) ready(o Options, plain, secure connector) *Transport {
+	t.hedges.giveUp, t.hedges.resent = t.giveUp, func() {
+		if t.Resent != nil {
+			t.Resent()
+		}
 	}
 	t.base = &http.Transport{
-		DialContext:            connect,
-		DialTLSContext:         connect,
+		DialContext:            plain,
+		DialTLSContext:         secure,
 		MaxIdleConnsPerHost:    maxIdle,
 		MaxConnsPerHost:        o.Most,
 		IdleConnTimeout:        idleTimeout,
@@ -197,6 +222,9 @@ func newTransport(o Options, d *dialer, dial func(context.Context) (net.Conn, er
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: maxResponseHeader,
 		DisableCompression:     true, // it would send an Accept-Encoding of its own
+	}
+	if t.family != nil {
+		t.base.MaxIdleConns = maxIdle // of all
 	}
 	return t
 }
@@ -208,6 +236,14 @@ func newTransport(o Options, d *dialer, dial func(context.Context) (net.Conn, er
 // Its error is a *DialError or a *netfail.Error, whose texts quote nothing of what came.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.noticeSleep(now())
+	if t.family != nil {
+		return t.among(r)
+	}
+	return t.carry(r)
+}
+
+// carry sends a request on a connection to the host of its URL, as net/http's pool has them.
+func (t *Transport) carry(r *http.Request) (*http.Response, error) {
 	if r.Body != nil && r.GetBody == nil {
 		return t.upload(r)
 	}
@@ -255,7 +291,11 @@ func (t *Transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
 
 // Connect opens a connection as far as the upstream, without its TLS, for those who want to
 // look at the way.
-func (t *Transport) Connect(ctx context.Context) (net.Conn, error) { return t.dialer.tunnel(ctx) }
+func (t *Transport) Connect(ctx context.Context) (net.Conn, error) {
+	d := *t.dialer
+	d.address = t.where()
+	return d.tunnel(ctx)
+}
 
 // Via is the forward proxy that the way leads through now; the zero value is the direct way.
 func (t *Transport) Via() (Proxy, error) {
@@ -270,9 +310,11 @@ type dialer struct {
 	net     *net.Dialer
 	address string
 	tls     *tls.Config // nil: plain HTTP
-	proxy   func() (Proxy, error)
-	roots   *x509.CertPool
-	lookup  Lookup // nil: this system's
+	// sessions are of TLS, to be resumed.
+	sessions tls.ClientSessionCache
+	proxy    func() (Proxy, error)
+	roots    *x509.CertPool
+	lookup   Lookup // nil: this system's
 	// ours says which addresses are this process's own; nil: that is not known. It is shared by copies.
 	ours *atomic.Pointer[func(netip.AddrPort) bool]
 }
