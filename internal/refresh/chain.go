@@ -19,7 +19,7 @@ const earlierEpochs = 8
 // isOlder reports whether stored was there before known: then the store was rolled back, by a failover that lost writes that
 // were acknowledged, or by a backup. No two processes may think so of each other's records, or they would write them back in
 // turns: so the same pair is never older, whatever is noted beside it, and between two epochs of which each
-// has been seen to follow the other, the one that was written later is the newer.
+// has been seen to follow the other, the one whose pair was issued later is the newer.
 func (p *persister) isOlder(stored, known token.Record) bool {
 	if p.without&withoutMemory != 0 || stored.Current.Refresh.Equal(known.Current.Refresh) {
 		return false
@@ -29,7 +29,15 @@ func (p *persister) isOlder(stored, known token.Record) bool {
 		return stored.Generation < known.Generation
 	}
 	isReplaced := stored.Epoch == "" && known.Previous != nil && stored.Current.Refresh.Equal(known.Previous.Refresh)
-	return isReplaced || slices.Contains(p.earlier, epoch) && !stored.Written.After(known.Written)
+	return isReplaced || slices.Contains(p.earlier, epoch) && !madeAt(stored).After(madeAt(known))
+}
+
+// madeAt is when a pair was issued, whenever it was written; of a refresh token that a person brought it is when that was written.
+func madeAt(r token.Record) time.Time {
+	if r.Current.Token.Issued.IsZero() {
+		return r.Written
+	}
+	return r.Current.Token.Issued
 }
 
 // epochOf is a record's epoch. A chain that an earlier Evergate wrote has none; it gets a name that every process gives it.

@@ -361,3 +361,44 @@ func TestAWaiterNeverSendsTheRefreshToken(t *testing.T) {
 		}
 	})
 }
+
+// A failover that takes back a note, and with it the epoch of an old record, has lost no pair.
+func TestTheSamePairIsNeverTheOlderOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := newSharedShelf()
+		old := token.Record{Current: pair(0, time.Now().Add(-50*time.Minute).Round(0), time.Hour)}
+		shelf.put(old)
+		c := &chain{t: t, shelf: shelf.shelf, life: time.Hour, answer: func(int, string) error { return transient() }}
+		s := named("a", shelf, c, quiet)
+		run(t, s)
+		synctest.Wait()
+		if shelf.stored().Attempt == nil {
+			t.Fatal("no note")
+		}
+		shelf.put(old)
+		time.Sleep(2 * pollEvery)
+		if st := s.Status(); st.Alarm != nil || st.Unsaved != nil {
+			t.Errorf("alarm %v, unsaved %v", st.Alarm, st.Unsaved)
+		}
+	})
+}
+
+// Somebody who has not seen the login has written back what was there before it.
+func TestALoginIsWrittenBackOverWhatItReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf, c := chainOf(t, 30*time.Minute, time.Hour)
+		before := shelf.stored()
+		s := named("a", shelf, c, quiet)
+		run(t, s)
+		synctest.Wait()
+		login := token.Begin(token.Record{Current: pair(100, time.Now().Round(0), time.Hour)})
+		shelf.put(login)
+		time.Sleep(2 * pollEvery)
+		before.Written = time.Now().Round(0)
+		shelf.put(before)
+		time.Sleep(2 * pollEvery)
+		if got := shelf.stored(); got.Epoch != login.Epoch || s.Status().Alarm == nil || access(t, s) != "access-100" {
+			t.Errorf("stored is %s, alarm %v", got.Current.Refresh.Reveal(), s.Status().Alarm)
+		}
+	})
+}
