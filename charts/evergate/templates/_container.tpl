@@ -56,7 +56,31 @@ healthcheck` gives up after 5 seconds and says why, which a shorter timeout woul
 {{- end -}}
 
 {{- define "evergate.offline" -}}
-{{- or (eq .values.grant "offline") (hasKey (include "evergate.secretKeys" . | fromJson) "SHOPIFY_REFRESH_TOKEN") -}}
+{{- $offline := or (eq .values.grant "offline") (hasKey (include "evergate.secretKeys" . | fromJson) "SHOPIFY_REFRESH_TOKEN") (dig "stored" false .values.shopsFile) -}}
+{{- range $_, $of := include "evergate.shopsSaid" . | fromJson -}}
+{{- $offline = or $offline (eq (toString $of.grant) "offline") (hasKey $of "refresh_token_file") -}}
+{{- end -}}
+{{- $offline -}}
+{{- end -}}
+
+{{/* What the shops file says of each shop, and under "defaults" of all. */}}
+{{- define "evergate.shopsSaid" -}}
+{{- $said := dict "defaults" (dig "defaults" dict .values.shopsFile | default dict) -}}
+{{- range $shop, $of := dig "shops" dict .values.shopsFile | default dict -}}
+{{- $_ := set $said (printf "shops.%s" $shop) (default dict $of) -}}
+{{- end -}}
+{{- $said | toJson -}}
+{{- end -}}
+
+{{/* A ConfigMap can be read by many who may not read Secrets. */}}
+{{- define "evergate.checkShopsFile" -}}
+{{- range $of, $said := include "evergate.shopsSaid" . | fromJson -}}
+{{- range $key := list "client_secret" "client_secret_previous" "access_token" "refresh_token" -}}
+{{- if hasKey $said $key -}}
+{{- fail (printf "evergate: shopsFile.%s.%s: a credential would stand in the open in a ConfigMap: give it as %s_file, with the path of a file that secrets or extraVolumes put there" $of $key $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Values that are right one by one and wrong together. */}}
@@ -65,8 +89,8 @@ healthcheck` gives up after 5 seconds and says why, which a shorter timeout woul
 {{- range $name, $_ := $v.settings -}}
 {{- include "evergate.checkName" $name -}}
 {{- end -}}
-{{- if not $v.shop -}}
-{{- fail "evergate: shop is not set: give the name of the store before .myshopify.com, for example shop=acme" -}}
+{{- if not (or $v.shop $v.shopsFile) -}}
+{{- fail "evergate: shop is not set: give the name of the store before .myshopify.com, for example shop=acme; or name many shops with shopsFile" -}}
 {{- end -}}
 {{- if and $v.secrets.inline $v.secrets.existingSecret -}}
 {{- fail "evergate: secrets.inline and secrets.existingSecret are both set: keep one" -}}
@@ -78,7 +102,7 @@ healthcheck` gives up after 5 seconds and says why, which a shorter timeout woul
 {{- if and $v.clientId (hasKey $keys "SHOPIFY_CLIENT_ID") -}}
 {{- fail "evergate: the client id is given twice, as clientId and under secrets: keep one" -}}
 {{- end -}}
-{{- if and (not $keys) (ne $v.grant "offline") -}}
+{{- if and (not $keys) (ne $v.grant "offline") $v.shop -}}
 {{- fail "evergate: there are no credentials: set secrets.existingSecret to the name of a Secret that has them, or secrets.inline" -}}
 {{- end -}}
 {{- $kept := or (ne $v.store.kind "none") (hasKey $v.settings "EVERGATE_STORE") -}}

@@ -27,6 +27,36 @@ never with subPath: only a directory is renewed when the Secret changes.
 {{- . | trimPrefix "SHOPIFY_" | trimPrefix "EVERGATE_" | lower | replace "_" "-" -}}
 {{- end -}}
 
+{{- define "evergate.secretFile" -}}
+/run/secrets/evergate/{{ include "evergate.kebab" . }}
+{{- end -}}
+
+{{/* The shops file, in which what is said once for the chart are the defaults if there is no shop beside it. */}}
+{{- define "evergate.shopsFile" -}}
+{{- $v := .values -}}
+{{- $file := deepCopy $v.shopsFile -}}
+{{- if not $v.shop -}}
+{{- $more := dict -}}
+{{- if $v.clientId -}}{{- $_ := set $more "client_id" $v.clientId -}}{{- end -}}
+{{- if ne $v.grant "auto" -}}{{- $_ := set $more "grant" $v.grant -}}{{- end -}}
+{{- if $v.scopes -}}{{- $_ := set $more "scopes" $v.scopes -}}{{- end -}}
+{{- range $setting, $key := include "evergate.secretKeys" . | fromJson -}}
+{{- if has $setting (list "SHOPIFY_CLIENT_ID" "SHOPIFY_CLIENT_SECRET" "SHOPIFY_CLIENT_SECRET_PREVIOUS") -}}
+{{- $_ := set $more (printf "%s_file" (trimPrefix "SHOPIFY_" $setting | lower)) (include "evergate.secretFile" $setting) -}}
+{{- end -}}
+{{- end -}}
+{{- $defaults := default dict $file.defaults -}}
+{{- range $name, $value := $more -}}
+{{- $plain := trimSuffix "_file" $name -}}
+{{- if not (or (hasKey $defaults $plain) (hasKey $defaults (printf "%s_file" $plain))) -}}
+{{- $_ := set $defaults $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- if $defaults -}}{{- $_ := set $file "defaults" $defaults -}}{{- end -}}
+{{- end -}}
+{{- toYaml $file -}}
+{{- end -}}
+
 {{- define "evergate.secretName" -}}
 {{- if .values.secrets.existingSecret -}}
 {{- .values.secrets.existingSecret -}}
@@ -53,7 +83,7 @@ but no part of it, and a limit that the heap may fill leaves nothing for the res
 
 {{/* Names that only the chart sets, because something else depends on them. */}}
 {{- define "evergate.reserved" -}}
-SHOPIFY_SHOP SHOPIFY_SCOPES EVERGATE_GRANT EVERGATE_LISTEN EVERGATE_UNSAFE_LISTEN EVERGATE_ADMIN_LISTEN EVERGATE_ALLOWED_HOSTS EVERGATE_SHUTDOWN_DELAY EVERGATE_SHUTDOWN_TIMEOUT EVERGATE_CLIENT_KEYS_FILE EVERGATE_TLS_CERT_FILE EVERGATE_TLS_KEY_FILE EVERGATE_TLS_CLIENT_CA_FILE EVERGATE_PUBLIC_URL EVERGATE_LOGIN_LISTEN
+SHOPIFY_SHOP SHOPIFY_SCOPES EVERGATE_SHOPS_FILE EVERGATE_GRANT EVERGATE_LISTEN EVERGATE_UNSAFE_LISTEN EVERGATE_ADMIN_LISTEN EVERGATE_ALLOWED_HOSTS EVERGATE_SHUTDOWN_DELAY EVERGATE_SHUTDOWN_TIMEOUT EVERGATE_CLIENT_KEYS_FILE EVERGATE_TLS_CERT_FILE EVERGATE_TLS_KEY_FILE EVERGATE_TLS_CLIENT_CA_FILE EVERGATE_PUBLIC_URL EVERGATE_LOGIN_LISTEN
 {{- end -}}
 
 {{/* What must not stand in the open in a pod's environment. */}}
@@ -100,11 +130,17 @@ its own affair.
 {{/* What is the same for sidecar and Deployment. It takes .listen, .adminListen and .more, a dict, too. */}}
 {{- define "evergate.env" -}}
 {{- $v := .values -}}
-{{- $env := dict "SHOPIFY_SHOP" $v.shop "EVERGATE_GRANT" $v.grant "EVERGATE_LISTEN" .listen "EVERGATE_ADMIN_LISTEN" .adminListen -}}
+{{- $env := dict "EVERGATE_LISTEN" .listen "EVERGATE_ADMIN_LISTEN" .adminListen -}}
+{{- if $v.shop -}}
+{{- $_ := merge $env (dict "SHOPIFY_SHOP" $v.shop "EVERGATE_GRANT" $v.grant) -}}
 {{- if $v.clientId -}}{{- $_ := set $env "SHOPIFY_CLIENT_ID" $v.clientId -}}{{- end -}}
 {{- if $v.scopes -}}{{- $_ := set $env "SHOPIFY_SCOPES" (join "," $v.scopes) -}}{{- end -}}
+{{- end -}}
+{{- if $v.shopsFile -}}{{- $_ := set $env "EVERGATE_SHOPS_FILE" "/etc/evergate/shops/shops.yaml" -}}{{- end -}}
 {{- range $setting, $key := include "evergate.secretKeys" . | fromJson -}}
-{{- $_ := set $env (printf "%s_FILE" $setting) (printf "/run/secrets/evergate/%s" (include "evergate.kebab" $setting)) -}}
+{{- if or $v.shop (not (hasPrefix "SHOPIFY_" $setting)) -}}
+{{- $_ := set $env (printf "%s_FILE" $setting) (include "evergate.secretFile" $setting) -}}
+{{- end -}}
 {{- end -}}
 {{- if eq (include "evergate.storeHasVolume" .) "true" -}}{{- $_ := set $env "EVERGATE_STORE" "file:/data/evergate" -}}{{- end -}}
 {{- if eq $v.store.kind "kubernetes" -}}{{- $_ := set $env "EVERGATE_STORE" (printf "kubernetes:%s" (include "evergate.storeNamespace" .)) -}}{{- end -}}
@@ -141,6 +177,11 @@ its own affair.
 {{- if ne (include "evergate.secretKeys" .) "{}" }}
 - name: evergate-secrets
   mountPath: /run/secrets/evergate
+  readOnly: true
+{{- end }}
+{{- if .values.shopsFile }}
+- name: evergate-shops
+  mountPath: /etc/evergate/shops
   readOnly: true
 {{- end }}
 {{- if .deployment }}
@@ -207,6 +248,11 @@ pod would need an fsGroup, which would change the volumes of your containers as 
         path: {{ include "evergate.kebab" $setting }}
       {{- end }}
 {{- end }}
+{{- if .values.shopsFile }}
+- name: evergate-shops
+  configMap:
+    name: {{ include "evergate.shopsName" . }}
+{{- end }}
 {{- if .deployment }}
 {{- include "evergate.secretVolume" (list "evergate-client-keys" .values.authentication.clientKeysSecret (list .values.authentication.clientKeysKey "client-keys")) }}
 {{- include "evergate.secretVolume" (list "evergate-tls" .values.tls.existingSecret (list "tls.crt" "tls.crt") (list "tls.key" "tls.key")) }}
@@ -229,6 +275,10 @@ pod would need an fsGroup, which would change the volumes of your containers as 
 {{- with .values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{- define "evergate.shopsName" -}}
+{{- printf "%s-shops" (include "evergate.fullname" . | trunc 57 | trimSuffix "-") -}}
 {{- end -}}
 
 {{- define "evergate.secretVolume" -}}

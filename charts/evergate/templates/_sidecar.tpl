@@ -111,6 +111,9 @@ evergate/sidecar: {{ include "evergate.fullname" (dict "root" (ternary .root . (
 {{- define "evergate.sidecarContainer" -}}
 {{- include "evergate.check" . -}}
 {{- $v := .values -}}
+{{- if and $v.sidecar.hosts (not $v.shop) -}}
+{{- fail "evergate: sidecar.hosts leads one shop's name to the sidecar: set shop" -}}
+{{- end -}}
 {{- if eq $v.store.kind "kubernetes" -}}
 {{- fail "evergate: store.kind=kubernetes is for the Deployment, whose pods have an account with a Role: for the sidecar set store.kind=database, or give your pod such an account and set settings.EVERGATE_STORE" -}}
 {{- end -}}
