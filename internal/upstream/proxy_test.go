@@ -314,3 +314,28 @@ func TestProxyIsAskedForAtEachDial(t *testing.T) {
 		t.Errorf("%d tunnels", n)
 	}
 }
+
+// A proxy reads the port of a CONNECT as digits (RFC 9110, 9.3.6), and the shop's own URL names none.
+func TestAddressesHaveTheirPortInDigits(t *testing.T) {
+	t.Parallel()
+	for base, want := range map[string]string{
+		"https://acme.myshopify.com": "acme.myshopify.com:443", "http://127.0.0.1": "127.0.0.1:80", "https://[::1]": "[::1]:443", "socks5://proxy": "proxy:1080",
+		"http://proxy:3128": "proxy:3128",
+	} {
+		if got := authority(parse(t, base)); got != want {
+			t.Errorf("%s: %s, want %s", base, got, want)
+		}
+	}
+	const base = "https://acme.myshopify.com"
+	asked := make(chan string, 1)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Host
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer proxy.Close()
+	tr := New(Options{Base: parse(t, base), Proxy: func() (Proxy, error) { return Proxy{URL: parse(t, proxy.URL)}, nil }})
+	_, err := tr.RoundTrip(request(t, http.MethodGet, base))
+	if got := <-asked; err == nil || got != "acme.myshopify.com:443" {
+		t.Errorf("CONNECT %s: %v", got, err)
+	}
+}

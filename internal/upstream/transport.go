@@ -346,13 +346,18 @@ func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
 	return secured, nil
 }
 
+// authority is host:port, the port in digits: a forward proxy knows no other.
 func authority(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
-		port = u.Scheme // net knows "http" and "https" as ports
-	}
-	if port == "socks5" {
-		port = "1080"
+		switch u.Scheme {
+		case "http":
+			port = "80"
+		case "socks5":
+			port = "1080"
+		default:
+			port = "443"
+		}
 	}
 	return net.JoinHostPort(u.Hostname(), port)
 }
