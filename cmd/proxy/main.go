@@ -128,6 +128,8 @@ func commands() []command {
 			examples: []string{"evergate quit"}},
 		{group: "Grants, keys, certificates", name: "token", args: "show|import|migrate|revoke", summary: "look at the stored grant, put one in, exchange it, end it", new: tokenCommand, sub: tokenCommands(),
 			examples: []string{"evergate token show"}},
+		{name: "store", args: "list|check|export|import|copy", summary: "care for the place where the grants of many shops rest", new: storeCommand, sub: storeCommands(),
+			examples: []string{"evergate store list", "evergate store check"}},
 		{name: "key", args: "NAME|list|revoke", summary: "make a key by which a client is known; list them, end one", new: keyCommand, sub: keyCommands(),
 			examples: []string{"evergate key agent --policy read-only", "evergate key list"}},
 		{name: "ca", args: "[--bundle]|install|uninstall", summary: "print the certificate of the local CA, have this machine trust it, end that", new: caCommand, sub: caCommands(),

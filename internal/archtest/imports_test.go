@@ -64,7 +64,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/tunnel":     {ours: []string{"denial", "guard", "limit", "netfail", "request"}},
 	"internal/upstream":   {ours: []string{"clock", "netfail", "remedy"}, others: []string{"golang.org/x/net/proxy", "golang.org/x/sys"}},
 
-	"internal/grantadmin":        {ours: []string{"config", "grant", "remedy", "shopify", "store", "token"}},
+	"internal/grantadmin":        {ours: []string{"config", "envelope", "grant", "remedy", "shopify", "store", "token"}},
 	"examples/go/products":       {}, // whoever copies it has nothing else
 	"examples/simulator/go":      {}, // likewise
 	"internal/denial/denialtest": {ours: []string{"denial"}},

@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"evergate/internal/config"
 	"evergate/internal/envelope"
+	"evergate/internal/remedy"
 	"evergate/internal/store"
 	"evergate/internal/token"
 )
@@ -183,4 +185,34 @@ func openApp(cfg *config.Config, d *directory, environ []string, build Build) (*
 	}
 	app.where = spec
 	return app, nil
+}
+
+// Place is where the grants of many shops rest, for a command that deals with all of them.
+type Place struct {
+	token.Backend
+	Keys envelope.Keys
+	// Where is as in EVERGATE_STORE, without passwords.
+	Where string
+}
+
+// OpenPlace opens what spec names, in place of EVERGATE_STORE where that is empty; the file store's default place where both are. The shop and its app's
+// credentials need not be set.
+func OpenPlace(cfg *config.Config, spec string, environ []string) (Place, error) {
+	spec = cmp.Or(spec, cfg.Store, "file:")
+	if spec == "memory:" {
+		return Place{}, config.Wrong(remedy.New("set EVERGATE_STORE as for the sidecar", "memory: ends with each process"))
+	}
+	keys, err := StoreKeys(cfg)
+	if err != nil {
+		return Place{}, err
+	}
+	layout := cfg.StoreLayout
+	if spec != cfg.Store {
+		layout = "" // it is of that one
+	}
+	b, err := store.OpenBackend(store.Options{Spec: spec, Layout: layout, Keys: keys, ClientID: cfg.ClientID, Getenv: config.Getenv(environ)})
+	if err != nil {
+		return Place{}, config.Wrong(err)
+	}
+	return Place{b, keys, store.Shown(spec)}, nil
 }
