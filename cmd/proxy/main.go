@@ -376,8 +376,14 @@ func guess(name string, names []string, lister string) string {
 	return "; `" + lister + "` lists what there is"
 }
 
+// otherWords are what other programs call these commands.
+var otherWords = map[string]string{"start": "serve", "stop": "quit", "up": "serve", "down": "quit"}
+
 // nearest is the name that a misspelt one most likely stands for, or empty. More than two letters are another word.
 func nearest(name string, names []string) string {
+	if meant := otherWords[strings.ToLower(name)]; slices.Contains(names, meant) {
+		return meant
+	}
 	return spelling.Nearest(strings.ToLower(name), names, 2)
 }
 

@@ -61,10 +61,10 @@ func TestHelpListsEveryCommand(t *testing.T) {
 
 func TestUnknownCommandIsAMistake(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"start", "SERVE", "check "} {
+	for name, near := range map[string]string{"launch": "", "SERVE": "serve", "check ": "check", "start": "serve", "Stop": "quit"} {
 		o := execute(right(), name)
 		hint := "; `evergate help` lists what there is\n"
-		if near := strings.TrimSpace(strings.ToLower(name)); near != "start" {
+		if near != "" {
 			hint = "; did you mean " + near + "?\n"
 		}
 		if want := `evergate: there is no command "` + name + `"` + hint; o.code != exitConfig || o.out != "" || o.err != want {
