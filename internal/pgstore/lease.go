@@ -15,10 +15,11 @@ import (
 )
 
 const (
-	// leaseTime is how long a right lasts that is not renewed: for so long a shop waits whose holder was killed.
-	leaseTime = 15 * time.Second
-	// leaseRenewal leaves room for two that fail.
-	leaseRenewal = leaseTime / 4
+	// longestTerm and shortestTerm are for how long a right lasts that is not renewed: for so long a shop waits whose holder was
+	// killed. It is a fifth of a token's life, which is what is left of one when it is renewed.
+	longestTerm, shortestTerm = 15 * time.Second, time.Second
+	// renewals in a term leave room for two that fail.
+	renewals = 4
 	// firstLook and lastLook are how often whoever waits for a right looks, at first and in the end.
 	firstLook, lastLook = 25 * time.Millisecond, 500 * time.Millisecond
 	// releaseTime bounds how long giving the right back may take. It ends by itself.
@@ -33,6 +34,21 @@ const (
 	leaseRenew = `UPDATE evergate_leases SET ends = clock_timestamp() + interval '1 millisecond' * $3::bigint WHERE shop = $1 AND owner = $2 RETURNING 1::bigint`
 	leaseGive  = `DELETE FROM evergate_leases WHERE shop = $1 AND owner = $2`
 )
+
+// learn notes how long the shop's tokens live.
+func (s *store) learn(r token.Record) {
+	if t := r.Current.Token; t.Expires() {
+		s.life.Store(int64(t.Life))
+	}
+}
+
+func (s *store) term() time.Duration {
+	life := time.Duration(s.life.Load())
+	if life == 0 {
+		return longestTerm
+	}
+	return min(max(life/5, shortestTerm), longestTerm)
+}
 
 // held is the right that a store holds.
 type held struct {
@@ -55,13 +71,13 @@ func (s *store) LeaseLeft() time.Duration {
 
 // Lease implements token.Store.
 func (s *store) Lease(ctx context.Context) (release func(), err error) {
-	owner := rand.Text()
+	owner, term := rand.Text(), s.term()
 	for look := firstLook; ; look = min(2*look, lastLook) {
 		if ctx.Err() == nil {
-			until := time.Now().Add(leaseTime)
-			got, err := s.leaseCommand(ctx, leaseTake, s.shop.Domain(), owner, leaseTime.Milliseconds())
+			until := time.Now().Add(term)
+			got, err := s.leaseCommand(ctx, leaseTake, s.shop.Domain(), owner, term.Milliseconds())
 			if got {
-				return s.hold(owner, until), nil
+				return s.hold(owner, until, term), nil
 			}
 			if err != nil && ctx.Err() == nil {
 				return nil, fmt.Errorf("the right to refresh %s cannot be had: %w", s.shop, err)
@@ -74,13 +90,13 @@ func (s *store) Lease(ctx context.Context) (release func(), err error) {
 }
 
 // hold keeps the right until it is released or lost.
-func (s *store) hold(owner string, until time.Time) (release func()) {
+func (s *store) hold(owner string, until time.Time, term time.Duration) (release func()) {
 	s.set(owner, until)
 	ctx, stop := context.WithCancel(context.Background())
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		s.renew(ctx, owner)
+		s.renew(ctx, owner, term)
 	}()
 	return sync.OnceFunc(func() {
 		stop()
@@ -93,10 +109,10 @@ func (s *store) hold(owner string, until time.Time) (release func()) {
 }
 
 // renew goes on until ctx ends or somebody else has the right.
-func (s *store) renew(ctx context.Context, owner string) {
-	for clock.Sleep(ctx, leaseRenewal) == nil {
-		until := time.Now().Add(leaseTime)
-		got, err := s.leaseCommand(ctx, leaseRenew, s.shop.Domain(), owner, leaseTime.Milliseconds())
+func (s *store) renew(ctx context.Context, owner string, term time.Duration) {
+	for clock.Sleep(ctx, term/renewals) == nil {
+		until := time.Now().Add(term)
+		got, err := s.leaseCommand(ctx, leaseRenew, s.shop.Domain(), owner, term.Milliseconds())
 		switch {
 		case got:
 			s.set(owner, until)

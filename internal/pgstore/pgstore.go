@@ -16,6 +16,7 @@ import (
 	"context"
 	"iter"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -175,11 +176,14 @@ type store struct {
 	backend *Backend
 	shop    token.Shop
 	held    held
+	life    atomic.Int64 // of the shop's tokens, as far as is known
 }
 
 // Load implements token.Store.
 func (s *store) Load(ctx context.Context) (token.Record, token.Handle, error) {
-	return s.backend.layout.load(ctx, s.shop)
+	r, handle, err := s.backend.layout.load(ctx, s.shop)
+	s.learn(r)
+	return r, handle, err
 }
 
 // Swap implements token.Store.
@@ -187,6 +191,7 @@ func (s *store) Swap(ctx context.Context, old token.Handle, next token.Record) (
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
+	s.learn(next)
 	return s.backend.layout.swap(ctx, old, next, s.shop)
 }
 
