@@ -1,0 +1,48 @@
+package postgres
+
+import (
+	"net/url"
+	"path/filepath"
+	"testing"
+
+	"evergate/internal/shopsim"
+	"evergate/test/pgserver"
+	"evergate/test/process"
+	"evergate/test/race"
+)
+
+// TestTheRace has five replicas share two hundred chains in one server, which is killed now and then.
+func TestTheRace(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a minute")
+	}
+	database(t) // skips where there is no server
+	binary := filepath.Join(t.TempDir(), "evergate")
+	if err := process.Build(binary); err != nil {
+		t.Fatal(err)
+	}
+	server, err := pgserver.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	_, tcp := server.Database(t)
+	u, err := url.Parse(tcp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	race.Run(t, race.Options{
+		Binary: binary, Retry: shopsim.RetryNewPair, Address: u.Host,
+		Store: func(address string) string {
+			v := *u
+			v.Host = address
+			return v.String()
+		},
+		Disturb: func() {
+			server.Kill()
+			if err := server.Run(); err != nil {
+				t.Error(err)
+			}
+		},
+	})
+}
