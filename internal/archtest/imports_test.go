@@ -68,7 +68,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"examples/go/products":       {}, // whoever copies it has nothing else
 	"examples/simulator/go":      {}, // likewise
 	"internal/denial/denialtest": {ours: []string{"denial"}},
-	"internal/redisstore":        {ours: []string{"brief", "clock", "envelope", "netfail", "readfile", "remedy", "token"}, others: []string{"github.com/redis/rueidis"}},
+	"internal/redisstore":        {ours: []string{"brief", "clock", "envelope", "netfail", "pace", "readfile", "remedy", "token"}, others: []string{"github.com/redis/rueidis"}},
 	"internal/store/storetest":   {ours: []string{"token"}}, // the suite that every store passes
 }
 

@@ -52,8 +52,8 @@ func (c *Config) check(vars map[string]string) error {
 	if c.LogFormat != "" && c.LogFormat != "text" && c.LogFormat != "json" {
 		add(remedy.New("write text or json", "EVERGATE_LOG_FORMAT=%q", c.LogFormat))
 	}
-	if c.Pace != PaceOn && c.Pace != PaceOff {
-		add(remedy.New("write on or off", "EVERGATE_PACE=%q", c.Pace))
+	if c.Pace != PaceOn && c.Pace != PaceOff && c.Pace != PaceLocal {
+		add(remedy.New("write on, local or off", "EVERGATE_PACE=%q", c.Pace))
 	}
 	return errors.Join(errs...)
 }

@@ -74,7 +74,7 @@ type Config struct {
 	MaxConnections int  `env:"EVERGATE_MAX_CONNECTIONS" help:"How many connections tools may have open. When there are as many, a new one takes the place of the one that has waited longest. Without it half of the descriptors that the process may have, or what half of its memory bears, if that is less. See docs/operating/limits.md."`
 	MemoryBudget   Size `env:"EVERGATE_MEMORY_BUDGET" help:"How many bytes are held for all tools together: bodies that could be sent again, or that a policy judges. When it is used up, bodies are streamed, and those to be judged get 503. Without it a quarter of the memory that the process may have (GOMEMLIMIT, its cgroup, or half of the machine's)."`
 
-	Pace        string        `env:"EVERGATE_PACE" envDefault:"on" help:"on: a request waits until Shopify's rate limit has room for it, and one that is refused all the same is sent again. off: nothing waits, and 429 and THROTTLED are passed on."`
+	Pace        string        `env:"EVERGATE_PACE" envDefault:"on" help:"on: a request waits until Shopify's rate limit has room for it, and one that is refused all the same is sent again; replicas that share a store in Redis account for the limits there. local: the same, without accounting for them in Redis. off: nothing waits, and 429 and THROTTLED are passed on."`
 	PaceMaxWait time.Duration `env:"EVERGATE_PACE_MAX_WAIT" envDefault:"8s" help:"The longest a request waits for the rate limit; then it is sent, and Shopify's own 429 or THROTTLED is passed on if there is one. Clients that give up after 10 s are common."`
 
 	ShutdownDelay   time.Duration `group:"The end, and the log" env:"EVERGATE_SHUTDOWN_DELAY" envDefault:"0s" help:"After SIGTERM, go on accepting requests for this long."`
@@ -126,8 +126,9 @@ const DefaultAdmin = "127.0.0.1:9090"
 
 // The values of Pace.
 const (
-	PaceOn  = "on"
-	PaceOff = "off"
+	PaceOn    = "on"
+	PaceLocal = "local" // each replica by itself
+	PaceOff   = "off"
 )
 
 // The values of Connect.

@@ -41,7 +41,7 @@ type Backend struct {
 // redis is a client and what is sent with it.
 type redis struct {
 	rueidis.Client
-	swap, acquire, renew, release *rueidis.Lua
+	swap, acquire, renew, release, account *rueidis.Lua
 }
 
 // attempt is one way to a client, for all who want one meanwhile.
@@ -129,6 +129,7 @@ func (b *Backend) connect(a *attempt) {
 			Client: client,
 			swap:   rueidis.NewLuaScriptRetryable(swapScript), acquire: rueidis.NewLuaScriptRetryable(acquireScript),
 			renew: rueidis.NewLuaScriptRetryable(renewScript), release: rueidis.NewLuaScriptRetryable(releaseScript),
+			account: rueidis.NewLuaScript(ledgerScript),
 		}
 		b.redis = a.redis
 	}

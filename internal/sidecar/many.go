@@ -85,9 +85,7 @@ func (m *many) make(ctx context.Context, name token.Shop, woke func()) (*shop, e
 		}
 	}
 	s := &shop{in: in, log: m.log, transport: m.app.Transport, said: e.said, made: time.Now(), explained: &m.unexplained}
-	if m.app.Config.Pace != config.PaceOff {
-		s.pacer = pace.New(pace.Options{MaxWait: m.app.Config.PaceMaxWait, Observer: paceObserver{m.met, name.Domain()}, Costs: m.costs})
-	}
+	s.pacer = newPacer(m.app.Config, name, m.app.Backend, m.met, m.costs)
 	var err error
 	s.source, err = in.newSource(m.quiet, func(o *refresh.Options) {
 		o.Observer, o.Woke, o.Told = m.met, woke, in.Store != nil

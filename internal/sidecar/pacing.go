@@ -6,14 +6,19 @@ import (
 	"evergate/internal/config"
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
+	"evergate/internal/token"
 )
 
-// newPacer returns nil when the rate limit is not waited for.
-func newPacer(cfg *config.Config, met *metrics.Metrics) *pace.Pacer {
+// newPacer returns nil when the rate limit is not waited for. costs may be nil.
+func newPacer(cfg *config.Config, shop token.Shop, where token.Backend, met *metrics.Metrics, costs *pace.Costs) *pace.Pacer {
 	if cfg.Pace == config.PaceOff {
 		return nil
 	}
-	return pace.New(pace.Options{MaxWait: cfg.PaceMaxWait, Observer: paceObserver{met, cfg.Shop.Domain()}})
+	o := pace.Options{MaxWait: cfg.PaceMaxWait, Observer: paceObserver{met, shop.Domain()}, Costs: costs}
+	if shared, ok := where.(interface{ Ledger(token.Shop) pace.Ledger }); ok && cfg.Pace != config.PaceLocal {
+		o.Ledger = shared.Ledger(shop)
+	}
+	return pace.New(o)
 }
 
 // paceObserver tells the metrics, which know nobody, which shop it is about.

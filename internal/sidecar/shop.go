@@ -48,7 +48,7 @@ type shop struct {
 func newShop(in *Installation, met *metrics.Metrics, log Logger) (*shop, error) {
 	cfg := in.Config
 	in.Endpoint.ClockSkew = met.ClockSkew
-	s := &shop{in: in, log: log, transport: in.Transport, pacer: newPacer(cfg, met), made: time.Now(), explained: new(inject.Unexplained)}
+	s := &shop{in: in, log: log, transport: in.Transport, pacer: newPacer(cfg, in.Shop, in.Backend, met, nil), made: time.Now(), explained: new(inject.Unexplained)}
 	var published func(token.Token)
 	if cfg.TokenFile != "" {
 		s.tokenFile = newTokenFile(cfg.TokenFile, log.Logger)
