@@ -25,7 +25,7 @@ func TestWhatIsShownIsBounded(t *testing.T) {
 				t.Fatalf("%q: not believable", c)
 			}
 			s := sidecar{status: refresh.Status{Shop: "acme.myshopify.com", Grant: "offline", State: "fresh", Usable: true,
-				Issued: time.Now(), Scopes: scopes, Err: long, Failing: "transient", Unsaved: long}, err: long}
+				Issued: time.Now(), Scopes: scopes, Err: long, Failing: "transient", Unsaved: long, Alarm: long}, err: long}
 			h := New(Options{Tokens: &s, Admission: newAdmission(t), Gatherer: prometheus.NewRegistry(), Stopping: func() bool { return false },
 				Version: "1.2.3", Notices: func() []Notice { return []Notice{{LevelError, "x", "x", long.Error(), long.Error(), long.Error()}} }})
 			for path, method := range map[string]string{"/": http.MethodGet, "/status": http.MethodGet, "/readyz": http.MethodGet, "/-/refresh": http.MethodPost} {

@@ -52,6 +52,7 @@ const (
 	codeRefreshFails     = "refresh_fails"
 	codeRefreshTokenEnds = "refresh_token_ends"
 	codeUnsaved          = "grant_not_saved"
+	codeChainAlarm       = "refresh_chain_alarm"
 	codeMissingScopes    = "missing_scopes"
 	codeCallsFail        = "calls_fail"
 	codeVersionRetired   = "api_version_retired"
@@ -187,13 +188,18 @@ func (f facts) afterFailure() string {
 	return "Evergate goes on trying by itself. If this lasts, run " + f.setup.command("check") + ", which says where the way to Shopify ends."
 }
 
-func ofStore(f facts) []Verdict {
-	if f.status.Unsaved == nil {
-		return nil
+func ofStore(f facts) (all []Verdict) {
+	if f.status.Unsaved != nil {
+		all = append(all, Verdict{Level: LevelWarning, Code: codeUnsaved, label: "Grant not saved",
+			Text:     "The newest grant is in memory only. " + asSentence(brief.Text(f.status.Unsaved.Error(), longestReason)),
+			WhatToDo: "Make room in the store, or make it writable, before this process ends."})
 	}
-	return []Verdict{{Level: LevelWarning, Code: codeUnsaved, label: "Grant not saved",
-		Text:     "The newest grant is in memory only. " + asSentence(brief.Text(f.status.Unsaved.Error(), longestReason)),
-		WhatToDo: "Make room in the store, or make it writable, before this process ends."}}
+	if f.status.Alarm != nil {
+		wrong, do := remedy.Split(f.status.Alarm)
+		all = append(all, Verdict{Level: LevelWarning, Code: codeChainAlarm, label: "Refresh chain",
+			Text: asSentence(brief.Text(wrong, longestReason)), WhatToDo: asSentence(brief.Text(do, longestReason))})
+	}
+	return all
 }
 
 // refreshEndsSoon is when the end of a refresh token is worth a warning: each renewal brings one that is good for 90 days.

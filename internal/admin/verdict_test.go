@@ -69,6 +69,7 @@ func TestTheVerdictIsTheWorstThatIsTrue(t *testing.T) {
 		{"refresh token ends", func(f *facts) { f.status.Grant, f.status.RefreshExpires = "offline", f.now.Add(24*time.Hour) }, LevelWarning, "refresh_token_ends", "24 h", "login"},
 		{"refresh token has time", func(f *facts) { f.status.RefreshExpires = f.now.Add(60 * 24 * time.Hour) }, LevelOK, "ok", "All is well.", ""},
 		{"grant not saved", func(f *facts) { f.status.Unsaved = errors.New("disk full") }, LevelWarning, "grant_not_saved", "Disk full.", "Make room"},
+		{"chain used twice", func(f *facts) { f.status.Alarm = remedy.New("look for the other one", "a and b use the same chain") }, LevelWarning, "refresh_chain_alarm", "A and b use", "Look for the other one."},
 		{"scopes missing", func(f *facts) { f.status.MissingScopes = []string{"read_themes"} }, LevelWarning, "missing_scopes", "lacks scopes", "Dev Dashboard"},
 		{"a quarter fails", func(f *facts) { f.recent = recent{calls: 40, failed: 10} }, LevelError, "calls_fail", "10 of 40 calls", ""},
 		{"a quarter of few fails", func(f *facts) { f.recent = recent{calls: 4, failed: 1} }, LevelWarning, "calls_fail", "1 of 4 calls", ""},
@@ -417,7 +418,7 @@ func TestTheManualHasEveryCodeAndField(t *testing.T) {
 	}
 	says := rows(codes)
 	for _, code := range []string{
-		codeOK, codeNoCalls, codeStarting, codeStopping, codeReauthorize, codeNoToken, codeTokenRefused, codeTokenEnds, codeRefreshFails, codeRefreshTokenEnds, codeUnsaved,
+		codeOK, codeNoCalls, codeStarting, codeStopping, codeReauthorize, codeNoToken, codeTokenRefused, codeTokenEnds, codeRefreshFails, codeRefreshTokenEnds, codeUnsaved, codeChainAlarm,
 		codeMissingScopes, codeCallsFail, codeVersionRetired, codeVersionRetires, codeClockWrong, codeLocalCAEnds, CodeRefusedUnexplained, CodePermanentRetired, CodeFileNotInForce, CodeCertificateEnds,
 	} {
 		if !says[code] {
