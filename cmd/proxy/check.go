@@ -27,6 +27,8 @@ import (
 type checkup struct {
 	environ      []string
 	cfg          *config.Config
+	settings     sidecar.Settings
+	app          *sidecar.App // of a fleet; nil as the installation is
 	access       *access.Access
 	mistakes     []error
 	installation *sidecar.Installation // nil if there are mistakes or the store cannot be opened
@@ -65,7 +67,7 @@ func checkCommand() action {
 					return err
 				}
 			}
-			if c.cfg.Shop.IsZero() && os.Geteuid() == 0 {
+			if c.cfg.Shop.IsZero() && !c.isFleet() && os.Geteuid() == 0 {
 				hintAtService(w.err, serviceExec)
 			}
 			switch {
@@ -105,12 +107,16 @@ func colourOfStatus(c colours, s check.Status) func(string) string {
 func (c *checkup) prepare() {
 	settings, err := sidecar.Load(c.environ)
 	cfg := settings.Config
-	c.cfg, c.access = cfg, settings.Access
+	c.cfg, c.access, c.settings = cfg, settings.Access, settings
 	if err == nil {
 		_, err = sidecar.StoreKeys(cfg)
 	}
 	if err != nil {
 		c.mistakes = remedy.All(err)
+		return
+	}
+	if c.isFleet() {
+		c.app, c.storeErr = sidecar.OpenShops(settings, c.environ, build())
 		return
 	}
 	if c.installation, c.storeErr = sidecar.OpenInstallation(cfg, c.environ, build()); c.storeErr == nil {
@@ -121,11 +127,18 @@ func (c *checkup) prepare() {
 // checks is the list. After a mistake in the settings it ends where nothing more can be known.
 func (c *checkup) checks() []check.Check {
 	list := []check.Check{check.Configuration(c.mistakes, c.cfg.Warnings, c.summary()), check.SecretFiles(c.secretFiles()), check.Access(c.access), check.LocalCA(sidecar.OpenCA(c.cfg, c.environ), sidecar.NeedsCA(c.cfg)), check.Limits(sidecar.LimitsOf(c.cfg))}
-	if len(c.mistakes) == 0 {
+	switch {
+	case len(c.mistakes) > 0:
+	case c.isFleet():
+		list = append(list, check.Grants(c.place()))
+	default:
 		list = append(list, check.Stored(c.store()))
 	}
 	if addresses := c.addresses(); len(addresses) > 0 {
 		list = append(list, check.Listeners(addresses, c.sidecarAnswers))
+	}
+	if c.isFleet() && len(c.mistakes) == 0 {
+		return append(list, c.fleetWay()...)
 	}
 	if c.cfg.Shop.IsZero() || c.cfg.Base == nil {
 		return list
@@ -143,7 +156,14 @@ func (c *checkup) checks() []check.Check {
 }
 
 func (c *checkup) summary() string {
-	return fmt.Sprintf("%s, with %s", c.cfg.Shop, config.GrantInWords(c.cfg.Grant))
+	if c.isFleet() {
+		return c.fleet()
+	}
+	text := fmt.Sprintf("%s, with %s", c.cfg.Shop, config.GrantInWords(c.cfg.Grant))
+	if others := c.fleet(); others != "" {
+		text += "; and " + others
+	}
+	return text
 }
 
 // secretFiles are the files that the environment names, and systemd's credentials.
@@ -180,6 +200,11 @@ func (c *checkup) store() check.Store {
 
 func (c *checkup) addresses() []listen.Address {
 	addresses := slices.Clone(c.cfg.Listeners)
+	if c.settings.Shops != nil {
+		for _, s := range c.settings.Shops.Shops {
+			addresses = append(addresses, s.Listen...)
+		}
+	}
 	if c.cfg.Admin.Network != "" {
 		addresses = append(addresses, c.cfg.Admin)
 	}

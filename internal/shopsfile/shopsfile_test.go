@@ -215,7 +215,6 @@ func TestFiftyThousandShops(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d bytes in %v", len(text), time.Since(began))
-	text = nil
 	if f.Shops[0].Settings != f.Shops[2].Settings || f.Shops[1].Settings != f.Shops[3].Settings {
 		t.Error("shops that say the same do not share their settings")
 	}

@@ -187,6 +187,14 @@ func openApp(cfg *config.Config, d *directory, environ []string, build Build) (*
 	return app, nil
 }
 
+// OpenShops opens what the shops of a file share, for a command that looks at it. Nothing is sent yet.
+func OpenShops(s Settings, environ []string, build Build) (*App, error) {
+	return openApp(s.Config, s.directory, environ, build)
+}
+
+// Where is as in EVERGATE_STORE, without passwords; empty: nothing is kept.
+func (a *App) Where() string { return store.Shown(a.where) }
+
 // Place is where the grants of many shops rest, for a command that deals with all of them.
 type Place struct {
 	token.Backend

@@ -162,7 +162,7 @@ type onShared struct {
 }
 
 func shared(r *http.Request) *http.Request {
-	s := &onShared{Request: *r, url: *r.URL} //nolint:govet // copied as http.Request.WithContext does
+	s := &onShared{Request: *r, url: *r.URL}
 	s.URL = &s.url
 	s.url.Host = sharedHost
 	if s.Host == "" {
