@@ -353,7 +353,7 @@ func (b *beside) due(ctx context.Context, before time.Time, after due) (page []d
 		rows, err := query(ctx, c, fmt.Sprintf("SELECT %s, (%s) * 1000, t.%s::text FROM %s t LEFT JOIN evergate_beside s ON s.shop = %s "+
 			"WHERE %s AND coalesce(t.%s, '') <> '' AND t.%s < %s AND (%s, t.%s) > ($2::bigint, $3) AND NOT coalesce(s.dead AND s.pair = %s, false) ORDER BY %s, t.%s LIMIT $4::bigint",
 			s.domain, s.readEnds, s.key, s.table, s.domain, s.offline, s.refresh, s.ends, s.writeEnds("$1"), s.readEnds, s.key, b.pairSQL(), s.readEnds, s.key),
-			min(micros(before)/1000, s.latestEnd), after.ends/1000, after.key, int64(pageSize))
+			min(micros(before)/1000, s.latestEnd), after.ends/1000, after.key, int64(dueSize))
 		page = duesOf(rows)
 		return err
 	})

@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -116,6 +117,13 @@ func unreachable(err error) error {
 	return remedy.New(do, "the connection to PostgreSQL broke: %s", oneLine(err.Error()))
 }
 
+// oneLine also drops what is said twice: a server that refuses with TLS refuses without it.
 func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' }), " ")
+	var parts []string
+	for _, line := range strings.FieldsFunc(s, func(r rune) bool { return r < ' ' }) {
+		if line = strings.TrimSpace(line); !slices.Contains(parts, line) {
+			parts = append(parts, line)
+		}
+	}
+	return strings.Join(parts, " ")
 }

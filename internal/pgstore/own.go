@@ -11,8 +11,8 @@ import (
 	"evergate/internal/token"
 )
 
-// pageSize is how many shops are read at once.
-const pageSize = 500
+// pageSize is how many records are read at once, and dueSize how many names: an app's table is read whole for each page of those.
+const pageSize, dueSize = 500, 5000
 
 // own is the table of our own: a row holds the bytes that every store keeps, and in clear what is searched for.
 type own struct {
@@ -141,7 +141,7 @@ func (o own) due(ctx context.Context, before time.Time, after due) (page []due, 
 	err = o.run(ctx, func(ctx context.Context, c *pgconn.PgConn) error {
 		rows, err := query(ctx, c, `SELECT shop, (extract(epoch FROM expires) * 1000000)::bigint, shop FROM evergate_grants `+
 			`WHERE expires < `+moment+`$1::bigint AND (expires, shop) > (`+moment+`$2::bigint, $3) ORDER BY expires, shop LIMIT $4::bigint`,
-			micros(before), after.ends, after.key, int64(pageSize))
+			micros(before), after.ends, after.key, int64(dueSize))
 		page = duesOf(rows)
 		return err
 	})

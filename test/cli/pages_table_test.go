@@ -114,6 +114,10 @@ var typed = map[string][]block{
 	"docs/operating/status.md": {
 		{first: "evergate status                         # in a terminal; --watch goes on, --json prints what follows", before: "evergate", says: `(?s)All is well.*"verdict"`},
 	},
+	"docs/operating/store-postgres.md": {
+		{first: "export EVERGATE_STORE='postgres://evergate:PASSWORD@db.example.com:5432/evergate?sslmode=verify-full'", not: "it needs a PostgreSQL with TLS: test/postgres runs one"},
+		{first: "export EVERGATE_STORE='postgres://evergate:PASSWORD@db.example.com/app?sslmode=verify-full'", not: "it needs the database of an app: test/postgres makes some"},
+	},
 	"docs/operating/store-redis.md": {
 		{first: "export EVERGATE_STORE='rediss://evergate:PASSWORD@redis.example.com:6380'", not: "it needs a Redis with TLS: test/redis makes one"},
 	},
