@@ -161,6 +161,9 @@ func (m *many) run(ctx context.Context) {
 	if b := m.app.Backend; b != nil {
 		parts.Go(func() { b.Watch(ctx, m.fleet.Changed) })
 		parts.Go(func() { m.keep(ctx) })
+		if dues, ok := b.(token.Dues); ok && !m.mayRest(nil) {
+			parts.Go(func() { m.keepAhead(ctx, dues) })
+		}
 	}
 	parts.Wait()
 	if b := m.app.Backend; b != nil {
@@ -182,6 +185,30 @@ func (m *many) keep(ctx context.Context) {
 		m.look(ctx)
 		m.renewUnused(ctx)
 		_ = clock.Sleep(ctx, keepEvery/2+rand.N(keepEvery)) //nolint:gosec // G404: so that replicas drift apart; the loop looks at ctx
+	}
+}
+
+const (
+	// aheadEvery is how often the sessions of an app are looked at for tokens that are about to end.
+	aheadEvery = 2 * time.Minute
+	// aheadBy is how much of an hour's life is left when the token of a session is to be renewed: an app of Shopify's templates
+	// exchanges one itself in the last five minutes.
+	aheadBy = 17 * time.Minute
+)
+
+// keepAhead has every session of an app renewed before the app would do it, whether or not somebody calls the shop here.
+func (m *many) keepAhead(ctx context.Context, sessions token.Dues) {
+	for ctx.Err() == nil {
+		for domain, err := range sessions.Due(ctx, time.Now().Add(aheadBy)) {
+			if domain == "" {
+				m.noteStore(err)
+				break
+			}
+			if name, err := token.ParseShop(domain); err == nil && ctx.Err() == nil {
+				m.renew(ctx, name) // from then on it is in the schedule, where nothing of an app's rests
+			}
+		}
+		_ = clock.Sleep(ctx, aheadEvery/2+rand.N(aheadEvery)) //nolint:gosec // G404: so that replicas drift apart; the loop looks at ctx
 	}
 }
 
@@ -232,25 +259,18 @@ func (m *many) isUnused(r token.Record) bool {
 	if r.Current.Refresh.Empty() || r.Reauthorize != nil || !t.Expires() {
 		return false
 	}
-	if !m.mayRest(nil) {
-		return float64(time.Since(t.Issued)) > keptPart*float64(t.Life)
-	}
 	return time.Since(t.Issued) > keptAlive
 }
-
-// keptPart is the part of its life after which a grant is renewed that an app keeps beside us; it is renewed by the schedule before that
-// once it has been looked at.
-const keptPart = 0.7
 
 // renew has a grant renewed: a shop that is made, and whose token has ended, is renewed by the schedule.
 func (m *many) renew(ctx context.Context, name token.Shop) {
 	s, err := m.fleet.Of(ctx, name)
 	if err != nil {
-		m.log.Warn("a grant that nobody has used for a week cannot be renewed", "shop", name.Domain(), "err", err)
+		m.log.Warn("a grant that nobody uses cannot be renewed", "shop", name.Domain(), "err", err)
 		return
 	}
 	if _, err := s.source.Token(ctx); err != nil && ctx.Err() == nil {
-		m.log.Warn("a grant that nobody has used for a week could not be renewed", "shop", name.Domain(), "err", err)
+		m.log.Warn("a grant that nobody uses could not be renewed", "shop", name.Domain(), "err", err)
 	}
 }
 
