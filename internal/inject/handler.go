@@ -58,6 +58,8 @@ type Options struct {
 	AuditDenials *slog.Logger
 	// Tracer makes spans of requests; nil: none.
 	Tracer *tracing.Tracer
+	// Stopping says that the process is about to end; nil: it never is.
+	Stopping *atomic.Bool
 }
 
 // Shops are those whose requests are served.
@@ -120,6 +122,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// net/http ends the connection by itself from Go 1.27 on.
 		w.Header().Set("Connection", "close")
 	}
+	h.partWhileStopping(w)
 	var err error
 	if r.ProtoMajor == 2 {
 		w, err = h.multiplexed(w, &rec)
@@ -143,6 +146,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.fail(w, &rec, err)
 }
 
+// partWhileStopping ends the client's connection with this answer, if the process is about to end: the next one leads to another
+// replica. A connection that is kept is closed at some moment when it is idle, and a request that is on its way then is lost.
+// To a connection of HTTP/2 the server says the same by GOAWAY.
+func (h *Handler) partWhileStopping(w http.ResponseWriter) {
+	if h.opt.Stopping != nil && h.opt.Stopping.Load() {
+		w.Header().Set("Connection", "close")
+	}
+}
+
 // connect opens a tunnel. What comes through it are requests of their own.
 func (h *Handler) connect(w http.ResponseWriter, rec *record) error {
 	view := request.Of(rec.in)
@@ -164,6 +176,7 @@ func (h *Handler) serve(w http.ResponseWriter, rec *record) error {
 		return err
 	}
 	defer resp.Body.Close()
+	h.partWhileStopping(w) // it may have begun meanwhile
 	if rec.in.ProtoMajor == 1 && rec.body.unread() {
 		w.Header().Set("Connection", "close") // see unread
 	}

@@ -37,7 +37,7 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *ht
 		Handler: inject.New(inject.Options{
 			Shops: s.served, Admission: s.admission, Transport: s.app.Transport, Tunnels: s.tunnels,
 			ReplayBuffer: int64(s.cfg.ReplayBuffer), Memory: s.limits.memory, Metrics: met, Log: s.log.Logger,
-			Access: accessLog(s.cfg, s.log.whole), AuditDenials: s.auditLog(), Tracer: s.tracer,
+			Access: accessLog(s.cfg, s.log.whole), AuditDenials: s.auditLog(), Tracer: s.tracer, Stopping: &s.stopping,
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is judged like everything else

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 type shopify struct {
 	*shopsim.Sim
 	url, caFile string
+	life        time.Duration // of an offline token
 }
 
 // names are those of shops, n of them.
@@ -41,7 +43,7 @@ func newShopify(t testing.TB, settings shopsim.Settings, shops []string) *shopif
 	for _, name := range shops {
 		o.Shops = append(o.Shops, shopsim.Shop{Domain: name, Name: "The shop " + name, Products: 1})
 	}
-	s := &shopify{Sim: shopsim.New(o), caFile: filepath.Join(t.TempDir(), "ca.pem")}
+	s := &shopify{Sim: shopsim.New(o), caFile: filepath.Join(t.TempDir(), "ca.pem"), life: cmp.Or(settings.OfflineLife, time.Hour)}
 	server, err := s.Start("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -90,11 +92,16 @@ type sidecar struct {
 
 func start(t testing.TB, s *shopify, environ ...string) *sidecar {
 	t.Helper()
+	return startProgram(t, binary, s, environ...)
+}
+
+func startProgram(t testing.TB, program string, s *shopify, environ ...string) *sidecar {
+	t.Helper()
 	environ = append([]string{
 		"EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0", "EVERGATE_LOG_FORMAT=json", "EVERGATE_CA_DIR=memory:",
 		"EVERGATE_UPSTREAM_URL=" + s.url, "EVERGATE_UPSTREAM_CA_FILE=" + s.caFile, "HOME=" + t.TempDir(),
 	}, environ...)
-	p := process.Start(t, process.Command(t, binary, environ, "serve"))
+	p := process.Start(t, process.Command(t, program, environ, "serve"))
 	c := &sidecar{Process: p, client: &http.Client{Timeout: process.Patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	t.Cleanup(c.client.CloseIdleConnections)
 	c.admin = "http://" + p.AwaitLog(t, "listening for operators").Address

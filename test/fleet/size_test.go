@@ -105,7 +105,7 @@ func fillStore(t *testing.T, s *shopify, dir string, all []string, real int) {
 		now := time.Now()
 		content, err := envelope.Codec{Shop: shop}.Encode(token.Record{
 			Shop: shop.Domain(), ClientID: shopsim.DefaultClientID, Grant: "offline", Current: token.Pair{
-				Token:   token.Token{Access: token.NewSecret(access), Scopes: []string{"read_products"}, Issued: now, Life: time.Hour},
+				Token:   token.Token{Access: token.NewSecret(access), Scopes: []string{"read_products"}, Issued: now, Life: s.life},
 				Refresh: token.NewSecret(refresh), RefreshExpires: now.AddDate(0, 0, 90),
 			},
 		})
