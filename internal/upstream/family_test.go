@@ -86,6 +86,12 @@ func (e *edge) seen() string {
 	return strings.Join(e.got, "\n")
 }
 
+func (e *edge) forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.got = nil
+}
+
 func (e *edge) base(shop string) *url.URL {
 	return &url.URL{Scheme: "https", Host: shop + ".myshopify.com:" + e.port}
 }
