@@ -1,6 +1,8 @@
 package shopsfile
 
 import (
+	"runtime/debug"
+
 	"evergate/internal/config"
 	"evergate/internal/listen"
 	"evergate/internal/reload"
@@ -33,6 +35,10 @@ func Load(c *config.Config, take func(*File)) (*File, *reload.Value, error) {
 	return file, value, nil
 }
 
+// large is the length in bytes from which on what was needed for reading a file is given back to the system at once: it is
+// many times what the file says, and it is long before there is a use for it again.
+const large = 256 << 10
+
 // watched is the file as a value that is read again when it changes. Each state of it that has no mistake is handed to take.
 func watched(c *config.Config, take func(*File)) *reload.Value {
 	o := Options{Path: c.ShopsFile, Single: c.Shop, Reach: func(a listen.Address) error {
@@ -53,6 +59,9 @@ func watched(c *config.Config, take func(*File)) *reload.Value {
 		file, err := Parse(contents[0], o)
 		if err == nil {
 			take(file)
+		}
+		if len(contents[0]) > large {
+			debug.FreeOSMemory()
 		}
 		return err
 	}).AtMost(Largest)
