@@ -3,6 +3,7 @@ package redisstore
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -143,6 +144,7 @@ func shown(u *url.URL, q url.Values) string {
 		}
 	}
 	if q.Has("sentinel_password") {
+		q = maps.Clone(q) // the caller goes on with its own
 		q.Set("sentinel_password", "xxxxx")
 	}
 	clean.RawQuery = q.Encode()

@@ -36,6 +36,9 @@ func TestAddressesAreUnderstood(t *testing.T) {
 		if err != nil || !slices.Equal(o.InitAddress, want.hosts) || o.Sentinel.MasterSet != want.master || o.SelectDB != want.db || (o.TLSConfig != nil) != want.tls || a.shown != want.shown {
 			t.Errorf("%s: %v %q %d %t %s, %v", spec, o.InitAddress, o.Sentinel.MasterSet, o.SelectDB, o.TLSConfig != nil, a.shown, err)
 		}
+		if want.master != "" && o.Sentinel.Password != "h2" {
+			t.Errorf("%s: Sentinel's password is %q", spec, o.Sentinel.Password)
+		}
 		if (o.Sentinel.TLSConfig != nil) != want.tls || o.Password != "" && o.Password != "hunter2/x" {
 			t.Errorf("%s: Sentinel without TLS, or %q", spec, o.Password)
 		}

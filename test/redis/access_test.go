@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"evergate/internal/certtest"
 	"evergate/internal/redisstore"
 	"evergate/internal/store/storetest"
+	"evergate/internal/token"
 	"evergate/test/process"
 )
 
@@ -74,6 +76,39 @@ func TestTheUserOfTheDocumentationMayDoAllThatIsNeeded(t *testing.T) {
 		t.Errorf("%v", findings)
 	}
 	onlyAllowed(t, s)
+}
+
+// TestTheUserOfTheSentinelsMayDoAllThatIsNeeded: the second line of the page, at the Sentinels.
+func TestTheUserOfTheSentinelsMayDoAllThatIsNeeded(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t)
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^ACL SETUSER watcher .*$`).FindString(string(b))
+	line = strings.Replace(line, ">PASSWORD", ">secret", 1)
+	line = strings.Replace(line, " +client|setinfo", "", 1) // Redis 7.0 does not know it
+	f.sentinel.do(t, strings.Fields(line)...)
+	f.sentinel.do(t, "ACL", "SETUSER", "default", "resetpass", "nopass", "+@all")
+	url := f.url() + "&sentinel_username=watcher&sentinel_password=secret"
+	if findings := open(t, url).Check(t.Context()); slices.ContainsFunc(findings, func(f token.Finding) bool { return f.Loses }) {
+		t.Errorf("%v", findings)
+	}
+	told := watch(t, open(t, url))
+	process.Await(t, "the beginning", told[""])
+	drain(told)
+	f.failover(t)
+	process.Await(t, "the failover", told[""])
+	store := storeOf(t, open(t, url), "acme")
+	process.Eventually(t, func() error {
+		_, err := store.Swap(t.Context(), "", record("acme", 1))
+		return err
+	})
+	onlyAllowed(t, f.sentinel)
+	if _, err := storeOf(t, open(t, f.url()+"&sentinel_username=watcher&sentinel_password=wrong"), "acme").Changed(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
+		t.Errorf("with a wrong password: %v", err)
+	}
 }
 
 func TestAUserOfAClusterMayDoAllThatIsNeeded(t *testing.T) {

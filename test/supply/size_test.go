@@ -8,7 +8,7 @@ import (
 
 // largestBinary is a ceiling. Nearly all of the file is in memory while the sidecar idles, so what is added to it is added to
 // that, too. When it is reached, `go tool nm -size -sort size` says what came in.
-const largestBinary = 17 << 20
+const largestBinary = 18 << 20
 
 func TestTheBinaryDoesNotGrowUnnoticed(t *testing.T) {
 	t.Parallel()
