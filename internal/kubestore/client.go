@@ -20,6 +20,7 @@ import (
 	"evergate/internal/clock"
 	"evergate/internal/netfail"
 	"evergate/internal/remedy"
+	"evergate/internal/token"
 )
 
 const (
@@ -112,16 +113,21 @@ func resume(err error) string {
 	return ""
 }
 
-// do makes a call and decodes the answer into the given value, unless that is nil. A call that is put off is made again.
+// do makes a call and decodes the answer into the given value, unless that is nil. A call that is put off is made again. Whatever
+// fails is worth another attempt soon: an API server that has just started refuses everybody for a moment, and a Role that is
+// missing may be there in the next.
 func (c *client) do(ctx context.Context, q call, into any) error {
 	for try := 1; ; try++ {
 		if err := c.quiet(ctx); err != nil {
 			return err
 		}
 		err := c.once(ctx, q, into)
+		if err == nil {
+			return nil
+		}
 		r, ok := errors.AsType[*refusal](err)
 		if !ok || r.status != http.StatusTooManyRequests || try == maxTries {
-			return err
+			return token.Decide(token.ErrTransient, err)
 		}
 		c.putOff(max(r.putOff, time.Second))
 	}
@@ -212,11 +218,11 @@ func (c *client) request(ctx context.Context, q call) (*http.Request, error) {
 	if err != nil {
 		return nil, remedy.New("see KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT", "the API server's address cannot be used")
 	}
-	token, err := c.account.token()
+	bearer, err := c.account.token()
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	req.Header.Set("Authorization", "Bearer "+bearer.Reveal())
 	req.Header.Set("User-Agent", "evergate")
 	req.Header.Set("Accept", "application/json")
 	if q.metadataOnly {

@@ -90,7 +90,7 @@ func TestRefusedWriteWasNotDone(t *testing.T) {
 			return answer(status, `{"message":"hunter2"}`), nil
 		})
 		_, err := s.Swap(t.Context(), "", storetest.Named("a"))
-		if err == nil || errors.Is(err, token.ErrConflict) || !strings.Contains(err.Error(), hint) || strings.Contains(err.Error(), "hunter2") {
+		if err == nil || errors.Is(err, token.ErrConflict) || !errors.Is(err, token.ErrTransient) || !strings.Contains(err.Error(), hint) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%d: %v, want a hint: %s", status, err, hint)
 		}
 	}

@@ -45,6 +45,7 @@ func TestGrantsInSecrets(t *testing.T) {
 		{"made_again_is_another", grants.madeAgainIsAnother},
 		{"token_file_rotates", grants.tokenRotates},
 		{"lists_many_shops", grants.listsManyShops},
+		{"replicas_share_a_chain", grants.replicasShareAChain},
 		{"watch_survives_a_restart", grants.watchSurvivesARestart},
 		{"watch_survives_a_compaction", grants.watchSurvivesACompaction},
 	} {
