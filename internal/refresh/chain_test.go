@@ -209,6 +209,7 @@ func TestAStoreThatWasRolledBackGetsTheNewestPairBack(t *testing.T) {
 				newest := shelf.stored()
 				rollBack(shelf, backup)
 				time.Sleep(2 * pollEvery)
+				synctest.Wait()
 				got := shelf.stored()
 				if !got.Current.Refresh.Equal(newest.Current.Refresh) || got.Generation != newest.Generation || got.Epoch != newest.Epoch || got.Reauthorize != nil {
 					t.Errorf("stored is generation %d, %s", got.Generation, got.Current.Refresh.Reveal())

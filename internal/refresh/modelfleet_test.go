@@ -203,7 +203,7 @@ func (p *replica) live() {
 // arrivals. FLEET_RUNS is how many, FLEET_SEED the first.
 func TestAChainOnASharedStoreIsNeverBroken(t *testing.T) {
 	t.Parallel()
-	runs, first := fromEnv(t, "FLEET_RUNS", 1500), fromEnv(t, "FLEET_SEED", 1)
+	runs, first := fromEnv(t, "FLEET_RUNS", 2000), fromEnv(t, "FLEET_SEED", 1)
 	if testing.Short() {
 		runs = min(runs, 200)
 	}

@@ -39,6 +39,7 @@ func TestAnOutageIsAFewLines(t *testing.T) {
 		e.failWith(nil)
 		time.Sleep(time.Minute)
 		e.failWith(transient)
+		synctest.Wait()
 		lines.Reset()
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
