@@ -144,8 +144,8 @@ func (b *Backend) command(caller context.Context, run func(ctx context.Context, 
 	defer cancel()
 	r, err := b.connected(ctx)
 	if err != nil {
-		if caller.Err() == nil && ctx.Err() != nil {
-			return b.failure(context.DeadlineExceeded)
+		if ctx.Err() != nil {
+			return b.because(caller, context.DeadlineExceeded)
 		}
 		return err
 	}

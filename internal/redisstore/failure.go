@@ -10,6 +10,7 @@ import (
 	"evergate/internal/brief"
 	"evergate/internal/netfail"
 	"evergate/internal/remedy"
+	"evergate/internal/token"
 )
 
 // longestReason is what an answer of the server may take of a line.
@@ -23,7 +24,7 @@ func (b *Backend) failure(err error) error {
 	if own, ok := errors.AsType[*fileError](err); ok {
 		return own
 	}
-	return remedy.New("look whether the server runs, and whether this machine may connect to it", "%w", &unreachable{b.address.servers, err})
+	return token.Decide(token.ErrTransient, remedy.New("look whether the server runs, and whether this machine may connect to it", "%w", &unreachable{b.address.servers, err}))
 }
 
 // unreachable is an error of a connection.
@@ -59,19 +60,24 @@ func (e *refused) Error() string { return e.text }
 // Unwrap returns the cause.
 func (e *refused) Unwrap() error { return e.err }
 
-// remedies are by the word with which an answer begins.
-var remedies = []struct{ code, do string }{
-	{"WRONGPASS", "check the user and the password in EVERGATE_STORE"},
-	{"NOAUTH", "give a user and a password in EVERGATE_STORE"},
-	{"NOPERM", "give the user the rights that docs/operating/store-redis.md lists"},
-	{"READONLY", "let EVERGATE_STORE lead to the master, or give master_set so that Sentinel says which it is"},
-	{"OOM", "raise maxmemory, or remove what else is stored there"},
-	{"MISCONF", "see the server's log: it cannot write to its disk"},
-	{"NOREPLICAS", "see to the replicas, of which min-replicas-to-write asks more than there are"},
-	{"LOADING", "wait until the server has read its data"},
-	{"MASTERDOWN", "see to the master"},
-	{"CLUSTERDOWN", "see to the Cluster: some of its slots are served by nobody"},
-	{"AUTH", "leave the password out of EVERGATE_STORE, or give the server one"},
+// remedies are by the word with which an answer begins. What passes may be over at the next attempt, without anybody's doing: a failover, a
+// start.
+var remedies = []struct {
+	code, do string
+	passes   bool
+}{
+	{"WRONGPASS", "check the user and the password in EVERGATE_STORE", false},
+	{"NOAUTH", "give a user and a password in EVERGATE_STORE", false},
+	{"NOPERM", "give the user the rights that docs/operating/store-redis.md lists", false},
+	{"READONLY", "let EVERGATE_STORE lead to the master, or give master_set so that Sentinel says which it is", true},
+	{"OOM", "raise maxmemory, or remove what else is stored there", true},
+	{"MISCONF", "see the server's log: it cannot write to its disk", true},
+	{"NOREPLICAS", "see to the replicas, of which min-replicas-to-write asks more than there are", true},
+	{"LOADING", "wait until the server has read its data", true},
+	{"MASTERDOWN", "see to the master", true},
+	{"CLUSTERDOWN", "see to the Cluster: some of its slots are served by nobody", true},
+	{"TRYAGAIN", "wait until the Cluster has moved its slots", true},
+	{"AUTH", "leave the password out of EVERGATE_STORE, or give the server one", false},
 }
 
 // answered keeps the first line of what the server said, without what it quotes.
@@ -82,9 +88,14 @@ func (b *Backend) answered(err *rueidis.RedisError) error {
 	}
 	e := &refused{"Redis at " + b.address.servers + " answers: " + brief.Text(b.scrub(text), longestReason), err}
 	for _, r := range remedies {
-		if strings.HasPrefix(text, r.code) {
-			return remedy.New(r.do, "%w", e)
+		if !strings.HasPrefix(text, r.code) {
+			continue
 		}
+		said := remedy.New(r.do, "%w", e)
+		if r.passes {
+			return token.Decide(token.ErrTransient, said)
+		}
+		return said
 	}
 	return remedy.New("see docs/operating/store-redis.md for what the server must be", "%w", e)
 }
@@ -108,8 +119,11 @@ func isRefused(err error) bool {
 
 // because is failure, unless it was the caller who gave up.
 func (b *Backend) because(caller context.Context, err error) error {
-	if caller.Err() != nil && !isRefused(err) {
-		return context.Cause(caller)
+	if caller.Err() == nil || isRefused(err) {
+		return b.failure(err)
 	}
-	return b.failure(err)
+	if cause := context.Cause(caller); !errors.Is(cause, context.DeadlineExceeded) {
+		return cause
+	}
+	return b.failure(context.DeadlineExceeded)
 }

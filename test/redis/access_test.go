@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"net"
 	"net/url"
 	"os"
@@ -181,6 +182,9 @@ func TestNoErrorHoldsAPassword(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), password) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", address, err, want)
 		}
+		if refused := strings.Contains(want, "WRONGPASS") || want == "correct the path" || strings.Contains(address, "master_set") || strings.Contains(address, "two"); errors.Is(err, token.ErrTransient) == refused {
+			t.Errorf("%s: to be tried again soon: %t", address, !refused)
+		}
 		findings := b.Check(t.Context())
 		if len(findings) != 1 || !findings[0].Loses || strings.Contains(findings[0].Text, password) || findings[0].Do == "" {
 			t.Errorf("%s: %+v", address, findings)
@@ -307,7 +311,7 @@ func TestAReplicaIsCalledOne(t *testing.T) {
 	if findings := b.Check(t.Context()); len(findings) == 0 || !findings[0].Loses || !strings.Contains(findings[0].Do, "master_set") {
 		t.Errorf("%+v", findings)
 	}
-	if _, err := storeOf(t, b, "acme").Swap(t.Context(), "", record("acme", 1)); err == nil || !strings.Contains(err.Error(), "READONLY") {
+	if _, err := storeOf(t, b, "acme").Swap(t.Context(), "", record("acme", 1)); !errors.Is(err, token.ErrTransient) || !strings.Contains(err.Error(), "READONLY") {
 		t.Errorf("%v", err)
 	}
 }
