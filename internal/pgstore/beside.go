@@ -159,13 +159,15 @@ func (b *beside) record(s state, shop token.Shop) (token.Record, error) {
 	return b.takenOver(s, ours, shop), nil
 }
 
-// lives are those of Shopify's tokens. An app's row says when one ends, and not when it began.
+// lives are those of Shopify's tokens. An app's row says when one ends, and not when it began: it lives for as long as the one before,
+// or for the shortest of these that makes it begin in the past.
 var lives = []time.Duration{time.Hour, 24 * time.Hour, 90 * 24 * time.Hour}
 
 // assumedLife is that of a token whose end is missing.
 const assumedLife = 50 * time.Minute
 
-// takenOver is the record of a pair that the app has obtained. It is the same for whoever reads it.
+// takenOver is the record of a pair that the app has obtained. The refresh token before it is
+// none to go back to: an exchange has retired it.
 func (b *beside) takenOver(s state, before token.Record, shop token.Shop) token.Record {
 	r := token.Record{
 		Shop: shop.Domain(), ClientID: b.clientID, Grant: "offline", Epoch: "app-" + pairSum(s.access, s.refresh)[:26], Generation: 1,
@@ -174,15 +176,7 @@ func (b *beside) takenOver(s state, before token.Record, shop token.Shop) token.
 	t := token.Token{Access: token.NewSecret(s.access), Scopes: scopesOf(s.scope)}
 	switch {
 	case s.hasEnds:
-		ends := time.UnixMilli(s.ends)
-		t.Life = lives[len(lives)-1]
-		for _, life := range lives {
-			if !ends.Add(-life).After(time.Now()) {
-				t.Life = life
-				break
-			}
-		}
-		t.Issued = ends.Add(-t.Life)
+		t.Issued, t.Life = lifeUntil(time.UnixMilli(s.ends), before.Current.Token.Life, time.Now())
 	case s.refresh != "":
 		t.Issued, t.Life, t.Assumed = time.Unix(0, 0), assumedLife, true // it is renewed at once
 	}
@@ -194,11 +188,25 @@ func (b *beside) takenOver(s state, before token.Record, shop token.Shop) token.
 	if s.hasRefreshes {
 		r.Current.RefreshExpires = time.UnixMilli(s.refreshEnds)
 	}
-	// Was ours refreshed, and not replaced by an exchange, it still is what theirs may be recovered with.
-	if old := before.Current; !old.Refresh.Empty() && !old.Refresh.Equal(r.Current.Refresh) {
-		r.Previous = &token.Previous{Refresh: old.Refresh, Expires: old.RefreshExpires, FirstUsed: t.Issued}
-	}
 	return r
+}
+
+// clocksDiffer is how much the app's clock may be ahead of ours.
+const clocksDiffer = time.Minute
+
+func lifeUntil(ends time.Time, usual time.Duration, now time.Time) (issued time.Time, life time.Duration) {
+	for _, life := range append([]time.Duration{usual}, lives...) {
+		issued := ends.Add(-life)
+		if life <= 0 || issued.After(now.Add(clocksDiffer)) {
+			continue
+		}
+		if issued.After(now) {
+			issued = now.Round(0)
+		}
+		return issued, ends.Sub(issued)
+	}
+	longest := lives[len(lives)-1]
+	return ends.Add(-longest), longest
 }
 
 func scopesOf(list string) []string {

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"evergate/internal/envelope"
@@ -29,7 +31,29 @@ func run(m *testing.M) int {
 		defer server.Stop()
 	}
 	shared = server
+	dir, err := os.MkdirTemp("", "evergate-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	built = sync.OnceValues(func() (string, error) {
+		path := filepath.Join(dir, "evergate")
+		return path, process.Build(path)
+	})
 	return m.Run()
+}
+
+var built func() (string, error)
+
+// binary is the program under test, which few tests need.
+func binary(t *testing.T) string {
+	t.Helper()
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 const remedy = "scripts/install-test-deps"

@@ -2,12 +2,10 @@ package postgres
 
 import (
 	"net/url"
-	"path/filepath"
 	"testing"
 
 	"evergate/internal/shopsim"
 	"evergate/test/pgserver"
-	"evergate/test/process"
 	"evergate/test/race"
 )
 
@@ -17,10 +15,6 @@ func TestTheRace(t *testing.T) {
 		t.Skip("it takes a minute")
 	}
 	database(t) // skips where there is no server
-	binary := filepath.Join(t.TempDir(), "evergate")
-	if err := process.Build(binary); err != nil {
-		t.Fatal(err)
-	}
 	server, err := pgserver.Start()
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +26,7 @@ func TestTheRace(t *testing.T) {
 		t.Fatal(err)
 	}
 	race.Run(t, race.Options{
-		Binary: binary, Retry: shopsim.RetryNewPair, Address: u.Host,
+		Binary: binary(t), Retry: shopsim.RetryNewPair, Address: u.Host,
 		Store: func(address string) string {
 			v := *u
 			v.Host = address

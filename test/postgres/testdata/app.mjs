@@ -26,7 +26,7 @@ const storage = await storageOf();
 const answer = (value) => process.stdout.write(JSON.stringify(value) + '\n');
 answer({ready: true});
 for await (const line of createInterface({input: process.stdin})) {
-  const {order, shop, scope, ...pair} = JSON.parse(line);
+  const {order, shop, scope, within = soon, ...pair} = JSON.parse(line);
   const id = `offline_${shop}`;
   try {
     switch (order) {
@@ -40,7 +40,7 @@ for await (const line of createInterface({input: process.stdin})) {
       case 'load': {
         const s = await storage.loadSession(id);
         answer(s === undefined ? {} : {
-          found: true, active: s.isActive(scope, soon), access: s.accessToken, refresh: s.refreshToken,
+          found: true, active: s.isActive(scope, within), access: s.accessToken, refresh: s.refreshToken,
           expires: s.expires?.getTime(), refreshExpires: s.refreshTokenExpires?.getTime(),
         });
         break;
