@@ -118,6 +118,9 @@ var typed = map[string][]block{
 		{first: "export EVERGATE_STORE='postgres://evergate:PASSWORD@db.example.com:5432/evergate?sslmode=verify-full'", not: "it needs a PostgreSQL with TLS: test/postgres runs one"},
 		{first: "export EVERGATE_STORE='postgres://evergate:PASSWORD@db.example.com/app?sslmode=verify-full'", not: "it needs the database of an app: test/postgres makes some"},
 	},
+	"docs/operating/store-kubernetes.md": {
+		{first: "export EVERGATE_STORE=kubernetes:evergate-grants        # kubernetes: alone is the pod's own namespace", not: "it needs a cluster: test/kubernetes has one"},
+	},
 	"docs/operating/store-redis.md": {
 		{first: "export EVERGATE_STORE='rediss://evergate:PASSWORD@redis.example.com:6380'", not: "it needs a Redis with TLS: test/redis makes one"},
 	},

@@ -88,7 +88,7 @@ func TestDashboardIsWhatGrafanaExpects(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{"Now", "Tokens", "Traffic", "Latency", "Rate limits", "Errors", "Versions", "Limits"}; !slices.Equal(rows, want) {
+	if want := []string{"Now", "Tokens", "Traffic", "Latency", "Rate limits", "Errors", "Versions", "Limits", "Many shops"}; !slices.Equal(rows, want) {
 		t.Errorf("rows %q, want %q", rows, want)
 	}
 }
