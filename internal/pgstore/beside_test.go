@@ -24,3 +24,16 @@ func TestALifeIsInferredFromItsEnd(t *testing.T) {
 		}
 	}
 }
+
+// What an app has deleted is not written back; a row of our own that is gone was lost.
+func TestOnlyAnAppsSessionsAreTheAppsToDelete(t *testing.T) {
+	t.Parallel()
+	for _, of := range []struct {
+		layout layout
+		want   bool
+	}{{&beside{}, true}, {&own{}, false}} {
+		if got := (&store{backend: &Backend{layout: of.layout}}).Yields(); got != of.want {
+			t.Errorf("%T yields: %t", of.layout, got)
+		}
+	}
+}

@@ -149,6 +149,7 @@ func (s *store) leaseCommand(ctx context.Context, sql string, args ...any) (writ
 
 var (
 	_ token.Expiring = (*store)(nil)
+	_ token.Yielding = (*store)(nil)
 	_ token.Backend  = (*Backend)(nil)
 	_ token.Dues     = (*Backend)(nil)
 )

@@ -179,6 +179,12 @@ type store struct {
 	life    atomic.Int64 // of the shop's tokens, as far as is known
 }
 
+// Yields implements token.Yielding: an app's sessions are its own.
+func (s *store) Yields() bool {
+	_, beside := s.backend.layout.(*beside)
+	return beside
+}
+
 // Load implements token.Store.
 func (s *store) Load(ctx context.Context) (token.Record, token.Handle, error) {
 	r, handle, err := s.backend.layout.load(ctx, s.shop)

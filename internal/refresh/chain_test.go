@@ -403,3 +403,27 @@ func TestALoginIsWrittenBackOverWhatItReplaced(t *testing.T) {
 		}
 	})
 }
+
+// An app that was uninstalled deletes its session, and does not want it back.
+func TestWhatTheOwnerOfAPlaceTakesAwayStaysAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf, c := chainOf(t, 2*time.Hour, time.Hour)
+		s := named("a", yieldingShelf{shelf}, c, quiet)
+		run(t, s)
+		if got := access(t, s); got != "access-1" {
+			t.Fatal(got)
+		}
+		shelf.forget()
+		time.Sleep(2 * time.Hour)
+		if _, handle, err := shelf.Load(t.Context()); !errors.Is(err, token.ErrNotFound) {
+			t.Errorf("there is a record again, %s", handle)
+		}
+		if _, err := s.Token(t.Context()); !errors.Is(err, token.ErrReauthorize) || len(c.calls()) != 1 {
+			t.Errorf("%v after %d POSTs", err, len(c.calls()))
+		}
+	})
+}
+
+type yieldingShelf struct{ *sharedShelf }
+
+func (yieldingShelf) Yields() bool { return true }

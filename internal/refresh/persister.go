@@ -31,6 +31,8 @@ type persister struct {
 	log      *slog.Logger
 	// expiring is the store, if it is a place that can fail over and whose leases can end; nil: it is neither.
 	expiring token.Expiring
+	// remembers says that a record that is gone was lost, not taken away.
+	remembers bool
 	// term is how long the lease at hand was to last when it was taken.
 	term time.Duration
 	// writer is how this process is called in what it writes.
@@ -56,7 +58,10 @@ type persister struct {
 
 func newPersister(s token.Store, shop token.Shop, clientID, grant string, log *slog.Logger) *persister {
 	p := &persister{store: s, shop: shop, clientID: clientID, grant: grant, log: log, writer: token.ThisProcess()}
-	p.expiring, _ = s.(token.Expiring)
+	p.expiring, p.remembers = s.(token.Expiring)
+	if y, ok := s.(token.Yielding); ok && y.Yields() {
+		p.remembers = false
+	}
 	return p
 }
 
@@ -71,7 +76,7 @@ func (p *persister) load(ctx context.Context) error {
 	}
 	record, handle, err := p.read(ctx)
 	if errors.Is(err, token.ErrNotFound) {
-		if p.expiring != nil && p.record.Epoch != "" && p.without&withoutMemory == 0 {
+		if p.remembers && p.record.Epoch != "" && p.without&withoutMemory == 0 {
 			p.rolledBack(token.Record{}, "", true)
 			return nil
 		}
@@ -140,7 +145,7 @@ func (p *persister) save(ctx context.Context, next token.Record) error {
 func (p *persister) isNewerThanStored(ctx context.Context, next token.Record) bool {
 	record, handle, err := p.read(ctx)
 	switch {
-	case errors.Is(err, token.ErrNotFound) && p.expiring != nil && next.Epoch != "":
+	case errors.Is(err, token.ErrNotFound) && p.remembers && next.Epoch != "":
 		p.handle, p.base = "", token.Secret{}
 		return true
 	case err != nil:

@@ -29,6 +29,13 @@ type Expiring interface {
 	LeaseLeft() time.Duration
 }
 
+// Yielding is a Store in a place that belongs to somebody else, who may take a record away for good: an app deletes its session
+// when a shop uninstalls it. What is gone from there is not written back.
+type Yielding interface {
+	// Yields reports whether this one is.
+	Yields() bool
+}
+
 // What a store can say beside "done".
 var (
 	// ErrNotFound says that nothing is stored for the shop.
