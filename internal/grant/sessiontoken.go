@@ -50,7 +50,7 @@ var (
 	errTooNew      = errors.New("it is not valid yet: set this machine's clock")
 )
 
-// verifySession parses nothing before the signature has been found good.
+// verifySession believes nothing before the signature has been found good, and parses nothing.
 func verifySession(raw, clientID string, secrets []token.Secret, now time.Time) (token.Shop, error) {
 	if len(raw) > maxSessionToken {
 		return token.Shop{}, errNotJWT
@@ -93,6 +93,25 @@ func isSession(message, signature string, secrets []token.Secret) bool {
 
 // members is a JSON object whose names are each there once, in exactly this spelling.
 type members map[string]json.RawMessage
+
+// ClaimedShop returns the shop that a session token says it is of. Nothing of it has been verified: it tells with which app's
+// secret VerifySessionToken has to look.
+func ClaimedShop(raw token.Secret) (token.Shop, error) {
+	parts := strings.Split(raw.Reveal(), ".")
+	if len(raw.Reveal()) > maxSessionToken || len(parts) != 3 {
+		return token.Shop{}, fmt.Errorf("%w: %w", ErrSessionToken, errNotJWT)
+	}
+	claims, ok := parsePart(parts[1])
+	if !ok {
+		return token.Shop{}, fmt.Errorf("%w: %w", ErrSessionToken, errNotJWT)
+	}
+	domain, isHTTPS := strings.CutPrefix(jsonString(claims["dest"]), "https://")
+	shop, ok := shopByDomain(domain)
+	if !ok || !isHTTPS {
+		return token.Shop{}, fmt.Errorf("%w: %w", ErrSessionToken, errDestination)
+	}
+	return shop, nil
+}
 
 // parsePart reads a part of a JWT. Decoding into a struct would not do: there the last of
 // two equal names wins, and names match in any case.

@@ -28,42 +28,62 @@ const cookieName = "__Host-evergate_login"
 // where the browser comes from, because Shopify sends it from its own pages. The browser that starts is bound to its login by a cookie: the link of somebody
 // else's login, or its callback, is worth nothing in it.
 func (f *Flow) Hosted(public *url.URL, log *slog.Logger) http.Handler {
-	h := hosted{f, public, log}
+	h := hosted{public, log, reader{where: hostedHint, app: f.AppName}}
+	return h.handler(func(*http.Request) (*Flow, reader, error) { return f, h.merchant, nil })
+}
+
+// handler answers with the logins of the shop that a request is about.
+func (h hosted) handler(flowOf func(*http.Request) (*Flow, reader, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
-		if !isHostOf(public, r.Host) {
+		if !isHostOf(h.public, r.Host) {
 			denial.Of(denial.New(http.StatusMisdirectedRequest, denial.CodeMisdirectedHost,
-				"The login is at "+public.String()+" only, and whatever passes requests on must leave their Host as it is.")).Answer(w)
+				"The login is at "+h.public.String()+" only, and whatever passes requests on must leave their Host as it is.")).Answer(w)
 			return
 		}
-		switch path := r.URL.EscapedPath(); {
+		path := r.URL.EscapedPath()
+		switch {
 		case path != StartPath && path != CallbackPath:
-			denyPath(w, r, h.merchant())
+			denyPath(w, r, h.merchant)
+			return
 		case r.Method != http.MethodGet: // a HEAD must not use up a code
 			denyMethod(w)
+			return
+		}
+		f, to, err := flowOf(r)
+		switch {
+		case err != nil:
+			h.refuse(w, err)
 		case path == StartPath:
-			h.start(w, r)
+			h.start(w, r, f, to)
 		default:
-			h.callback(w, r)
+			h.callback(w, r, f, to)
 		}
 	})
 }
 
 type hosted struct {
-	*Flow
-	public *url.URL
-	log    *slog.Logger
+	public   *url.URL
+	log      *slog.Logger
+	merchant reader // who reads the pages here
 }
 
-// merchant is who reads the pages here.
-func (h hosted) merchant() reader { return reader{hostedHint, h.AppName} }
+// refuse answers a request that is about no shop that may log in. Anybody can send these, so they are no news.
+func (h hosted) refuse(w http.ResponseWriter, err error) {
+	h.log.Debug("a login was refused", "err", err)
+	if errors.Is(err, ErrNobody) {
+		writeErrorPage(w, http.StatusForbidden, denial.CodeLoginRefused, notHerePage(h.merchant))
+		return
+	}
+	writeErrorPage(w, http.StatusBadRequest, denial.CodeLoginRefused, whichShopPage(h.merchant))
+}
 
-func (h hosted) start(w http.ResponseWriter, r *http.Request) {
+func (h hosted) start(w http.ResponseWriter, r *http.Request, f *Flow, to reader) {
 	redirect := url.URL{Scheme: h.public.Scheme, Host: h.public.Host, Path: CallbackPath}
-	authorize, state, err := h.Begin(redirect.String())
+	authorize, state, err := f.Begin(redirect.String())
 	if err != nil {
-		h.log.Error("a login cannot begin", "shop", h.Grant.Endpoint.API.Shop.Domain(), "err", err)
-		writeErrorPage(w, http.StatusServiceUnavailable, denial.CodeLoginFailed, failurePage(err, h.merchant()))
+		h.log.Error("a login cannot begin", "shop", f.Grant.Endpoint.API.Shop.Domain(), "err", err)
+		writeErrorPage(w, http.StatusServiceUnavailable, denial.CodeLoginFailed, failurePage(err, to))
 		return
 	}
 	h.setCookie(w, state, int(Life/time.Second))
@@ -72,25 +92,25 @@ func (h hosted) start(w http.ResponseWriter, r *http.Request) {
 
 // callback takes the state from the cookie and leaves it to Finish to compare: without the
 // cookie no callback is good.
-func (h hosted) callback(w http.ResponseWriter, r *http.Request) {
+func (h hosted) callback(w http.ResponseWriter, r *http.Request, f *Flow, to reader) {
 	var state string
 	if c, err := r.Cookie(cookieName); err == nil {
 		state = c.Value
 	}
-	g, err := h.Finish(r.Context(), state, r.URL.RawQuery)
-	shop := h.Grant.Endpoint.API.Shop.Domain()
+	g, err := f.Finish(r.Context(), state, r.URL.RawQuery)
+	log := h.log.With("shop", f.Grant.Endpoint.API.Shop.Domain())
 	switch {
 	case errors.Is(err, grant.ErrMalformed), errors.Is(err, grant.ErrState):
-		h.log.Debug("a callback was refused", "shop", shop, "err", err) // anybody can send these
+		log.Debug("a callback was refused", "err", err) // anybody can send these
 	case err != nil:
-		h.log.Warn("a login failed", "shop", shop, "err", err)
+		log.Warn("a login failed", "err", err)
 	default:
-		h.logGranted(h.log, "a merchant has authorised the app", g)
+		logGranted(log, "a merchant has authorised the app", g)
 	}
 	if err == nil || IsOver(err) {
 		h.setCookie(w, "", -1)
 	}
-	writeOutcome(w, g, err, h.merchant())
+	writeOutcome(w, g, err, to)
 }
 
 // setCookie is Lax, because the callback is a navigation that another site begins.

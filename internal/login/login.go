@@ -39,12 +39,16 @@ const (
 // ErrClosing says that the process is about to end.
 var ErrClosing = errors.New("Evergate is shutting down: start the login again in a moment")
 
-// Options configures New. Grant and Store are required.
+// Options configures New. Grant is required, and Store or Open.
 type Options struct {
 	// Grant is the app and the shop whose merchant is asked.
 	Grant grant.Offline
 	// Store is where the grant will rest.
 	Store token.Store
+	// Open opens that place for a grant that is about to come; nil: Store is it.
+	Open func() (token.Store, error)
+	// Stored is told that a new grant rests there; nil: nobody has to know.
+	Stored func()
 	// Scopes are asked for; without any the app's configuration at Shopify decides.
 	Scopes []string
 	// AppName is the name by which merchants know the app; empty: the pages call it the app.
@@ -56,10 +60,17 @@ type Options struct {
 // Flow is the logins of one app on one shop. Its methods are safe for concurrent use.
 type Flow struct {
 	Options
-	exchanging chan struct{} // full while a grant is being obtained
-	closed     chan struct{}
-	states     *states
+	turns
+	states *states
 }
+
+// turns are for grants that are being obtained.
+type turns struct {
+	exchanging chan struct{} // holds one for each grant that is being obtained
+	closed     chan struct{}
+}
+
+func newTurns(most int) turns { return turns{make(chan struct{}, most), make(chan struct{})} }
 
 // Granted is what a person may know of a new grant.
 type Granted struct {
@@ -75,7 +86,7 @@ type Granted struct {
 
 // New returns a flow. Logins that another one began are none of its.
 func New(o Options) *Flow {
-	return &Flow{Options: o, exchanging: make(chan struct{}, 1), closed: make(chan struct{}), states: newStates(o.Grant.Endpoint.API.Shop.Domain())}
+	return &Flow{o, newTurns(1), newStates(o.Grant.Endpoint.API.Shop.Domain())}
 }
 
 // Begin starts a login that will end at redirectURI. It returns where the merchant's
@@ -154,6 +165,13 @@ func (f *Flow) acquire(ctx context.Context, clientID string, obtain func(context
 	case <-f.closed:
 		return Granted{}, ErrClosing
 	}
+	place := f.Store
+	if f.Open != nil {
+		var err error
+		if place, err = f.Open(); err != nil {
+			return Granted{}, err
+		}
+	}
 	var pair token.Pair
 	inHand := false
 	edit := func(token.Record) (next token.Record, err error) {
@@ -165,15 +183,18 @@ func (f *Flow) acquire(ctx context.Context, clientID string, obtain func(context
 		}
 		return token.Begin(token.Record{Shop: f.Grant.Endpoint.API.Shop.Domain(), ClientID: clientID, Grant: f.Grant.Name(), Current: pair}), nil
 	}
-	err := store.Replace(ctx, f.Store, edit)
+	err := store.Replace(ctx, place, edit)
 	for n := 1; n < storeTries && inHand && errors.Is(err, token.ErrConflict); n++ {
-		err = store.Replace(ctx, f.Store, edit)
+		err = store.Replace(ctx, place, edit)
 	}
 	if err != nil && inHand {
 		return Granted{}, fmt.Errorf("Shopify granted it, but it cannot be stored: %w; mend that, then start the login again", err)
 	}
 	if err != nil {
 		return Granted{}, err
+	}
+	if f.Stored != nil {
+		f.Stored()
 	}
 	return f.granted(pair), nil
 }
@@ -189,8 +210,10 @@ func (f *Flow) granted(p token.Pair) Granted {
 	return g
 }
 
-// Close waits for a grant that is being obtained and lets no other begin. It is called once.
-func (f *Flow) Close() {
-	f.exchanging <- struct{}{}
-	close(f.closed)
+// Close waits for the grants that are being obtained and lets no other begin. It is called once.
+func (t turns) Close() {
+	for range cap(t.exchanging) {
+		t.exchanging <- struct{}{}
+	}
+	close(t.closed)
 }

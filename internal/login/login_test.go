@@ -211,7 +211,7 @@ func TestAStateIsGoodOnceAndForItsProcessAndShopAlone(t *testing.T) {
 	now := time.Now()
 	s := newStates("acme.myshopify.com")
 	state := s.issue(now)
-	other := &states{key: s.key, shop: "evil.myshopify.com", used: map[string]time.Time{}}
+	other := &states{s.ledger, "evil.myshopify.com"}
 	for name, good := range map[string]bool{
 		"its own": s.waits(state, now), "a second before the end": s.waits(state, now.Add(Life-time.Second)),
 	} {

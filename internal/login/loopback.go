@@ -13,7 +13,7 @@ type Outcome struct {
 // Loopback answers path on this machine for the one login that began with state, and tells
 // heard about each callback once its page is written.
 func (f *Flow) Loopback(path, state string, heard func(Outcome)) http.Handler {
-	to := reader{loopbackHint, f.AppName}
+	to := reader{where: loopbackHint, app: f.AppName}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
 		// The listener is about to go away: a browser must not keep a connection to it.

@@ -13,6 +13,7 @@ import (
 	"evergate/internal/denial"
 	"evergate/internal/grant"
 	"evergate/internal/markup"
+	"evergate/internal/token"
 )
 
 // hint says where a person goes on from a page.
@@ -23,10 +24,12 @@ const (
 	hostedHint               // nobody waits; StartPath begins anew
 )
 
-// reader is who reads a page: where he goes on, and by which name he knows the app; empty: by none.
+// reader is who reads a page: where he goes on, by which name he knows the app; empty: by none; and which shop he has to name where
+// he begins again; zero: none.
 type reader struct {
 	where hint
 	app   string
+	shop  token.Shop
 }
 
 // theApp names it within a sentence, and appFirst at the beginning of one. Evergate is no name that he knows.
@@ -34,12 +37,12 @@ func (r reader) theApp() string   { return cmp.Or(r.app, "the app") }
 func (r reader) appFirst() string { return cmp.Or(r.app, "The app") }
 
 // view is what a page shows. Nothing in it comes from the request, except for the name of a
-// shop that Shopify has signed.
+// shop that Shopify has signed, or that may log in here.
 type view struct {
 	Title, Text, Next string
 	Missing           []string
 	App               string // who asked for what is missing
-	Again             bool   // with a link to StartPath
+	Again             string // a link by which to begin again; empty: there is none
 	Good              bool
 }
 
@@ -78,8 +81,8 @@ func (v view) html() *markup.Page {
 	if v.Next != "" {
 		p.Put("\n<p>{}</p>", v.Next)
 	}
-	if v.Again {
-		p.Put("\n<p><a href=\"" + StartPath + "\">Start again</a></p>")
+	if v.Again != "" {
+		p.Put("\n<p><a href=\"{}\">Start again</a></p>", v.Again)
 	}
 	p.Put("\n</main>\n</body>\n</html>\n")
 	return &p
@@ -124,6 +127,18 @@ func denyPath(w http.ResponseWriter, r *http.Request, to reader) {
 		return
 	}
 	(&denial.Error{Status: http.StatusNotFound, Code: denial.CodeNotFound, Message: "There is no such page: only a login is here."}).Answer(w)
+}
+
+// notHerePage is for a shop that nobody may log in.
+func notHerePage(to reader) view {
+	return view{Title: "This shop cannot be connected here",
+		Text: "Whoever runs " + to.theApp() + " has not let this shop be connected. Nothing was changed.", Next: "If it should be, ask them for it."}
+}
+
+// whichShopPage is for an address that does not say which shop is meant.
+func whichShopPage(to reader) view {
+	return view{Title: "This address names no shop",
+		Text: "More than one shop can be connected to " + to.theApp() + " here, so the address has to say which: it ends in " + StartPath + "?shop= and the shop's name before .myshopify.com."}
 }
 
 func denyMethod(w http.ResponseWriter) {
@@ -188,7 +203,10 @@ func failurePage(err error, to reader) view {
 
 func (r reader) again(v view, terminal string) view {
 	if r.where == hostedHint {
-		v.Again = true
+		v.Again = StartPath
+		if !r.shop.IsZero() {
+			v.Again += "?shop=" + r.shop.Handle()
+		}
 		return v
 	}
 	v.Next = terminal

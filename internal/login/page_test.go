@@ -19,7 +19,7 @@ import (
 func outcomePage(g Granted, err error, where hint, app ...string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	secure(w.Header())
-	writeOutcome(w, g, err, reader{where, strings.Join(app, "")})
+	writeOutcome(w, g, err, reader{where: where, app: strings.Join(app, "")})
 	return w
 }
 
@@ -70,9 +70,9 @@ func TestNothingOnThePageCanBeMarkup(t *testing.T) {
 	t.Parallel()
 	const hostile = `</p></title></style><script>alert(1)</script><a href="javascript:alert(2)" onclick='x'>`
 	w := httptest.NewRecorder()
-	writePage(w, http.StatusOK, view{Title: hostile, Text: hostile, Next: hostile, Missing: []string{hostile}, Again: true, Good: true})
-	if n := strings.Count(w.Body.String(), html.EscapeString(hostile)); n != 5 {
-		t.Errorf("%d of 5 values are on the page, escaped:\n%s", n, w.Body)
+	writePage(w, http.StatusOK, view{Title: hostile, Text: hostile, Next: hostile, Missing: []string{hostile}, Again: hostile, Good: true})
+	if n := strings.Count(w.Body.String(), html.EscapeString(hostile)); n != 6 {
+		t.Errorf("%d of 6 values are on the page, escaped:\n%s", n, w.Body)
 	}
 	for _, part := range []string{"<script", "javascript:alert(2)\"", "onclick='"} {
 		if strings.Contains(w.Body.String(), part) {
@@ -140,13 +140,13 @@ func TestABrowserThatIsLostGetsAPage(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	w := httptest.NewRecorder()
-	denyPath(w, r, reader{hostedHint, "Stock"})
+	denyPath(w, r, reader{where: hostedHint, app: "Stock"})
 	if w.Code != http.StatusNotFound || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/json") {
 		t.Errorf("a program: %d %v", w.Code, w.Header())
 	}
 	r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
 	w = httptest.NewRecorder()
-	denyPath(w, r, reader{hostedHint, "Stock"})
+	denyPath(w, r, reader{where: hostedHint, app: "Stock"})
 	if w.Code != http.StatusNotFound || w.Header().Get(denial.Header) != denial.CodeNotFound || !strings.Contains(w.Body.String(), "Only the login of Stock is here.") || !strings.Contains(w.Body.String(), StartPath) {
 		t.Errorf("a browser: %d %v %s", w.Code, w.Header(), w.Body)
 	}

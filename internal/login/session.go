@@ -54,19 +54,28 @@ type exchanged struct {
 // ExchangeHandler makes Exchange a POST, for a backend on this machine that serves the
 // app's pages. Who may call is for its caller to decide.
 func (f *Flow) ExchangeHandler(log *slog.Logger) http.Handler {
+	log = log.With("shop", f.Grant.Endpoint.API.Shop.Domain())
+	return exchangeHandler(log, func(token.Secret) (*Flow, error) { return f, nil })
+}
+
+func exchangeHandler(log *slog.Logger, flowOf func(sessionToken token.Secret) (*Flow, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sessionToken, err := readSession(http.MaxBytesReader(w, r.Body, maxSessionBody), r.Header.Get("Content-Type"))
+		var f *Flow
+		if err == nil {
+			f, err = flowOf(sessionToken)
+		}
 		var g Granted
 		if err == nil {
 			g, err = f.Exchange(r.Context(), sessionToken)
 		}
 		if err != nil {
-			log.Warn("a session token was not exchanged", "shop", f.Grant.Endpoint.API.Shop.Domain(), "err", err)
+			log.Warn("a session token was not exchanged", "err", err)
 			w.Header().Set("Cache-Control", "no-store")
 			exchangeDenial(err).Answer(w)
 			return
 		}
-		f.logGranted(log, "a session token was exchanged for a new grant", g)
+		logGranted(log, "a session token was exchanged for a new grant", g)
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
 		_ = json.NewEncoder(w).Encode(exchanged{g.Shop.Domain(), append([]string{}, g.Scopes...), g.MissingScopes, g.Expires})
@@ -104,15 +113,15 @@ func exchangeDenial(err error) *denial.Error {
 	switch {
 	case errors.Is(err, errNoSession), errors.Is(err, grant.ErrSessionToken), errors.Is(err, grant.ErrSubjectToken):
 		d.Status, d.Code = http.StatusBadRequest, denial.CodeInvalidSessionToken
-	case errors.Is(err, errOtherShop):
+	case errors.Is(err, errOtherShop), errors.Is(err, ErrNobody):
 		d.Status, d.Code = http.StatusForbidden, denial.CodeDeniedShop
 	}
 	return d
 }
 
-func (f *Flow) logGranted(log *slog.Logger, message string, g Granted) {
-	log.Info(message, "shop", g.Shop.Domain(), "scopes", g.Scopes)
+func logGranted(log *slog.Logger, message string, g Granted) {
+	log.Info(message, "scopes", g.Scopes)
 	if g.MissingScopes != nil {
-		log.Warn("the new grant lacks scopes that SHOPIFY_SCOPES asks for", "shop", g.Shop.Domain(), "missing", g.MissingScopes)
+		log.Warn("the new grant lacks scopes that SHOPIFY_SCOPES asks for", "missing", g.MissingScopes)
 	}
 }

@@ -26,18 +26,25 @@ const mostUsed = 1000
 // that waits: anybody can begin one behind a public address, and whoever does so a thousand times
 // must not end those of others. What is remembered is which states were used.
 type states struct {
-	key  []byte // of this process alone
+	*ledger
 	shop string
+}
+
+// ledger is what the states of all shops of a process share.
+type ledger struct {
+	key []byte // of this process alone
 
 	mu   sync.Mutex
 	used map[string]time.Time // state → when its life ends
 }
 
-func newStates(shop string) *states {
+func newLedger() *ledger {
 	key := make([]byte, sha256.Size)
 	_, _ = rand.Read(key) // it never fails: it ends the program instead
-	return &states{key: key, shop: shop, used: map[string]time.Time{}}
+	return &ledger{key: key, used: map[string]time.Time{}}
 }
+
+func newStates(shop string) *states { return &states{newLedger(), shop} }
 
 // issue returns a state that is good from now on for Life.
 func (s *states) issue(now time.Time) string {

@@ -68,6 +68,16 @@ func (d *directory) entry(shop token.Shop) (entry, bool) {
 	return entry{credentials: s.Settings, grant: s.Grant, inferred: s.Inferred, scopes: s.Scopes, said: s.Settings, listed: listed}, true
 }
 
+// mayLogin returns what holds for a shop whose merchant may give the app a grant, and where that would be used; false: there is
+// no such shop.
+func (d *directory) mayLogin(shop token.Shop) (entry, bool) {
+	e, served := d.entry(shop)
+	if !served || shop != d.single && !d.file.Load().MayLogin(shop) {
+		return entry{}, false
+	}
+	return e, e.grant == config.GrantOffline || e.inferred && e.grant == config.GrantClientCredentials
+}
+
 // Find implements guard.Shops.
 func (d *directory) Find(name string) (token.Shop, bool) {
 	shop, ok := token.FindShop(name)

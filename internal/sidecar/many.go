@@ -17,7 +17,9 @@ import (
 	"evergate/internal/config"
 	"evergate/internal/denial"
 	"evergate/internal/fleet"
+	"evergate/internal/grant"
 	"evergate/internal/inject"
+	"evergate/internal/login"
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
 	"evergate/internal/refresh"
@@ -39,6 +41,7 @@ type many struct {
 	// unexplained is shared: what an allowlist refuses it refuses to every shop.
 	unexplained inject.Unexplained
 	again       chan struct{} // the shops file is to be read now
+	logins      *login.Shops  // nil: no shop's grant is kept
 
 	// reachable is why the store could not be read when it was looked at last; nil: it could.
 	reachable atomic.Pointer[error]
@@ -52,6 +55,9 @@ func openFleet(app *App, dir *directory, met *metrics.Metrics, log Logger) *many
 	m.stored.Store(-1)
 	m.fleet = fleet.New(fleet.Options[*shop]{Make: m.make, Most: app.Config.MaxActiveShops, Idle: m.mayRest, PerSecond: app.Config.MaxRenewals})
 	dir.changed = m.fileChanged
+	if app.Backend != nil {
+		m.logins = login.NewShops(login.ShopsOptions{Of: m.loginOf, Only: dir.Only, AppName: app.Config.AppName})
+	}
 	if file := dir.file.Load(); len(file.Shops) > 0 {
 		app.Transport.Expect(app.Config.BaseOf(file.Shops[0].Name))
 	}
@@ -92,6 +98,26 @@ func (m *many) make(ctx context.Context, name token.Shop, woke func()) (*shop, e
 	})
 	s.requests = s.forRequests()
 	return s, err
+}
+
+// loginOf is what a login of a shop needs. Strangers name shops as well: the store is opened for a grant that is about to come.
+func (m *many) loginOf(name token.Shop) (login.Options, error) {
+	e, ok := m.dir.mayLogin(name)
+	if !ok {
+		return login.Options{}, login.ErrNobody
+	}
+	in := m.app.install(name, e.credentials, config.GrantOffline, e.scopes)
+	return login.Options{
+		Grant: grant.Offline{Endpoint: in.Endpoint}, Scopes: in.Scopes, AppName: m.app.Config.AppName,
+		Open:   func() (token.Store, error) { return m.app.Backend.Shop(name) },
+		Stored: func() { m.loggedIn(name) },
+	}, nil
+}
+
+// loggedIn has a shop served with its new grant at once, whatever the store's watch says, and when.
+func (m *many) loggedIn(name token.Shop) {
+	m.fleet.Forget(func(s *shop) bool { return s.in.Shop == name && s.in.Grant != config.GrantOffline })
+	m.fleet.Changed(name.Domain())
 }
 
 // settle decides on the grant of a shop by what is stored, and begins it with a refresh token that the settings give.
@@ -164,6 +190,9 @@ func (m *many) run(ctx context.Context) {
 		if dues, ok := b.(token.Dues); ok && !m.mayRest(nil) {
 			parts.Go(func() { m.keepAhead(ctx, dues) })
 		}
+	}
+	if m.logins != nil {
+		parts.Go(func() { <-ctx.Done(); m.logins.Close() })
 	}
 	parts.Wait()
 	if b := m.app.Backend; b != nil {

@@ -67,16 +67,21 @@ func (s *Sidecar) serverForOperators(registry *prometheus.Registry, met *metrics
 // serverForMerchants serves the login behind the public address, and nothing else; it is nil when
 // there is no such address, or no grant that a login obtains.
 func (s *Sidecar) serverForMerchants(errorLog *log.Logger) *http.Server {
+	var handler http.Handler
 	switch {
 	case s.cfg.Public == nil:
 		return nil
-	case s.shop == nil || s.shop.login == nil:
+	case s.many != nil && s.many.logins != nil:
+		handler = s.many.logins.Hosted(s.cfg.Public, s.log.Logger)
+	case s.shop != nil && s.shop.login != nil:
+		handler = s.shop.login.Hosted(s.cfg.Public, s.log.Logger)
+	default:
 		s.log.Warn("configuration", "warning", "EVERGATE_PUBLIC_URL has no effect, because a login obtains an offline grant: set EVERGATE_GRANT=offline")
 		return nil
 	}
 	s.log.Info("a merchant can authorise the app", "address", s.cfg.Public.JoinPath(login.StartPath).String())
 	return &http.Server{
-		Handler:           limit.LingerUnread(s.shop.login.Hosted(s.cfg.Public, s.log.Logger)),
+		Handler:           limit.LingerUnread(handler),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: adminAnswerTime + headerTimeout,
 		IdleTimeout: clientIdle, MaxHeaderBytes: largestLoginHeader, ErrorLog: errorLog, ConnState: limit.State,
 		ConnContext: limit.WithConn,
@@ -91,8 +96,11 @@ func (s *Sidecar) tokens() admin.Tokens {
 }
 
 func (s *Sidecar) exchange() http.Handler {
-	if s.shop == nil {
-		return http.HandlerFunc(noExchange)
+	switch {
+	case s.shop != nil:
+		return s.shop.exchange()
+	case s.many.logins != nil:
+		return s.many.logins.ExchangeHandler(s.log.Logger)
 	}
-	return s.shop.exchange()
+	return http.HandlerFunc(noExchange)
 }

@@ -43,7 +43,15 @@ func newShopify(t testing.TB, settings shopsim.Settings, shops []string) *shopif
 	for _, name := range shops {
 		o.Shops = append(o.Shops, shopsim.Shop{Domain: name, Name: "The shop " + name, Products: 1})
 	}
-	s := &shopify{Sim: shopsim.New(o), caFile: filepath.Join(t.TempDir(), "ca.pem"), life: cmp.Or(settings.OfflineLife, time.Hour)}
+	s := serveSim(t, shopsim.New(o))
+	s.life = cmp.Or(settings.OfflineLife, time.Hour)
+	return s
+}
+
+// serveSim has a simulated Shopify listen.
+func serveSim(t testing.TB, sim *shopsim.Sim) *shopify {
+	t.Helper()
+	s := &shopify{Sim: sim, caFile: filepath.Join(t.TempDir(), "ca.pem"), life: time.Hour}
 	server, err := s.Start("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
