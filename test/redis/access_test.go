@@ -114,7 +114,7 @@ func TestTheUserOfTheSentinelsMayDoAllThatIsNeeded(t *testing.T) {
 
 func TestAUserOfAClusterMayDoAllThatIsNeeded(t *testing.T) {
 	t.Parallel()
-	all := startCluster(t)
+	all := startCluster(t, 0)
 	var address string
 	for i, s := range all {
 		if a := allow(t, s, "secret"); i == 0 {

@@ -38,6 +38,6 @@ func TestSentinelConforms(t *testing.T) {
 
 func TestClusterConforms(t *testing.T) {
 	t.Parallel()
-	all := startCluster(t)
+	all := startCluster(t, 0)
 	t.Run("suite", func(t *testing.T) { storetest.RunBackend(t, place("redis://"+all[0].address()+"?")) })
 }

@@ -34,7 +34,7 @@ func TestTheLedger(t *testing.T) {
 	t.Parallel()
 	for name, url := range map[string]func() string{
 		"alone":   func() string { return "redis://" + start(t).address() },
-		"cluster": func() string { return "redis://" + startCluster(t)[0].address() },
+		"cluster": func() string { return "redis://" + startCluster(t, 0)[0].address() },
 	} {
 		url := url()
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -62,23 +63,23 @@ func (s *server) try(command ...string) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
-// masters are three servers of a Cluster.
-func startCluster(t testing.TB) []*server {
+// startCluster starts three masters and so many replicas for each.
+func startCluster(t testing.TB, replicas int) []*server {
 	t.Helper()
 	var all []*server
 	create := []string{"--cluster", "create"}
-	for range 3 {
+	for range 3 + 3*replicas {
 		s := start(t, "--cluster-enabled", "yes", "--cluster-port", process.FreePort(t), "--cluster-node-timeout", "2000")
 		all = append(all, s)
 		create = append(create, s.address())
 	}
-	if out, err := process.Output(exec.Command("redis-cli", append(create, "--cluster-yes")...)); err != nil {
+	if out, err := process.Output(exec.Command("redis-cli", append(create, "--cluster-replicas", strconv.Itoa(replicas), "--cluster-yes")...)); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	process.Eventually(t, func() error {
 		for _, s := range all {
 			info := s.do(t, "CLUSTER", "INFO")
-			if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:3") {
+			if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:"+strconv.Itoa(len(all))) {
 				return fmt.Errorf("%s: %s", s.address(), info)
 			}
 		}

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -166,4 +167,63 @@ func TestAFailoverUnderLoad(t *testing.T) {
 			t.Errorf("%+v, %v", listed, err)
 		}
 	}
+}
+
+// TestAFailoverInAClusterIsNoticed: the master of a shop's slot is killed, and a replica takes its place.
+func TestAFailoverInAClusterIsNoticed(t *testing.T) {
+	t.Parallel()
+	all := startCluster(t, 1)
+	url := "redis://" + all[0].address() + "?addr=" + all[1].address() + "&addr=" + all[2].address()
+	told := watch(t, open(t, url))
+	process.Await(t, "the beginning", told[""])
+	store := storeOf(t, open(t, url), "acme")
+	handle, err := store.Swap(t.Context(), "", record("acme", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	process.Await(t, "a change", told["acme.myshopify.com"])
+	killed := 0
+	for _, s := range all {
+		role := s.do(t, "INFO", "replication")
+		if _, err := s.try("GET", "evergate:grant:{acme.myshopify.com}"); err == nil && strings.Contains(role, "role:master") {
+			process.Eventually(t, func() error {
+				if info := s.do(t, "INFO", "replication"); !strings.Contains(info, "state=online") {
+					return errors.New("no replica yet: " + info)
+				}
+				return nil
+			})
+			s.Kill()
+			killed++
+		}
+	}
+	if killed != 1 {
+		t.Fatalf("%d servers are the master of the slot", killed)
+	}
+	drain(told)
+	process.EventuallyWithin(t, time.Minute, 250*time.Millisecond, func() error {
+		next, err := store.Swap(t.Context(), handle, record("acme", 2))
+		if errors.Is(err, token.ErrConflict) { // an attempt of which nobody heard was the one
+			_, handle, err = store.Load(t.Context())
+			return err
+		}
+		if err == nil {
+			handle = next
+		}
+		return err
+	})
+	process.Await(t, "that everything may have changed", told[""])
+	drain(told)
+	process.EventuallyWithin(t, time.Minute, time.Second, func() error {
+		next, err := store.Swap(t.Context(), handle, record("acme", 3))
+		if err != nil {
+			return err
+		}
+		handle = next
+		select {
+		case <-told["acme.myshopify.com"]:
+			return nil
+		case <-time.After(500 * time.Millisecond):
+			return errors.New("nobody was told of a change at the new master")
+		}
+	})
 }
