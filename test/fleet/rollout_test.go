@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -141,10 +142,10 @@ func (c caller) call(ctx context.Context, to, shop string) error {
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(b), shop+".myshopify.com") {
-		return fmt.Errorf("%s: %v: %.200s", resp.Status, err, b)
+	if err == nil && (resp.StatusCode != http.StatusOK || !strings.Contains(string(b), shop+".myshopify.com")) {
+		err = fmt.Errorf("%s: %.200s", resp.Status, b)
 	}
-	return nil
+	return err
 }
 
 // TestAnUpdateLosesNoRequest replaces three replicas one after the other, as a Deployment does with maxUnavailable 0, by another
@@ -206,10 +207,11 @@ func TestAnUpdateLosesNoRequest(t *testing.T) {
 		after := startProgram(t, next, s, environ...)
 		balancer.follow(t, after)
 		process.Eventually(t, func() error { // it has work
-			if a, err := after.get(t.Context(), after.admin+"/metrics", ""); err != nil || requests(a.body) == 0 {
-				return fmt.Errorf("no request has reached the new replica: %v", err)
+			a, err := after.get(t.Context(), after.admin+"/metrics", "")
+			if err == nil && requests(a.body) == 0 {
+				err = errors.New("no request has reached the new replica")
 			}
-			return nil
+			return err
 		})
 		before.Signal(t, syscall.SIGTERM)
 		if code := before.ExitWithin(t, process.Patience); code != 0 {

@@ -125,8 +125,8 @@ func callShop(u string) error {
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s, %v: %.300s", resp.Status, err, b)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %.300s", resp.Status, b)
 	}
-	return nil
+	return err
 }
