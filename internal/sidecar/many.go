@@ -83,10 +83,15 @@ func (m *many) make(ctx context.Context, name token.Shop, woke func()) (*shop, e
 	in := m.app.install(name, e.credentials, e.grant, e.scopes)
 	if m.app.Backend != nil && in.Grant != config.GrantStatic {
 		stored, err := m.app.Backend.Shop(name)
-		if err != nil {
-			return nil, err
+		switch {
+		case err == nil:
+			err = m.settle(ctx, in, e, stored)
+		case e.listed && in.Grant == config.GrantClientCredentials:
+			m.noteStore(err)
+			m.log.Warn("going on without the store", "shop", name.Domain(), "err", err)
+			err = nil
 		}
-		if err := m.settle(ctx, in, e, stored); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -19,6 +19,8 @@ type scenario struct {
 	// permanent gives it a custom app's token that does not expire.
 	permanent bool
 	environ   []string
+	// fleet has it serve other shops, too, from a store in that file or directory.
+	fleet string
 	// version is what its tools ask for after the failure has begun; empty: the newest.
 	version string
 	// tools is how many call at once, one call after the other and without a pause; zero: one
@@ -60,6 +62,7 @@ var scenarios = []scenario{
 	// Four tools want more than the limit gives, and wait for their turn.
 	{name: "waits-its-turn", narrow: true, tools: 4, settings: shopsim.Settings{RESTSize: 10, RESTLeak: 20, GraphQLSize: 1e8, GraphQLRestore: 1e8}},
 	{name: "restarted", fail: func(s *subject) { s.restart() }},
+	{name: "many-shops", fleet: "store"},
 
 	{name: "token-endpoint-down", settings: shopsim.Settings{TokenLife: 10 * time.Second},
 		fail: endpointFault(shopsim.Fault{Kind: shopsim.FaultStatus, Status: 503}),
@@ -99,6 +102,7 @@ var scenarios = []scenario{
 	},
 		want: "EvergateClockIsWrong", heal: func(s *subject) { s.shop.Change(func(c *shopsim.Settings) { c.ClockSkew = 0 }); s.renew() }},
 	{name: "old-version", version: retired, want: "EvergateAPIVersionRetires"},
+	{name: "lost-store", late: true, fleet: lostStore, fail: func(*subject) {}, want: "EvergateStoreUnfit EvergateStoreUnreachable"},
 	{name: "killed", fail: func(s *subject) { s.process.Kill() }, want: "EvergateDown", heal: func(s *subject) { s.restart() }},
 }
 

@@ -81,12 +81,34 @@ func newSubject(t *testing.T, sc scenario) *subject {
 	if sc.permanent {
 		s.environ = []string{"SHOPIFY_CLIENT_ID=", "SHOPIFY_CLIENT_SECRET=", "SHOPIFY_ACCESS_TOKEN=" + s.shop.IssueToken("", "", 0)}
 	}
+	if sc.fleet != "" {
+		s.serveMany(filepath.Join(t.TempDir(), sc.fleet))
+	}
 	s.version.Store(&current)
 	if sc.late {
 		sc.fail(s)
 	}
 	s.start()
 	return s
+}
+
+// lostStore is the name of a file where a directory of grants should be.
+const lostStore = "lost"
+
+// serveMany has it serve the shops of a file and of a store, beside its own.
+func (s *subject) serveMany(place string) {
+	s.t.Helper()
+	file := filepath.Join(s.t.TempDir(), "shops.yaml")
+	text := "defaults:\n  client_id: " + shopsim.DefaultClientID + "\n  client_secret: " + shopsim.DefaultClientSecret + "\nstored: true\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if filepath.Base(place) == lostStore {
+		if err := os.WriteFile(place, nil, 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.environ = append(s.environ, "EVERGATE_SHOPS_FILE="+file, "EVERGATE_STORE=file:"+place)
 }
 
 // store puts a new grant into the store, as a login would. Its access token is as old as
@@ -195,6 +217,9 @@ func (s *subject) call(ctx context.Context, pause time.Duration) {
 			return
 		}
 		req.Header.Set("Content-Type", "application/json")
+		if s.fleet != "" {
+			req.Host = shopsim.DefaultShop
+		}
 		if resp, err := tool.Do(req); err == nil {
 			_, _ = io.Copy(io.Discard, resp.Body)
 			_ = resp.Body.Close()
