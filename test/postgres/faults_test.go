@@ -146,7 +146,7 @@ func TestCutConnectionsAreMadeAgain(t *testing.T) {
 	var heard sync.Map
 	go b.Watch(t.Context(), func(domain string) {
 		n, _ := heard.LoadOrStore(domain, new(atomic.Int64))
-		n.(*atomic.Int64).Add(1) //nolint:errcheck,forcetypeassert // it is what was stored
+		n.(*atomic.Int64).Add(1) //nolint:forcetypeassert // it is what was stored
 	})
 	all, stop := writers(t, b)
 	for range 10 {
@@ -198,7 +198,7 @@ func TestWhoHasLostTheRightKnows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left := s.(token.Expiring).LeaseLeft //nolint:errcheck,forcetypeassert // it is part of what the store promises
+	left := s.(token.Expiring).LeaseLeft //nolint:forcetypeassert // it is part of what the store promises
 	if left() > 0 {
 		t.Error("something is left of a right that nobody has")
 	}
