@@ -67,10 +67,20 @@ func TestARestartOfTheServerIsNoticed(t *testing.T) {
 				s.again(t)
 				process.Await(t, "that everything may have changed", told[""])
 				drain(told)
-				if handle, err = writer.Swap(t.Context(), handle, record("acme", 2)); err != nil {
-					t.Fatal(err)
-				}
-				process.Await(t, "a change after the restart", told["acme.myshopify.com"])
+				// That everything may have changed is told when a connection is lost, too, before it can be told of changes again.
+				process.EventuallyWithin(t, process.Patience, 100*time.Millisecond, func() error {
+					next, err := writer.Swap(t.Context(), handle, record("acme", 2))
+					if err != nil {
+						return err
+					}
+					handle = next
+					select {
+					case <-told["acme.myshopify.com"]:
+						return nil
+					case <-time.After(500 * time.Millisecond):
+						return errors.New("nobody was told of a change after the restart")
+					}
+				})
 			}
 		})
 	}
