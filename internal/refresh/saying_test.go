@@ -15,9 +15,10 @@ import (
 func TestAnOutageIsAFewLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines bytes.Buffer
+		guarded := &locked{w: &lines}
 		e := newEndpoint(t, 4*time.Second)
 		shop, _ := token.ParseShop("blue-finch")
-		s := New(Options{Shop: shop, Obtainer: Direct(e), Log: slog.New(slog.NewTextHandler(&lines, nil))})
+		s := New(Options{Shop: shop, Obtainer: Direct(e), Log: slog.New(slog.NewTextHandler(guarded, nil))})
 		run(t, s)
 		synctest.Wait()
 		time.Sleep(time.Second)
@@ -40,9 +41,13 @@ func TestAnOutageIsAFewLines(t *testing.T) {
 		time.Sleep(time.Minute)
 		e.failWith(transient)
 		synctest.Wait()
+		guarded.mu.Lock()
 		lines.Reset()
+		guarded.mu.Unlock()
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
+		guarded.mu.Lock()
+		defer guarded.mu.Unlock()
 		if got := strings.Count(lines.String(), "no token obtained"); got == 0 {
 			t.Error("the next outage is not said")
 		}
