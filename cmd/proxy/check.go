@@ -34,6 +34,7 @@ type checkup struct {
 	installation *sidecar.Installation // nil if there are mistakes or the store cannot be opened
 	storeErr     error
 	noRefresh    bool
+	shop         string // as --shop names it
 
 	token token.Secret // what the grant's check obtained
 }
@@ -43,6 +44,7 @@ func checkCommand() action {
 	asJSON, c := false, &checkup{}
 	return action{
 		flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&c.shop, "shop", "", "check this `shop` of EVERGATE_SHOPS_FILE, and not what all of them share")
 			fs.BoolVar(&asJSON, "json", false, "print an array of {name, status, message, remedy}")
 			fs.BoolVar(&c.noRefresh, "no-refresh", false, "do not renew a stored grant whose access token has expired")
 		},
@@ -115,6 +117,10 @@ func (c *checkup) prepare() {
 		c.mistakes = remedy.All(err)
 		return
 	}
+	if c.shop != "" {
+		c.prepareShop()
+		return
+	}
 	if c.isFleet() {
 		c.app, c.storeErr = sidecar.OpenShops(settings, c.environ, build())
 		return
@@ -122,6 +128,22 @@ func (c *checkup) prepare() {
 	if c.installation, c.storeErr = sidecar.OpenInstallation(cfg, c.environ, build()); c.storeErr == nil {
 		c.cfg = c.installation.Config
 	}
+}
+
+// prepareShop is prepare for the shop that is named.
+func (c *checkup) prepareShop() {
+	shop, err := c.settings.Named(c.shop)
+	if err != nil {
+		c.mistakes = remedy.All(err)
+		return
+	}
+	if c.installation, c.storeErr = sidecar.OpenShop(c.settings, shop, false, c.environ, build()); c.storeErr == nil {
+		c.cfg = c.installation.Config
+		return
+	}
+	own := *c.cfg
+	own.Shop, own.Base = shop, c.cfg.BaseOf(shop)
+	c.cfg = &own
 }
 
 // checks is the list. After a mistake in the settings it ends where nothing more can be known.

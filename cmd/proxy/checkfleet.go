@@ -14,7 +14,7 @@ func (c *checkup) isFleet() bool { return c.cfg.Shop.IsZero() && c.settings.Shop
 // fleet says which shops a file names; empty: there is none.
 func (c *checkup) fleet() string {
 	file := c.settings.Shops
-	if file == nil {
+	if file == nil || c.shop != "" {
 		return ""
 	}
 	text := fmt.Sprintf("shops in %s: %d", c.cfg.ShopsFile, len(file.Shops))

@@ -85,7 +85,7 @@ func (c *checkup) stored(st grantadmin.State) []check.Result {
 }
 
 func (c *checkup) nothingStored() []check.Result {
-	if seed, err := c.cfg.RefreshSeed(); err == nil && !seed.Empty() {
+	if seed, err := c.installation.RefreshSeed(); err == nil && !seed.Empty() {
 		return one(check.Warn, "start the sidecar, then run the check again",
 			"no grant is stored yet; the sidecar begins with SHOPIFY_REFRESH_TOKEN, which works once and was left alone")
 	}

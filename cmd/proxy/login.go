@@ -33,9 +33,10 @@ type loginCommand struct {
 // logIn leads a merchant through Shopify's page and stores what comes of it.
 func logIn() action {
 	var f loginFlags
-	var redirect string
+	var redirect, shop string
 	return action{
 		flags: func(fs *flag.FlagSet) {
+			shopFlag(fs, &shop)
 			fs.Var(&f.port, "port", "the `port` on 127.0.0.1 where Shopify's answer is awaited; 0 takes a free one")
 			fs.StringVar(&redirect, "redirect-url", "", "the redirect URL to give to Shopify, if it is not http://127.0.0.1:PORT/callback")
 			fs.BoolVar(&f.paste, "paste", false, "listen nowhere, and ask for the address that the browser was sent to")
@@ -46,7 +47,7 @@ func logIn() action {
 			if err := f.check(redirect); err != nil {
 				return err
 			}
-			c, err := openOffline(w)
+			c, err := openOffline(w, shop)
 			if err != nil {
 				return err
 			}

@@ -21,8 +21,10 @@ type importing struct {
 // tokenImport puts a token from elsewhere into the store.
 func tokenImport() action {
 	var o importing
+	shop := ""
 	return action{
 		flags: func(fs *flag.FlagSet) {
+			shopFlag(fs, &shop)
 			fs.BoolVar(&o.refresh, "refresh", false, "it is a refresh token (told by shprt_ otherwise)")
 			fs.BoolVar(&o.access, "access", false, "it is a permanent access token")
 			fs.BoolVar(&o.noVerify, "no-verify", false, "do not ask Shopify whether it accepts the access token")
@@ -32,12 +34,12 @@ func tokenImport() action {
 			if o.refresh && o.access {
 				return configError(errors.New("--refresh and --access exclude each other: drop one"))
 			}
-			c, err := openOffline(w)
+			c, err := openOffline(w, shop)
 			if err != nil {
 				return err
 			}
 			someone := w.prompter()
-			value, isRefresh, err := o.read(w, c.Config, someone)
+			value, isRefresh, err := o.read(w, c, someone)
 			if err != nil {
 				return err
 			}
@@ -70,12 +72,12 @@ func tokenImport() action {
 }
 
 // read takes the token from standard input, else from the settings, and tells its kind.
-func (o importing) read(w env, cfg *config.Config, someone *prompter) (value token.Secret, isRefresh bool, err error) {
-	seed, err := cfg.RefreshSeed()
+func (o importing) read(w env, c *sidecar.Installation, someone *prompter) (value token.Secret, isRefresh bool, err error) {
+	seed, err := c.RefreshSeed()
 	if err != nil {
 		return token.Secret{}, false, err
 	}
-	static, err := cfg.StaticToken()
+	static, err := c.StaticToken()
 	if err != nil {
 		return token.Secret{}, false, err
 	}

@@ -10,13 +10,14 @@ import (
 
 // tokenMigrate exchanges a permanent token for one that expires and can be renewed.
 func tokenMigrate() action {
-	yes := false
+	yes, shop := false, ""
 	return action{
 		flags: func(fs *flag.FlagSet) {
+			shopFlag(fs, &shop)
 			fs.BoolVar(&yes, "yes", false, "do not ask")
 		},
 		run: func(w env) error {
-			c, err := openOffline(w)
+			c, err := openOffline(w, shop)
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"time"
 
@@ -14,8 +15,9 @@ const tokenPrintLimit = 30 * time.Second
 // tokenPrint prints an access token that works now: the stored one while it has time left, else another one, by
 // the same rules as the sidecar's, so that the two may run side by side.
 func tokenPrint() action {
-	return action{run: func(w env) error {
-		c, err := openGrant(w, w.environ)
+	shop := ""
+	return action{flags: func(fs *flag.FlagSet) { shopFlag(fs, &shop) }, run: func(w env) error {
+		c, err := openGrant(w, w.environ, shop)
 		if err != nil {
 			return err
 		}

@@ -9,13 +9,14 @@ import (
 
 // tokenRevoke uninstalls the app from the shop. There is no way to end one token alone.
 func tokenRevoke() action {
-	yes := false
+	yes, shop := false, ""
 	return action{
 		flags: func(fs *flag.FlagSet) {
+			shopFlag(fs, &shop)
 			fs.BoolVar(&yes, "yes", false, "do not ask")
 		},
 		run: func(w env) error {
-			c, err := openGrant(w, w.environ)
+			c, err := openGrant(w, w.environ, shop)
 			if err != nil {
 				return err
 			}

@@ -24,14 +24,15 @@ type shown struct {
 
 // tokenShow says how the stored grant stands.
 func tokenShow() action {
-	reveal, asJSON := false, false
+	reveal, asJSON, shop := false, false, ""
 	return action{
 		flags: func(fs *flag.FlagSet) {
+			shopFlag(fs, &shop)
 			fs.BoolVar(&reveal, "reveal", false, "print the tokens, too")
 			fs.BoolVar(&asJSON, "json", false, "print JSON")
 		},
 		run: func(w env) error {
-			c, err := openGrant(w, lookingAtStore(w.environ))
+			c, err := openGrant(w, lookingAtStore(w.environ), shop)
 			if err != nil {
 				return err
 			}

@@ -22,6 +22,7 @@ var askers = map[string]string{
 	"internal/shopsfile/shopsfile.go": "lets its merchant log in",
 	"internal/sidecar/directory.go":   "needs no place to rest in, unless EVERGATE_STORE names one",
 	"internal/sidecar/many.go":        "keeps nothing unless EVERGATE_STORE says so; a permanent token of the settings rests there",
+	"internal/sidecar/oneshop.go":     "keeps nothing unless EVERGATE_STORE says so",
 	"internal/sidecar/shop.go":        "has no login",
 	"internal/sidecar/storage.go":     "keeps nothing unless EVERGATE_STORE says so, and does not look for a refresh token to begin with",
 }
