@@ -112,6 +112,9 @@ func (p *persister) unconfirmed() time.Duration {
 		return 0
 	}
 	t := p.record.Current.Token
+	if t.Access.Empty() {
+		return 0 // it was put there by itself: no refresh token before it is retired, and nobody can call until it is used
+	}
 	written := t.Issued
 	if p.record.Written.After(written) {
 		written = p.record.Written
