@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"evergate/internal/remedy"
+	"evergate/internal/token"
 )
 
 // failure is what the client library or the server said. It must not be shown as it is: a server quotes what it cannot use.
@@ -78,10 +79,14 @@ func said(err error) error {
 	if !quotes(server.Code) {
 		what += " (" + oneLine(server.Message) + ")"
 	}
+	err = errors.New(what)
 	if do := adviceFor(server.Code); do != "" {
-		return remedy.New(do, "%s", what)
+		err = remedy.New(do, "%s", what)
 	}
-	return errors.New(what)
+	if isPassing(f) {
+		return token.Decide(token.ErrTransient, err)
+	}
+	return err
 }
 
 // quotes reports whether the text of an error may repeat a value.
@@ -112,9 +117,9 @@ func unreachable(err error) error {
 	// A ConnectError names user, database and addresses, never the password.
 	var connecting *pgconn.ConnectError
 	if errors.As(err, &connecting) {
-		return remedy.New(do, "PostgreSQL cannot be reached: %s", oneLine(connecting.Error()))
+		return token.Decide(token.ErrTransient, remedy.New(do, "PostgreSQL cannot be reached: %s", oneLine(connecting.Error())))
 	}
-	return remedy.New(do, "the connection to PostgreSQL broke: %s", oneLine(err.Error()))
+	return token.Decide(token.ErrTransient, remedy.New(do, "the connection to PostgreSQL broke: %s", oneLine(err.Error())))
 }
 
 // oneLine also drops what is said twice: a server that refuses with TLS refuses without it.

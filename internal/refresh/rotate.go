@@ -88,7 +88,7 @@ func (g rotating) loadError(err error) error {
 	switch {
 	case errors.Is(err, token.ErrNotFound):
 		return token.Decide(token.ErrReauthorize, remedy.New("run `evergate login`, or `evergate token import`", "no grant is stored for %s", g.shop))
-	case errors.Is(err, token.ErrConfig):
+	case errors.Is(err, token.ErrConfig), errors.Is(err, token.ErrTransient):
 		return err
 	}
 	return token.Decide(token.ErrConfig, err)
