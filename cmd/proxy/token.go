@@ -19,8 +19,8 @@ func tokenCommands() []command {
 			examples: []string{`TOKEN=$(evergate token print)`}},
 		{name: "import", args: "[--shop SHOP] [--refresh|--access] [--no-verify] [--yes]", summary: "put a token that you have into the store", new: tokenImport,
 			examples: []string{"evergate token import < /run/secrets/refresh_token"}},
-		{name: "migrate", args: "[--yes] [--shop SHOP]", summary: "exchange a permanent token for one that expires; cannot be undone", new: tokenMigrate,
-			examples: []string{"evergate token migrate"}},
+		{name: "migrate", args: "[--yes] [--shop SHOP|--all] […]", summary: "exchange a permanent token for one that expires; cannot be undone", new: tokenMigrate,
+			examples: []string{"evergate token migrate", "evergate token migrate --all --dry-run"}},
 		{name: "revoke", args: "[--shop SHOP] [--yes]", summary: "uninstall the app from the shop, which ends all its tokens there", new: tokenRevoke,
 			examples: []string{"evergate token revoke"}},
 	}

@@ -11,12 +11,20 @@ import (
 // tokenMigrate exchanges a permanent token for one that expires and can be renewed.
 func tokenMigrate() action {
 	yes, shop := false, ""
+	var every migration
 	return action{
 		flags: func(fs *flag.FlagSet) {
 			shopFlag(fs, &shop)
+			every.flags(fs)
 			fs.BoolVar(&yes, "yes", false, "do not ask")
 		},
 		run: func(w env) error {
+			if err := every.check(shop); err != nil {
+				return err
+			}
+			if every.all {
+				return every.run(w, yes)
+			}
 			c, err := openOffline(w, shop)
 			if err != nil {
 				return err

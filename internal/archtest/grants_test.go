@@ -20,6 +20,7 @@ var askers = map[string]string{
 	"internal/grantadmin/revoke.go":   "leaves the record of a grant that is not the offline one without a note",
 	"internal/shopsfile/settings.go":  "wants an app's credentials for it",
 	"internal/shopsfile/shopsfile.go": "lets its merchant log in",
+	"cmd/proxy/tokenmigrateall.go":    "has no permanent token of the file's own",
 	"internal/sidecar/directory.go":   "needs no place to rest in, unless EVERGATE_STORE names one",
 	"internal/sidecar/many.go":        "keeps nothing unless EVERGATE_STORE says so; a permanent token of the settings rests there",
 	"internal/sidecar/oneshop.go":     "keeps nothing unless EVERGATE_STORE says so",

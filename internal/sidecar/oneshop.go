@@ -105,3 +105,15 @@ func (in *Installation) openFromPlace(e entry, getenv func(string) string) error
 	}
 	return nil
 }
+
+// Offline returns one of the shops with the offline grant, in the place that all of them share.
+func (a *App) Offline(s Settings, shop token.Shop) (*Installation, error) {
+	e, served := s.directory.entry(shop)
+	if !served {
+		return nil, config.Wrong(remedy.New("write it into EVERGATE_SHOPS_FILE", "%s is not in the shops file", shop))
+	}
+	in := a.install(shop, e.credentials, config.GrantOffline, e.scopes)
+	var err error
+	in.Store, err = a.Backend.Shop(shop)
+	return in, err
+}
