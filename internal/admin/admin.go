@@ -31,7 +31,9 @@ type Tokens interface {
 
 // Options configures New; every field is required, unless it says otherwise.
 type Options struct {
-	Tokens    Tokens
+	Tokens Tokens
+	// Shop returns the tokens of the shop that a query names. Its error is a denial.
+	Shop      func(ctx context.Context, name string) (Tokens, error)
 	Admission *guard.Admission
 	Gatherer  prometheus.Gatherer
 	// History is what the page's charts show; nil: nothing.
@@ -148,8 +150,26 @@ func (h *handler) order(next http.HandlerFunc) http.HandlerFunc {
 
 func (h *handler) livez(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") }
 
-func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) {
-	switch st := h.Tokens.Status(); {
+// tokensFor returns the tokens of the shop that the query names, or those of all if it names none. false: it has answered.
+func (h *handler) tokensFor(w http.ResponseWriter, r *http.Request) (Tokens, bool) {
+	query := r.URL.Query()
+	if !query.Has("shop") {
+		return h.Tokens, true
+	}
+	tokens, err := h.Shop(r.Context(), query.Get("shop"))
+	if refused := denial.Of(err); refused != nil {
+		refused.Answer(w)
+		return nil, false
+	}
+	return tokens, true
+}
+
+func (h *handler) readyz(w http.ResponseWriter, r *http.Request) {
+	tokens, ok := h.tokensFor(w, r)
+	if !ok {
+		return
+	}
+	switch st := tokens.Status(); {
 	case h.Stopping():
 		sayUnavailable(w, denial.CodeStopping, "shutting down")
 	case st.Usable:
@@ -159,8 +179,12 @@ func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-func (h *handler) startupz(w http.ResponseWriter, _ *http.Request) {
-	if st := h.Tokens.Status(); !st.Obtained {
+func (h *handler) startupz(w http.ResponseWriter, r *http.Request) {
+	tokens, ok := h.tokensFor(w, r)
+	if !ok {
+		return
+	}
+	if st := tokens.Status(); !st.Obtained {
 		sayUnavailable(w, denial.CodeNoToken, "no token yet: "+reason(st))
 		return
 	}

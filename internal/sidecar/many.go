@@ -170,10 +170,19 @@ func (m *many) mayRest(*shop) bool {
 
 // Of implements inject.Shops.
 func (m *many) Of(ctx context.Context, name token.Shop) (*inject.Shop, error) {
+	s, err := m.member(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return s.requests, nil
+}
+
+// member returns what is kept of a shop, and makes it if it is not here. The error is a denial, or ctx's cause.
+func (m *many) member(ctx context.Context, name token.Shop) (*shop, error) {
 	s, err := m.fleet.Of(ctx, name)
 	switch {
 	case err == nil:
-		return s.requests, nil
+		return s, nil
 	case errors.Is(err, fleet.ErrUnknown):
 		return nil, denial.New(http.StatusNotFound, denial.CodeUnknownShop, "The shop "+name.Domain()+
 			" has given this app no grant: nothing is stored for it. Have its merchant log in, or name another shop.")
