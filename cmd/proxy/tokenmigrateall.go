@@ -90,8 +90,12 @@ be undone: each permanent token is refused from then on, in every other program 
 	}
 	ctx, stop := w.untilSignal()
 	defer stop()
-	counts := map[string]int{}
-	left := 0
+	return m.each(ctx, w, app, settings, found)
+}
+
+// each does what is to be done, until ctx ends between two shops, and reports.
+func (m *migration) each(ctx context.Context, w env, app *sidecar.App, settings sidecar.Settings, found []migrated) error {
+	counts, left := map[string]int{}, 0
 	for i := range found {
 		f := &found[i]
 		if f.Outcome == "permanent" && !m.dryRun {

@@ -75,6 +75,7 @@ var typed = map[string][]block{
 	"docs/using/permanent-tokens.md": {
 		{first: "export SHOPIFY_ACCESS_TOKEN=shpat_...", types: "y\n", says: "(?i)stored"},
 		{first: "unset SHOPIFY_ACCESS_TOKEN", says: `(?s)expires and is renewed.*ok +grant`},
+		{first: "evergate token migrate --all --dry-run", not: "it needs a shops file; test/fleet runs it with twenty shops"},
 		{first: "evergate simulate --plain --listen 127.0.0.1:4443 --control 127.0.0.1:4444", says: "simulated Shopify at"},
 		{first: "export SHOPIFY_SHOP=blue-finch SHOPIFY_CLIENT_ID=3f1c9b7a5d2e4f60819273a4b5c6d7e8", before: "unset EVERGATE_UPSTREAM_CA_FILE SHOPIFY_CLIENT_SECRET_FILE", types: "y\n", says: `(?s)401.*shprt_.*ok +grant`},
 		{first: `curl -s http://127.0.0.1:4444/_sim/faults -d '{"kind":"drop","grant":"migration","after_commit":true,"count":1}'`},
