@@ -48,11 +48,12 @@ func withoutFiles(environ []string, but string) []string {
 }
 
 func healthcheck() action {
-	path := "/livez"
+	path, shop := "/livez", ""
 	return action{
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolFunc("ready", "ask whether there is a usable token, too", func(string) error { path = "/readyz"; return nil })
 			fs.BoolFunc("startup", "ask whether there has been a token since the start", func(string) error { path = "/startupz"; return nil })
+			shopFlag(fs, &shop)
 		},
 		run: func(w env) error {
 			c, err := newAdminClient(w.environ)
@@ -61,15 +62,16 @@ func healthcheck() action {
 			}
 			ctx, cancel := w.untilSignal()
 			defer cancel()
-			return c.Call(ctx, http.MethodGet, path)
+			return c.Call(ctx, http.MethodGet, forShop(path, shop))
 		},
 	}
 }
 
 func wait() action {
-	timeout := 60 * time.Second
+	timeout, shop := 60*time.Second, ""
 	return action{
 		flags: func(fs *flag.FlagSet) {
+			shopFlag(fs, &shop)
 			fs.DurationVar(&timeout, "timeout", timeout, "how long to wait")
 		},
 		run: func(w env) error {
@@ -82,7 +84,7 @@ func wait() action {
 			ctx, stop := context.WithTimeout(signalled, timeout)
 			defer stop()
 			for {
-				err := c.Call(ctx, http.MethodGet, "/readyz")
+				err := c.Call(ctx, http.MethodGet, forShop("/readyz", shop))
 				if err == nil {
 					return nil
 				}

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -24,11 +25,12 @@ import (
 
 // statusCommand shows in a terminal what the status page shows.
 func statusCommand() action {
-	watch, asJSON, every := false, false, 2*time.Second
+	watch, asJSON, every, shop := false, false, 2*time.Second, ""
 	return action{
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&watch, "watch", false, "go on showing it until Ctrl-C")
 			fs.BoolVar(&asJSON, "json", false, "print the JSON of /status; with --watch a line each time")
+			shopFlag(fs, &shop)
 			fs.DurationVar(&every, "every", every, "how often --watch looks")
 		},
 		run: func(w env) error {
@@ -42,16 +44,16 @@ func statusCommand() action {
 			ctx, stop := w.untilSignal()
 			defer stop()
 			if !watch {
-				return showStatus(ctx, w, c, asJSON)
+				return showStatus(ctx, w, c, forShop("/status", shop), asJSON)
 			}
-			return watchStatus(ctx, w, c, asJSON, every)
+			return watchStatus(ctx, w, c, forShop("/status", shop), asJSON, every)
 		},
 	}
 }
 
 // showStatus prints how the sidecar fares; the error carries only an exit code if that has been said.
-func showStatus(ctx context.Context, w env, c *admin.Client, asJSON bool) error {
-	text, report, err := askStatus(ctx, c)
+func showStatus(ctx context.Context, w env, c *admin.Client, path string, asJSON bool) error {
+	text, report, err := askStatus(ctx, c, path)
 	if err != nil {
 		return err
 	}
@@ -67,10 +69,10 @@ func showStatus(ctx context.Context, w env, c *admin.Client, asJSON bool) error 
 }
 
 // isWell reports whether tools are served, as far as the sidecar knows. A warning says that they are.
-func isWell(r admin.Report) bool { return r.Ready && r.Verdict.Level != admin.LevelError }
+func isWell(r admin.FleetReport) bool { return r.Ready && r.Verdict.Level != admin.LevelError }
 
-func askStatus(ctx context.Context, c *admin.Client) (text []byte, r admin.Report, _ error) {
-	text, err := c.Get(ctx, "/status")
+func askStatus(ctx context.Context, c *admin.Client, path string) (text []byte, r admin.FleetReport, _ error) {
+	text, err := c.Get(ctx, path)
 	if err != nil {
 		return nil, r, err
 	}
@@ -130,11 +132,11 @@ const clearScreen = "\x1b[H\x1b[2J\x1b[3J"
 
 // watchStatus shows it again and again, on a terminal always at the same place, until ctx is done or nobody takes what is
 // written. A sidecar that is away may come back.
-func watchStatus(ctx context.Context, w env, c *admin.Client, asJSON bool, every time.Duration) error {
+func watchStatus(ctx context.Context, w env, c *admin.Client, path string, asJSON bool, every time.Duration) error {
 	terminal := sidecar.IsTerminal(w.out)
 	for before := ""; ; {
 		var screen bytes.Buffer
-		text, report, err := askStatus(ctx, c)
+		text, report, err := askStatus(ctx, c, path)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -164,7 +166,7 @@ func watchStatus(ctx context.Context, w env, c *admin.Client, asJSON bool, every
 	}
 }
 
-func printStatus(to io.Writer, c colours, r admin.Report, now time.Time) error {
+func printStatus(to io.Writer, c colours, r admin.FleetReport, now time.Time) error {
 	fmt.Fprintln(to, c.bold(colourOf(c, r.Verdict.Level)(r.Verdict.Text)))
 	if r.Verdict.WhatToDo != "" {
 		fmt.Fprintln(to, "What to do:", r.Verdict.WhatToDo)
@@ -172,7 +174,11 @@ func printStatus(to io.Writer, c colours, r admin.Report, now time.Time) error {
 	for _, v := range r.Also {
 		fmt.Fprintln(to, colourOf(c, v.Level)("- "+strings.TrimSpace(v.Text+" "+v.WhatToDo)))
 	}
-	fmt.Fprintf(to, "\n%s, with %s; Evergate %s, up for %s\n\n", r.Shop, config.GrantInWords(r.Grant), r.Version, grantadmin.Span(now.Sub(r.Started)))
+	what := r.Shop + ", with " + config.GrantInWords(r.Grant)
+	if r.Shops != nil {
+		what = "many shops"
+	}
+	fmt.Fprintf(to, "\n%s; Evergate %s, up for %s\n\n", what, r.Version, grantadmin.Span(now.Sub(r.Started)))
 	table := tabwriter.NewWriter(to, 0, 0, 3, ' ', 0)
 	for _, row := range statusRows(r, now) {
 		for i, text := range row.lines {
@@ -183,7 +189,35 @@ func printStatus(to io.Writer, c colours, r admin.Report, now time.Time) error {
 			fmt.Fprintf(table, "%s\t%s\n", name, text)
 		}
 	}
+	if err := table.Flush(); err != nil || len(r.Shops) == 0 {
+		return err
+	}
+	return printShops(to, r)
+}
+
+// printShops is the table of shops.
+func printShops(to io.Writer, r admin.FleetReport) error {
+	table := tabwriter.NewWriter(to, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, "\nSHOP\tSTATE\tLEFT\tLAST ERROR")
+	for _, s := range r.Shops {
+		left := "-"
+		if s.TokenLeft != nil {
+			left = grantadmin.Span(time.Duration(*s.TokenLeft) * time.Second)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", s.Shop, s.State, left, s.LastError)
+	}
+	if r.Next != "" {
+		fmt.Fprintf(table, "…\tand more after %s: --shop NAME shows one\n", r.Next)
+	}
 	return table.Flush()
+}
+
+// forShop is the path of an admin listener that is about a shop; empty: about the process.
+func forShop(path, shop string) string {
+	if shop == "" {
+		return path
+	}
+	return path + "?shop=" + url.QueryEscape(shop)
 }
 
 func colourOf(c colours, level admin.Level) func(string) string {
@@ -203,13 +237,21 @@ type statusRow struct {
 }
 
 // statusRows leaves out what is not known.
-func statusRows(r admin.Report, now time.Time) (rows []statusRow) {
+func statusRows(r admin.FleetReport, now time.Time) (rows []statusRow) {
 	add := func(name string, lines ...string) {
 		if len(lines) > 0 {
 			rows = append(rows, statusRow{name, lines})
 		}
 	}
-	add("token", tokenInWords(r, now))
+	if r.Shops == nil {
+		add("token", tokenInWords(r, now))
+	} else {
+		words := fmt.Sprintf("%d active, %d listed", r.Fleet.Active, r.Fleet.Listed)
+		if r.Fleet.Stored != nil {
+			words += fmt.Sprintf(", %d stored", *r.Fleet.Stored)
+		}
+		add("shops", words+fmt.Sprintf("; %d fail, %d need a person", r.Fleet.Failing, r.Fleet.NeedPerson))
+	}
 	var tools []string
 	for _, t := range r.Tools {
 		tools = append(tools, t.URL)
@@ -255,7 +297,7 @@ func statusRows(r admin.Report, now time.Time) (rows []statusRow) {
 	return rows
 }
 
-func tokenInWords(r admin.Report, now time.Time) string {
+func tokenInWords(r admin.FleetReport, now time.Time) string {
 	words := r.State
 	if !r.TokenExpires.IsZero() {
 		words += ", ends in " + grantadmin.Span(r.TokenExpires.Sub(now))

@@ -27,13 +27,16 @@ type Tokens interface {
 	Status() refresh.Status
 	// Refresh obtains a token now and returns why it could not.
 	Refresh(ctx context.Context) error
+	// Want waits for a usable token, which is obtained if there is none.
+	Want(ctx context.Context) error
 }
 
 // Options configures New; every field is required, unless it says otherwise.
 type Options struct {
+	// Tokens are those of the one shop. With Shops they stand for the process.
 	Tokens Tokens
-	// Shop returns the tokens of the shop that a query names. Its error is a denial.
-	Shop      func(ctx context.Context, name string) (Tokens, error)
+	// Shops are those of a process with many; nil: it has one.
+	Shops     Shops
 	Admission *guard.Admission
 	Gatherer  prometheus.Gatherer
 	// History is what the page's charts show; nil: nothing.
@@ -81,13 +84,13 @@ func New(o Options) http.Handler {
 	// Prometheus' text. Prometheus asks for what it can store.
 	mux.Handle("GET /metrics", h.named(scraped(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))))
 	mux.Handle("GET /livez", h.named(h.livez))
-	mux.Handle("GET /readyz", h.named(h.readyz))
-	mux.Handle("GET /startupz", h.named(h.startupz))
+	mux.Handle("GET /readyz", h.named(h.forShop(h.readyz)))
+	mux.Handle("GET /startupz", h.named(h.forShop(h.startupz)))
 	mux.Handle("GET /ca.pem", h.named(h.roots))
-	mux.Handle("GET /{$}", h.local(h.page))
-	mux.Handle("GET /events", h.local(h.events))
-	mux.Handle("GET /status", h.local(h.status))
-	mux.Handle("POST /-/refresh", h.local(h.order(h.refresh)))
+	mux.Handle("GET /{$}", h.local(h.forShop(h.page)))
+	mux.Handle("GET /events", h.local(h.forShop(h.events)))
+	mux.Handle("GET /status", h.local(h.forShop(h.status)))
+	mux.Handle("POST /-/refresh", h.local(h.order(h.forShop(h.refresh))))
 	mux.Handle("POST /-/quit", h.local(h.order(h.quit)))
 	mux.Handle("POST /-/log-level", h.local(h.order(h.logLevel)))
 	if o.Exchange != nil {
@@ -150,26 +153,17 @@ func (h *handler) order(next http.HandlerFunc) http.HandlerFunc {
 
 func (h *handler) livez(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") }
 
-// tokensFor returns the tokens of the shop that the query names, or those of all if it names none. false: it has answered.
-func (h *handler) tokensFor(w http.ResponseWriter, r *http.Request) (Tokens, bool) {
-	query := r.URL.Query()
-	if !query.Has("shop") {
-		return h.Tokens, true
-	}
-	tokens, err := h.Shop(r.Context(), query.Get("shop"))
-	if refused := denial.Of(err); refused != nil {
-		refused.Answer(w)
-		return nil, false
-	}
-	return tokens, true
-}
-
-func (h *handler) readyz(w http.ResponseWriter, r *http.Request) {
-	tokens, ok := h.tokensFor(w, r)
-	if !ok {
+func (h *handler) readyz(w http.ResponseWriter, r *http.Request, t Tokens) {
+	if t == nil {
+		h.readyFleet(w)
 		return
 	}
-	switch st := tokens.Status(); {
+	if h.Shops != nil { // it may not have been called yet: then there is no token because nobody has asked for one
+		ctx, stop := context.WithTimeout(r.Context(), askWait)
+		defer stop()
+		_ = t.Want(ctx) // what comes of it is in its status
+	}
+	switch st := t.Status(); {
 	case h.Stopping():
 		sayUnavailable(w, denial.CodeStopping, "shutting down")
 	case st.Usable:
@@ -179,12 +173,20 @@ func (h *handler) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (h *handler) startupz(w http.ResponseWriter, r *http.Request) {
-	tokens, ok := h.tokensFor(w, r)
-	if !ok {
+// askWait is how long a probe waits for the token of a shop that nobody has called yet.
+const askWait = 2 * time.Second
+
+func (h *handler) startupz(w http.ResponseWriter, r *http.Request, t Tokens) {
+	if t == nil {
+		say(w, http.StatusOK, "ok") // it listens
 		return
 	}
-	if st := tokens.Status(); !st.Obtained {
+	if h.Shops != nil {
+		ctx, stop := context.WithTimeout(r.Context(), askWait)
+		defer stop()
+		_ = t.Want(ctx) // as for readyz
+	}
+	if st := t.Status(); !st.Obtained {
 		sayUnavailable(w, denial.CodeNoToken, "no token yet: "+reason(st))
 		return
 	}
@@ -223,12 +225,16 @@ func sayUnavailable(w http.ResponseWriter, code, text string) {
 	say(w, http.StatusServiceUnavailable, text)
 }
 
-func (h *handler) refresh(w http.ResponseWriter, r *http.Request) {
-	if err := h.Tokens.Refresh(r.Context()); err != nil {
+func (h *handler) refresh(w http.ResponseWriter, r *http.Request, t Tokens) {
+	if t == nil {
+		deny(w, http.StatusNotFound, denial.CodeUnknownShop, "More than one shop is served here: say which with ?shop=NAME.")
+		return
+	}
+	if err := t.Refresh(r.Context()); err != nil {
 		deny(w, http.StatusServiceUnavailable, denial.CodeRefreshFailed, err.Error())
 		return
 	}
-	answerJSON(w, http.StatusOK, h.report(h.facts()))
+	answerJSON(w, http.StatusOK, h.report(h.facts(t)))
 }
 
 func (h *handler) quit(w http.ResponseWriter, _ *http.Request) {
@@ -248,10 +254,6 @@ func (h *handler) logLevel(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answerJSON(w, http.StatusOK, map[string]string{"level": level})
-}
-
-func (h *handler) status(w http.ResponseWriter, _ *http.Request) {
-	answerJSON(w, http.StatusOK, h.report(h.facts()))
 }
 
 func answerJSON(w http.ResponseWriter, status int, v any) {

@@ -46,6 +46,8 @@ func (s *sidecar) Refresh(ctx context.Context) error {
 	return s.err
 }
 
+func (s *sidecar) Want(context.Context) error { return s.err }
+
 func newAdmission(t *testing.T) *guard.Admission {
 	t.Helper()
 	shop, err := token.ParseShop("acme")
@@ -66,12 +68,6 @@ func (s *sidecar) handler(t *testing.T) http.Handler {
 	return denialtest.Watched(t, New(Options{
 		Tokens: s, Admission: newAdmission(t), Gatherer: reg, Quit: func() { s.quits++ },
 		Stopping: func() bool { return s.stopping }, Version: "1.2.3",
-		Shop: func(_ context.Context, name string) (Tokens, error) {
-			if name != "beta" {
-				return nil, denial.New(http.StatusNotFound, denial.CodeUnknownShop, "There is no such shop here.")
-			}
-			return &sidecar{status: refresh.Status{Obtained: true, Usable: true}}, nil
-		},
 		Roots: func() ([]byte, error) { return []byte("-----BEGIN CERTIFICATE-----\n"), s.noCA },
 	}))
 }
@@ -146,21 +142,6 @@ func TestProbesSayHowThingsAre(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestProbesCanNameAShop(t *testing.T) {
-	for query, want := range map[string]int{"": 503, "?shop=beta": 200, "?shop=gamma": 404, "?shop=": 404} {
-		for _, path := range []string{"/readyz", "/startupz"} {
-			s := &sidecar{}
-			if w := call(s.handler(t), "GET", path+query); w.Code != want {
-				t.Errorf("%s%s: %d, want %d: %s", path, query, w.Code, want, w.Body)
-			}
-		}
-	}
-	stopping := &sidecar{stopping: true}
-	if w := call(stopping.handler(t), "GET", "/readyz?shop=beta"); w.Code != 503 {
-		t.Errorf("while it stops: %d", w.Code)
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 type streams struct{ open atomic.Int32 }
 
 // events sends the page again and again as server-sent events (WHATWG HTML, section 9.2).
-func (h *handler) events(w http.ResponseWriter, r *http.Request) {
+func (h *handler) events(w http.ResponseWriter, r *http.Request, t Tokens) {
 	if h.streams.open.Add(1) > mostStreams {
 		h.streams.open.Add(-1)
 		(&denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeTooManyPages,
@@ -38,7 +38,7 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	defer tick.Stop()
 	for !h.Stopping() {
 		_ = control.SetWriteDeadline(time.Now().Add(streamPatience)) // the listener's own is for short answers
-		if _, err := w.Write(h.event()); err != nil || control.Flush() != nil {
+		if _, err := w.Write(h.event(t, r)); err != nil || control.Flush() != nil {
 			return
 		}
 		select {
@@ -50,9 +50,9 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 }
 
 // event is the page as one message: each of its lines is a line of data.
-func (h *handler) event() []byte {
+func (h *handler) event(t Tokens, r *http.Request) []byte {
 	var b bytes.Buffer
-	for line := range strings.Lines(h.view().html().String()) {
+	for line := range strings.Lines(h.view(t, r).html().String()) {
 		b.WriteString("data: ")
 		b.WriteString(strings.TrimRight(line, "\r\n"))
 		b.WriteByte('\n')

@@ -34,11 +34,11 @@ func hashOf(text string) string {
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-func (h *handler) page(w http.ResponseWriter, _ *http.Request) {
+func (h *handler) page(w http.ResponseWriter, r *http.Request, t Tokens) {
 	w.Header().Set("Content-Security-Policy", policy())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	_, _ = h.view().html().WriteTo(w)
+	_, _ = h.view(t, r).html().WriteTo(w)
 }
 
 // html is the page. Its script replaces the parts marked data-live by those of a newer one.
@@ -53,21 +53,24 @@ func (v view) html() *markup.Page {
 <noscript><meta http-equiv="refresh" content="10"></noscript>
 <title>{} {} · {}</title>
 <link rel="icon" id="icon" href="{}" data-lost="{}">
-<style>`, v.worst().Level.mark(), v.worst().label, v.Report.Shop, v.worst().Level.icon(), lostIcon())
+<style>`, v.worst().Level.mark(), v.worst().label, v.title(), v.worst().Level.icon(), lostIcon())
 	p.Trusted(pageCSS)
 	p.Put(`</style>
 </head>
 <body>
-<a class="skip" href="#token">Skip to the token</a>
+<a class="skip" href="#{}">Skip to the {}</a>
 <header>
 <h1>{}</h1>
-`, v.Report.Shop)
+`, v.first(), v.first(), v.title())
 	v.verdicts(&p)
 	p.Put("</header>\n<main>\n<div class=\"column\">\n")
 	v.tools(&p)
 	v.traffic(&p)
 	p.Put("</div>\n<div class=\"column\">\n")
-	v.token(&p)
+	v.shops(&p)
+	if v.Fleet == nil {
+		v.token(&p)
+	}
 	v.limits(&p)
 	v.versions(&p)
 	p.Put(`</div>
@@ -82,6 +85,22 @@ func (v view) html() *markup.Page {
 	p.Trusted(pageJS)
 	p.Put("</script>\n</body>\n</html>\n")
 	return &p
+}
+
+// first is what a reader of the page wants to get to.
+func (v view) first() string {
+	if v.Fleet != nil {
+		return "shops"
+	}
+	return "token"
+}
+
+// title is what the page is of.
+func (v view) title() string {
+	if v.Fleet != nil {
+		return "Many shops"
+	}
+	return v.Report.Shop
 }
 
 func (v view) worst() Verdict { return v.Verdicts[0] }

@@ -180,3 +180,28 @@ func label(m *dto.Metric, name string) string {
 	}
 	return ""
 }
+
+// ofShop are the rate limits of one shop; none where no shop is chosen: those of different shops have nothing to do with each other.
+func (snapshot) ofShop(g prometheus.Gatherer, shop string) (all []bucketView) {
+	if shop == "" {
+		return nil
+	}
+	families, _ := g.Gather()
+	buckets := map[string]*bucketView{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			switch value := m.GetGauge().GetValue(); {
+			case label(m, "shop") != shop:
+			case f.GetName() == "evergate_bucket_available":
+				entry(buckets, label(m, "api")).Available = value
+			case f.GetName() == "evergate_bucket_capacity":
+				entry(buckets, label(m, "api")).Capacity = value
+			}
+		}
+	}
+	for _, api := range slices.Backward(slices.Sorted(maps.Keys(buckets))) {
+		buckets[api].API = api
+		all = append(all, *buckets[api])
+	}
+	return all
+}

@@ -53,6 +53,7 @@ const (
 	codeRefreshTokenEnds = "refresh_token_ends"
 	codeUnsaved          = "grant_not_saved"
 	codeChainAlarm       = "refresh_chain_alarm"
+	codeStoreUnreachable = "store_unreachable"
 	codeMissingScopes    = "missing_scopes"
 	codeCallsFail        = "calls_fail"
 	codeVersionRetired   = "api_version_retired"
@@ -77,6 +78,8 @@ type facts struct {
 	stopping bool
 	notices  []Notice
 	setup    Setup
+	// fleet is of a process with many shops, where none is chosen; the status is then the process's own.
+	fleet *ShopCount
 	// snapshot is of the metrics, and recent of the last minutes; nil: nothing is known of calls.
 	snapshot *snapshot
 	recent   recent
@@ -87,7 +90,7 @@ type facts struct {
 func judge(f facts) []Verdict {
 	var found []*Verdict // pointers, as the snapshot sorts them
 	for _, find := range [...]func(facts) []Verdict{
-		ofProcess, ofToken, ofNotices, ofCalls, ofVersions, ofClock, ofLocalCA, ofStore, ofRefreshToken, ofScopes,
+		ofProcess, ofFleet, ofToken, ofNotices, ofCalls, ofVersions, ofClock, ofLocalCA, ofStore, ofRefreshToken, ofScopes,
 	} {
 		for _, v := range find(f) {
 			found = append(found, &v)
@@ -136,6 +139,9 @@ const endsSoon = 0.15
 // ofToken is the state of the token, of which one thing is said.
 func ofToken(f facts) []Verdict {
 	st := f.status
+	if f.fleet != nil {
+		return nil
+	}
 	v := Verdict{Level: LevelError}
 	switch life := st.Expires.Sub(st.Issued); {
 	case st.State == "none" && st.Err == nil && !st.Reauthorize:

@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"evergate/internal/brief"
 	"fmt"
 	"math"
+	"net/http"
 	"time"
 )
 
@@ -20,7 +22,10 @@ type view struct {
 	Versions        []versionRow
 	Chart           chart
 	MoreCallers     int // than the report has
-	Updated         time.Time
+	// Fleet is of a process with many shops, where none is chosen, and Search what the names of those shown contain.
+	Fleet   *FleetReport
+	Search  string
+	Updated time.Time
 }
 
 // versionRow is a version of the API with what is to be said of it.
@@ -31,9 +36,20 @@ type versionRow struct {
 }
 
 // facts are of now.
-func (h *handler) facts() facts {
+func (h *handler) facts(t Tokens) facts {
+	if t == nil {
+		t = h.Tokens // of the process
+	}
+	st := t.Status()
 	snap := takeSnapshot(h.Gatherer, h.Failures)
-	f := facts{now: time.Now(), status: h.Tokens.Status(), stopping: h.Stopping(), setup: h.Setup, snapshot: &snap}
+	if h.Shops != nil {
+		snap.buckets = snap.ofShop(h.Gatherer, st.Shop)
+	}
+	f := facts{now: time.Now(), status: st, stopping: h.Stopping(), setup: h.Setup, snapshot: &snap}
+	if h.Shops != nil && st.Shop == "" {
+		n := h.Shops.Count()
+		f.fleet = &n
+	}
 	if h.Notices != nil {
 		f.notices = h.Notices()
 	}
@@ -43,10 +59,15 @@ func (h *handler) facts() facts {
 	return f
 }
 
-func (h *handler) view() view {
-	f := h.facts()
+func (h *handler) view(t Tokens, r *http.Request) view {
+	f := h.facts(t)
 	st, now := f.status, f.now
 	v := view{Report: h.report(f), Verdicts: judge(f), Buckets: f.snapshot.buckets, Updated: now}
+	if f.fleet != nil {
+		v.Search = brief.Text(r.URL.Query().Get("search"), longestShopError)
+		all := h.fleetReport(f, r.URL.Query().Get("after"), v.Search)
+		v.Fleet = &all
+	}
 	v.LastError = h.Setup.commandsIn(v.Report.LastError)
 	v.MoreCallers = len(f.snapshot.callers) - len(v.Report.Callers)
 	if !st.Issued.IsZero() {

@@ -452,3 +452,9 @@ func (s *Source) Stop() {
 func (s *Source) at(t time.Time) instant {
 	return s.now().add(-time.Since(t))
 }
+
+// Want waits for a usable token, as Token does, for a caller that does not use it.
+func (s *Source) Want(ctx context.Context) error {
+	_, err := s.Token(ctx)
+	return err
+}

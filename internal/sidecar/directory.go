@@ -131,6 +131,19 @@ func (d *directory) Known(most int) (domains []string) {
 	return slices.Compact(domains)
 }
 
+// all are the domains of those that are served, beside those that are only stored.
+func (d *directory) all() (domains []string) {
+	if file := d.file.Load(); file != nil {
+		for _, s := range file.Shops {
+			domains = append(domains, s.Name.Domain())
+		}
+	}
+	if !d.single.IsZero() {
+		domains = append(domains, d.single.Domain())
+	}
+	return domains
+}
+
 // count is how many shops there are, beside those that are only stored.
 func (d *directory) count() int {
 	n := 0

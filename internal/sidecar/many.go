@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -352,6 +353,18 @@ func (m *many) notices() (all []admin.Notice) {
 			all = append(all, n)
 		}
 	}
+	var retired []string
+	for name, s := range m.fleet.Active {
+		if s.retired.Load() {
+			retired = append(retired, name.Domain())
+		}
+	}
+	if n := len(retired); n > 0 {
+		slices.Sort(retired)
+		text := fmt.Sprintf("%s: %d shops, %s among them", permanentRetired, n, retired[0])
+		const do = "run `evergate token migrate --all`, or have their merchants log in again"
+		all = append(all, admin.Notice{Level: admin.LevelError, Code: admin.CodePermanentRetired, Label: "Tokens retired", Text: text, Do: do, Whole: text + ": " + do})
+	}
 	if refused := m.unexplained.Refused(); refused != "" {
 		all = append(all, admin.Notice{Level: admin.LevelWarning, Code: admin.CodeRefusedUnexplained, Label: "Calls refused",
 			Text: refused, Do: inject.AllowlistRemedy, Whole: m.unexplained.Notice()})
@@ -443,6 +456,9 @@ func (t fleetTokens) Status() refresh.Status {
 	}
 	return st
 }
+
+// Want implements admin.Tokens.
+func (t fleetTokens) Want(context.Context) error { return t.m.ready() }
 
 // Refresh implements admin.Tokens.
 func (fleetTokens) Refresh(context.Context) error {

@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"context"
 	"log"
 	"net/http"
 	"time"
@@ -10,12 +9,10 @@ import (
 
 	"evergate/internal/admin"
 	"evergate/internal/config"
-	"evergate/internal/denial"
 	"evergate/internal/inject"
 	"evergate/internal/limit"
 	"evergate/internal/login"
 	"evergate/internal/metrics"
-	"evergate/internal/token"
 )
 
 const (
@@ -57,7 +54,7 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *ht
 func (s *Sidecar) serverForOperators(registry *prometheus.Registry, met *metrics.Metrics, build Build, getenv func(string) string, errorLog *log.Logger) *http.Server {
 	return &http.Server{
 		Handler: limit.LingerUnread(admin.New(admin.Options{
-			Tokens: s.tokens(), Shop: s.tokensOf, Admission: s.admission, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: build.Version,
+			Tokens: s.tokens(), Shops: s.shownShops(), Admission: s.admission, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: build.Version,
 			Notices: s.notices, Failures: failuresOf(met), Waits: waitsOf(met), Unpaced: s.cfg.Pace == config.PaceOff,
 			Entrances: s.entrances, Policy: s.access.Summary, Setup: s.setup(build, getenv), LogLevel: s.log.setLevel, MayCommand: s.access.MayCommand, Exchange: s.exchange(), Roots: s.ca.Roots,
 		})),
@@ -98,22 +95,6 @@ func (s *Sidecar) tokens() admin.Tokens {
 	return s.shop.source
 }
 
-// tokensOf returns the tokens of the shop with this name, which is made if nobody has called it yet. The error is a denial.
-func (s *Sidecar) tokensOf(ctx context.Context, name string) (admin.Tokens, error) {
-	shop, ok := token.FindShop(name)
-	switch {
-	case ok && s.many != nil:
-		member, err := s.many.member(ctx, shop)
-		if err != nil {
-			return nil, err
-		}
-		return member.source, nil
-	case ok && s.shop != nil && s.shop.in.Shop == shop:
-		return s.shop.source, nil
-	}
-	return nil, denial.New(http.StatusNotFound, denial.CodeUnknownShop, "There is no such shop here: name one that is served, for example ?shop=acme.")
-}
-
 func (s *Sidecar) exchange() http.Handler {
 	switch {
 	case s.shop != nil:
@@ -122,4 +103,11 @@ func (s *Sidecar) exchange() http.Handler {
 		return s.many.logins.ExchangeHandler(s.log.Logger)
 	}
 	return http.HandlerFunc(noExchange)
+}
+
+func (s *Sidecar) shownShops() admin.Shops {
+	if s.many == nil {
+		return nil // not a nil *many in an interface
+	}
+	return shownShops{s.many}
 }

@@ -1,0 +1,197 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"evergate/internal/denial"
+	"evergate/internal/denial/denialtest"
+	"evergate/internal/refresh"
+)
+
+// shops is a process with a hundred and fifty shops, of which some are not well.
+type shops struct {
+	notReady error
+	all      map[string]*sidecar
+}
+
+func newShops() *shops {
+	s := &shops{all: map[string]*sidecar{}}
+	for i := range 150 {
+		name := fmt.Sprintf("shop-%03d.myshopify.com", i)
+		st := fresh
+		st.Shop = name
+		s.all[name] = &sidecar{status: st}
+	}
+	for name, st := range map[string]refresh.Status{"shop-003": failing, "shop-007": {State: Idle}, "shop-140": {State: "expired", Reauthorize: true, Err: failure, FailedAt: issued}} {
+		st.Shop = name + ".myshopify.com"
+		s.all[st.Shop].status = st
+	}
+	return s
+}
+
+func (s *shops) Ready() error { return s.notReady }
+
+func (s *shops) Find(_ context.Context, name string) (Tokens, error) {
+	if !strings.Contains(name, ".") {
+		name += ".myshopify.com"
+	}
+	if t := s.all[name]; t != nil {
+		return t, nil
+	}
+	return nil, denial.New(http.StatusNotFound, denial.CodeUnknownShop, "The shop "+denial.Quote(name)+" is not served here.")
+}
+
+func (s *shops) List(after, search string, most int) (page []refresh.Status, more bool) {
+	for i := range 150 {
+		name := fmt.Sprintf("shop-%03d.myshopify.com", i)
+		if name <= after || !strings.Contains(name, search) {
+			continue
+		}
+		if len(page) == most {
+			return page, true
+		}
+		page = append(page, s.all[name].status)
+	}
+	return page, false
+}
+
+func (s *shops) Count() ShopCount {
+	stored := int64(200)
+	return ShopCount{Listed: 150, Active: 149, Stored: &stored, Failing: 2, NeedPerson: 1}
+}
+
+func (s *shops) handler(t *testing.T) http.Handler {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	room := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "evergate_bucket_capacity", Help: "x"}, []string{"shop", "api"})
+	room.WithLabelValues("shop-001.myshopify.com", "rest").Set(40)
+	room.WithLabelValues("shop-002.myshopify.com", "rest").Set(400)
+	reg.MustRegister(room)
+	return denialtest.Watched(t, New(Options{
+		Tokens: &sidecar{status: refresh.Status{State: "none", Obtained: true, Usable: s.notReady == nil, Err: s.notReady}}, Shops: s,
+		Admission: newAdmission(t), Gatherer: reg, Quit: func() {}, Stopping: func() bool { return false }, Version: "1.2.3",
+	}))
+}
+
+func TestProbesOfManyShops(t *testing.T) {
+	t.Parallel()
+	s := newShops()
+	h := s.handler(t)
+	for path, want := range map[string]int{
+		"/readyz": 200, "/startupz": 200, "/readyz?shop=shop-001": 200, "/readyz?shop=shop-001.myshopify.com": 200, "/readyz?shop=shop-003": 503, "/readyz?shop=nobody": 404, "/readyz?shop=": 404, "/startupz?shop=": 404, "/startupz?shop=shop-003": 503,
+	} {
+		if w := call(h, http.MethodGet, path); w.Code != want {
+			t.Errorf("%s: %d %s, want %d", path, w.Code, w.Body, want)
+		}
+	}
+	s.notReady = errors.New("connection refused")
+	if w := call(s.handler(t), http.MethodGet, "/readyz"); w.Code != 503 || !strings.Contains(w.Body.String(), "connection refused") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestAShopIsRefreshedByName(t *testing.T) {
+	t.Parallel()
+	s := newShops()
+	h := s.handler(t)
+	if w := call(h, http.MethodPost, "/-/refresh?shop=shop-005"); w.Code != 200 || s.all["shop-005.myshopify.com"].refreshes != 1 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := call(h, http.MethodPost, "/-/refresh"); w.Code != 404 || !strings.Contains(w.Body.String(), "?shop=NAME") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestShopsAreListedInPages(t *testing.T) {
+	t.Parallel()
+	h := newShops().handler(t)
+	seen := map[string]ShopState{}
+	pages := 0
+	for path := "/status"; path != ""; pages++ {
+		w := call(h, http.MethodGet, path)
+		var r FleetReport
+		if err := json.Unmarshal(w.Body.Bytes(), &r); err != nil || w.Code != 200 || w.Body.Len() > 64<<10 {
+			t.Fatalf("%s: %d, %d bytes, %v", path, w.Code, w.Body.Len(), err)
+		}
+		if r.Fleet.Active != 149 || *r.Fleet.Stored != 200 || !r.Ready || r.Verdict.Level != LevelWarning || len(r.RateLimits) > 0 {
+			t.Errorf("%s: %+v, verdict %+v, limits %v", path, r.Fleet, r.Verdict, r.RateLimits)
+		}
+		for _, s := range r.Shops {
+			seen[s.Shop] = s
+		}
+		path = ""
+		if r.Next != "" {
+			path = "/status?after=" + r.Next
+		}
+	}
+	if len(seen) != 150 || pages != 2 {
+		t.Errorf("%d shops on %d pages", len(seen), pages)
+	}
+	if s := seen["shop-140.myshopify.com"]; !s.Reauthorize || s.LastError == "" || s.Usable {
+		t.Errorf("%+v", s)
+	}
+	if s := seen["shop-001.myshopify.com"]; s.TokenLeft == nil || !s.Usable || s.State != "fresh" {
+		t.Errorf("%+v", s)
+	}
+	var one Report
+	if w := call(h, http.MethodGet, "/status?shop=shop-001"); json.Unmarshal(w.Body.Bytes(), &one) != nil || one.Shop != "shop-001.myshopify.com" || len(one.RateLimits) != 1 || one.RateLimits[0].Capacity != 40 {
+		t.Errorf("%+v", one)
+	}
+}
+
+func TestThePageOfManyShopsHasATable(t *testing.T) {
+	t.Parallel()
+	s := newShops()
+	s.all["shop-003.myshopify.com"].status.Err = errors.New("<script>alert(1)</script>")
+	h := s.handler(t)
+	for path, want := range map[string][]string{
+		"/":                     {"Many shops", `href="/?shop=shop-003.myshopify.com"`, "149 active, 150 listed, 200 stored", `href="/?after=shop-099.myshopify.com&amp;search="`, "&lt;script&gt;"},
+		"/?search=140":          {"shop-140.myshopify.com", `value="140"`},
+		`/?search="><script>x`:  {"None."},
+		"/?shop=shop-001":       {"<h1>shop-001.myshopify.com</h1>", "Next renewal"},
+		"/?after=shop-148&x=%2": {"shop-149.myshopify.com"},
+	} {
+		w := call(h, http.MethodGet, strings.ReplaceAll(strings.ReplaceAll(path, `"`, "%22"), "<", "%3C"))
+		for _, one := range want {
+			if !strings.Contains(w.Body.String(), one) {
+				t.Errorf("%s has no %q", path, one)
+			}
+		}
+		if strings.Contains(w.Body.String(), "<script>x") || strings.Contains(w.Body.String(), "<script>alert") {
+			t.Errorf("%s: markup of others is on the page", path)
+		}
+	}
+	if w := call(h, http.MethodGet, "/?shop=nobody"); w.Code != 404 {
+		t.Errorf("%d", w.Code)
+	}
+}
+
+func TestAStoreThatIsAwayIsTheVerdict(t *testing.T) {
+	t.Parallel()
+	s := newShops()
+	s.notReady = errors.New("connection refused")
+	var r FleetReport
+	if w := call(s.handler(t), http.MethodGet, "/status"); json.Unmarshal(w.Body.Bytes(), &r) != nil || r.Ready || r.Verdict.Code != codeStoreUnreachable || !strings.Contains(r.Verdict.Text, "onnection refused") {
+		t.Errorf("%+v", r.Verdict)
+	}
+}
+
+// With one shop the parameter names that one, or nobody.
+func TestTheOnlyShopCanBeNamed(t *testing.T) {
+	t.Parallel()
+	s := &sidecar{status: fresh}
+	h := s.handler(t)
+	for path, want := range map[string]int{"/readyz?shop=acme": 200, "/readyz?shop=ACME.myshopify.com": 200, "/readyz?shop=other": 404, "/readyz?shop=": 404, "/status?shop=other": 404, "/?shop=acme": 200} {
+		if w := call(h, http.MethodGet, path); w.Code != want {
+			t.Errorf("%s: %d, want %d", path, w.Code, want)
+		}
+	}
+}
