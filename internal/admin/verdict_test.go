@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -419,7 +420,7 @@ func TestTheManualHasEveryCodeAndField(t *testing.T) {
 	says := rows(codes)
 	for _, code := range []string{
 		codeOK, codeNoCalls, codeStarting, codeStopping, codeReauthorize, codeNoToken, codeTokenRefused, codeTokenEnds, codeRefreshFails, codeRefreshTokenEnds, codeUnsaved, codeChainAlarm,
-		codeMissingScopes, codeCallsFail, codeVersionRetired, codeVersionRetires, codeClockWrong, codeLocalCAEnds, CodeRefusedUnexplained, CodePermanentRetired, CodeFileNotInForce, CodeCertificateEnds,
+		codeMissingScopes, codeCallsFail, codeVersionRetired, codeVersionRetires, codeClockWrong, codeLocalCAEnds, CodeRefusedUnexplained, CodePermanentRetired, CodeFileNotInForce, CodeCertificateEnds, codeStoreUnreachable, CodeStoreUnfit,
 	} {
 		if !says[code] {
 			t.Errorf("docs/operating/status.md has no row for the code %s", code)
@@ -427,8 +428,11 @@ func TestTheManualHasEveryCodeAndField(t *testing.T) {
 		delete(says, code)
 	}
 	there := rows(fields)
-	for f := range reflect.TypeFor[Report]().Fields() {
+	for _, f := range slices.AppendSeq(slices.Collect(reflect.TypeFor[Report]().Fields()), reflect.TypeFor[FleetReport]().Fields()) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "" {
+			continue // a Report within a FleetReport
+		}
 		if !there[name] {
 			t.Errorf("docs/operating/status.md has no row for the field %s", name)
 		}
@@ -437,7 +441,7 @@ func TestTheManualHasEveryCodeAndField(t *testing.T) {
 	if len(says)+len(there) > 0 {
 		t.Errorf("docs/operating/status.md has codes %v and fields %v that do not exist", says, there)
 	}
-	for _, list := range []any{CallReport{}, FailureReport{}, CallerReport{}, LimitReport{}, PacingReport{}, VersionReport{}, Entrance{}, Verdict{}} {
+	for _, list := range []any{CallReport{}, FailureReport{}, CallerReport{}, LimitReport{}, PacingReport{}, VersionReport{}, Entrance{}, Verdict{}, ShopCount{}, ShopState{}} {
 		for f := range reflect.TypeOf(list).Fields() {
 			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && !strings.Contains(string(manual), "`"+name+"`") && !strings.Contains(string(manual), `"`+name+`"`) {
 				t.Errorf("docs/operating/status.md does not say what %s is", name)
