@@ -120,9 +120,10 @@ func (l loginCommand) byPaste(ctx context.Context) (login.Granted, error) {
 			if strings.TrimSpace(line) == "" {
 				continue
 			}
-			query, granted := queryOf(line), login.Granted{}
+			query := queryOf(line)
 			err := fmt.Errorf("no address of an answer was pasted: it begins with %s? and is in the browser's address bar, after \"Install\"", redirect)
 			if mayBeAnswer(query) {
+				var granted login.Granted
 				if granted, err = l.flow.Finish(ctx, state, query); err == nil || login.IsOver(err) {
 					return granted, err
 				}

@@ -22,7 +22,7 @@ func readerLeft(to io.Writer) bool {
 	}
 	left := false
 	_ = c.Control(func(fd uintptr) {
-		fds := []unix.PollFd{{Fd: int32(fd)}} //nolint:gosec // descriptors are small
+		fds := []unix.PollFd{{Fd: int32(fd)}}
 		n, err := unix.Poll(fds, 0)
 		left = err == nil && n > 0 && fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
 	})

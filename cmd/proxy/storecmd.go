@@ -301,7 +301,7 @@ func storeImport() action {
 				if err != nil {
 					return err
 				}
-				defer f.Close()
+				defer func() { _ = f.Close() }() // it was only read
 				from = f
 			}
 			ctx, stop := w.untilSignal()

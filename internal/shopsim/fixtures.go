@@ -127,7 +127,7 @@ func readBounded(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	text, err := io.ReadAll(io.LimitReader(f, largestFixture+1))
 	if err == nil && len(text) > largestFixture {
 		err = fmt.Errorf("%s: want a file of at most %d MiB", path, largestFixture>>20)
