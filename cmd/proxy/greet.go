@@ -17,7 +17,11 @@ func greets(c *config.Config, w env) bool {
 
 // greet tells a person what is served to whom, and what to do next.
 func greet(out io.Writer, c *config.Config, s *sidecar.Sidecar) {
-	fmt.Fprintf(out, "Evergate %s for %s, with %s.\n\n", build().Version, c.Shop.Domain(), config.GrantInWords(c.Grant))
+	whom := c.Shop.Domain() + ", with " + config.GrantInWords(c.Grant)
+	if c.ShopsFile != "" {
+		whom = "the shops of " + c.ShopsFile
+	}
+	fmt.Fprintf(out, "Evergate %s for %s.\n\n", build().Version, whom)
 	for i, url := range s.URLs() {
 		what := "Tools call"
 		if i > 0 {

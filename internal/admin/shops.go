@@ -179,7 +179,7 @@ func (v view) shops(p *markup.Page) {
 		endSection(p)
 		return
 	}
-	p.Put("<table>\n<thead><tr><th scope=\"col\">Shop</th><th scope=\"col\">State</th><th scope=\"col\" class=\"number\">Left</th><th scope=\"col\">Last error</th></tr></thead>\n<tbody>")
+	p.Put("<table>\n<thead><tr><th scope=\"col\">Shop</th><th scope=\"col\" class=\"number\">Left</th><th scope=\"col\" class=\"number\">State</th></tr></thead>\n<tbody>")
 	for _, s := range v.Fleet.Shops {
 		level, left := LevelOK, ""
 		switch {
@@ -191,7 +191,11 @@ func (v view) shops(p *markup.Page) {
 		if s.TokenLeft != nil {
 			left = span(time.Duration(*s.TokenLeft) * time.Second)
 		}
-		p.Put(`<tr class="{}"><th scope="row"><a href="/?shop={}">{}</a></th><td>{}</td><td class="number">{}</td><td>{}</td></tr>`, string(level), s.Shop, s.Shop, s.State, left, s.LastError)
+		p.Put(`<tr class="{}"><th scope="row"><a href="/?shop={}">{}</a>`, string(level), s.Shop, s.Shop)
+		if s.LastError != "" {
+			p.Put(` <span class="answer {}">{}</span>`, string(level), s.LastError)
+		}
+		p.Put(`</th><td class="number">{}</td><td class="number">{}</td></tr>`, left, s.State)
 	}
 	p.Put("</tbody>\n</table>\n")
 	if v.Fleet.Next != "" {

@@ -41,6 +41,9 @@ func (s *Sidecar) entrances() (all []admin.Entrance) {
 // FirstCall is a command for a shell that makes a first call at one of a sidecar's addresses.
 func FirstCall(url string, c *config.Config) string {
 	path := "/admin/api/" + shopify.ClientVersion + "/shop.json"
+	if c.ShopsFile != "" {
+		path = "/$SHOP.myshopify.com" + path
+	}
 	call := "curl "
 	if c.ClientKeysFile != "" {
 		call += `-H "Authorization: Bearer $KEY" `

@@ -56,6 +56,9 @@ func TestAFirstCallCanBeMade(t *testing.T) {
 			t.Errorf("%s: %s", url, got)
 		}
 	}
+	if got := FirstCall("http://127.0.0.1:8080", &config.Config{ShopsFile: "shops.yaml"}); !strings.Contains(got, "8080/$SHOP.myshopify.com/admin/") {
+		t.Errorf("with many shops: %s", got)
+	}
 	if got := FirstCall("http://127.0.0.1:8080", &config.Config{ClientKeysFile: "keys"}); !strings.Contains(got, `-H "Authorization: Bearer $KEY"`) {
 		t.Errorf("where a key is asked for: %s", got)
 	}
