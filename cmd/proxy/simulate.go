@@ -93,15 +93,19 @@ func simulate() action {
 }
 
 // readFixtures reads them, unless a signal comes first: a pipe may say nothing for as long as it likes.
-func (m *simulation) readFixtures(w env) (f *shopsim.Fixtures, err error) {
-	read := make(chan struct{})
+func (m *simulation) readFixtures(w env) (*shopsim.Fixtures, error) {
+	type read struct {
+		fixtures *shopsim.Fixtures
+		err      error
+	}
+	done := make(chan read, 1) // nobody may be left to take it
 	go func() {
-		defer close(read)
-		f, err = shopsim.ReadFixtures(m.fixtures)
+		f, err := shopsim.ReadFixtures(m.fixtures)
+		done <- read{f, err}
 	}()
 	select {
-	case <-read:
-		return f, err
+	case r := <-done:
+		return r.fixtures, r.err
 	case <-w.signals:
 		return nil, errStopped
 	}
