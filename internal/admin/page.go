@@ -21,13 +21,17 @@ var (
 	//go:embed page.js
 	pageJS string
 
-	policy = sync.OnceValue(func() string {
-		return strings.Join([]string{
-			"default-src 'none'", "style-src '" + hashOf(pageCSS) + "'", "script-src '" + hashOf(pageJS) + "'",
-			"connect-src 'self'", "img-src data:", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'",
-		}, "; ")
-	})
+	policy = sync.OnceValue(func() string { return policyWith("form-action 'none'") })
+	// searchPolicy is for the page with the table of shops, which has a form.
+	searchPolicy = sync.OnceValue(func() string { return policyWith("form-action 'self'") })
 )
+
+func policyWith(forms string) string {
+	return strings.Join([]string{
+		"default-src 'none'", "style-src '" + hashOf(pageCSS) + "'", "script-src '" + hashOf(pageJS) + "'",
+		"connect-src 'self'", "img-src data:", "frame-ancestors 'none'", "base-uri 'none'", forms,
+	}, "; ")
+}
 
 func hashOf(text string) string {
 	sum := sha256.Sum256([]byte(text))
@@ -35,7 +39,11 @@ func hashOf(text string) string {
 }
 
 func (h *handler) page(w http.ResponseWriter, r *http.Request, t Tokens) {
-	w.Header().Set("Content-Security-Policy", policy())
+	allowed := policy()
+	if t == nil {
+		allowed = searchPolicy()
+	}
+	w.Header().Set("Content-Security-Policy", allowed)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	_, _ = h.view(t, r).html().WriteTo(w)
@@ -150,8 +158,16 @@ func whatToDo(p *markup.Page, worst Verdict) {
 
 // section begins a part of the page. Its heading stays when the rest is replaced, so that what has the focus keeps it.
 func section(p *markup.Page, id, heading string) {
-	p.Put("<section aria-labelledby=\"{}\">\n<h2 id=\"{}\" tabindex=\"-1\">{}</h2>\n<div id=\"live-{}\" data-live>\n", id, id, heading, id)
+	head(p, id, heading)
+	live(p, id)
 }
+
+func head(p *markup.Page, id, heading string) {
+	p.Put("<section aria-labelledby=\"{}\">\n<h2 id=\"{}\" tabindex=\"-1\">{}</h2>\n", id, id, heading)
+}
+
+// live begins what the script replaces.
+func live(p *markup.Page, id string) { p.Put("<div id=\"live-{}\" data-live>\n", id) }
 
 func endSection(p *markup.Page) { p.Put("</div>\n</section>\n") }
 

@@ -23,7 +23,9 @@
       const next = fresh.getElementById(now.id);
       if (!next || now.outerHTML === next.outerHTML) continue;
       now.className = next.className;
+      const at = now.contains(document.activeElement) && document.activeElement.getAttribute('href');
       now.replaceChildren(...next.childNodes);
+      if (at) now.querySelector(`a[href="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
     }
     document.title = fresh.title;
     const href = fresh.getElementById('icon').getAttribute('href');
@@ -45,7 +47,7 @@
   // A refusal ends an event source for good: then too many pages are open, and this one asks for itself.
   const ask = async () => {
     try {
-      const answer = await fetch('/', { cache: 'no-store' });
+      const answer = await fetch('/' + location.search, { cache: 'no-store' });
       if (!answer.ok) throw new Error(answer.status);
       take(await answer.text());
     } catch {
@@ -53,7 +55,7 @@
     }
   };
   const open = () => {
-    source = new EventSource('/events');
+    source = new EventSource('/events' + location.search);
     source.onmessage = (event) => take(event.data);
     source.onerror = () => {
       if (source.readyState !== EventSource.CLOSED) return lose();

@@ -66,7 +66,7 @@ const Idle = "idle"
 const (
 	// shopsPerPage bounds a page of shops.
 	shopsPerPage = 100
-	// longestShopError bounds in bytes what is said of each, so that a page of them stays below 64 KiB.
+	// longestShopError bounds in bytes what is said of each. Encodings make up to six times as much of it, so a page stays below 256 KiB.
 	longestShopError = 200
 )
 
@@ -166,14 +166,16 @@ func (v view) shops(p *markup.Page) {
 	if v.Fleet == nil {
 		return
 	}
-	section(p, "shops", "Shops")
+	head(p, "shops", "Shops")
+	// The form stays when the rest is replaced: somebody may be typing.
+	p.Put("<form method=\"get\" action=\"/\"><p><label for=\"search\">Name contains</label> <input id=\"search\" name=\"search\" value=\"{}\"> <button>Search</button></p></form>\n", v.Search)
+	live(p, "shops")
 	stored := ""
 	if n := v.Fleet.Fleet.Stored; n != nil {
 		stored = ", " + number(float64(*n), 0) + " stored"
 	}
 	p.Put("<p class=\"note\">{} active, {} listed{}. One that is idle costs nothing until it is called.</p>\n",
 		number(float64(v.Fleet.Fleet.Active), 0), number(float64(v.Fleet.Fleet.Listed), 0), stored)
-	p.Put("<form method=\"get\" action=\"/\"><p><label for=\"search\">Name contains</label> <input id=\"search\" name=\"search\" value=\"{}\"> <button>Search</button></p></form>\n", v.Search)
 	if len(v.Fleet.Shops) == 0 {
 		p.Put("<p class=\"note\">None.</p>\n")
 		endSection(p)

@@ -195,3 +195,38 @@ func TestTheOnlyShopCanBeNamed(t *testing.T) {
 		}
 	}
 }
+
+// A browser sends the form only where the policy allows it, and what the script replaces holds nothing that somebody types into.
+func TestABrowserMaySearchTheShops(t *testing.T) {
+	t.Parallel()
+	h := newShops().handler(t)
+	all := call(h, http.MethodGet, "/?search=14")
+	if csp := all.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self'") {
+		t.Errorf("the table's page: %s", csp)
+	}
+	if csp := call(h, http.MethodGet, "/?shop=shop-001").Header().Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'none'") {
+		t.Errorf("a shop's page: %s", csp)
+	}
+	if form, live := strings.Index(all.Body.String(), "<form"), strings.Index(all.Body.String(), `id="live-shops"`); form < 0 || form > live {
+		t.Errorf("the form is at %d, what is replaced begins at %d", form, live)
+	}
+}
+
+func TestAPageOfShopsIsBounded(t *testing.T) {
+	t.Parallel()
+	const most = 256 << 10
+	for _, c := range []string{"\x01", "<", "&", `"`, "é", "a"} {
+		s := newShops()
+		for _, one := range s.all {
+			one.status.Grant, one.status.Err, one.status.FailedAt = "client_credentials", errors.New(strings.Repeat(c, 1<<16)), issued
+			one.status.Shop = strings.Repeat("a", 63) + one.status.Shop
+		}
+		s.notReady = errors.New(strings.Repeat(c, 1<<16))
+		h := s.handler(t)
+		for _, path := range []string{"/", "/status"} {
+			if w := call(h, http.MethodGet, path); w.Code != http.StatusOK || w.Body.Len() > most {
+				t.Errorf("%s with %q: %d, %d bytes", path, c, w.Code, w.Body.Len())
+			}
+		}
+	}
+}
