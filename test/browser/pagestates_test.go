@@ -96,8 +96,8 @@ var pageStates = []state{
 			many(40, products)(t, tools)
 			many(3, "/admin/oauth/authorize")(t, tools)
 		},
-		level: "error", title: "✕ Calls fail", verdict: "10 of 43 calls failed in the last 5 minutes, most of them with 502 Bad Gateway (rest:products).",
-		advice: []string{"shopifystatus"}, shows: []string{"rest:products", "Shopify: 502 Bad Gateway", "Refused: 403 denied_path", "A call failed if", "now"},
+		level: "error", title: "✕ Calls fail", verdict: "10 of 43 calls failed in the last 5 minutes, all of them with 502 Bad Gateway (rest:products).",
+		advice: []string{"EVERGATE_UPSTREAM_URL names in Shopify's place"}, shows: []string{"rest:products", "Shopify: 502 Bad Gateway", "Refused: 403 denied_path", "A call failed if", "now"},
 	},
 	{
 		name: "secret", environ: []string{"SHOPIFY_CLIENT_SECRET=shpss_00000000000000000000000000000000"}, settled: func(s status) bool { return s.Verdict.Code == "no_token" },
@@ -137,7 +137,7 @@ var pageStates = []state{
 			many(2, "/admin/oauth/authorize")(t, tools)
 		},
 		level: "error", title: "✕ Calls fail", verdict: "18 of 32 calls failed",
-		advice: []string{"shopifystatus"}, shows: []string{"Shopify refuses calls with a 403 whose reason Evergate does not know", "IP allowlist", "rest:assigned_fulfillment_orders", "nightly-stock-synchronisation", "lacks scopes", "2024-01", "https://127.0.0.1", "off: Shopify's refusals are passed on"},
+		advice: []string{"EVERGATE_UPSTREAM_URL names in Shopify's place"}, shows: []string{"Shopify refuses calls with a 403 whose reason Evergate does not know", "IP allowlist", "rest:assigned_fulfillment_orders", "nightly-stock-synchronisation", "lacks scopes", "2024-01", "https://127.0.0.1", "off: Shopify's refusals are passed on"},
 	},
 	{
 		name: "lost", settled: ready, calls: many(12, products), killed: true,
