@@ -38,6 +38,8 @@ type Member interface {
 	Look(ctx context.Context)
 	// Rest is what is left of the life of the token, and the whole of it; zero: there is none, or it does not end.
 	Rest() (left, life time.Duration)
+	// Renews reports whether what is due is to obtain a token, which is counted.
+	Renews() bool
 	// MayForget reports whether nothing is lost with the Member.
 	MayForget() bool
 	// Stop ends it: what has begun is waited for, and what is unsaved is written.
@@ -88,6 +90,8 @@ type Fleet[M Member] struct {
 	leaving map[*seat[M]]struct{} // forgotten, and with something to lose
 	due     schedule[M]
 	rate    throttle
+	// forgets and changes count the calls of Forget and Changed: what was made or looked for meanwhile may be of before.
+	forgets, changes atomic.Int64
 }
 
 // seat is a Member's place.
@@ -101,6 +105,7 @@ type seat[M Member] struct {
 	at    time.Time // of its turn, while it waits
 	index int       // in the heap, while it waits
 	again bool      // its turn has come while somebody was at work
+	gone  bool      // its place was taken away
 	look  bool      // others may have stored something
 }
 
@@ -161,16 +166,20 @@ func (f *Fleet[M]) make(ctx context.Context, shop token.Shop) (M, error) {
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), makeWait)
 		defer cancel()
-		s := &seat[M]{shop: shop}
-		m, err := f.opt.Make(ctx, shop, func() { f.woke(s) })
-		if err != nil {
-			f.note(shop, err)
-			return nil, err
+		for {
+			forgets, changes := f.forgets.Load(), f.changes.Load()
+			s := &seat[M]{shop: shop}
+			m, err := f.opt.Make(ctx, shop, func() { f.woke(s) })
+			if err != nil {
+				f.note(shop, err, changes)
+				return nil, err
+			}
+			s.member = m
+			s.called.Store(f.now())
+			if f.seat(s, forgets) {
+				return s, nil
+			}
 		}
-		s.member = m
-		s.called.Store(f.now())
-		f.seat(s)
-		return s, nil
 	})
 	select {
 	case r := <-made:
@@ -190,19 +199,25 @@ func (f *Fleet[M]) isUnknown(shop token.Shop) bool {
 	return ok && time.Since(at) < unknownFor
 }
 
-func (f *Fleet[M]) note(shop token.Shop, err error) {
+func (f *Fleet[M]) note(shop token.Shop, err error, changes int64) {
 	if !errors.Is(err, ErrUnknown) {
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.unknown.Add(shop, time.Now())
+	if changes == f.changes.Load() {
+		f.unknown.Add(shop, time.Now())
+	}
 }
 
-// seat gives a Member its place, and takes that of others if there are too many.
-func (f *Fleet[M]) seat(s *seat[M]) {
+// seat gives a Member its place, and takes that of others if there are too many. False: others were forgotten since it was begun, and
+// it may be made of what is no longer so.
+func (f *Fleet[M]) seat(s *seat[M], forgets int64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if forgets != f.forgets.Load() {
+		return false
+	}
 	f.unknown.Remove(s.shop)
 	f.recent.Add(s.shop, s)
 	f.members.Store(s.shop, s)
@@ -213,6 +228,7 @@ func (f *Fleet[M]) seat(s *seat[M]) {
 			f.recent.Get(shop) // it has its turn again when all others had theirs
 		}
 	}
+	return true
 }
 
 // forget takes a Member's place away, unless something would be lost. The lock is held.
@@ -226,6 +242,7 @@ func (f *Fleet[M]) forget(s *seat[M]) bool {
 
 // drop takes a Member's place away. What it has to lose is looked after until it is safe. The lock is held.
 func (f *Fleet[M]) drop(s *seat[M]) {
+	s.gone = true
 	f.recent.Remove(s.shop)
 	f.members.Delete(s.shop)
 	if s.state == working || !s.member.MayForget() {
@@ -244,6 +261,7 @@ func (f *Fleet[M]) drop(s *seat[M]) {
 func (f *Fleet[M]) Forget(changed func(M) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.forgets.Add(1)
 	for _, s := range f.recent.Values() {
 		if changed(s.member) {
 			f.drop(s)
@@ -277,6 +295,7 @@ func (f *Fleet[M]) Peek(shop token.Shop) (M, bool) {
 func (f *Fleet[M]) Changed(domain string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.changes.Add(1)
 	if domain == "" {
 		f.unknown.Purge()
 		for _, s := range f.recent.Values() {
@@ -302,6 +321,11 @@ func (f *Fleet[M]) lookAt(s *seat[M]) {
 func (f *Fleet[M]) woke(s *seat[M]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if s.gone && s.state == made && !s.member.MayForget() { // a request that had it has obtained something
+		f.leaving[s] = struct{}{}
+		f.put(s, time.Now())
+		return
+	}
 	f.hurry(s)
 }
 
@@ -372,6 +396,11 @@ func (f *Fleet[M]) next() (*seat[M], time.Duration) {
 			return nil, min(wait, longestSleep)
 		}
 		heap.Pop(&f.due)
+		if _, leaving := f.leaving[s]; leaving && s.member.MayForget() { // what it had to lose is safe
+			delete(f.leaving, s)
+			s.state = made
+			continue
+		}
 		s.state = working
 		if s.look {
 			return s, 0
@@ -380,8 +409,12 @@ func (f *Fleet[M]) next() (*seat[M], time.Duration) {
 		switch {
 		case due > 0:
 			f.put(s, time.Now().Add(due))
+		case !s.member.MayForget():
+			return s, 0 // what is unsaved waits for nobody
 		case f.rests(s):
 			s.state = resting
+		case !s.member.Renews():
+			return s, 0
 		default:
 			if wait := f.rate.wait(s.member, len(f.due)+1); wait > 0 {
 				f.put(s, time.Now().Add(wait))

@@ -22,6 +22,8 @@ type fake struct {
 	issued  time.Time
 	renewAt time.Time
 	unsaved bool
+	// looksOnly says that what is due is something else than a renewal.
+	looksOnly bool
 
 	looks, steps, stops atomic.Int32
 	expired             func() // nil: it does not matter
@@ -69,6 +71,12 @@ func (m *fake) Rest() (left, life time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return max(0, m.life-time.Since(m.issued)), m.life
+}
+
+func (m *fake) Renews() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.looksOnly
 }
 
 func (m *fake) MayForget() bool {
@@ -388,4 +396,139 @@ func TestACallForAShopThatIsHereAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() { _, _ = f.Of(ctx, shop) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// settings are what a Member is made of in the tests below, as a file that changes.
+type settings struct {
+	mu  sync.Mutex
+	now string
+	of  map[*fake]string
+}
+
+func (s *settings) set(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = text
+}
+
+func (s *settings) madeOf(m *fake) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.of[m]
+}
+
+func TestWhatChangesWhileAShopIsMadeIsInIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &settings{now: "old", of: map[*fake]string{}}
+		f, end := newFleet(Options[*fake]{Make: func(context.Context, token.Shop, func()) (*fake, error) {
+			s.mu.Lock()
+			read := s.now
+			s.mu.Unlock()
+			time.Sleep(time.Second) // as a store may take
+			m := newFake(time.Hour)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.of[m] = read
+			return m, nil
+		}})
+		defer end()
+		go func() {
+			time.Sleep(500 * time.Millisecond)
+			s.set("new")
+			f.Forget(func(m *fake) bool { return s.madeOf(m) != "new" })
+		}()
+		if m := of(t, f, 1); s.madeOf(m) != "new" {
+			t.Error("it is made of the old settings")
+		}
+	})
+}
+
+func TestALoginWhileAShopIsLookedForIsNoticed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var known atomic.Bool
+		f, end := newFleet(Options[*fake]{Make: func(context.Context, token.Shop, func()) (*fake, error) {
+			found := known.Load()
+			time.Sleep(time.Second)
+			if !found {
+				return nil, ErrUnknown
+			}
+			return newFake(time.Hour), nil
+		}})
+		defer end()
+		go func() {
+			time.Sleep(500 * time.Millisecond)
+			known.Store(true)
+			f.Changed(shopNo(t, 1).Domain())
+		}()
+		_, _ = f.Of(t.Context(), shopNo(t, 1)) // which was too early
+		of(t, f, 1)
+	})
+}
+
+// A request may hold a Member that has been forgotten, and obtain something with it.
+func TestWhatARequestObtainsWithAForgottenShopIsSaved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var woke func()
+		f, end := newFleet(Options[*fake]{Make: func(_ context.Context, _ token.Shop, w func()) (*fake, error) {
+			woke = w
+			return newFake(time.Hour), nil
+		}})
+		defer end()
+		a := of(t, f, 1)
+		f.Forget(func(*fake) bool { return true })
+		a.mu.Lock()
+		a.unsaved, a.renewAt = true, time.Now()
+		a.mu.Unlock()
+		woke()
+		time.Sleep(time.Minute)
+		if !a.MayForget() {
+			t.Error("what was obtained is not saved")
+		}
+	})
+}
+
+func TestAForgottenShopIsNotRenewed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, end := newFleet(Options[*fake]{Idle: func(*fake) bool { return false }})
+		defer end()
+		a := of(t, f, 1)
+		a.mu.Lock()
+		a.unsaved = true // as while a flight is under way
+		a.mu.Unlock()
+		f.Forget(func(*fake) bool { return true })
+		time.Sleep(time.Second)
+		a.mu.Lock()
+		a.unsaved = false
+		a.mu.Unlock()
+		time.Sleep(24 * time.Hour)
+		if n := a.steps.Load(); n > 0 {
+			t.Errorf("it was renewed %d times", n)
+		}
+	})
+}
+
+// What is due and is no renewal takes no turn of those that are.
+func TestOnlyRenewalsWaitForTheirTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, end := newFleet(Options[*fake]{PerSecond: 1, Idle: func(*fake) bool { return false }, Make: func(context.Context, token.Shop, func()) (*fake, error) {
+			m := newFake(time.Hour)
+			m.looksOnly, m.renewAt = true, time.Now()
+			return m, nil
+		}})
+		defer end()
+		for n := range 50 {
+			of(t, f, n)
+		}
+		time.Sleep(time.Second)
+		for _, m := range f.Active {
+			if m.steps.Load() == 0 {
+				t.Error("one has to wait")
+			}
+		}
+	})
 }

@@ -406,6 +406,9 @@ func (s *Source) Rest() (left, life time.Duration) {
 	return e.plan.left(s.now()), e.plan.life
 }
 
+// Renews reports whether what is due is to obtain a token.
+func (s *Source) Renews() bool { return s.untilAttempt() <= 0 }
+
 // MayForget reports whether nothing is lost when the Source is forgotten: what was obtained is stored, and nothing is under way.
 func (s *Source) MayForget() bool {
 	return len(s.turn) == 0 && s.obtainer.status().unsaved == nil

@@ -202,6 +202,7 @@ func (m *many) run(ctx context.Context) {
 	if b := m.app.Backend; b != nil {
 		parts.Go(func() { b.Watch(ctx, m.fleet.Changed) })
 		parts.Go(func() { m.keep(ctx) })
+		parts.Go(func() { m.awaitStore(ctx) })
 		if dues, ok := b.(token.Dues); ok && !m.mayRest(nil) {
 			parts.Go(func() { m.keepAhead(ctx, dues) })
 		}
@@ -256,6 +257,28 @@ func (m *many) keepAhead(ctx context.Context, sessions token.Dues) {
 	}
 }
 
+// askAgainEvery is how often a store is asked that could not be read: readiness takes the calls away that would notice.
+const askAgainEvery = 5 * time.Second
+
+// awaitStore notices when a store can be read again.
+func (m *many) awaitStore(ctx context.Context) {
+	for clock.Sleep(ctx, askAgainEvery) == nil {
+		if m.ready() == nil {
+			continue
+		}
+		var err error
+		for listed, failed := range m.app.Backend.All(ctx) {
+			if listed.Domain == "" {
+				err = failed
+			}
+			break
+		}
+		if ctx.Err() == nil {
+			m.noteStore(err)
+		}
+	}
+}
+
 // look asks what is wrong with the store.
 func (m *many) look(ctx context.Context) {
 	asking, cancel := context.WithTimeout(ctx, StoreWait)
@@ -291,8 +314,10 @@ func (m *many) renewUnused(ctx context.Context) {
 		}
 		if name, err := token.ParseShop(listed.Domain); err == nil {
 			m.renew(ctx, name)
+			_ = clock.Sleep(ctx, time.Duration(float64(time.Second)/max(m.app.Config.MaxRenewals, 1))) // the loop looks at ctx
 		}
 	}
+	m.noteStore(nil)
 	m.stored.Store(n)
 	m.checkRate(n)
 }
@@ -312,6 +337,9 @@ func (m *many) renew(ctx context.Context, name token.Shop) {
 	if err != nil {
 		m.log.Warn("a grant that nobody uses cannot be renewed", "shop", name.Domain(), "err", err)
 		return
+	}
+	if ctx.Err() != nil {
+		return // nothing is begun that the end would not wait for
 	}
 	if _, err := s.source.Token(ctx); err != nil && ctx.Err() == nil {
 		m.log.Warn("a grant that nobody uses could not be renewed", "shop", name.Domain(), "err", err)

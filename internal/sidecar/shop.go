@@ -204,6 +204,9 @@ func (s *shop) Look(ctx context.Context) { s.source.Look(ctx) }
 // Rest implements fleet.Member.
 func (s *shop) Rest() (left, life time.Duration) { return s.source.Rest() }
 
+// Renews implements fleet.Member.
+func (s *shop) Renews() bool { return s.source.Renews() }
+
 // MayForget implements fleet.Member.
 func (s *shop) MayForget() bool { return s.source.MayForget() }
 
