@@ -304,6 +304,8 @@ func (r *race) mustBeWhole() {
 			}
 		}
 	}
+	r.mu.Lock() // replicas go on renewing
+	defer r.mu.Unlock()
 	share := float64(r.posts) / float64(max(1, r.posts-r.early))
 	t.Logf("%d calls, %d of them without a token in trouble; %d token POSTs answered, %d of them early: %.3f for each that was needed",
 		r.calls.Load(), r.refused.Load(), r.posts, r.early, share)
