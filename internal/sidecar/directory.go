@@ -20,6 +20,7 @@ import (
 type directory struct {
 	single token.Shop // of the settings; zero: there is none
 	own    *config.Config
+	only   guard.Shops                    // single, for whoever names it; nil: there is none
 	file   atomic.Pointer[shopsfile.File] // nil: there is none
 	files  reload.Values                  // what file is read from
 	// changed is told of another state of the file; nil: nobody has to know.
@@ -80,6 +81,11 @@ func (d *directory) mayLogin(shop token.Shop) (entry, bool) {
 
 // Find implements guard.Shops.
 func (d *directory) Find(name string) (token.Shop, bool) {
+	if d.only != nil { // compared as it stands, so that one shop alone pays for no name that is put together
+		if shop, ok := d.only.Find(name); ok || !d.isFleet() {
+			return shop, ok
+		}
+	}
 	shop, ok := token.FindShop(name)
 	if !ok {
 		return token.Shop{}, false
@@ -105,6 +111,9 @@ func (d *directory) Only() (token.Shop, bool) {
 
 // Policy implements guard.Shops.
 func (d *directory) Policy(shop token.Shop) *policy.Policy {
+	if !d.isFleet() {
+		return nil
+	}
 	e, ok := d.entry(shop)
 	if !ok || e.said == nil || e.said.Policy == "" {
 		return nil

@@ -5,6 +5,7 @@ import (
 
 	"evergate/internal/access"
 	"evergate/internal/config"
+	"evergate/internal/guard"
 	"evergate/internal/listen"
 	"evergate/internal/localca"
 	"evergate/internal/reload"
@@ -29,6 +30,9 @@ func Load(environ []string, others ...func(*config.Config) error) (Settings, err
 	var err error
 	s.Config, err = config.Load(environ, append(others, func(c *config.Config) (err error) {
 		s.directory = &directory{single: c.Shop, own: c}
+		if !c.Shop.IsZero() {
+			s.directory.only = guard.One(c.Shop)
+		}
 		var value *reload.Value
 		if s.Shops, value, err = shopsfile.Load(c, s.directory.take); value != nil {
 			s.directory.file.Store(s.Shops)
