@@ -40,6 +40,7 @@ type Conn struct {
 	armed       bool
 	window      time.Time // when the deadline was moved
 	came        int64     // bytes since then
+	readSince   int64     // when the upload's last read began; what it put into stuckSince
 }
 
 var (
@@ -155,6 +156,8 @@ func (c *Conn) EndUpload() {
 	if c.uploading.Swap(false) {
 		c.progress.end()
 	}
+	// Nobody waits any more for what the server's own read may still wait for.
+	c.stuckSince.CompareAndSwap(c.readSince, 0)
 	if c.armed {
 		_ = c.Conn.SetReadDeadline(time.Time{}) // a connection that is closed says so to its reader
 		c.armed = false
@@ -172,12 +175,15 @@ func (c *Conn) readBody(p []byte) (int, error) {
 		}
 		c.armed, c.window, c.came = true, now, 0
 	}
+	if c.uploading.Load() {
+		c.readSince = now.UnixNano()
+		c.stuckSince.Store(c.readSince)
+	}
 	c.mu.Unlock()
-	c.stuckSince.Store(now.UnixNano())
 	n, err := c.Conn.Read(p)
-	c.stuckSince.Store(0)
 	c.progress.add(n, time.Now().UnixNano())
 	c.mu.Lock()
+	c.stuckSince.CompareAndSwap(c.readSince, 0)
 	c.came += int64(n)
 	c.mu.Unlock()
 	return n, err

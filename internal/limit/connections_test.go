@@ -205,6 +205,30 @@ func TestWhatHardlyMovesMakesRoomForANewcomerAndOnlyThen(t *testing.T) {
 	}
 }
 
+// TestAReadThatOutlivesTheUploadIsNotWaitedFor: the server reads on at the end of a body to learn whether its client goes away.
+func TestAReadThatOutlivesTheUploadIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		defer here.Close()
+		c := &Conn{Conn: there, set: NewConnections(1, nil, stall)}
+		c.serving.Store(true)
+		c.BeginUpload()
+		done := make(chan struct{})
+		go func() { defer close(done); _, _ = c.Read(make([]byte, 1)) }()
+		time.Sleep(stuckFor + time.Second)
+		synctest.Wait()
+		if rank, _ := c.rank(time.Now()); rank != stuck {
+			t.Fatalf("its rank is %d while a body is waited for, want stuck", rank)
+		}
+		c.EndUpload()
+		if rank, _ := c.rank(time.Now()); rank != never {
+			t.Errorf("its rank is %d when the body is over, want never", rank)
+		}
+		_ = here.Close()
+		<-done
+	})
+}
+
 // TestAFastBeginningBuysNoTime sends much at first, and then hardly anything.
 func TestAFastBeginningBuysNoTime(t *testing.T) {
 	t.Parallel()
