@@ -27,11 +27,16 @@ func (s *Source) grantIfDue() error {
 
 // requestNow describes the current token, which is not good enough.
 func (s *Source) requestNow() request {
-	e := s.current.Load()
-	if e == nil {
-		return request{}
+	req := request{heed: s.heeds()}
+	if e := s.current.Load(); e != nil {
+		req.current, req.left = e.token.Access, e.plan.left(s.now())
 	}
-	return request{current: e.token.Access, left: e.plan.left(s.now())}
+	return req
+}
+
+// heeds reports whether a verdict that is stored will do. Once it has been taken over the back-off says when to probe.
+func (s *Source) heeds() bool {
+	return s.opt.Remade && !errors.Is(s.look().err, token.ErrReauthorize)
 }
 
 // poll lets the grant check what it keeps, and takes over a token that came by itself.
@@ -46,6 +51,7 @@ func (s *Source) poll() error {
 	if !ok {
 		return nil
 	}
+	s.before.Store(nil) // it was about something else
 	if t.Access.Empty() {
 		s.liftBackOff()
 		return nil
@@ -83,7 +89,7 @@ func (s *Source) grantInsteadOf(refused token.Token) error {
 		return nil
 	}
 	s.opt.Log.Warn("Shopify refused the current token; obtaining a new one", "shop", s.opt.Shop.Domain())
-	err := s.grant(request{current: refused.Access}) // with nothing left: a refused token is as good as ended
+	err := s.grant(request{current: refused.Access, heed: s.heeds()}) // with nothing left: a refused token is as good as ended
 	if s.current.Load() == e {
 		return err // the back-off says when to try again
 	}
@@ -98,6 +104,11 @@ func (s *Source) grantInsteadOf(refused token.Token) error {
 func (s *Source) grant(req request) error {
 	if h := s.look(); h.closed {
 		return h.err
+	}
+	if before := s.before.Swap(nil); before != nil && !req.force {
+		if goesOn, err := s.resume(before); goesOn {
+			return err
+		}
 	}
 	began := time.Now()
 	s.opt.Log.Debug("asking for a token", s.beforeAttempt()...)

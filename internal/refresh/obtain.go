@@ -67,6 +67,8 @@ type request struct {
 	left time.Duration
 	// force says that a person asked: a token that someone else stored will not do.
 	force bool
+	// heed says that a verdict that is stored on the grant will do.
+	heed bool
 }
 
 // obtainer is an Obtainer at work for one Source. Its methods are called inside the flight

@@ -52,6 +52,9 @@ func (g rotating) obtain(ctx context.Context, req request) (token.Token, error) 
 	if t, ok := g.adopt(req); ok {
 		return t, nil
 	}
+	if err := g.verdict(req); err != nil {
+		return token.Token{}, err
+	}
 	t, err := g.obtainUnderLease(ctx, req)
 	for tries := 1; tries < leaseTries && errors.Is(err, errLeaseShort); tries++ {
 		t, err = g.obtainUnderLease(ctx, req)
@@ -75,6 +78,9 @@ func (g rotating) obtainUnderLease(ctx context.Context, req request) (token.Toke
 	if t, ok := g.adopt(req); ok {
 		return t, nil
 	}
+	if err := g.verdict(req); err != nil { // of whoever had the lease
+		return token.Token{}, err
+	}
 	if g.record.Current.Refresh.Empty() {
 		return g.permanent()
 	}
@@ -82,6 +88,15 @@ func (g rotating) obtainUnderLease(ctx context.Context, req request) (token.Toke
 		return token.Token{}, &restingError{rest}
 	}
 	return g.rotate(ctx, req)
+}
+
+// verdict is what is stored of a grant that is dead, if that will do; nil: its refresh token is to be sent.
+func (g rotating) verdict(req request) error {
+	dead := g.record.Reauthorize
+	if dead == nil || !req.heed || req.force || g.record.Current.Refresh.Empty() {
+		return nil
+	}
+	return token.Decide(token.ErrReauthorize, fmt.Errorf("found on %s: %s", dead.Since.UTC().Format(time.RFC3339), dead.Reason))
 }
 
 func (g rotating) loadError(err error) error {

@@ -45,6 +45,11 @@ type Options struct {
 	Woke func()
 	// Told says that somebody calls Look when the store may have been changed; else Due and Step look every few seconds.
 	Told bool
+	// Remade says that Sources are made for this shop again and again, as its callers come and go. So what the store says of a dead
+	// grant is believed at first, and the refresh token is sent only to probe, after a back-off.
+	Remade bool
+	// Failing is what the Source before this one left, see Source.Failing; nil: nothing.
+	Failing *Failing
 	// Wait is the longest a caller waits for a token that is being obtained. Zero: 5 seconds.
 	Wait time.Duration
 	// Alive asks Shopify whether it accepts a token, at no cost to the rate limits; the error
@@ -68,6 +73,8 @@ type Source struct {
 	draw func() float64
 
 	current atomic.Pointer[entry]
+	// before is what the Source before this one left, until the first attempt; nil: nothing.
+	before atomic.Pointer[Failing]
 	// published counts the entries; it is touched in flights only.
 	published uint64
 	flights   singleflight.Group
@@ -145,6 +152,7 @@ func New(opt Options) *Source {
 	}
 	s.obtainer = opt.Obtainer(opt.Shop, opt.Log)
 	s.name = s.obtainer.name()
+	s.before.Store(opt.Failing)
 	return s
 }
 

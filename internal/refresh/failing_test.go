@@ -1,0 +1,166 @@
+package refresh
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"evergate/internal/token"
+)
+
+// remade is a Source of a shop whose Sources come and go.
+func remade(s *shelf, c *chain, before *Failing) *Source {
+	shop, _ := token.ParseShop("blue-finch")
+	return New(Options{Shop: shop, Obtainer: Rotating(c, s, ""), Log: slog.New(slog.DiscardHandler), Remade: true, Told: true, Failing: before})
+}
+
+var errPassing = token.Decide(token.ErrTransient, errors.New("502 Bad Gateway"))
+
+// What the store says of a dead grant is believed by each Source that is made anew; one that stays probes as before.
+func TestADeadGrantCostsNothingHoweverOftenItsSourceIsMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := newShelf()
+		shelf.put(token.Record{Current: pair(0, time.Now().Add(-2*time.Hour).Round(0), time.Hour)})
+		c := &chain{t: t, shelf: shelf, life: time.Hour, answer: func(int, string) error { return errDead }}
+		for range 50 {
+			s := remade(shelf, c, nil)
+			if _, err := s.Token(t.Context()); !errors.Is(err, token.ErrReauthorize) {
+				t.Fatalf("%v", err)
+			}
+			if st := s.Status(); !st.Reauthorize || st.Failing != "reauthorize" {
+				t.Fatalf("%+v", st)
+			}
+			time.Sleep(3 * time.Hour)
+		}
+		if n := len(c.calls()); n != 1 {
+			t.Fatalf("%d refresh tokens were sent, want the one that was found dead", n)
+		}
+
+		s := remade(shelf, c, nil)
+		run(t, s)
+		time.Sleep(24 * time.Hour)
+		if n := len(c.calls()) - 1; n < 19 || n > 40 {
+			t.Errorf("a Source that stays probed %d times in a day", n)
+		}
+		c.mu.Lock()
+		c.answer = nil
+		c.mu.Unlock()
+		if err := s.Refresh(t.Context()); err != nil {
+			t.Errorf("a person asked, and: %v", err)
+		}
+	})
+}
+
+// A verdict that another replica has written while this one waited for the lease counts as well.
+func TestAVerdictOfWhoeverHadTheLeaseIsHeeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := newShelf()
+		shelf.put(token.Record{Current: pair(0, time.Now().Add(-2*time.Hour).Round(0), time.Hour)})
+		c := &chain{t: t, shelf: shelf, life: time.Hour, answer: func(int, string) error { return errDead }}
+		for range 5 {
+			s := remade(shelf, c, nil)
+			go func() { _, _ = s.Token(t.Context()) }()
+		}
+		time.Sleep(time.Minute)
+		if n := len(c.calls()); n != 1 {
+			t.Errorf("five replicas sent %d refresh tokens", n)
+		}
+	})
+}
+
+func TestTheBackOffOutlivesItsSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := newShelf()
+		shelf.put(token.Record{Current: pair(0, time.Now().Add(-2*time.Hour).Round(0), time.Hour)})
+		c := &chain{t: t, shelf: shelf, life: time.Hour, answer: func(int, string) error { return errPassing }}
+		staying := newShelf()
+		staying.put(shelf.stored())
+		other := &chain{t: t, shelf: staying, life: time.Hour, answer: c.answer}
+		run(t, remade(staying, other, nil))
+
+		var before *Failing
+		for range 3600 { // one that is made anew each second
+			s := remade(shelf, c, before)
+			s.Step(t.Context())
+			before = s.Failing()
+			time.Sleep(time.Second)
+		}
+		if made, stayed := len(c.calls()), len(other.calls()); made > stayed*3/2 || made < 60 {
+			t.Errorf("made anew each second: %d attempts in an hour; one that stays: %d", made, stayed)
+		}
+		if st := remade(shelf, c, before); st.Failing() != before {
+			t.Error("what was left is lost by a Source that nobody has used")
+		}
+		c.mu.Lock()
+		c.answer = nil
+		c.mu.Unlock()
+		s := remade(shelf, c, before)
+		run(t, s)
+		time.Sleep(2 * time.Minute)
+		if !s.Status().Usable || s.Failing() != nil {
+			t.Errorf("all is well again, and %+v", s.Status())
+		}
+	})
+}
+
+// A renewal that fails while the token lives costs nobody the token.
+func TestALivingTokenIsServedDuringABackOffThatWasTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := newShelf()
+		shelf.put(token.Record{Current: pair(0, time.Now().Add(-50*time.Minute).Round(0), time.Hour)})
+		c := &chain{t: t, shelf: shelf, life: time.Hour, answer: func(int, string) error {
+			return &restingError{10 * time.Minute} // an endpoint that asks for it
+		}}
+		s := remade(shelf, c, nil)
+		if got := access(t, s); got != "access-0" {
+			t.Fatal(got)
+		}
+		s.Step(t.Context())
+		if len(c.calls()) != 1 || s.Failing() == nil {
+			t.Fatalf("%d attempts, %+v", len(c.calls()), s.Status())
+		}
+		for range 20 {
+			s = remade(shelf, c, s.Failing())
+			if got := access(t, s); got != "access-0" {
+				t.Fatal(got)
+			}
+			s.Step(t.Context())
+			if st := s.Status(); st.Err == nil || st.Failures != 1 {
+				t.Fatalf("%+v", st)
+			}
+			time.Sleep(time.Second)
+		}
+		if n := len(c.calls()); n != 1 {
+			t.Errorf("%d attempts during the back-off", n)
+		}
+
+		shelf.put(token.Record{Current: pair(7, time.Now().Round(0), time.Hour)}) // another replica
+		s = remade(shelf, c, s.Failing())
+		if got := access(t, s); got != "access-7" {
+			t.Error(got)
+		}
+		if st := s.Status(); st.Err != nil {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// An attempt that a person asks for waits for nothing.
+func TestAPersonIsNotHeldUpByWhatWasTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := newShelf()
+		shelf.put(token.Record{Current: pair(0, time.Now().Add(-2*time.Hour).Round(0), time.Hour)})
+		c := &chain{t: t, shelf: shelf, life: time.Hour, answer: func(int, string) error { return &restingError{5 * time.Minute} }}
+		s := remade(shelf, c, nil)
+		s.Step(t.Context())
+		c.mu.Lock()
+		c.answer = nil
+		c.mu.Unlock()
+		s = remade(shelf, c, s.Failing())
+		if err := s.Refresh(t.Context()); err != nil || len(c.calls()) != 2 {
+			t.Errorf("%v after %d calls", err, len(c.calls()))
+		}
+	})
+}
