@@ -52,7 +52,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/shopify":   {ours: []string{"ascii", "netfail", "remedy", "token"}},
 	"internal/shopsim":   {others: []string{"github.com/vektah/gqlparser/v2"}},
 	"internal/sidecar": {ours: []string{"access", "admin", "brief", "clientenv", "clock", "config", "denial", "durable", "envelope", "fleet", "grant", "guard", "idle", "inject", "limit", "listen", "localca", "login", "logsink", "metrics", "pace", "policy", "refresh", "reload", "remedy", "resolve", "shopify", "shopsfile", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
-		others: []string{"github.com/prometheus/client_golang"}},
+		others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/prometheus/client_golang"}},
 	"internal/envelope":   {ours: []string{"remedy", "token"}},
 	"internal/store":      {ours: []string{"clock", "durable", "envelope", "kubestore", "pgstore", "redisstore", "remedy", "token"}},
 	"internal/shopsfile":  {ours: []string{"config", "listen", "reload", "remedy", "spelling", "token"}, others: []string{"go.yaml.in/yaml/v3"}},

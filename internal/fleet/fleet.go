@@ -57,6 +57,9 @@ type Options[M Member] struct {
 	Idle func(M) bool
 	// PerSecond is how many renewals are begun at most in a second, of all shops together.
 	PerSecond float64
+	// Evicted is told of each Member that makes room for others, before its shop's next one is made, so that this one can go on where it
+	// was; not of one that others may have changed meanwhile. It must not block, nor call the Fleet. Nil: nobody has to know.
+	Evicted func(token.Shop, M)
 }
 
 // ErrUnknown says that a shop is none of the fleet's.
@@ -88,6 +91,7 @@ type Fleet[M Member] struct {
 	recent  *simplelru.LRU[token.Shop, *seat[M]] // by the last call, to touchEvery
 	unknown *simplelru.LRU[token.Shop, time.Time]
 	leaving map[*seat[M]]struct{} // forgotten, and with something to lose
+	unborn  map[token.Shop]bool   // being made, and whether others may have stored something meanwhile
 	due     schedule[M]
 	rate    throttle
 	// forgets and changes count the calls of Forget and Changed: what was made or looked for meanwhile may be of before.
@@ -121,7 +125,7 @@ const (
 
 // New returns a Fleet without Members. Run does what is due.
 func New[M Member](o Options[M]) *Fleet[M] {
-	f := &Fleet[M]{opt: o, epoch: time.Now(), woken: make(chan struct{}, 1), leaving: map[*seat[M]]struct{}{}}
+	f := &Fleet[M]{opt: o, epoch: time.Now(), woken: make(chan struct{}, 1), leaving: map[*seat[M]]struct{}{}, unborn: map[token.Shop]bool{}}
 	f.recent, _ = simplelru.NewLRU[token.Shop, *seat[M]](1<<30, nil) // its own bound cannot keep what must be kept; it fails for a size of 0 only
 	f.unknown, _ = simplelru.NewLRU[token.Shop, time.Time](mostUnknown, nil)
 	f.rate.perSecond = o.PerSecond
@@ -166,6 +170,8 @@ func (f *Fleet[M]) make(ctx context.Context, shop token.Shop) (M, error) {
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), makeWait)
 		defer cancel()
+		f.conceive(shop)
+		defer f.born(shop)
 		for {
 			forgets, changes := f.forgets.Load(), f.changes.Load()
 			s := &seat[M]{shop: shop}
@@ -190,6 +196,19 @@ func (f *Fleet[M]) make(ctx context.Context, shop token.Shop) (M, error) {
 	case <-ctx.Done():
 		return none, context.Cause(ctx)
 	}
+}
+
+// conceive has what others store noticed of a shop that is being made.
+func (f *Fleet[M]) conceive(shop token.Shop) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.unborn[shop] = false
+}
+
+func (f *Fleet[M]) born(shop token.Shop) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.unborn, shop)
 }
 
 func (f *Fleet[M]) isUnknown(shop token.Shop) bool {
@@ -222,6 +241,9 @@ func (f *Fleet[M]) seat(s *seat[M], forgets int64) bool {
 	f.recent.Add(s.shop, s)
 	f.members.Store(s.shop, s)
 	f.put(s, time.Now().Add(s.member.Due()))
+	if f.unborn[s.shop] {
+		f.lookAt(s)
+	}
 	for tries := f.recent.Len() - f.opt.Most; tries > 0; tries-- {
 		shop, oldest, _ := f.recent.GetOldest()
 		if !f.forget(oldest) {
@@ -235,6 +257,9 @@ func (f *Fleet[M]) seat(s *seat[M], forgets int64) bool {
 func (f *Fleet[M]) forget(s *seat[M]) bool {
 	if s.state == working || !s.member.MayForget() {
 		return false
+	}
+	if f.opt.Evicted != nil && !s.look {
+		f.opt.Evicted(s.shop, s.member)
 	}
 	f.drop(s)
 	return true
@@ -298,6 +323,9 @@ func (f *Fleet[M]) Changed(domain string) {
 	f.changes.Add(1)
 	if domain == "" {
 		f.unknown.Purge()
+		for shop := range f.unborn {
+			f.unborn[shop] = true
+		}
 		for _, s := range f.recent.Values() {
 			f.lookAt(s)
 		}
@@ -308,6 +336,9 @@ func (f *Fleet[M]) Changed(domain string) {
 		return
 	}
 	f.unknown.Remove(shop)
+	if _, making := f.unborn[shop]; making {
+		f.unborn[shop] = true
+	}
 	if s, ok := f.recent.Peek(shop); ok {
 		f.lookAt(s)
 	}

@@ -532,3 +532,53 @@ func TestOnlyRenewalsWaitForTheirTurn(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatOthersStoreWhileAShopIsMadeIsLookedAt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, end := newFleet(Options[*fake]{Make: func(context.Context, token.Shop, func()) (*fake, error) {
+			time.Sleep(time.Second) // after the store was read
+			return newFake(time.Hour), nil
+		}})
+		defer end()
+		for n, domain := range []string{shopNo(t, 0).Domain(), "", shopNo(t, 99).Domain()} {
+			go func() {
+				time.Sleep(500 * time.Millisecond)
+				f.Changed(domain)
+			}()
+			m := of(t, f, n)
+			time.Sleep(time.Second)
+			want := int32(1)
+			if n == 2 {
+				want = 0 // it was another shop's
+			}
+			if m.looks.Load() != want {
+				t.Errorf("%q: looked %d times", domain, m.looks.Load())
+			}
+		}
+		if n := len(f.unborn); n > 0 {
+			t.Errorf("%d are remembered", n)
+		}
+	})
+}
+
+// What a Member that makes room knows is there before the next one is made, unless it may be of before.
+func TestWhoMakesRoomIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told []token.Shop
+		f := New(Options[*fake]{
+			Most: 1, Evicted: func(shop token.Shop, _ *fake) { told = append(told, shop) },
+			Make: func(context.Context, token.Shop, func()) (*fake, error) { return newFake(time.Hour), nil },
+		})
+		of(t, f, 0)
+		of(t, f, 1)
+		f.Changed(shopNo(t, 1).Domain()) // nobody has looked at it yet
+		of(t, f, 2)
+		f.Forget(func(*fake) bool { return true })
+		of(t, f, 3)
+		if len(told) != 1 || told[0] != shopNo(t, 0) {
+			t.Errorf("told of %v", told)
+		}
+	})
+}

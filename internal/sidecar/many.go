@@ -43,6 +43,7 @@ type many struct {
 	unexplained inject.Unexplained
 	again       chan struct{} // the shops file is to be read now
 	logins      *login.Shops  // nil: no shop's grant is kept
+	failed      backOffs
 
 	// reachable is why the store could not be read when it was looked at last; nil: it could.
 	reachable atomic.Pointer[error]
@@ -54,7 +55,7 @@ type many struct {
 func openFleet(app *App, dir *directory, met *metrics.Metrics, log Logger) *many {
 	m := &many{app: app, log: log, met: met, dir: dir, costs: pace.NewCosts(), again: make(chan struct{}, 1), quiet: slog.New(belowInfo{log.Handler()})}
 	m.stored.Store(-1)
-	m.fleet = fleet.New(fleet.Options[*shop]{Make: m.make, Most: app.Config.MaxActiveShops, Idle: m.mayRest, PerSecond: app.Config.MaxRenewals})
+	m.fleet = fleet.New(fleet.Options[*shop]{Make: m.make, Most: app.Config.MaxActiveShops, Idle: m.mayRest, PerSecond: app.Config.MaxRenewals, Evicted: m.failed.keep})
 	dir.changed = m.fileChanged
 	if app.Backend != nil {
 		m.logins = login.NewShops(login.ShopsOptions{Of: m.loginOf, Only: dir.Only, AppName: app.Config.AppName})
@@ -101,6 +102,7 @@ func (m *many) make(ctx context.Context, name token.Shop, woke func()) (*shop, e
 	var err error
 	s.source, err = in.newSource(m.quiet, func(o *refresh.Options) {
 		o.Observer, o.Woke, o.Told = m.met, woke, in.Store != nil
+		o.Remade, o.Failing = true, m.failed.take(name, e.said)
 	})
 	s.requests = s.forRequests()
 	return s, err
@@ -123,7 +125,13 @@ func (m *many) loginOf(name token.Shop) (login.Options, error) {
 // loggedIn has a shop served with its new grant at once, whatever the store's watch says, and when.
 func (m *many) loggedIn(name token.Shop) {
 	m.fleet.Forget(func(s *shop) bool { return s.in.Shop == name && s.in.Grant != config.GrantOffline })
-	m.fleet.Changed(name.Domain())
+	m.changed(name.Domain())
+}
+
+// changed is told that a record may have been changed by others, as token.Backend's Watch tells it.
+func (m *many) changed(domain string) {
+	m.failed.drop(domain)
+	m.fleet.Changed(domain)
 }
 
 // settle decides on the grant of a shop by what is stored, and begins it with a refresh token that the settings give.
@@ -200,7 +208,7 @@ func (m *many) run(ctx context.Context) {
 	parts.Go(func() { m.fleet.Run(ctx) })
 	parts.Go(func() { m.dir.files.Watch(ctx, m.log.Logger, m.again, func() {}) })
 	if b := m.app.Backend; b != nil {
-		parts.Go(func() { b.Watch(ctx, m.fleet.Changed) })
+		parts.Go(func() { b.Watch(ctx, m.changed) })
 		parts.Go(func() { m.keep(ctx) })
 		parts.Go(func() { m.awaitStore(ctx) })
 		if dues, ok := b.(token.Dues); ok && !m.mayRest(nil) {
@@ -363,6 +371,7 @@ func (m *many) reread() {
 	case m.again <- struct{}{}:
 	default: // it will be done
 	}
+	m.failed.drop("")
 	for _, s := range m.fleet.Active {
 		s.source.Reread()
 	}

@@ -24,6 +24,7 @@ type shopify struct {
 	*shopsim.Sim
 	url, caFile string
 	life        time.Duration // of an offline token
+	age         time.Duration // of those in a store that fillStore makes
 }
 
 // names are those of shops, n of them.

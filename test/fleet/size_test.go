@@ -102,7 +102,7 @@ func fillStore(t *testing.T, s *shopify, dir string, all []string, real int) {
 		if i < real {
 			access, refresh = s.IssuePair(name, shopsim.DefaultClientID)
 		}
-		now := time.Now()
+		now := time.Now().Add(-s.age)
 		content, err := envelope.Codec{Shop: shop}.Encode(token.Record{
 			Shop: shop.Domain(), ClientID: shopsim.DefaultClientID, Grant: "offline", Current: token.Pair{
 				Token:   token.Token{Access: token.NewSecret(access), Scopes: []string{"read_products"}, Issued: now, Life: s.life},
