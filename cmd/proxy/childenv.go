@@ -2,8 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"errors"
-	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -12,6 +10,7 @@ import (
 
 	"evergate/internal/clientenv"
 	"evergate/internal/config"
+	"evergate/internal/readfile"
 	"evergate/internal/systemd"
 	"evergate/internal/token"
 )
@@ -103,21 +102,7 @@ func privateDir(getenv func(string) string) (dir string, err error) {
 // largestRead bounds what is read of a file that somebody's environment names.
 const largestRead = 4 << 20
 
-func readBounded(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is no file")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	return io.ReadAll(io.LimitReader(f, largestRead))
-}
+func readBounded(path string) ([]byte, error) { return readfile.Read(path, largestRead) }
 
 // systemRoots are the certificates that this machine trusts; empty where they are not in a file.
 func systemRoots() []byte {

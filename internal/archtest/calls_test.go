@@ -123,6 +123,42 @@ func TestSecretsAreRevealedInAFewPlacesOnly(t *testing.T) {
 	}
 }
 
+// openers are the files that open files by themselves, and why that is not left to readfile, which waits for nobody and
+// reads nothing that has no end.
+var openers = map[string]string{
+	"cmd/proxy/key.go":                "adds a line to a file of keys",
+	"cmd/proxy/simulate.go":           "writes a report",
+	"cmd/proxy/storecmd.go":           "writes an archive, and reads one record after the other until a signal",
+	"cmd/proxy/winservice_windows.go": "writes a log",
+	"internal/durable/dir.go":         "our own files, in directories of which nobody else may have anything",
+	"internal/durable/os_unix.go":     "a directory, which is flushed",
+	"internal/readfile/readfile.go":   "reads those of others",
+}
+
+func TestFilesOfOthersAreReadInOneWay(t *testing.T) {
+	t.Parallel()
+	open := []string{"Open", "OpenFile", "ReadFile", "OpenInRoot"}
+	used := map[string]bool{}
+	for _, f := range files(t) {
+		if !inHouse(f) || strings.HasPrefix(f.name, "internal/certtest/") || f.dir() == "internal/shopsim" {
+			continue
+		}
+		f.uses(func(pkg, name string, at *ast.SelectorExpr) {
+			if (pkg != "os" || !slices.Contains(open, name)) && (pkg != "crypto/tls" || name != "LoadX509KeyPair") {
+				return
+			}
+			if used[f.name] = true; openers[f.name] == "" {
+				t.Errorf("%s: %s.%s: readfile.Read reads a file, and readfile.Owned one that decides who may do what", f.at(at.Pos()), pkg, name)
+			}
+		})
+	}
+	for name := range openers {
+		if !used[name] {
+			t.Errorf("%s opens nothing any more", name)
+		}
+	}
+}
+
 // What an error asks the program to do is not what an operator is to read, so it is not put
 // into the text: token.Decide.
 func TestDecisionsAreNotPartOfAnErrorsText(t *testing.T) {

@@ -192,7 +192,7 @@ func (c *Config) checkRoots() error {
 	if c.UpstreamCAFile == "" {
 		return nil
 	}
-	pem, err := readfile.Read(c.UpstreamCAFile, largestRoots)
+	pem, _, err := readfile.Owned(c.UpstreamCAFile, largestRoots)
 	if err != nil {
 		return remedy.Prefix("EVERGATE_UPSTREAM_CA_FILE", err)
 	}

@@ -4,16 +4,19 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 
+	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
 // accountDir is where the kubelet puts what a pod needs to speak to the API server.
 const accountDir = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+// largestFile bounds in bytes what is read of a file there; the largest is a bundle of authorities.
+const largestFile = 4 << 20
 
 // place is what EVERGATE_STORE says after "kubernetes:".
 type place struct {
@@ -69,7 +72,7 @@ func serverOf(getenv func(string) string) (string, error) {
 }
 
 func (a account) token() (token.Secret, error) {
-	b, err := os.ReadFile(filepath.Join(string(a), "token"))
+	b, err := readfile.Read(filepath.Join(string(a), "token"), largestFile)
 	var s token.Secret
 	if err == nil {
 		err = s.UnmarshalText(b)
@@ -86,7 +89,7 @@ func (a account) token() (token.Secret, error) {
 const mountIt = "set automountServiceAccountToken: true for the pod, or mount a projected token there"
 
 func (a account) authorities() ([]byte, error) {
-	b, err := os.ReadFile(filepath.Join(string(a), "ca.crt"))
+	b, err := readfile.Read(filepath.Join(string(a), "ca.crt"), largestFile)
 	if err != nil {
 		return nil, remedy.New(mountIt, "the API server's authority cannot be read: %w", err)
 	}
@@ -94,7 +97,7 @@ func (a account) authorities() ([]byte, error) {
 }
 
 func (a account) namespace() (string, error) {
-	b, err := os.ReadFile(filepath.Join(string(a), "namespace"))
+	b, err := readfile.Read(filepath.Join(string(a), "namespace"), largestFile)
 	if err != nil {
 		return "", remedy.New("write it: EVERGATE_STORE=kubernetes:NAMESPACE", "the pod's own namespace is not known: %w", err)
 	}

@@ -161,6 +161,12 @@ func TestTokenIsReadForEachCall(t *testing.T) {
 	if _, err := s.Swap(t.Context(), "", storetest.Named("a")); err == nil || !strings.Contains(err.Error(), "automountServiceAccountToken") || s.hasLost("") {
 		t.Errorf("without a token: %v", err)
 	}
+	if err := os.Mkdir(filepath.Join(string(b.client.account), "token"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Swap(t.Context(), "", storetest.Named("a")); err == nil || !strings.Contains(err.Error(), "a directory, and no file") {
+		t.Errorf("a token that is no file: %v", err)
+	}
 }
 
 func TestSecretThatIsNoRecordIsNeitherTakenNorReplaced(t *testing.T) {

@@ -1,7 +1,11 @@
-// Package readfile reads files that a setting or a command line names. Whatever lies there, it ends: nothing is waited for
-// for ever, and nothing is read that is larger than it can be.
+// Package readfile reads files that are not our own: those that a setting or a command line names, and those of the system.
+// Whatever lies there, it ends: nothing is waited for for ever, and nothing is read that is larger than it can be.
 //
-// Invariants: a device, a directory and a socket are refused and never opened; opening never waits for another process.
+// Invariants:
+//
+//   - A device, a directory and a socket are refused and never opened; opening never waits for another process.
+//   - What Owned returns was read from a file that nobody but root and the user of this process owns, can write or can
+//     replace, as sshd does with its keys: whoever else could would let himself in.
 package readfile
 
 import (
@@ -11,6 +15,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -29,24 +34,45 @@ const (
 // Read returns what is at path, if that is a file of at most most bytes, or a pipe through which somebody sends no more. Its
 // errors name the path.
 func Read(path string, most int64) ([]byte, error) {
+	text, _, err := readInTime(path, most, func(fs.FileInfo) error { return nil })
+	return text, err
+}
+
+// Owned is Read for a file that decides who may do what, or who is believed: one that others could write or replace is
+// refused. The info is that of what was read.
+func Owned(path string, most int64) ([]byte, fs.FileInfo, error) {
+	return readInTime(path, most, func(info fs.FileInfo) error { return checkOwned(path, info) })
+}
+
+// checkOwned refuses a file that others can write, or could have put there.
+func checkOwned(path string, info fs.FileInfo) error {
+	if runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o022 != 0 { // the mode says nothing there
+		return remedy.New(fmt.Sprintf("chmod go-w %s", path), "%s can be written by others than its owner (mode %#o), who could let themselves in", path, info.Mode().Perm())
+	}
+	return checkWay(path)
+}
+
+// readInTime reads what judge accepts once it is open.
+func readInTime(path string, most int64, judge func(fs.FileInfo) error) ([]byte, fs.FileInfo, error) {
 	type read struct {
 		text []byte
+		info fs.FileInfo
 		err  error
 	}
 	done := make(chan read, 1) // nobody may be left to take it
 	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
 	go func() {
-		text, err := readKind(ctx, path, most)
-		done <- read{text, err}
+		text, info, err := readKind(ctx, path, most, judge)
+		done <- read{text, info, err}
 	}()
 	late := time.NewTimer(patience + time.Second) // the file system itself does not answer
 	defer late.Stop()
 	select {
 	case r := <-done:
-		return r.text, r.err
+		return r.text, r.info, r.err
 	case <-late.C:
-		return nil, remedy.New("see whether the file system or mount that it is on is well", "%s could not be read within %s", path, patience)
+		return nil, nil, remedy.New("see whether the file system or mount that it is on is well", "%s could not be read within %s", path, patience)
 	}
 }
 
@@ -56,32 +82,39 @@ func IsStream(path string) bool {
 	return err == nil && (info.Mode()&fs.ModeNamedPipe != 0 || isStandardInput(info))
 }
 
-func readKind(ctx context.Context, path string, most int64) ([]byte, error) {
+func readKind(ctx context.Context, path string, most int64, judge func(fs.FileInfo) error) ([]byte, fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
-		return nil, &fs.PathError{Op: "open", Path: failed.Path, Err: failed.Err} // what people know
+		return nil, nil, &fs.PathError{Op: "open", Path: failed.Path, Err: failed.Err} // what people know
 	} else if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	mode := info.Mode()
 	switch {
 	case mode.IsRegular() && info.Size() > most:
-		return nil, tooLarge(path, most)
+		return nil, nil, tooLarge(path, most)
 	case mode.IsRegular(), mode&fs.ModeNamedPipe != 0:
 	case isStandardInput(info): // a terminal, at which somebody types
 	default:
-		return nil, remedy.New("give the path of a file", "%s is %s, and no file", path, kind(mode))
+		return nil, nil, remedy.New("give the path of a file", "%s is %s, and no file", path, kind(mode))
 	}
-	return readAll(ctx, path, most)
+	return readAll(ctx, path, most, judge)
 }
 
 // readAll reads what may be a pipe, or may have become one since it was looked at.
-func readAll(ctx context.Context, path string, most int64) ([]byte, error) {
+func readAll(ctx context.Context, path string, most int64, judge func(fs.FileInfo) error) ([]byte, fs.FileInfo, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|withoutWaiting, 0)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
+	info, err := f.Stat()
+	if err == nil {
+		err = judge(info)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
 	if by, ok := ctx.Deadline(); ok {
 		_ = f.SetReadDeadline(by) // a file has none
 	}
@@ -91,13 +124,13 @@ func readAll(ctx context.Context, path string, most int64) ([]byte, error) {
 	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, remedy.New("see why whoever writes into it does not end", "%s did not end within %s", path, patience)
+		return nil, nil, remedy.New("see why whoever writes into it does not end", "%s did not end within %s", path, patience)
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case int64(len(text)) > most:
-		return nil, tooLarge(path, most)
+		return nil, nil, tooLarge(path, most)
 	}
-	return text, nil
+	return text, info, nil
 }
 
 // awaitWriter waits for what comes through a named pipe that was opened before its writer was there. Of any other file it

@@ -3,8 +3,8 @@
 //
 // Invariants:
 //
-//   - What is taken was read from files that nobody but root and the user of this process owns, can
-//     write or can replace, as sshd does with its keys: whoever else could would let himself in.
+//   - What is taken was read by readfile.Owned: nobody but root and the user of this process owns it, can
+//     write or can replace it.
 //   - A mistake in a changed file leaves what held before in force, and is said once.
 //   - One goroutine reads; what it hands on is swapped in by a pointer, so a request sees one
 //     state or the other and takes no lock.
@@ -16,16 +16,15 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 )
 
@@ -187,32 +186,17 @@ func (all Values) Broken() string {
 	return strings.Join(lines, "\n")
 }
 
-// readOwned reads a file that decides who may do what.
+// readOwned reads a file that decides who may do what, and that can be read again.
 func readOwned(path string, largest int) ([]byte, fs.FileInfo, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { //nolint:gosec // G703: the operator names the file; to open a pipe would wait for a writer
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { //nolint:gosec // G703: the operator names the file
 		return nil, nil, remedy.New("give the path of one", "%s is no file", path)
 	}
-	f, err := os.Open(path) //nolint:gosec // G703: as above
-	if err != nil {
-		return nil, nil, fmt.Errorf("the file cannot be read: %w", err)
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	info, err := f.Stat()
+	b, info, err := readfile.Owned(path, int64(largest))
 	switch {
-	case err != nil:
+	case errors.As(err, new(*fs.PathError)):
 		return nil, nil, fmt.Errorf("the file cannot be read: %w", err)
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0: // the mode says nothing there
-		return nil, nil, remedy.New(fmt.Sprintf("chmod go-w %s", path), "%s can be written by others than its owner (mode %#o), who could let themselves in", path, info.Mode().Perm())
-	}
-	if err := checkWay(path); err != nil {
+	case err != nil:
 		return nil, nil, err
-	}
-	b, err := io.ReadAll(io.LimitReader(f, int64(largest)+1))
-	switch {
-	case err != nil:
-		return nil, nil, fmt.Errorf("the file cannot be read: %w", err)
-	case len(b) > largest:
-		return nil, nil, fmt.Errorf("%s is larger than %d MiB: it is not what it should be", path, largest>>20)
 	case bytes.HasPrefix(b, []byte("\xff\xfe")), bytes.HasPrefix(b, []byte("\xfe\xff")):
 		return nil, nil, remedy.New("save it as UTF-8", "%s is UTF-16 text", path)
 	}

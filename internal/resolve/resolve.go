@@ -7,7 +7,6 @@
 package resolve
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -15,13 +14,14 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"evergate/internal/readfile"
 )
 
 const (
@@ -37,6 +37,8 @@ const (
 	largest = 512
 	// mostServers is how many of a resolv.conf are used, as resolv.conf(5) has it.
 	mostServers = 3
+	// largestConf bounds in bytes what is read of one.
+	largestConf = 64 << 10
 	// mostAliases bounds the chain of a name's aliases.
 	mostAliases = 16
 )
@@ -73,14 +75,15 @@ func serverAddress(spec string) (string, error) {
 
 // serversOf reads a resolv.conf.
 func serversOf(path string) (servers []string, _ error) {
-	f, err := os.Open(path)
+	text, err := readfile.Read(path, largestConf)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }() // it was only read
-	lines := bufio.NewScanner(io.LimitReader(f, 64<<10))
-	for lines.Scan() && len(servers) < mostServers {
-		fields := strings.Fields(lines.Text())
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(servers) == mostServers {
+			break
+		}
 		if len(fields) < 2 || fields[0] != "nameserver" {
 			continue
 		}

@@ -203,6 +203,9 @@ func TestServersAreNamedByAddress(t *testing.T) {
 	if got, err := serversOf(path); err != nil || strings.Join(got, " ") != "10.0.0.2:53 [fd00::1]:53 10.0.0.4:53" {
 		t.Errorf("%v %v", got, err)
 	}
+	if _, err := serversOf("/dev/zero"); err == nil || !strings.Contains(err.Error(), "/dev/zero") {
+		t.Errorf("a file without an end: %v", err)
+	}
 }
 
 func FuzzAnswer(f *testing.F) {

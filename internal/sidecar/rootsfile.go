@@ -2,22 +2,25 @@ package sidecar
 
 import (
 	"bytes"
-	"os"
 
 	"evergate/internal/clientenv"
 	"evergate/internal/config"
 	"evergate/internal/durable"
+	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 )
 
 // rootsMode lets every user read what everybody may know.
 const rootsMode = 0o644
 
+// largestRoots bounds in bytes what is read of a system's certificates, which are a quarter of a megabyte.
+const largestRoots = 4 << 20
+
 // writeRoots writes what clients have to trust, for those who share no more with us than a directory.
 func (s *Sidecar) writeRoots() error {
 	var text []byte
 	for _, path := range clientenv.SystemFiles() {
-		if system, err := os.ReadFile(path); err == nil {
+		if system, err := readfile.Read(path, largestRoots); err == nil {
 			text = append(bytes.TrimRight(system, "\n"), '\n')
 			break
 		}

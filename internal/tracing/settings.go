@@ -112,7 +112,7 @@ func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 func (s *settings) readFiles(getenv func(string) string) error {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if name, file := setting(getenv, "CERTIFICATE"); file != "" {
-		pem, err := readfile.Read(file, largestPEM)
+		pem, _, err := readfile.Owned(file, largestPEM)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -147,11 +147,11 @@ func (s *settings) readFiles(getenv func(string) string) error {
 const largestPEM = 4 << 20
 
 func readPair(cert, key string) (tls.Certificate, error) {
-	certificate, err := readfile.Read(cert, largestPEM)
+	certificate, _, err := readfile.Owned(cert, largestPEM)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	private, err := readfile.Read(key, largestPEM)
+	private, _, err := readfile.Owned(key, largestPEM)
 	if err != nil {
 		return tls.Certificate{}, err
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"evergate/internal/readfile"
 )
 
 // anchors is a directory for certificates, and the program that makes of it what programs read.
@@ -89,12 +91,15 @@ func (a anchors) Uninstall(ctx context.Context, prefix string) ([]string, error)
 	return removed, err
 }
 
+// largestAnchor bounds in bytes what is read of a file among a system's certificates; one of ours is a few kilobytes.
+const largestAnchor = 64 << 10
+
 // holdsOurs reports whether a file holds one of our roots and nothing else.
 func (a anchors) holdsOurs(path, prefix string) (name string, ours bool) {
 	if !strings.HasSuffix(path, ".crt") && !strings.HasSuffix(path, ".pem") {
 		return "", false
 	}
-	text, err := os.ReadFile(path)
+	text, err := readfile.Read(path, largestAnchor)
 	if err != nil {
 		return "", false
 	}

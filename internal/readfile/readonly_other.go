@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package reload
+package readfile
 
 // isReadOnly is for containers, which are Linux.
 func isReadOnly(string) bool { return false }

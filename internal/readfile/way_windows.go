@@ -1,4 +1,4 @@
-package reload
+package readfile
 
 // checkWay does nothing: there modes and owners say little.
 func checkWay(string) error { return nil }
