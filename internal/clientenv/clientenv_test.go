@@ -101,7 +101,7 @@ func TestEveryEcosystemIsPointedAtTheProxy(t *testing.T) {
 		"EVERGATE_URL": aURL, "HTTP_PROXY": aProxy, "http_proxy": aProxy, "HTTPS_PROXY": aProxy, "https_proxy": aProxy,
 		"SHOPIFY_HTTP_PROXY": aProxy, "SHOPIFY_HTTPS_PROXY": aProxy,
 		"NO_PROXY": "localhost,127.0.0.1,::1", "no_proxy": "localhost,127.0.0.1,::1", "SHOPIFY_NO_PROXY": "localhost,127.0.0.1,::1",
-		"NODE_USE_ENV_PROXY": "1", "PERL_LWP_ENV_PROXY": "1",
+		"NODE_USE_ENV_PROXY": "1", "PERL_LWP_ENV_PROXY": "1", "MOJO_PROXY": "1",
 		"SHOPIFY_ACCESS_TOKEN": shopify.PlaceholderToken, "SHOPIFY_ADMIN_API_ACCESS_TOKEN": shopify.PlaceholderToken, "SHOPIFY_ADMIN_ACCESS_TOKEN": shopify.PlaceholderToken,
 		"SHOPIFY_API_SECRET": "placeholder-n0nce", "SHOPIFY_API_SECRET_KEY": "placeholder-n0nce", "SHOPIFY_API_KEY": strings.Repeat("0", 32),
 		"SHOPIFY_SHOP": aShop, "SHOPIFY_STORE_DOMAIN": aShop, "MYSHOPIFY_DOMAIN": aShop,

@@ -11,6 +11,9 @@ import (
 // local are the names of this machine: EVERGATE_URL is one of them, and the proxy refuses to lead there.
 var local = []string{"localhost", "127.0.0.1", "::1"}
 
+// asked are the variables without which some read no proxy from their environment: Node, and Perl's LWP and Mojolicious.
+var asked = []string{"NODE_USE_ENV_PROXY", "PERL_LWP_ENV_PROXY", "MOJO_PROXY"}
+
 // setProxy has programs send their calls to the proxy.
 func (e *builder) setProxy(proxy *url.URL) {
 	address := proxy.String()
@@ -28,8 +31,9 @@ func (e *builder) setProxy(proxy *url.URL) {
 	for _, name := range names {
 		e.set(name, address)
 	}
-	e.set("NODE_USE_ENV_PROXY", "1")
-	e.set("PERL_LWP_ENV_PROXY", "1")
+	for _, name := range asked {
+		e.set(name, "1")
+	}
 	e.exempt = e.exemptions(func(entry string) bool { return exempts(entry, e.opt.Shop) })
 	list := strings.Join(e.exempt, ",")
 	for _, name := range []string{"NO_PROXY", "no_proxy", "SHOPIFY_NO_PROXY"} {
