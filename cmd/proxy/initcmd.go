@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,9 +27,11 @@ const initFile = "evergate.env"
 // initDialog is what `init` asks a person for. Flags answer questions that are then not asked; a secret has none, because
 // command lines are seen by everybody on the machine.
 type initDialog struct {
-	file, shop, clientID string
-	offline, yes         bool
-	target               string // the file itself, where a symlink leads to it
+	file                   string
+	shop, clientID, secret string // as given by flags, then as answered
+	offline, yes           bool
+	again                  bool   // all is asked once more, and Enter keeps what was answered
+	target                 string // the file itself, where a symlink leads to it
 	// rounds is how often a person may answer anew; a script has one attempt.
 	rounds  int
 	written []string // the names of the settings in the file
@@ -58,14 +61,8 @@ func (i *initDialog) run(w env) error {
 	if err := i.mayWrite(); err != nil {
 		return err
 	}
-	answers, err := i.ask()
+	answers, c, err := i.untilRight(w)
 	if err != nil {
-		return err
-	}
-	// What else the environment says holds for this machine, such as the way out.
-	environ := append(slices.DeleteFunc(slices.Clone(w.environ), isCredential), answers...)
-	c := &checkup{environ: environ, noRefresh: true}
-	if err := i.try(w, c); err != nil {
 		return err
 	}
 	if err := i.write(append(answers, wayOf(w.environ, c.cfg)...)); err != nil {
@@ -73,6 +70,21 @@ func (i *initDialog) run(w env) error {
 	}
 	i.whatNext(w)
 	return nil
+}
+
+// untilRight asks and tries until Shopify is content, or somebody says that it is to be as it is.
+func (i *initDialog) untilRight(w env) (answers []string, c *checkup, err error) {
+	for {
+		if answers, err = i.ask(); err != nil {
+			return nil, nil, err
+		}
+		// What else the environment says holds for this machine, such as the way out.
+		environ := append(slices.DeleteFunc(slices.Clone(w.environ), isCredential), answers...)
+		c = &checkup{environ: environ, noRefresh: true}
+		if err = i.try(w, c); !errors.Is(err, errAnswerAgain) {
+			return answers, c, err
+		}
+	}
 }
 
 // waySettings say how Shopify is reached, beside a proxy. What was tried with them works with them alone, and a cron job has none
@@ -151,26 +163,27 @@ func (i *initDialog) unwritable(err error) error {
 
 // ask returns the settings that the answers are.
 func (i *initDialog) ask() ([]string, error) {
-	shop, err := i.question("Shop, the name before .myshopify.com: ", i.shop, i.someone.line, func(answer string) error {
+	shop, err := i.question("Shop, the name before .myshopify.com", i.shop, false, func(answer string) error {
 		_, err := token.ParseShop(answer)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	id, err := i.question("Client id (or the permanent token of a custom app): ", i.clientID, i.someone.line, cleanCredential)
+	id, err := i.question("Client id (or the permanent token of a custom app)", i.clientID, false, cleanCredential)
 	if err != nil {
 		return nil, err
 	}
-	i.shop = shop
+	i.shop, i.clientID = shop, id
 	answers := []string{"SHOPIFY_SHOP=" + shop}
 	if shopify.CredentialOf(token.NewSecret(id)).OpensAdminAPI() {
 		return append(answers, "SHOPIFY_ACCESS_TOKEN="+id), nil
 	}
-	secret, err := i.question("Client secret (it is not shown): ", "", i.someone.secret, cleanCredential)
+	secret, err := i.question("Client secret", i.secret, true, cleanCredential)
 	if err != nil {
 		return nil, err
 	}
+	i.secret = secret
 	if answers = append(answers, "SHOPIFY_CLIENT_ID="+id, "SHOPIFY_CLIENT_SECRET="+secret); i.offline {
 		answers = append(answers, "EVERGATE_GRANT="+config.GrantOffline)
 	}
@@ -191,18 +204,32 @@ func cleanCredential(answer string) error {
 	return nil
 }
 
-// question asks until the answer is one, a few times if a person answers.
-func (i *initDialog) question(text, given string, ask func(question string) (string, error), acceptable func(string) error) (answer string, err error) {
+// question asks until the answer is one, a few times if a person answers. What is given is not asked for; when all is asked again,
+// it is what Enter keeps. A secret is not shown, neither as it is typed nor as what is kept.
+func (i *initDialog) question(text, given string, secret bool, acceptable func(string) error) (answer string, err error) {
+	ask, keeps := i.someone.line, fmt.Sprintf(" [%s]", given)
+	if secret {
+		ask, keeps = i.someone.secret, " (it is not shown; Enter keeps it)"
+	} else if shopify.CredentialOf(token.NewSecret(given)).OpensAdminAPI() {
+		keeps = " (Enter keeps it)"
+	}
+	switch {
+	case given == "" && secret:
+		text += " (it is not shown)"
+	case given != "" && i.again:
+		text += keeps
+	}
 	for range i.rounds {
-		if answer = given; given == "" {
-			if answer, err = ask(text); err != nil {
+		if answer = given; given == "" || i.again {
+			if answer, err = ask(text + ": "); err != nil {
 				return "", err
 			}
+			answer = cmp.Or(answer, given)
 		}
 		if err = acceptable(answer); err == nil {
 			return answer, nil
 		}
-		if given != "" || i.rounds == 1 {
+		if given != "" && !i.again || i.rounds == 1 {
 			break
 		}
 		fmt.Fprintf(i.someone.out, "  %s\n", err)
@@ -236,7 +263,30 @@ func (i *initDialog) try(w env, c *checkup) error {
 	case !check.Failed(results):
 		return nil
 	}
-	return i.someone.confirm(i.yes, "\nNot everything is right.", "Write "+i.file+" all the same?")
+	if i.yes || i.rounds == 1 {
+		return i.someone.confirm(i.yes, "\nNot everything is right.", "Write "+i.file+" all the same?")
+	}
+	return i.notRight()
+}
+
+// errAnswerAgain is what a person chooses who has mistyped something.
+var errAnswerAgain = errors.New("the questions are asked again")
+
+// notRight asks a person what is to become of answers that Shopify does not accept.
+func (i *initDialog) notRight() error {
+	answer, err := i.someone.line("\nNot everything is right. Type a to answer again, y to write " + i.file + " all the same, Enter to end: ")
+	if err != nil {
+		return err
+	}
+	switch strings.ToLower(answer) {
+	case "a", "again":
+		i.again = true
+		fmt.Fprintln(i.someone.out)
+		return errAnswerAgain
+	case "y", "yes":
+		return nil
+	}
+	return errDeclined
 }
 
 // loginFollows reports whether a result says what is known: that nobody has logged in yet.

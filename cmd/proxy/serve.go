@@ -4,7 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
 	"syscall"
+
+	"golang.org/x/term"
 
 	"evergate/internal/sidecar"
 )
@@ -48,13 +51,15 @@ func serveUntilSignal(cfg sidecar.Settings, log sidecar.Logger, w env) error {
 }
 
 // stopSignals turns the first signal into begin and the second into force. SIGHUP is neither: it has the
-// files read again, as of every daemon.
+// files read again, as of every daemon. But the one that comes because the terminal has gone, whose window somebody has closed, is
+// meant as an end: nobody would see that the process goes on, and that it keeps its ports.
 func (w env) stopSignals(log *slog.Logger, reread func()) (begin, force <-chan struct{}) {
 	w.await(syscall.SIGHUP)
 	first, second := make(chan struct{}), make(chan struct{})
+	gone := w.terminalGone()
 	next := func() os.Signal {
 		for sig := range w.signals {
-			if sig != syscall.SIGHUP {
+			if sig != syscall.SIGHUP || gone() {
 				return sig
 			}
 			reread()
@@ -68,6 +73,19 @@ func (w env) stopSignals(log *slog.Logger, reread func()) (begin, force <-chan s
 		close(second)
 	}()
 	return first, second
+}
+
+// terminalGone returns what tells whether a terminal that this process has now is there no more. A terminal that was hung up answers no question.
+func (w env) terminalGone() func() bool {
+	var terminals []*os.File
+	for _, stream := range []any{w.stdin, w.inherited.out, w.inherited.err} {
+		if f, ok := stream.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			terminals = append(terminals, f)
+		}
+	}
+	return func() bool {
+		return slices.ContainsFunc(terminals, func(f *os.File) bool { return !term.IsTerminal(int(f.Fd())) })
+	}
 }
 
 // hide goes on without where it is not allowed to: a sandbox that forbids it is a fence itself.

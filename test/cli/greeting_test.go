@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"evergate/internal/shopsim"
@@ -121,10 +122,12 @@ func TestATypedSecretIsNotShown(t *testing.T) {
 	}
 	p := process.Start(t, cmd)
 	for _, q := range [][2]string{
-		{"Shop, ", "http://blue-finch"}, {"is a URL", ""}, {"Shop, [^$]*Shop, ", shopsim.DefaultShop}, {"Client id ", shopsim.DefaultClientID}, {"Client secret ", shopsim.DefaultClientSecret},
+		{"Shop, ", "http://blue-finch"}, {"is a URL", "-"}, {"Shop, [^$]*Shop, ", shopsim.DefaultShop}, {"Client id ", shopsim.DefaultClientID},
+		{"Client secret ", "mistyped"}, {"Not everything is right[^$]*", "a"}, // what was answered is kept by Enter
+		{`Shop, [^$]*\[` + shopsim.DefaultShop + `\]: `, ""}, {"Client id [^$]*Client id ", ""}, {"Client secret [^$]*Client secret ", shopsim.DefaultClientSecret},
 	} {
 		p.AwaitMatch(t, &p.Out, regexp.MustCompile("("+q[0]+")"))
-		if q[1] == "" {
+		if q[1] == "-" {
 			continue
 		}
 		if _, err := io.WriteString(typing, q[1]+"\r"); err != nil {
@@ -139,5 +142,38 @@ func TestATypedSecretIsNotShown(t *testing.T) {
 	}
 	if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), "\nSHOPIFY_CLIENT_SECRET="+shopsim.DefaultClientSecret+"\n") {
 		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestWhatATerminalShowsEndsWithIt closes the window in which a sidecar, or the demo, is looked at.
+func TestWhatATerminalShowsEndsWithIt(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"", " demo"} {
+		alive := filepath.Join(t.TempDir(), "alive")
+		if err := syscall.Mkfifo(alive, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// Both ends, so that opening waits for nobody; the one to write is given up when the program has it.
+		held, err := os.OpenFile(alive, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader, err := os.Open(alive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = reader.Close() }()
+		p := onTerminal(t, appOfSimulator(t), command+" 3>"+alive)
+		p.AwaitText(t, &p.Out, "a token", func(s string) bool { return strings.Contains(s, "token obtained") })
+		_ = held.Close()
+		p.Kill()
+		ended := make(chan error, 1)
+		go func() {
+			_, err := io.Copy(io.Discard, reader)
+			ended <- err
+		}()
+		if err := process.Await(t, "the end of evergate"+command, ended); err != nil {
+			t.Error(err)
+		}
 	}
 }
