@@ -58,7 +58,7 @@ type Options[M Member] struct {
 	// PerSecond is how many renewals are begun at most in a second, of all shops together.
 	PerSecond float64
 	// Evicted is told of each Member that makes room for others, before its shop's next one is made, so that this one can go on where it
-	// was; not of one that others may have changed meanwhile. It must not block, nor call the Fleet. Nil: nobody has to know.
+	// was. It must not block, nor call the Fleet. Nil: nobody has to know.
 	Evicted func(token.Shop, M)
 }
 
@@ -72,6 +72,10 @@ const (
 	// are none costs the store one call for each of them in that time.
 	unknownFor  = 5 * time.Second
 	mostUnknown = 4096
+	// never is when a Member was called that was made for a Visit.
+	never = -1 << 62
+	// mostVisited bounds the Members that were made for Visits and cannot go, because they have something to lose.
+	mostVisited = 256
 	// touchEvery is how exactly it is known which shop was called last.
 	touchEvery = time.Second
 	// makeWait bounds the making of a Member, which goes on when its callers have left.
@@ -91,6 +95,7 @@ type Fleet[M Member] struct {
 	recent  *simplelru.LRU[token.Shop, *seat[M]] // by the last call, to touchEvery
 	unknown *simplelru.LRU[token.Shop, time.Time]
 	leaving map[*seat[M]]struct{} // forgotten, and with something to lose
+	visited map[*seat[M]]struct{} // made for a Visit, and not called
 	unborn  map[token.Shop]bool   // being made, and whether others may have stored something meanwhile
 	due     schedule[M]
 	rate    throttle
@@ -111,6 +116,8 @@ type seat[M Member] struct {
 	again bool      // its turn has come while somebody was at work
 	gone  bool      // its place was taken away
 	look  bool      // others may have stored something
+	// visitors are those of a Visit that are here now; a seat of the Fleet's visited goes with the last of them.
+	visitors int
 }
 
 // state is what a seat is in.
@@ -125,7 +132,7 @@ const (
 
 // New returns a Fleet without Members. Run does what is due.
 func New[M Member](o Options[M]) *Fleet[M] {
-	f := &Fleet[M]{opt: o, epoch: time.Now(), woken: make(chan struct{}, 1), leaving: map[*seat[M]]struct{}{}, unborn: map[token.Shop]bool{}}
+	f := &Fleet[M]{opt: o, epoch: time.Now(), woken: make(chan struct{}, 1), leaving: map[*seat[M]]struct{}{}, visited: map[*seat[M]]struct{}{}, unborn: map[token.Shop]bool{}}
 	f.recent, _ = simplelru.NewLRU[token.Shop, *seat[M]](1<<30, nil) // its own bound cannot keep what must be kept; it fails for a size of 0 only
 	f.unknown, _ = simplelru.NewLRU[token.Shop, time.Time](mostUnknown, nil)
 	f.rate.perSecond = o.PerSecond
@@ -141,7 +148,13 @@ func (f *Fleet[M]) Of(ctx context.Context, shop token.Shop) (M, error) {
 		f.touch(seat)
 		return seat.member, nil
 	}
-	return f.make(ctx, shop)
+	s, err := f.make(ctx, shop, false)
+	if err != nil {
+		var none M
+		return none, err
+	}
+	f.touch(s) // it may have been made for a Visit
+	return s.member, nil
 }
 
 // touch notes that a shop was called.
@@ -152,17 +165,21 @@ func (f *Fleet[M]) touch(s *seat[M]) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if _, visited := f.visited[s]; visited {
+		delete(f.visited, s)
+		f.recent.Add(s.shop, s)
+		f.makeRoom()
+	}
 	f.recent.Get(s.shop)
 	if s.state == resting {
 		f.put(s, time.Now())
 	}
 }
 
-func (f *Fleet[M]) make(ctx context.Context, shop token.Shop) (M, error) {
-	var none M
+func (f *Fleet[M]) make(ctx context.Context, shop token.Shop, visit bool) (*seat[M], error) {
 	shop = shop.Clone() // its name may be a piece of a request
 	if f.isUnknown(shop) {
-		return none, ErrUnknown
+		return nil, ErrUnknown
 	}
 	made := f.making.DoChan(shop.Domain(), func() (any, error) {
 		if s, ok := f.members.Load(shop); ok {
@@ -181,7 +198,10 @@ func (f *Fleet[M]) make(ctx context.Context, shop token.Shop) (M, error) {
 				return nil, err
 			}
 			s.member = m
-			s.called.Store(f.now())
+			s.called.Store(never)
+			if !visit {
+				s.called.Store(f.now())
+			}
 			if f.seat(s, forgets) {
 				return s, nil
 			}
@@ -190,11 +210,11 @@ func (f *Fleet[M]) make(ctx context.Context, shop token.Shop) (M, error) {
 	select {
 	case r := <-made:
 		if r.Err != nil {
-			return none, r.Err
+			return nil, r.Err
 		}
-		return r.Val.(*seat[M]).member, nil
+		return r.Val.(*seat[M]), nil
 	case <-ctx.Done():
-		return none, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 }
 
@@ -238,19 +258,28 @@ func (f *Fleet[M]) seat(s *seat[M], forgets int64) bool {
 		return false
 	}
 	f.unknown.Remove(s.shop)
-	f.recent.Add(s.shop, s)
+	if s.called.Load() == never {
+		f.visited[s] = struct{}{}
+	} else {
+		f.recent.Add(s.shop, s)
+	}
 	f.members.Store(s.shop, s)
 	f.put(s, time.Now().Add(s.member.Due()))
 	if f.unborn[s.shop] {
 		f.lookAt(s)
 	}
+	f.makeRoom()
+	return true
+}
+
+// makeRoom takes the places of those away that have not been called for longest, if there are too many. The lock is held.
+func (f *Fleet[M]) makeRoom() {
 	for tries := f.recent.Len() - f.opt.Most; tries > 0; tries-- {
 		shop, oldest, _ := f.recent.GetOldest()
 		if !f.forget(oldest) {
 			f.recent.Get(shop) // it has its turn again when all others had theirs
 		}
 	}
-	return true
 }
 
 // forget takes a Member's place away, unless something would be lost. The lock is held.
@@ -258,7 +287,7 @@ func (f *Fleet[M]) forget(s *seat[M]) bool {
 	if s.state == working || !s.member.MayForget() {
 		return false
 	}
-	if f.opt.Evicted != nil && !s.look {
+	if f.opt.Evicted != nil {
 		f.opt.Evicted(s.shop, s.member)
 	}
 	f.drop(s)
@@ -268,7 +297,11 @@ func (f *Fleet[M]) forget(s *seat[M]) bool {
 // drop takes a Member's place away. What it has to lose is looked after until it is safe. The lock is held.
 func (f *Fleet[M]) drop(s *seat[M]) {
 	s.gone = true
-	f.recent.Remove(s.shop)
+	if _, visited := f.visited[s]; visited {
+		delete(f.visited, s)
+	} else {
+		f.recent.Remove(s.shop)
+	}
 	f.members.Delete(s.shop)
 	if s.state == working || !s.member.MayForget() {
 		f.leaving[s] = struct{}{}
@@ -287,7 +320,7 @@ func (f *Fleet[M]) Forget(changed func(M) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.forgets.Add(1)
-	for _, s := range f.recent.Values() {
+	for _, s := range f.all() {
 		if changed(s.member) {
 			f.drop(s)
 		}
@@ -326,7 +359,7 @@ func (f *Fleet[M]) Changed(domain string) {
 		for shop := range f.unborn {
 			f.unborn[shop] = true
 		}
-		for _, s := range f.recent.Values() {
+		for _, s := range f.all() {
 			f.lookAt(s)
 		}
 		return
@@ -339,10 +372,13 @@ func (f *Fleet[M]) Changed(domain string) {
 	if _, making := f.unborn[shop]; making {
 		f.unborn[shop] = true
 	}
-	if s, ok := f.recent.Peek(shop); ok {
-		f.lookAt(s)
+	if s, ok := f.members.Load(shop); ok {
+		f.lookAt(s.(*seat[M]))
 	}
 }
+
+// all are the seats of those that are here. The lock is held.
+func (f *Fleet[M]) all() []*seat[M] { return slices.AppendSeq(f.recent.Values(), maps.Keys(f.visited)) }
 
 func (f *Fleet[M]) lookAt(s *seat[M]) {
 	s.look = true
@@ -432,6 +468,10 @@ func (f *Fleet[M]) next() (*seat[M], time.Duration) {
 			s.state = made
 			continue
 		}
+		s.state = made
+		if f.leave(s) {
+			continue
+		}
 		s.state = working
 		if s.look {
 			return s, 0
@@ -442,7 +482,7 @@ func (f *Fleet[M]) next() (*seat[M], time.Duration) {
 			f.put(s, time.Now().Add(due))
 		case !s.member.MayForget():
 			return s, 0 // what is unsaved waits for nobody
-		case f.rests(s):
+		case f.rests(s), f.isVisited(s):
 			s.state = resting
 		case !s.member.Renews():
 			return s, 0
@@ -488,7 +528,10 @@ func (f *Fleet[M]) work(ctx context.Context, s *seat[M]) {
 		at = at.Add(max(s.member.Due(), leastPause))
 	}
 	s.again = false
-	f.put(s, at)
+	s.state = made
+	if !f.leave(s) {
+		f.put(s, at)
+	}
 }
 
 // leastPause keeps a Member that has something to do again and again from taking all turns.
@@ -503,7 +546,7 @@ func (f *Fleet[M]) tookLook(s *seat[M]) (look bool) {
 
 func (f *Fleet[M]) stop() {
 	f.mu.Lock()
-	all := slices.AppendSeq(f.recent.Values(), maps.Keys(f.leaving))
+	all := slices.AppendSeq(f.all(), maps.Keys(f.leaving))
 	f.mu.Unlock()
 	var stopping sync.WaitGroup
 	places := make(chan struct{}, workers)

@@ -58,15 +58,24 @@ func (t *throttle) wait(m Member, of int) time.Duration {
 	if wait := min(t.spread.Sub(now), slack); wait > 0 {
 		return wait
 	}
-	if wait := t.hard.Sub(now); wait > 0 && t.perSecond > 0 {
+	if wait := t.begin(now); wait > 0 {
 		return wait
 	}
 	if slack > 0 {
 		t.spread = later(t.spread, now).Add(time.Duration(float64(life) * renewedAt / headroom / float64(of)))
 	}
-	if t.perSecond > 0 { // a second's worth may come at once
-		t.hard = later(t.hard, now.Add(-time.Second)).Add(time.Duration(float64(time.Second) / t.perSecond))
+	return 0
+}
+
+// begin returns for how long a renewal has to wait that has no time, or takes its turn.
+func (t *throttle) begin(now time.Time) time.Duration {
+	if t.perSecond <= 0 {
+		return 0
 	}
+	if wait := t.hard.Sub(now); wait > 0 {
+		return wait
+	}
+	t.hard = later(t.hard, now.Add(-time.Second)).Add(time.Duration(float64(time.Second) / t.perSecond)) // a second's worth may come at once
 	return 0
 }
 

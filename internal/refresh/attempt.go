@@ -51,7 +51,6 @@ func (s *Source) poll() error {
 	if !ok {
 		return nil
 	}
-	s.before.Store(nil) // it was about something else
 	if t.Access.Empty() {
 		s.liftBackOff()
 		return nil

@@ -17,6 +17,7 @@ type Failing struct {
 	until    time.Time // no attempt before this
 	said     saying
 	saidAt   time.Time
+	of       token.Handle // what was stored
 }
 
 // Failing returns what the Source that is made next has to know; nil: the last attempt has not failed.
@@ -31,7 +32,7 @@ func (s *Source) Failing() *Failing {
 	then := time.Now()
 	return &Failing{
 		err: h.err, failures: h.failures, failedAt: then.Add(-now.since(h.failedAt)), until: then.Add(now.until(h.notBefore)),
-		said: h.said, saidAt: then.Add(-now.since(h.said.at)),
+		said: h.said, saidAt: then.Add(-now.since(h.said.at)), of: s.obtainer.status().handle,
 	}
 }
 
@@ -43,6 +44,9 @@ func (s *Source) resume(before *Failing) (goesOn bool, err error) {
 		return false, nil // long ago; or what is stored of the verdict is asked first
 	}
 	if rest > 0 {
+		if s.obtainer.changed(context.Background(), before.of) {
+			return false, nil // what failed is not what is there now
+		}
 		if t, ok := s.obtainer.poll(context.Background()); ok && !t.Access.Empty() && s.publish(t) == nil {
 			if s.current.Load().plan.state(s.now()) == fresh {
 				return true, nil // somebody else was luckier

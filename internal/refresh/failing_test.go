@@ -147,6 +147,30 @@ func TestALivingTokenIsServedDuringABackOffThatWasTakenOver(t *testing.T) {
 	})
 }
 
+// What failed is not what is stored now: nobody waits for that, although nobody has told.
+func TestALoginEndsABackOffThatIsTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := newShelf()
+		shelf.put(token.Record{Current: pair(0, time.Now().Add(-2*time.Hour).Round(0), time.Hour)})
+		c := &chain{t: t, shelf: shelf, life: time.Hour, answer: func(_ int, refresh string) error {
+			if refresh == "refresh-0" {
+				return &restingError{5 * time.Minute}
+			}
+			return nil
+		}}
+		s := remade(shelf, c, nil)
+		s.Step(t.Context())
+		before := s.Failing()
+		if s = remade(shelf, c, before); s.Lasts(t.Context(), 0) || len(c.calls()) != 1 {
+			t.Fatal("it does not fail")
+		}
+		shelf.put(token.Record{Current: token.Pair{Refresh: token.NewSecret("refresh-9")}}) // as an import does
+		if s = remade(shelf, c, before); access(t, s) == "" || len(c.calls()) != 2 {
+			t.Errorf("sent %v", c.calls())
+		}
+	})
+}
+
 // An attempt that a person asks for waits for nothing.
 func TestAPersonIsNotHeldUpByWhatWasTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -161,6 +185,60 @@ func TestAPersonIsNotHeldUpByWhatWasTakenOver(t *testing.T) {
 		s = remade(shelf, c, s.Failing())
 		if err := s.Refresh(t.Context()); err != nil || len(c.calls()) != 2 {
 			t.Errorf("%v after %d calls", err, len(c.calls()))
+		}
+	})
+}
+
+func TestATokenIsRenewedAheadOfItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tc := range []struct {
+			age   time.Duration
+			share float64
+			lasts bool
+			sent  int
+		}{
+			{10 * time.Minute, 0.29, true, 0}, {44 * time.Minute, 0.29, false, 1}, {44 * time.Minute, 0.2, true, 0},
+			{50 * time.Minute, 0, true, 0}, {2 * time.Hour, 0, false, 1}, {2 * time.Hour, 0.29, false, 1},
+		} {
+			shelf := newShelf()
+			shelf.put(token.Record{Current: pair(0, time.Now().Add(-tc.age).Round(0), time.Hour)})
+			c := &chain{t: t, shelf: shelf, life: time.Hour}
+			s := remade(shelf, c, nil)
+			if lasts := s.Lasts(t.Context(), tc.share); lasts != tc.lasts || len(c.calls()) != 0 {
+				t.Errorf("%+v: lasts %t, after %d calls", tc, lasts, len(c.calls()))
+			}
+			for range 3 {
+				if err := s.Ahead(t.Context(), tc.share); err != nil {
+					t.Errorf("%+v: %v", tc, err)
+				}
+			}
+			if n := len(c.calls()); n != tc.sent || !s.Lasts(t.Context(), tc.share) {
+				t.Errorf("%+v: %d refresh tokens were sent", tc, n)
+			}
+		}
+	})
+}
+
+// A look at what is stored ends no back-off, and neither does a renewal ahead.
+func TestARenewalAheadWaitsForTheBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := newShelf()
+		shelf.put(token.Record{Current: pair(0, time.Now().Add(-50*time.Minute).Round(0), time.Hour)})
+		c := &chain{t: t, shelf: shelf, life: time.Hour, answer: func(int, string) error { return &restingError{4 * time.Minute} }}
+		var before *Failing
+		for range 10 {
+			s := remade(shelf, c, before)
+			if s.Lasts(t.Context(), 0.29) {
+				t.Fatal("it lasts")
+			}
+			if err := s.Ahead(t.Context(), 0.29); !errors.Is(err, token.ErrTransient) {
+				t.Fatalf("%v", err)
+			}
+			before = s.Failing()
+			time.Sleep(20 * time.Second)
+		}
+		if n := len(c.calls()); n != 1 {
+			t.Errorf("%d attempts", n)
 		}
 	})
 }

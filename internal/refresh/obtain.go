@@ -85,6 +85,8 @@ type obtainer interface {
 	// poll is called every few seconds. It reports whether something has come by itself: a
 	// token, or, with an empty one, a grant that has to be refreshed first.
 	poll(ctx context.Context) (token.Token, bool)
+	// changed reports whether something else is stored than what the handle stands for, as far as that can be known now.
+	changed(ctx context.Context, since token.Handle) bool
 	// finish is called at the end, when no other method will be called any more.
 	finish(ctx context.Context)
 	// status is what is known of the grant beyond the token.
@@ -97,6 +99,7 @@ type grantStatus struct {
 	reauthorize    *token.Reauthorize
 	unsaved        error // why the newest pair could not be written; nil when it is
 	alarm          alarm
+	handle         token.Handle // of what is stored, as it was seen last
 }
 
 // direct is a grant that can always ask again and keeps nothing.
@@ -108,10 +111,11 @@ func (d direct) obtain(ctx context.Context, _ request) (token.Token, error) {
 	return d.granter.Grant(ctx)
 }
 
-func (direct) polls() bool                              { return false }
-func (direct) poll(context.Context) (token.Token, bool) { return token.Token{}, false }
-func (direct) finish(context.Context)                   {}
-func (direct) status() grantStatus                      { return grantStatus{} }
+func (direct) polls() bool                                { return false }
+func (direct) poll(context.Context) (token.Token, bool)   { return token.Token{}, false }
+func (direct) changed(context.Context, token.Handle) bool { return false }
+func (direct) finish(context.Context)                     {}
+func (direct) status() grantStatus                        { return grantStatus{} }
 
 // polled is a direct grant that is asked again and again, because asking costs nothing.
 type polled struct{ direct }

@@ -165,6 +165,7 @@ func (p *persister) swap(ctx context.Context, next token.Record) error {
 	handle, err := p.store.Swap(ctx, p.handle, next)
 	if err == nil {
 		p.handle = handle
+		p.show()
 	}
 	return err
 }
@@ -193,10 +194,7 @@ func (p *persister) poll(ctx context.Context) (token.Token, bool) {
 		}
 		_ = p.flush(ctx) // says by itself what happened
 	} else {
-		asking, cancel := context.WithTimeout(ctx, storeWait)
-		changed, err := p.store.Changed(asking, p.handle)
-		cancel()
-		if err != nil || !changed {
+		if !p.changed(ctx, p.handle) {
 			return token.Token{}, false // a store that cannot be asked is noticed when it is needed
 		}
 		if err := p.load(ctx); err != nil {
@@ -211,6 +209,13 @@ func (p *persister) poll(ctx context.Context) (token.Token, bool) {
 	// A note or a verdict of another process is no news: two that see a dead grant would
 	// spur each other on.
 	return token.Token{}, !current.Refresh.Empty() && !current.Refresh.Equal(before)
+}
+
+func (p *persister) changed(ctx context.Context, since token.Handle) bool {
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	changed, err := p.store.Changed(ctx, since)
+	return err == nil && changed
 }
 
 // finish writes what is unsaved before the process ends, out of turn.
@@ -233,7 +238,7 @@ func (p *persister) adopt(req request) (token.Token, bool) {
 }
 
 func (p *persister) show() {
-	p.shown.Store(&grantStatus{refreshExpires: p.record.Current.RefreshExpires, reauthorize: p.record.Reauthorize, unsaved: p.unsaved, alarm: p.alarm})
+	p.shown.Store(&grantStatus{handle: p.handle, refreshExpires: p.record.Current.RefreshExpires, reauthorize: p.record.Reauthorize, unsaved: p.unsaved, alarm: p.alarm})
 }
 
 func (p *persister) status() grantStatus {

@@ -252,6 +252,8 @@ const (
 	replacement = "replacement of token "
 	byRequest   = "refresh that a person asked for"
 	polling     = "poll"
+	ahead       = "renewal ahead"
+	looking     = "look at what is stored"
 	stop        = "stop"
 )
 

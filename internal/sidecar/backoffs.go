@@ -55,15 +55,9 @@ func (b *backOffs) take(name token.Shop, said *shopsfile.Settings) *refresh.Fail
 	return kept.failing
 }
 
-// drop forgets that of a shop whose record has been changed; an empty domain stands for all of them.
-func (b *backOffs) drop(domain string) {
+// clear forgets all of them.
+func (b *backOffs) clear() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch shop, ok := token.FindShop(domain); {
-	case b.kept == nil:
-	case domain == "":
-		b.kept.Purge()
-	case ok:
-		b.kept.Remove(shop)
-	}
+	b.kept = nil
 }

@@ -125,13 +125,7 @@ func (m *many) loginOf(name token.Shop) (login.Options, error) {
 // loggedIn has a shop served with its new grant at once, whatever the store's watch says, and when.
 func (m *many) loggedIn(name token.Shop) {
 	m.fleet.Forget(func(s *shop) bool { return s.in.Shop == name && s.in.Grant != config.GrantOffline })
-	m.changed(name.Domain())
-}
-
-// changed is told that a record may have been changed by others, as token.Backend's Watch tells it.
-func (m *many) changed(domain string) {
-	m.failed.drop(domain)
-	m.fleet.Changed(domain)
+	m.fleet.Changed(name.Domain())
 }
 
 // settle decides on the grant of a shop by what is stored, and begins it with a refresh token that the settings give.
@@ -208,7 +202,7 @@ func (m *many) run(ctx context.Context) {
 	parts.Go(func() { m.fleet.Run(ctx) })
 	parts.Go(func() { m.dir.files.Watch(ctx, m.log.Logger, m.again, func() {}) })
 	if b := m.app.Backend; b != nil {
-		parts.Go(func() { b.Watch(ctx, m.changed) })
+		parts.Go(func() { b.Watch(ctx, m.fleet.Changed) })
 		parts.Go(func() { m.keep(ctx) })
 		parts.Go(func() { m.awaitStore(ctx) })
 		if dues, ok := b.(token.Dues); ok && !m.mayRest(nil) {
@@ -247,21 +241,40 @@ const (
 	// aheadBy is how much of an hour's life is left when the token of a session is to be renewed: an app of Shopify's templates
 	// exchanges one itself in the last five minutes.
 	aheadBy = 17 * time.Minute
+	// aheadLeast and aheadMost are the parts of a life that are left when it is done: a random one, so that sessions that began
+	// together do not stay together.
+	aheadLeast, aheadMost = 0.20, 0.29
+	// aheadAtOnce is how many sessions are renewed at a time: each waits for the store and for Shopify nearly all of its time.
+	aheadAtOnce = 16
 )
 
 // keepAhead has every session of an app renewed before the app would do it, whether or not somebody calls the shop here.
 func (m *many) keepAhead(ctx context.Context, sessions token.Dues) {
 	for ctx.Err() == nil {
-		for domain, err := range sessions.Due(ctx, time.Now().Add(aheadBy)) {
-			if domain == "" {
-				m.noteStore(err)
-				break
-			}
-			if name, err := token.ParseShop(domain); err == nil && ctx.Err() == nil {
-				m.renew(ctx, name) // from then on it is in the schedule, where nothing of an app's rests
-			}
-		}
+		m.renewDue(ctx, sessions)
 		_ = clock.Sleep(ctx, aheadEvery/2+rand.N(aheadEvery)) //nolint:gosec // G404: so that replicas drift apart; the loop looks at ctx
+	}
+}
+
+// renewDue renews the sessions that are about to end, some at a time.
+func (m *many) renewDue(ctx context.Context, sessions token.Dues) {
+	var renewing sync.WaitGroup
+	defer renewing.Wait()
+	places := make(chan struct{}, aheadAtOnce)
+	for domain, err := range sessions.Due(ctx, time.Now().Add(aheadBy)) {
+		if domain == "" {
+			m.noteStore(err)
+			return
+		}
+		name, err := token.ParseShop(domain)
+		if err != nil || ctx.Err() != nil {
+			continue
+		}
+		places <- struct{}{}
+		renewing.Go(func() {
+			defer func() { <-places }()
+			m.renew(ctx, name, aheadLeast+(aheadMost-aheadLeast)*rand.Float64()) //nolint:gosec // G404: nothing secret
+		})
 	}
 }
 
@@ -321,8 +334,7 @@ func (m *many) renewUnused(ctx context.Context) {
 			continue
 		}
 		if name, err := token.ParseShop(listed.Domain); err == nil {
-			m.renew(ctx, name)
-			_ = clock.Sleep(ctx, time.Duration(float64(time.Second)/max(m.app.Config.MaxRenewals, 1))) // the loop looks at ctx
+			m.renew(ctx, name, 0)
 		}
 	}
 	m.noteStore(nil)
@@ -339,18 +351,18 @@ func (m *many) isUnused(r token.Record) bool {
 	return time.Since(t.Issued) > keptAlive
 }
 
-// renew has a grant renewed: a shop that is made, and whose token has ended, is renewed by the schedule.
-func (m *many) renew(ctx context.Context, name token.Shop) {
-	s, err := m.fleet.Of(ctx, name)
-	if err != nil {
+// renew has the token of a grant renewed of whose life less than a share is left, whether or not somebody calls the shop.
+func (m *many) renew(ctx context.Context, name token.Shop, share float64) {
+	err := m.fleet.Visit(ctx, name, func(s *shop) {
+		if s.source.Lasts(ctx, share) || m.fleet.Turn(ctx) != nil {
+			return // nothing is begun that the end would not wait for
+		}
+		if err := s.source.Ahead(ctx, share); err != nil && ctx.Err() == nil {
+			m.log.Warn("a grant that nobody uses could not be renewed", "shop", name.Domain(), "err", err)
+		}
+	})
+	if err != nil && ctx.Err() == nil && !errors.Is(err, fleet.ErrUnknown) { // one that the file does not let be served is left alone
 		m.log.Warn("a grant that nobody uses cannot be renewed", "shop", name.Domain(), "err", err)
-		return
-	}
-	if ctx.Err() != nil {
-		return // nothing is begun that the end would not wait for
-	}
-	if _, err := s.source.Token(ctx); err != nil && ctx.Err() == nil {
-		m.log.Warn("a grant that nobody uses could not be renewed", "shop", name.Domain(), "err", err)
 	}
 }
 
@@ -371,7 +383,7 @@ func (m *many) reread() {
 	case m.again <- struct{}{}:
 	default: // it will be done
 	}
-	m.failed.drop("")
+	m.failed.clear()
 	for _, s := range m.fleet.Active {
 		s.source.Reread()
 	}

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"sync/atomic"
 	"testing"
@@ -51,4 +52,71 @@ func TestAStoreThatComesBackIsNoticedWithoutACall(t *testing.T) {
 			t.Errorf("it is back, and still: %v", err)
 		}
 	})
+}
+
+// What an app's sessions need is done whether or not there is room for them, and at nobody's cost.
+func TestRenewalsOfWhatNobodyCallsTakeNoPlaceOfThoseWhoAreCalled(t *testing.T) {
+	t.Parallel()
+	var due, all []string
+	for n := range 40 {
+		due = append(due, fmt.Sprintf("session-%d", n))
+	}
+	called := []string{"called-1", "called-2"}
+	all = append(append(all, called...), due...)
+	r := newFleetRig(t, all, "stored: true\n", "EVERGATE_MAX_ACTIVE_SHOPS=2", "EVERGATE_MAX_RENEWALS=1000")
+	for _, name := range called {
+		r.store(t, name, time.Minute)
+	}
+	for _, name := range due {
+		r.store(t, name, 50*time.Minute)
+	}
+	before := map[string]*shop{}
+	for _, name := range called {
+		s, err := r.many.member(t.Context(), named(t, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before[name] = s
+	}
+	for range 3 { // nothing is left to do the second time
+		r.many.renewDue(t.Context(), sessions(append(due, "a-shop-of-another-app")))
+	}
+	for _, name := range due {
+		if n := r.asked(name); n != 1 {
+			t.Errorf("%s: %d requests for a token", name, n)
+		}
+	}
+	for _, name := range called {
+		if s, there := r.many.fleet.Peek(named(t, name)); !there || s != before[name] {
+			t.Errorf("%s was called, and had to go", name)
+		}
+	}
+	if n := r.many.fleet.Len(); n != len(called) {
+		t.Errorf("%d shops are kept, want those that were called", n)
+	}
+}
+
+func TestUnusedGrantsAreRenewedAtNobodysCost(t *testing.T) {
+	t.Parallel()
+	all := []string{"called", "unused-1", "unused-2", "unused-3", "young"}
+	r := newFleetRig(t, all, "stored: true\n", "EVERGATE_MAX_ACTIVE_SHOPS=1")
+	for _, name := range all {
+		age := 8 * 24 * time.Hour
+		if name == "young" || name == "called" {
+			age = 2 * time.Hour
+		}
+		r.store(t, name, age)
+	}
+	if _, err := r.many.member(t.Context(), named(t, "called")); err != nil {
+		t.Fatal(err)
+	}
+	r.many.renewUnused(t.Context())
+	for name, want := range map[string]int{"unused-1": 1, "unused-2": 1, "unused-3": 1, "young": 0} {
+		if n := r.asked(name); n != want {
+			t.Errorf("%s: %d requests for a token, want %d", name, n, want)
+		}
+	}
+	if _, there := r.many.fleet.Peek(named(t, "called")); !there || r.many.fleet.Len() != 1 {
+		t.Error("the shop that was called had to go")
+	}
 }

@@ -1,0 +1,128 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"evergate/internal/config"
+	"evergate/internal/shopsim"
+	"evergate/internal/token"
+)
+
+// fleetRig is a sidecar for many shops, whose background runs, before a simulated Shopify.
+type fleetRig struct {
+	*Sidecar
+	sim  *shopsim.Sim
+	file string
+
+	mu    sync.Mutex
+	posts map[string]int // requests for a token, by shop
+}
+
+// newFleetRig starts one with some shops at Shopify, a store in memory and this shops file, below the defaults.
+func newFleetRig(t *testing.T, shops []string, file string, environ ...string) *fleetRig {
+	t.Helper()
+	r := &fleetRig{file: filepath.Join(t.TempDir(), "shops.yaml"), posts: map[string]int{}}
+	o := shopsim.Options{Apps: []shopsim.App{{ClientID: shopsim.DefaultClientID, ClientSecret: shopsim.DefaultClientSecret, Scopes: shopsim.AllScopes}}}
+	for _, name := range shops {
+		o.Shops = append(o.Shops, shopsim.Shop{Domain: name})
+	}
+	r.sim = shopsim.New(o)
+	r.sim.OnAnswer(func(e shopsim.Entry) {
+		if e.Route == "token" {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.posts[e.Shop]++
+		}
+	})
+	server, err := r.sim.StartPlain("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	r.edit(t, file)
+	environ = append([]string{"EVERGATE_UPSTREAM_URL=" + server.URL, "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0",
+		"EVERGATE_SHOPS_FILE=" + r.file, "EVERGATE_STORE=memory:", "EVERGATE_CA_DIR=memory:"}, environ...)
+	settings, err := Load(environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Sidecar, err = Assemble(settings, NewLogger(settings.Config, io.Discard, FormatJSON, nil), environ, Build{Version: "dev"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { r.many.run(ctx); close(done) }()
+	t.Cleanup(func() { stop(); <-done; r.close(nil) })
+	return r
+}
+
+// edit writes the shops file.
+func (r *fleetRig) edit(t *testing.T, text string) {
+	t.Helper()
+	text = fmt.Sprintf("defaults: {client_id: %s, client_secret: %s}\n", shopsim.DefaultClientID, shopsim.DefaultClientSecret) + text
+	if err := os.WriteFile(r.file+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(r.file+".new", r.file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *fleetRig) asked(name string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.posts[name+".myshopify.com"]
+}
+
+// store puts a pair of that age into the store, as another process would.
+func (r *fleetRig) store(t *testing.T, name string, age time.Duration) {
+	t.Helper()
+	shop := named(t, name)
+	s, err := r.app.Backend.Shop(shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	access, refresh := r.sim.IssuePair(name, shopsim.DefaultClientID)
+	_, handle, _ := s.Load(t.Context())
+	_, err = s.Swap(t.Context(), handle, token.Begin(token.Record{
+		Shop: shop.Domain(), ClientID: shopsim.DefaultClientID, Grant: config.GrantOffline,
+		Current: token.Pair{
+			Token:   token.Token{Access: token.NewSecret(access), Issued: time.Now().Add(-age), Life: time.Hour},
+			Refresh: token.NewSecret(refresh), RefreshExpires: time.Now().AddDate(0, 0, 90),
+		},
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func named(t *testing.T, name string) token.Shop {
+	t.Helper()
+	shop, err := token.ParseShop(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shop
+}
+
+// sessions are those of an app that are about to end.
+type sessions []string
+
+// Due implements token.Dues.
+func (s sessions) Due(context.Context, time.Time) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for _, name := range s {
+			if !yield(name+".myshopify.com", nil) {
+				return
+			}
+		}
+	}
+}
