@@ -192,7 +192,10 @@ func unknownNames(vars map[string]string) (errs []error) {
 // programs have names of their own there, so it is no mistake.
 func misspelt(vars map[string]string) (warnings []error) {
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
-		if near := nearest(name); strings.HasPrefix(name, "SHOPIFY_") && !known(name) && near != "" && spelling.Distance(name, near) <= 2 {
+		if !strings.HasPrefix(name, "SHOPIFY_") || known(name) {
+			continue // comparing a name with all that there are takes time at every start
+		}
+		if near := nearest(name); near != "" && spelling.Distance(name, near) <= 2 {
 			warnings = append(warnings, remedy.New("did you mean "+near+"?", "%s is not a setting", name))
 		}
 	}
