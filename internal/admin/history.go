@@ -29,11 +29,10 @@ type History struct {
 // minute is what happened in one.
 type minute struct{ Requests, Failed, Waited, NoToken float64 }
 
-// NewHistory returns a History of what g publishes, which begins now. failures says what calls failed with; nil: that is
-// not known.
+// NewHistory returns a History of what g publishes, which has counted nothing yet: to gather that would be a tenth
+// of a start. failures says what calls failed with; nil: that is not known.
 func NewHistory(g prometheus.Gatherer, failures func() []Failure) *History {
-	first := takeSnapshot(g, failures)
-	return &History{gatherer: g, failures: failures, last: first, before: [][]Failure{first.failures}}
+	return &History{gatherer: g, failures: failures, before: [][]Failure{nil}}
 }
 
 // Run takes notes each minute until ctx ends.

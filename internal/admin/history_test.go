@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"evergate/internal/refresh"
 )
@@ -53,12 +54,34 @@ func (p published) serve(code string, n int) {
 	p.requests.WithLabelValues("graphql", "POST", code).Add(float64(n))
 }
 
+// historyFromNow is one of a process that has counted something already.
+func historyFromNow(g prometheus.Gatherer, failures func() []Failure) *History {
+	h := NewHistory(g, failures)
+	h.last = takeSnapshot(g, failures)
+	h.before = [][]Failure{h.last.failures}
+	return h
+}
+
+func TestAHistoryBeginsWithoutGathering(t *testing.T) {
+	t.Parallel()
+	p, gathered := publish(), 0
+	h := NewHistory(prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { gathered++; return p.Gather() }), nil)
+	if gathered != 0 {
+		t.Errorf("%d times, each of which reads /proc and all metrics, at every start", gathered)
+	}
+	p.serve("200", 7)
+	p.serve("502", 3)
+	if now := h.hour(takeSnapshot(p, nil))[minutes-1]; now.Requests != 10 || now.Failed != 3 {
+		t.Errorf("the first minute is %+v", now)
+	}
+}
+
 func TestTheHourIsTheLastSixtyMinutes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := publish()
 		p.serve("200", 1000) // before the page's time
-		h := NewHistory(p, nil)
+		h := historyFromNow(p, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		go h.Run(ctx)
 		synctest.Wait()

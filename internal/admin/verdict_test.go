@@ -327,7 +327,7 @@ func TestStatusHasWhatThePageShows(t *testing.T) {
 		}
 	}
 	h := New(Options{
-		Tokens: &sidecar{status: fresh}, Admission: newAdmission(t), Gatherer: p, History: NewHistory(p, failures), Failures: failures, Stopping: func() bool { return false },
+		Tokens: &sidecar{status: fresh}, Admission: newAdmission(t), Gatherer: p, History: historyFromNow(p, failures), Failures: failures, Stopping: func() bool { return false },
 		Entrances: func() []Entrance { return []Entrance{{"http://127.0.0.1:8080", "curl x"}} }, Policy: func() string { return "by default full" },
 		Waits: func() []Wait {
 			return []Wait{{"agent", 4, 3 * time.Second, issued}, {"cron", 1, time.Second, issued}}
