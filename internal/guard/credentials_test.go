@@ -38,7 +38,7 @@ func TestNoPolicyButFullShowsOrMintsCredentials(t *testing.T) {
 		}
 	}
 	for _, mutation := range []string{
-		"storefrontAccessTokenCreate", "storefrontAccessTokenDelete", "delegateAccessTokenCreate", "delegateAccessTokenDestroy", "appUninstall", "appRevokeAccessScopes",
+		"storefrontAccessTokenCreate", "storefrontAccessTokenDelete", "delegateAccessTokenCreate", "delegateAccessTokenDestroy", "appUninstall", "appRevokeAccessScopes", "shopUserAccessTokenCreate",
 	} {
 		for _, document := range []string{"mutation { %s { userErrors { field } } }", "mutation { x: %s { userErrors { field } } }", "mutation { ...F } fragment F on Mutation { productCreate { x } %s { userErrors { field } } }"} {
 			body := fmt.Sprintf(`{"query": %q}`, fmt.Sprintf(document, mutation))
@@ -71,6 +71,7 @@ func TestCredentialEndpointsAreRefusedUnderFull(t *testing.T) {
 		for _, path := range []string{
 			"/admin/api/2026-10/storefront_access_tokens.json", "/admin/api/2026-10/storefront_access_tokens/1.json", "/admin/storefront_access_tokens.json",
 			"/admin/access_tokens/delegate.json", "/admin/api_permissions/current.json", "/admin/oauth/access_token",
+			"/admin/api/2026-10/delegate_access_tokens.json",
 		} {
 			_, err := judge(t, admission, call(t, method, path, ""), "")
 			denialtest.Want(t, method+" "+path, err, denial.CodeDeniedPath)

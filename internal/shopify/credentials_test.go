@@ -28,7 +28,7 @@ func TestEverySpellingOfACredentialPathIsFound(t *testing.T) {
 		},
 	}
 	tried := 0
-	for _, name := range credentialSegments {
+	for _, name := range []string{"access_tokens", "access_token", "api_permissions", "oauth", "storefront_access_tokens", "delegate_access_tokens", "private_access_token"} {
 		for how, spell := range respell {
 			for _, before := range []string{"/admin/", "/admin/api/", "/admin/api/2026-10/", "/admin/api/unstable/", "/admin/API/2026-10/", "/admin/%61pi/2026-10/", "/admin/api;x/2026-10/", "/%61dmin/api/2026-10/"} {
 				for _, after := range []string{"", ".json", "/", ".json/", "/1.json", "/current.json", "/1/x.json", ";x.json", ".JSON", "%2ejson", ".xml", "%20", "/delegate.json"} {
@@ -52,11 +52,12 @@ func TestEverySpellingOfACredentialPathIsFound(t *testing.T) {
 
 func TestNamesOfGraphQLThatHaveToDoWithCredentials(t *testing.T) {
 	t.Parallel()
-	for name, want := range map[string][2]bool{ // changes, shows
-		"storefrontAccessTokenCreate": {true, false}, "storefrontAccessTokenDelete": {true, false}, "delegateAccessTokenCreate": {true, false},
-		"delegateAccessTokenDestroy": {true, false}, "appUninstall": {true, false}, "appRevokeAccessScopes": {true, false},
-		"accessToken": {false, true}, "storefrontAccessTokens": {false, true}, "storefrontAccessToken": {false, true}, "delegateAccessToken": {false, true},
-		"accessScopes": {false, false}, "AccessToken": {false, false}, "productCreate": {false, false}, "currentAppInstallation": {false, false}, "": {false, false},
+	for name, want := range map[string][2]bool{ // changes as a mutation, shows as a field
+		"storefrontAccessTokenCreate": {true, true}, "storefrontAccessTokenDelete": {true, true}, "delegateAccessTokenCreate": {true, true},
+		"delegateAccessTokenDestroy": {true, true}, "shopUserAccessTokenCreate": {true, true}, "appUninstall": {true, false}, "appRevokeAccessScopes": {true, false},
+		"accessToken": {true, true}, "storefrontAccessTokens": {true, true}, "storefrontAccessToken": {true, true}, "delegateAccessToken": {true, true},
+		"privateAccessTokens": {true, true}, "AccessToken": {true, true}, "apiSecretKeys": {true, true}, "clientSecret": {true, true}, "sharedSecret": {true, true},
+		"accessScopes": {}, "productCreate": {}, "currentAppInstallation": {}, "apiKey": {}, "accesstoken": {}, "": {},
 	} {
 		if got := [2]bool{ChangesCredentials(name), ShowsCredentials(name)}; got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)

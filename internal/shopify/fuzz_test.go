@@ -13,7 +13,7 @@ var (
 	separator = regexp.MustCompile(`[/\\]`)
 	escape    = regexp.MustCompile(`%[0-9a-fA-F]{2}`)
 	doubtful  = regexp.MustCompile(`^\.{1,2}(;|$)`)
-	minting   = regexp.MustCompile(`(?i)^(oauth|api_permissions|access_tokens|storefront_access_tokens)([^a-z0-9_-]|$)`)
+	minting   = regexp.MustCompile(`(?i)^(oauth|api_permissions|[a-z0-9_-]*access_tokens?)([^a-z0-9_-]|$)`)
 	belowAPI  = regexp.MustCompile(`(?i)^api([^a-z0-9_-]|$)`)
 	graphQL   = regexp.MustCompile(`(?i)^graphql([^a-z0-9_-]|$)`)
 
