@@ -71,7 +71,7 @@ var clients = []client{
 	},
 	{
 		name: "PHP, streams", program: []string{"php", "php/products-streams.php"}, probe: []string{"php", "-r", "exit(extension_loaded('openssl') ? 0 : 1);"}, in: everywhere, fails: []mode{byRun},
-		needs: "`PHP_INI_SCAN_DIR`", trap: "no proxy is read from the environment: `file_get_contents`, SOAP and Guzzle without curl",
+		needs: "`PHP_INI_SCAN_DIR`", trap: "no proxy is read from the environment: `file_get_contents` and SOAP",
 	},
 	{
 		name: "Ruby, Net::HTTP", program: []string{"ruby", "ruby/products.rb"}, probe: []string{"ruby", "-e", "require 'net/http'"}, agent: "Ruby", in: everywhere,
@@ -84,6 +84,10 @@ var clients = []client{
 	{
 		name: "Perl, HTTP::Tiny", program: []string{"perl", "perl/products-tiny.pl"}, probe: []string{"perl", "-MHTTP::Tiny", "-MIO::Socket::SSL", "-e", "1"}, agent: "HTTP-Tiny/", in: everywhere,
 		needs: "`https_proxy`, `SSL_CERT_FILE`", trap: "before version 0.083 nothing is verified without `verify_SSL => 1`",
+	},
+	{
+		name: ".NET, Mono", program: []string{"testdata/csharp", "dotnet/Products.cs"}, probe: []string{"sh", "-c", "mono --version && mcs --version && which cert-sync"}, in: everywhere,
+		needs: "`https_proxy`", trap: "Mono trusts a store of its own alone: `cert-sync --user \"$SSL_CERT_FILE\"` fills it",
 	},
 }
 
