@@ -62,7 +62,8 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/tracing":    {ours: []string{"netfail", "readfile"}, others: []string{"google.golang.org/protobuf/encoding/protowire"}},
 	"internal/truststore": {ours: []string{"readfile", "remedy"}},
 	"internal/tunnel":     {ours: []string{"denial", "guard", "limit", "netfail", "request"}},
-	"internal/upstream":   {ours: []string{"clock", "netfail", "remedy"}, others: []string{"golang.org/x/net/proxy", "golang.org/x/sys"}},
+	"internal/upstream":   {ours: []string{"clock", "netfail", "remedy", "wire"}, others: []string{"golang.org/x/net/proxy", "golang.org/x/sys"}},
+	"internal/wire":       {},
 
 	"internal/grantadmin":        {ours: []string{"config", "envelope", "grant", "remedy", "shopify", "store", "token"}},
 	"examples/go/products":       {}, // whoever copies it has nothing else

@@ -34,7 +34,6 @@ type family struct {
 	lead  atomic.Pointer[lead]
 	known chan struct{} // closed when there is a lead
 	once  sync.Once
-	slots chan struct{} // one for each connection; nil: there may be any number
 
 	// proven says that the edge has taken a request on a connection made for another upstream.
 	proven atomic.Bool
@@ -63,11 +62,8 @@ var (
 	errNoLead    = errors.New("no upstream is known yet")
 )
 
-func newFamily(base *url.URL, most int) *family {
+func newFamily(base *url.URL) *family {
 	f := &family{known: make(chan struct{})}
-	if most > 0 {
-		f.slots = make(chan struct{}, most)
-	}
 	if base != nil && base.Scheme == "https" {
 		f.begin(base)
 	}
@@ -301,14 +297,11 @@ func (d *dialer) to(address string, secure bool) *dialer {
 	return &other
 }
 
-// connector returns what net/http dials with.
-func (t *Transport) connector(o Options, secure bool) func(ctx context.Context, network, address string) (net.Conn, error) {
-	return func(ctx context.Context, _, address string) (net.Conn, error) {
+// connector makes connections for the upstreams of a family.
+func (t *Transport) connector(o Options) connector {
+	return func(ctx context.Context, address string, secure bool) (*conn, error) {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
-			return nil, &DialError{err}
-		}
-		if err := t.takeSlot(ctx); err != nil {
 			return nil, &DialError{err}
 		}
 		dial := t.dialShared
@@ -321,19 +314,16 @@ func (t *Transport) connector(o Options, secure bool) func(ctx context.Context, 
 			c, err = dial(ctx)
 		}
 		if err != nil {
-			t.freeSlot()
 			return nil, err
 		}
-		own := newConn(c, made, o, t, dial)
-		own.closed = t.freeSlot
-		return own, nil
+		return newConn(c, made, o, t, dial), nil
 	}
 }
 
 // takeSlot waits until there may be one connection more. Those that only wait for another request of their upstream give
 // way.
 func (t *Transport) takeSlot(ctx context.Context) error {
-	slots := t.family.slots
+	slots := t.slots
 	if slots == nil {
 		return nil
 	}
@@ -342,12 +332,15 @@ func (t *Transport) takeSlot(ctx context.Context) error {
 		return nil
 	default:
 	}
-	ctx, stop := context.WithTimeoutCause(ctx, dialTimeout, errTooMany)
-	defer stop()
+	if t.family != nil { // others' requests may be what is waited for
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeoutCause(ctx, dialTimeout, errTooMany)
+		defer stop()
+	}
 	again := time.NewTicker(makeRoom)
 	defer again.Stop()
 	for {
-		t.base.CloseIdleConnections()
+		t.CloseIdleConnections()
 		select {
 		case slots <- struct{}{}:
 			return nil
@@ -364,7 +357,7 @@ const makeRoom = 50 * time.Millisecond
 var errTooMany = errors.New("there are as many connections as there may be")
 
 func (t *Transport) freeSlot() {
-	if t.family.slots != nil {
-		<-t.family.slots
+	if t.slots != nil {
+		<-t.slots
 	}
 }

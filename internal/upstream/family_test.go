@@ -294,7 +294,7 @@ func TestAFamilyHasNoMoreConnectionsThanItMay(t *testing.T) {
 		}
 		until(t, "no closed connection counts", func() bool {
 			tr.CloseIdleConnections()
-			return len(tr.family.slots) == 0
+			return len(tr.slots) == 0
 		})
 	}
 }
@@ -341,7 +341,7 @@ func TestARequestOfAFamilyCostsOneAllocation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, r := newFamily(u, 0), &http.Request{Method: http.MethodGet, URL: u, Host: u.Host}
+	f, r := newFamily(u), &http.Request{Method: http.MethodGet, URL: u, Host: u.Host}
 	if n := testing.AllocsPerRun(100, func() {
 		if f.shares(r) == nil || shared(r).Host != r.Host {
 			t.Fatal("it is not shared")

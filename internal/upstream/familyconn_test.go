@@ -12,13 +12,13 @@ func TestAHedgeIsDialledAsItsConnectionWas(t *testing.T) {
 	tr := e.transport(t)
 	e.want(t, tr, "lead", http.MethodGet, nil, "")
 	e.forget()
-	connect := tr.connector(Options{}, true)
+	connect := tr.connector(Options{})
 	for address, want := range map[string]string{sharedHost + ":443": "lead", "own.myshopify.com:" + e.port: "own"} {
-		c, err := connect(t.Context(), "tcp", address)
+		c, err := connect(t.Context(), address, true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		hedge, err := c.(*conn).dial(t.Context())
+		hedge, err := c.dial(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,8 +33,9 @@ type pool struct {
 
 	diedYoung atomic.Bool
 
-	mu    sync.Mutex
-	ready []*warmConn // oldest first
+	mu      sync.Mutex
+	ready   []*warmConn // oldest first
+	running bool
 }
 
 // warmConn is a connection nobody uses yet. A goroutine reads from it, and so learns at once
@@ -86,7 +87,11 @@ func (p *pool) notify() {
 // run keeps want connections ready until ctx ends, then closes them. An upstream that cannot be
 // reached, or closes what has just been opened, is tried less and less often.
 func (p *pool) run(ctx context.Context) {
-	defer p.retire(func(*warmConn) bool { return true })
+	p.setRunning(true)
+	defer func() {
+		p.setRunning(false)
+		p.retire(func(*warmConn) bool { return true })
+	}()
 	failures, last := 0, time.Time{}
 	for ctx.Err() == nil {
 		p.retire(func(c *warmConn) bool { return time.Since(c.made) >= maxWarmAge })
@@ -113,6 +118,12 @@ func (p *pool) run(ctx context.Context) {
 	}
 }
 
+func (p *pool) setRunning(running bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running = running
+}
+
 func backoffOf(failures int) time.Duration {
 	if failures == 0 {
 		return 0
@@ -132,12 +143,32 @@ func (p *pool) add(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := &warmConn{conn: conn, made: time.Now(), result: make(chan error, 1)}
 	p.mu.Lock()
-	p.ready = append(p.ready, c)
+	p.hold(conn)
 	p.mu.Unlock()
-	go p.watch(c)
 	return nil
+}
+
+// hold watches a connection until it is needed. p.mu is held.
+func (p *pool) hold(conn net.Conn) {
+	c := &warmConn{conn: conn, made: time.Now(), result: make(chan error, 1)}
+	p.ready = append(p.ready, c)
+	go p.watch(c)
+}
+
+// maxKept is how many connections are kept that nobody has asked for.
+const maxKept = 32
+
+// keep takes in a connection that was dialled for a request which found another one. It reports false if there are enough, or
+// nobody looks after them.
+func (p *pool) keep(conn net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.running || len(p.ready) >= maxKept {
+		return false
+	}
+	p.hold(conn)
+	return true
 }
 
 // watch reads from a warm connection. Anything but the time-out that claim sets means that it is of

@@ -77,11 +77,13 @@ type Transport struct {
 	Resent func()
 
 	base   *http.Transport
+	lane   *lane
 	warm   *pool
 	dialer *dialer
 	family *family // nil: there is one upstream
 	hedges hedges
 	seen   atomic.Pointer[instant] // when a request was made
+	slots  chan struct{}           // one for each connection that is not warm; nil: there may be any number
 }
 
 // conn is a connection to the upstream. A write that makes no progress for as long as an
@@ -102,6 +104,14 @@ type conn struct {
 	came    atomic.Int64  // bytes read
 	ended   chan struct{} // closed by Close, which net/http calls when reading has ended, too
 	endOnce sync.Once
+
+	// Of a connection of exchanges, whose goroutine reads as well as writes.
+	inLane   bool
+	key      laneKey
+	used     bool // it has carried a request
+	restedAt time.Time
+	probe    probe
+	abort    func() // closes it
 }
 
 // way is where the bytes go.
@@ -135,11 +145,14 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	c.wrote(p, now)
 	n, err := c.way().Write(p)
-	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err != nil && !c.inLane && !errors.Is(err, os.ErrDeadlineExceeded) {
 		c.awaitAnswer()
 	}
 	return n, err
 }
+
+// SetReadDeadline implements net.Conn.
+func (c *conn) SetReadDeadline(t time.Time) error { return c.way().SetReadDeadline(t) }
 
 // Read implements io.Reader.
 func (c *conn) Read(p []byte) (int, error) {
@@ -178,9 +191,9 @@ func New(o Options) *Transport {
 	}
 	d.sessions = tls.NewLRUClientSessionCache(0)
 	if o.Family {
-		t := &Transport{dialer: d, family: newFamily(o.Base, o.Most)}
+		t := &Transport{dialer: d, family: newFamily(o.Base)}
 		t.warm = newPool(t.dialShared, o.Warm)
-		return t.ready(o, t.connector(o, false), t.connector(o, true))
+		return t.ready(o, t.connector(o))
 	}
 	d = d.to(d.address, o.Base.Scheme == "https")
 	return newTransport(o, d, d.dial)
@@ -188,14 +201,13 @@ func New(o Options) *Transport {
 
 func newTransport(o Options, d *dialer, dial func(context.Context) (net.Conn, error)) *Transport {
 	t := &Transport{warm: newPool(dial, o.Warm), dialer: d}
-	connect := func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return t.ready(o, func(ctx context.Context, _ string, _ bool) (*conn, error) {
 		c, made, err := t.warm.get(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return newConn(c, made, o, t, dial), nil
-	}
-	return t.ready(o, connect, connect)
+	})
 }
 
 // newConn makes a connection of one that has been dialled, or was ahead; then made says when.
@@ -203,18 +215,63 @@ func newConn(c net.Conn, made time.Time, o Options, t *Transport, dial func(cont
 	return &conn{Conn: c, writeTimeout: o.HeaderTimeout, warm: !made.IsZero(), dial: dial, hedges: &t.hedges, watch: watch{heard: made}, ended: make(chan struct{})}
 }
 
-type connector func(ctx context.Context, network, address string) (net.Conn, error)
+// connector makes a connection to an address, host:port.
+type connector func(ctx context.Context, address string, secure bool) (*conn, error)
+
+// counted makes connections for which there is a slot. detached: what has been begun is not given up with ctx.
+func (t *Transport) counted(connect connector, detached bool) connector {
+	return func(ctx context.Context, address string, secure bool) (*conn, error) {
+		if err := t.takeSlot(ctx); err != nil {
+			return nil, &DialError{err}
+		}
+		if detached {
+			ctx = context.WithoutCancel(ctx)
+		}
+		c, err := connect(ctx, address, secure)
+		if err != nil {
+			t.freeSlot()
+			return nil, err
+		}
+		c.closed = t.freeSlot
+		return c, nil
+	}
+}
 
 // ready completes a Transport.
-func (t *Transport) ready(o Options, plain, secure connector) *Transport {
+func (t *Transport) ready(o Options, connect connector) *Transport {
+	if o.Most > 0 {
+		t.slots = make(chan struct{}, o.Most)
+	}
+	direct, connect := t.counted(connect, true), t.counted(connect, false)
+	t.lane = &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]chan dialled{}, one: t.family == nil, spare: t.spare}
+	t.lane.connect = func(ctx context.Context, key laneKey) (*conn, error) {
+		address := ""
+		if t.family != nil {
+			address = authority(&url.URL{Scheme: key.scheme, Host: key.host})
+		}
+		c, err := direct(ctx, address, key.scheme == "https")
+		if err == nil {
+			c.inLane, c.abort = true, func() { _ = c.Close() }
+		}
+		return c, err
+	}
+	dial := func(secure bool) func(context.Context, string, string) (net.Conn, error) {
+		return func(ctx context.Context, _, address string) (net.Conn, error) {
+			c, err := connect(ctx, address, secure)
+			if err != nil {
+				return nil, err // not a nil *conn in an interface
+			}
+			return c, nil
+		}
+	}
 	t.hedges.giveUp, t.hedges.resent = t.giveUp, func() {
 		if t.Resent != nil {
 			t.Resent()
 		}
 	}
 	t.base = &http.Transport{
-		DialContext:            plain,
-		DialTLSContext:         secure,
+		DialContext:            dial(false),
+		DialTLSContext:         dial(true),
 		MaxIdleConnsPerHost:    maxIdle,
 		MaxConnsPerHost:        o.Most,
 		IdleConnTimeout:        idleTimeout,
@@ -244,6 +301,9 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // carry sends a request on a connection to the host of its URL, as net/http's pool has them.
 func (t *Transport) carry(r *http.Request) (*http.Response, error) {
+	if resp, err, ok := t.lane.carry(r); ok {
+		return resp, told(err)
+	}
 	if r.Body != nil && r.GetBody == nil {
 		return t.upload(r)
 	}
@@ -283,11 +343,24 @@ func (t *Transport) KeepWarm(ctx context.Context) { t.warm.run(ctx) }
 // the others as well, and each would cost a request as long.
 func (t *Transport) giveUp() {
 	t.warm.retire(func(*warmConn) bool { return true })
-	t.base.CloseIdleConnections()
+	t.CloseIdleConnections()
 }
 
 // CloseIdleConnections closes the connections that have been used and are not in use.
-func (t *Transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
+func (t *Transport) CloseIdleConnections() {
+	t.lane.close(0)
+	t.base.CloseIdleConnections()
+}
+
+// spare keeps a connection that has not been used for whoever needs a new one.
+func (t *Transport) spare(c *conn) {
+	if t.family != nil && c.key.host != sharedHost || !t.warm.keep(c.Conn) {
+		_ = c.Close()
+		return
+	}
+	c.watch.stop()
+	c.endOnce.Do(func() { close(c.ended); c.closed() })
+}
 
 // Connect opens a connection as far as the upstream, without its TLS, for those who want to
 // look at the way.

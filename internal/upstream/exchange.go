@@ -1,0 +1,387 @@
+package upstream
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"evergate/internal/wire"
+)
+
+// Most requests are carried here rather than by net/http, whose Transport hands each of them from goroutine to goroutine three times:
+// the caller writes the request, waits for the answer and reads it itself. What is out of the ordinary is left to net/http: a request
+// whose body is not in memory, or that has fields about the connection, beforehand; an answer that can be read in two ways, with every
+// byte that has come.
+
+const (
+	// largestBuffered is how long a body may be that is written before the answer is looked for: what a peer's kernel takes even if
+	// the peer reads nothing, so that its early answer is never waited for in vain.
+	largestBuffered = 64 << 10
+	// likelyRead is how long a body may be that a peer has read when it answers, because it came in one piece with the head.
+	likelyRead = 8 << 10
+	// mostInformational is how many answers of 1xx may come before the one that counts.
+	mostInformational = 5
+)
+
+// exchange is one request and its answer on a connection. It belongs to one goroutine at a time, and is used again for others.
+type exchange struct {
+	lane *lane
+	conn *conn
+	stop func() bool // ends the watch over the request's context; nil: there is none
+
+	out  []byte // the request as it is written
+	in   [wire.MaxHead]byte
+	r, w int // what of in is not used up
+	head wire.Response
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// free gives the exchange to others. Nothing may refer to it.
+func (x *exchange) free() {
+	if cap(x.out) > largestBuffered {
+		x.out = nil
+	}
+	x.lane, x.conn, x.stop, x.r, x.w = nil, nil, nil, 0, 0
+	exchanges.Put(x)
+}
+
+// isOrdinary reports whether a request is one for an exchange.
+func isOrdinary(r *http.Request) bool {
+	if r.Close || r.Trailer != nil || r.TransferEncoding != nil || r.Host == "" || r.URL == nil || r.URL.Host == "" {
+		return false
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
+	default:
+		return false
+	}
+	if r.Body != nil && r.Body != http.NoBody && (r.GetBody == nil || r.ContentLength <= 0 || r.ContentLength > largestBuffered) ||
+		(r.Body == nil || r.Body == http.NoBody) && r.ContentLength != 0 {
+		return false
+	}
+	for _, name := range [...]string{"Connection", "Expect", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Host", "Content-Length"} {
+		if _, has := r.Header[name]; has {
+			return false
+		}
+	}
+	return true
+}
+
+// prepare puts the request into x.out. It reports false for one that net/http may refuse, or would write in another way.
+func (x *exchange) prepare(r *http.Request) bool {
+	path := r.URL.Opaque
+	if path == "" {
+		path = r.URL.EscapedPath()
+		if path == "" {
+			path = "/"
+		}
+	}
+	if path[0] != '/' || strings.HasPrefix(path, "//") || !isVisible(path) || !isVisible(r.URL.RawQuery) || !isVisible(r.Host) || strings.ContainsAny(r.Host, "%/@") {
+		return false
+	}
+	b := x.out[:0]
+	b = append(append(append(b, r.Method...), ' '), path...)
+	if r.URL.RawQuery != "" || r.URL.ForceQuery {
+		b = append(append(b, '?'), r.URL.RawQuery...)
+	}
+	b = append(append(b, " HTTP/1.1\r\nHost: "...), r.Host...)
+	if _, has := r.Header["User-Agent"]; !has {
+		b = append(b, "\r\nUser-Agent: Go-http-client/1.1"...)
+	}
+	for name, values := range r.Header {
+		if !wire.IsToken(name) {
+			return false
+		}
+		for _, v := range values {
+			if !isPlain(v) {
+				return false
+			}
+			b = append(append(append(append(b, "\r\n"...), name...), ": "...), v...)
+		}
+	}
+	switch {
+	case r.ContentLength > 0:
+		b = append(append(b, "\r\nContent-Length: "...), strconv.AppendInt(nil, r.ContentLength, 10)...)
+	case r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch:
+		b = append(b, "\r\nContent-Length: 0"...)
+	}
+	b = append(b, "\r\n\r\n"...)
+	x.out = b
+	return true
+}
+
+func isVisible(s string) bool {
+	for i := range len(s) {
+		if s[i]-0x21 > 0x7e-0x21 {
+			return false
+		}
+	}
+	return true
+}
+
+// isPlain reports whether a field's value goes out as it is.
+func isPlain(v string) bool {
+	for i := range len(v) {
+		if c := v[i]; c-0x20 > 0x7e-0x20 && c != '\t' {
+			return false
+		}
+	}
+	return v == "" || v[0] > ' ' && v[len(v)-1] > ' '
+}
+
+var errLongBody = errors.New("the request's body is longer than its Content-Length")
+
+// takeBody puts the request's body behind its head.
+func (x *exchange) takeBody(r *http.Request) error {
+	if r.Body == nil {
+		return nil
+	}
+	defer r.Body.Close()
+	at := len(x.out)
+	x.out = slices.Grow(x.out, int(r.ContentLength))[:at+int(r.ContentLength)]
+	if _, err := io.ReadFull(r.Body, x.out[at:]); err != nil {
+		return err
+	}
+	var b [1]byte
+	if n, _ := r.Body.Read(b[:]); n > 0 {
+		return errLongBody
+	}
+	return nil
+}
+
+// notCarriedOut says that an upstream has certainly not carried a request out, or not been asked by one that changes anything, and
+// that it may be sent on another connection.
+type notCarriedOut struct{ err error }
+
+func (e *notCarriedOut) Error() string { return e.err.Error() }
+func (e *notCarriedOut) Unwrap() error { return e.err }
+
+// run sends the request on a connection and reads the answer's head. reused says that the connection may have ended while it was at rest.
+// When it fails, the connection is closed, and the exchange is ready for another try.
+func (x *exchange) run(r *http.Request, c *conn, reused bool) (*http.Response, error) {
+	ctx := r.Context()
+	x.conn, x.r, x.w, x.stop = c, 0, 0, nil
+	if ctx.Done() != nil {
+		x.stop = context.AfterFunc(ctx, c.abort)
+	}
+	resp, err := x.roundTrip(r, reused)
+	if err == nil {
+		return resp, nil
+	}
+	if x.stop != nil {
+		x.stop()
+	}
+	_ = c.Close()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return nil, err
+}
+
+func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, error) {
+	c, safe := x.conn, r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
+	c.watch.begins.Store(true)
+	n, writeErr := c.Write(x.out)
+	if writeErr != nil && n == 0 && reused {
+		return nil, &notCarriedOut{writeErr}
+	}
+	if d := c.writeTimeout; d > 0 {
+		if err := c.SetReadDeadline(time.Now().Add(d)); err != nil {
+			return nil, err
+		}
+	}
+	for informational := 0; ; {
+		n, err := c.Read(x.in[x.w:])
+		x.w += n
+		if n > 0 {
+			verdict := x.head.Parse(x.in[:x.w], r.Method == http.MethodHead)
+			for verdict == wire.Understood && x.head.Status < 200 && informational < mostInformational {
+				informational++
+				x.w = copy(x.in[:], x.in[x.head.Size():x.w])
+				verdict = wire.Incomplete
+				if x.w > 0 {
+					verdict = x.head.Parse(x.in[:x.w], r.Method == http.MethodHead)
+				}
+			}
+			if verdict == wire.Foreign || verdict == wire.Understood && x.head.Status < 200 || x.w == len(x.in) && verdict == wire.Incomplete {
+				return x.leave(r)
+			}
+			if verdict == wire.Understood {
+				return x.answer(r, writeErr == nil)
+			}
+		}
+		switch {
+		case err == nil:
+		case x.w == 0 && safe && reused && !errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, &notCarriedOut{err}
+		case writeErr != nil && x.w == 0:
+			return nil, writeErr // it says more
+		case errors.Is(err, io.EOF):
+			return nil, io.ErrUnexpectedEOF
+		default:
+			return nil, err
+		}
+	}
+}
+
+// answered is a Response with its body.
+type answered struct {
+	http.Response
+	body answerBody
+}
+
+// answer makes the Response of the head that has been read. whole says that the request was sent to its end.
+func (x *exchange) answer(r *http.Request, whole bool) (*http.Response, error) {
+	h := &x.head
+	a := &answered{Response: http.Response{
+		Status: statusText(h), StatusCode: h.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: headerOf(h, x.in[:h.Size()]), ContentLength: h.Length, Close: h.Close, Request: r, Body: http.NoBody,
+	}}
+	x.r = h.Size()
+	switch {
+	case r.Method == http.MethodHead:
+		a.ContentLength = h.Declared
+	case h.Chunked:
+		a.TransferEncoding = []string{"chunked"}
+	}
+	// Who refuses a long body may not have read it, and end the connection for that.
+	keep := whole && !h.Close && (h.Status < 400 || r.ContentLength <= likelyRead)
+	if h.Length == 0 {
+		x.end(keep)
+		return &a.Response, nil
+	}
+	if h.Chunked || int64(x.w-x.r) < h.Length {
+		_ = x.conn.SetReadDeadline(time.Time{}) // nothing bounds the body
+	}
+	a.body = answerBody{x: x, resp: &a.Response, left: h.Length, keep: keep, chunked: h.Chunked}
+	if h.Chunked {
+		a.body.left = 0
+	}
+	a.Body = &a.body
+	return &a.Response, nil
+}
+
+// leave has net/http read the answer, from its first byte on. The connection ends with it.
+func (x *exchange) leave(r *http.Request) (*http.Response, error) {
+	c := x.conn
+	head := &io.LimitedReader{R: io.MultiReader(bytes.NewReader(bytes.Clone(x.in[x.r:x.w])), c), N: maxResponseHeader}
+	buffered := bufio.NewReader(head)
+	resp, err := http.ReadResponse(buffered, r)
+	for range mostInformational {
+		if err != nil || resp.StatusCode/100 != 1 || resp.StatusCode == http.StatusSwitchingProtocols {
+			break
+		}
+		resp, err = http.ReadResponse(buffered, r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	head.N = math.MaxInt64
+	_ = c.SetReadDeadline(time.Time{})
+	if resp.Body == http.NoBody {
+		x.end(false)
+		return resp, nil
+	}
+	resp.Body = &lastBody{resp.Body, x}
+	return resp, nil
+}
+
+// lastBody is the body of the last answer on a connection.
+type lastBody struct {
+	io.ReadCloser
+	x *exchange // nil: it is over
+}
+
+// Read implements io.Reader.
+func (l *lastBody) Read(p []byte) (int, error) {
+	n, err := l.ReadCloser.Read(p)
+	if err != nil {
+		l.end()
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (l *lastBody) Close() error {
+	l.end() // first: net/http would read on
+	return nil
+}
+
+func (l *lastBody) end() {
+	if l.x != nil {
+		l.x.end(false)
+		l.x = nil
+	}
+}
+
+// end is the end of the exchange: the connection rests, if it can be used again.
+func (x *exchange) end(keep bool) {
+	c, l := x.conn, x.lane
+	if x.stop != nil && !x.stop() {
+		keep = false // the request was given up, and the connection ended with it
+	}
+	keep = keep && x.r == x.w
+	x.free()
+	c.used = true
+	if !keep || !l.rest(c) {
+		_ = c.Close()
+	}
+}
+
+// statusText is the status line as net/http has it.
+func statusText(h *wire.Response) string {
+	if h.Status == http.StatusOK && string(h.Reason()) == "OK" {
+		return "200 OK"
+	}
+	return strconv.Itoa(h.Status) + " " + string(h.Reason())
+}
+
+// headerOf makes net/http's map of a head, of which nobody reads the buffer again. Names and values are parts of one string.
+func headerOf(h *wire.Response, head []byte) http.Header {
+	n := h.Fields()
+	for i := range n {
+		canonicalize(h.Field(i).Name)
+	}
+	all := string(head)
+	header, values := make(http.Header, n), make([]string, 0, n)
+	for i := range n {
+		nameFrom, nameTo, valueFrom, valueTo := h.At(i)
+		name, value := all[nameFrom:nameTo], all[valueFrom:valueTo]
+		if h.Chunked && name == "Transfer-Encoding" || h.Close && name == "Connection" {
+			continue
+		}
+		if old, has := header[name]; has {
+			header[name] = append(old, value)
+			continue
+		}
+		at := len(values)
+		values = append(values, value)
+		header[name] = values[at : at+1 : at+1]
+	}
+	return header
+}
+
+// canonicalize writes a field's name as net/http has it: textproto.CanonicalMIMEHeaderKey.
+func canonicalize(name []byte) {
+	upper := true
+	for i, c := range name {
+		switch {
+		case upper && 'a' <= c && c <= 'z':
+			name[i] = c - 0x20
+		case !upper && 'A' <= c && c <= 'Z':
+			name[i] = c + 0x20
+		}
+		upper = c == '-'
+	}
+}

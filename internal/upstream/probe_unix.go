@@ -1,0 +1,62 @@
+//go:build unix && !nethttp
+
+package upstream
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+)
+
+// canTell says that a connection's end is seen without waiting for it.
+const canTell = true
+
+// probe looks whether something has come on a connection that rests, which can only mean that it is of no use.
+type probe struct {
+	of   net.Conn
+	raw  syscall.RawConn
+	look func(fd uintptr)
+	n    int
+	err  error
+	b    [1]byte
+}
+
+// follow makes it the probe of a connection.
+func (p *probe) follow(c *conn) {
+	if way := c.way(); p.of != way {
+		p.of, p.raw = way, socket(way)
+	}
+	if p.look == nil {
+		p.look = p.read
+	}
+}
+
+func (p *probe) read(fd uintptr) {
+	for {
+		if p.n, p.err = syscall.Read(int(fd), p.b[:]); !errors.Is(p.err, syscall.EINTR) {
+			return
+		}
+	}
+}
+
+var errUnasked = errors.New("the server spoke first")
+
+// quiet returns nil while the connection is open and nothing has come, as far as can be told: what is no socket is taken to be.
+func (p *probe) quiet() error {
+	if p.raw == nil {
+		return nil
+	}
+	if err := p.raw.Control(p.look); err != nil {
+		return err
+	}
+	switch {
+	case errors.Is(p.err, syscall.EAGAIN):
+		return nil
+	case p.err != nil:
+		return p.err
+	case p.n == 0:
+		return io.EOF
+	}
+	return errUnasked
+}

@@ -1,0 +1,150 @@
+package wire
+
+// Response is the head of an answer. Its zero value is ready; it is used again and again by one goroutine.
+type Response struct {
+	// Status has three digits.
+	Status int
+	// Length is the body's in bytes; -1: it comes in chunks. It is 0 where there is none, whatever Content-Length says; see Declared.
+	Length int64
+	// Declared is what Content-Length says; -1: nothing.
+	Declared int64
+	// Chunked says that Transfer-Encoding says so.
+	Chunked bool
+	// Close says that the connection ends with the body.
+	Close bool
+
+	reason span
+	size   int
+	fields fields
+	buf    []byte
+}
+
+// Parse reads the head that b begins with. toHead says that the request was a HEAD. When it is Understood, Size is the head's length, and
+// the rest is valid as long as b does not change.
+func (r *Response) Parse(b []byte, toHead bool) Verdict {
+	l := lines{buf: b}
+	r.Status, r.Length, r.Declared, r.Chunked, r.Close, r.buf, r.fields.n = 0, 0, -1, false, false, b, 0
+	line, v := l.line()
+	if v != Understood {
+		if v == Incomplete && !beginsLike(b, "HTTP/1.1 ") {
+			return Foreign
+		}
+		return v
+	}
+	if !r.statusLine(line) {
+		return Foreign
+	}
+	for {
+		line, v := l.line()
+		if v != Understood {
+			return v
+		}
+		if line.from == line.to {
+			break
+		}
+		if !r.fields.add(b, line) || !r.note(r.Field(r.fields.n-1)) {
+			return Foreign
+		}
+	}
+	r.size = l.next
+	return r.frame(toHead)
+}
+
+func beginsLike(b []byte, want string) bool {
+	n := min(len(b), len(want))
+	return string(b[:n]) == want[:n]
+}
+
+// statusLine reads the first line: HTTP/1.1, three digits, and a reason that may be empty.
+func (r *Response) statusLine(line span) bool {
+	b := line.of(r.buf)
+	const version = "HTTP/1.1 "
+	if len(b) < len(version)+4 || string(b[:len(version)]) != version || b[len(version)+3] != ' ' {
+		return false
+	}
+	for _, c := range b[len(version) : len(version)+3] {
+		if c < '0' || c > '9' {
+			return false
+		}
+		r.Status = r.Status*10 + int(c-'0')
+	}
+	r.reason = span{line.from + uint16(len(version)+4), line.to}
+	for _, c := range r.reason.of(r.buf) {
+		if c-0x20 > 0x7e-0x20 && c != '\t' {
+			return false
+		}
+	}
+	return r.Status >= 100
+}
+
+// note takes what a field says of the message itself.
+func (r *Response) note(f Field) bool {
+	switch len(f.Name) {
+	case len("content-length"):
+		if !EqualFold(f.Name, "content-length") {
+			return true
+		}
+		n, ok := length(f.Value)
+		if !ok || r.Declared >= 0 {
+			return false
+		}
+		r.Declared = n
+	case len("transfer-encoding"):
+		if !EqualFold(f.Name, "transfer-encoding") {
+			return true
+		}
+		if r.Chunked || !EqualFold(f.Value, "chunked") {
+			return false
+		}
+		r.Chunked = true
+	case len("connection"):
+		if EqualFold(f.Name, "connection") && hasToken(f.Value, "close") {
+			r.Close = true
+		}
+	case len("trailer"), len("pragma"):
+		if EqualFold(f.Name, "trailer") || EqualFold(f.Name, "pragma") { // net/http makes a Cache-Control of the latter
+			return false
+		}
+	}
+	return true
+}
+
+// frame settles how long the body is.
+func (r *Response) frame(toHead bool) Verdict {
+	switch {
+	case r.Chunked && r.Declared >= 0, r.Status == 101:
+		return Foreign
+	case r.Status < 200, r.Status == 204, r.Status == 304, toHead:
+		if r.Chunked || r.Status < 200 && r.Declared >= 0 || r.Status == 204 && r.Declared >= 0 {
+			return Foreign
+		}
+	case r.Chunked:
+		r.Length = -1
+	case r.Declared < 0:
+		return Foreign // it is as long as the connection lives
+	default:
+		r.Length = r.Declared
+	}
+	return Understood
+}
+
+// Size is how long the head is, in bytes.
+func (r *Response) Size() int { return r.size }
+
+// Fields is how many field lines there are.
+func (r *Response) Fields() int { return r.fields.n }
+
+// Field returns one of them.
+func (r *Response) Field(i int) Field {
+	f := &r.fields.at[i]
+	return Field{f.name.of(r.buf), f.value.of(r.buf)}
+}
+
+// Reason is what the status line says behind the status.
+func (r *Response) Reason() []byte { return r.reason.of(r.buf) }
+
+// At says where in the buffer one of the field lines has its name and its value.
+func (r *Response) At(i int) (nameFrom, nameTo, valueFrom, valueTo int) {
+	f := &r.fields.at[i]
+	return int(f.name.from), int(f.name.to), int(f.value.from), int(f.value.to)
+}
