@@ -116,7 +116,7 @@ func decidedNumbers(t *testing.T) map[string][]string {
 		found[s.Name] = append(found[s.Name], s.Default)
 	}
 	for _, f := range files(t) {
-		if f.isTest() || strings.HasPrefix(f.dir(), "test/") || f.dir() == "internal/shopsim" {
+		if f.isTest() || strings.HasPrefix(f.dir(), "test/") || f.dir() == "internal/shopsim" || f.dir() == "bench" {
 			continue // the simulator's limits are Shopify's
 		}
 		for _, d := range f.ast.Decls {

@@ -1,0 +1,62 @@
+//go:build linux
+
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// barText is the highest ratio that was agreed on: CPU per POST over 16 connections, Evergate's divided by nginx's. Whoever
+// makes requests cheaper writes the new ratio here; whoever makes them dearer has to say why.
+//
+//go:embed bar.txt
+var barText string
+
+// mayRise is by how much the ratio of a run may lie above it, which is more than it varies between runs of the same.
+const mayRise = 1.1
+
+// bar fails when requests have become dearer. Only the ratio of two programs that ran in turn is looked at, and its median.
+func (r *rig) bar() error {
+	agreed, err := strconv.ParseFloat(strings.TrimSpace(barText), 64)
+	if err != nil {
+		return err
+	}
+	const rounds, connections = 25, 16
+	p := plan{window: 300 * time.Millisecond, warm: 60 * time.Millisecond}
+	var both []*peer
+	for _, peer := range r.peers {
+		if peer.name == nginxName || peer.name == evergateName {
+			both = append(both, peer)
+		}
+	}
+	all, stop, err := r.startAll(r.at.secure, both...)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	t := &table{}
+	name := fmt.Sprintf(cpuPost, connections)
+	for round := range rounds {
+		for _, run := range turn(all, round) {
+			each, err := load(run, connections, p, post(shop))
+			if err != nil {
+				return err
+			}
+			t.add(name, "µs", 1, run.name, round, micros(each))
+		}
+	}
+	ratio, _ := t.row(name).ratio(evergateName, nginxName)
+	fmt.Printf("%s: %s × nginx %s; the median of %d rounds is %.2f (quartiles %.2f and %.2f), and bench/bar.txt says %.2f. Load average %s.\n",
+		name, evergateName, r.peers[0].version, rounds, ratio.median, ratio.low, ratio.high, agreed, loadAverage())
+	switch {
+	case ratio.median > agreed*mayRise:
+		return fmt.Errorf("requests have become dearer: %.2f is more than a tenth above %.2f", ratio.median, agreed)
+	case ratio.median*mayRise < agreed:
+		fmt.Printf("Requests have become cheaper: write %.2f into bench/bar.txt.\n", ratio.median)
+	}
+	return nil
+}
