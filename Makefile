@@ -8,7 +8,7 @@ export GOTOOLCHAIN := $(shell GO=$(GO) scripts/toolchain)
 LDFLAGS := -s -w -X main.version=$(shell git describe --tags --always --dirty 2>/dev/null || echo dev) \
 	-X main.commit=$(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
-.PHONY: all build demo test check vuln cover bench bench-pacing fuzz deps generate clean cross packages snapshot
+.PHONY: all build demo test check vuln cover bench bench-pacing bench-peers bench-bar fuzz deps generate clean cross packages snapshot
 
 all: check test
 
@@ -94,6 +94,14 @@ bench: ## the request path beside other ways to do the same, where only ratios m
 
 bench-pacing: ## waiting for the rate limit beside not waiting, a minute each; draws docs/using/rate-limits.svg
 	$(GO) run ./test/pacing
+
+BENCH = ./scripts/install-bench-peers && mkdir -p dist && $(GO) build -o dist/bench ./bench && dist/bench
+
+bench-peers: ## Evergate beside nginx, HAProxy and Caddy, a quarter of an hour; writes docs/developing/performance.md. BENCHFLAGS=-quick: a minute, and no page
+	$(BENCH) $(or $(BENCHFLAGS),-docs docs/developing)
+
+bench-bar: ## whether a request has become dearer by a tenth, against nginx in the same run
+	$(BENCH) -bar
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME
