@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"flag"
-	"os"
 
 	"golang.org/x/term"
 
@@ -54,7 +53,7 @@ const (
 
 // width is how many characters a line of standard output may have.
 func (w env) width() int {
-	f, ok := w.out.(*os.File)
+	f, ok := sidecar.FileOf(w.out)
 	if !ok {
 		return usualWidth
 	}

@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"evergate/internal/config"
+	"evergate/internal/printable"
 	"evergate/internal/spelling"
 	"evergate/internal/truststore"
 )
@@ -150,6 +151,7 @@ func commands() []command {
 
 // run executes one command and returns the exit code.
 func run(w env) int {
+	w.out, w.err = fitForTerminal(w.out), fitForTerminal(w.err)
 	return w.explain(dispatch(w))
 }
 
@@ -160,7 +162,7 @@ func (w env) explain(err error) (code int) {
 	}
 	var exit *exitError
 	if !errors.As(err, &exit) || exit.err != nil {
-		fmt.Fprintln(w.err, "evergate:", err)
+		fmt.Fprintln(w.err, "evergate:", printable.Lines(err.Error())) // cron mails it, and a journal is read on a terminal
 	}
 	return exitCode(err)
 }

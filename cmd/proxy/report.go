@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"evergate/internal/config"
+	"evergate/internal/printable"
 	"evergate/internal/sidecar"
 )
 
@@ -16,7 +17,7 @@ import (
 func reportConfig(c *config.Config, err error, w io.Writer, usual string) error {
 	mistakes := strings.Split(err.Error(), "\n")
 	if sidecar.LogFormat(c, w, usual) == sidecar.FormatJSON {
-		log := slog.New(slog.NewJSONHandler(w, nil))
+		log := slog.New(slog.NewJSONHandler(printable.NewWriter(w), nil))
 		for _, m := range mistakes {
 			log.Error("configuration", "err", m)
 		}

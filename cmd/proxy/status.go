@@ -9,17 +9,15 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"evergate/internal/admin"
 	"evergate/internal/clock"
 	"evergate/internal/config"
 	"evergate/internal/grantadmin"
+	"evergate/internal/printable"
 	"evergate/internal/sidecar"
 )
 
@@ -104,7 +102,7 @@ func forTerminal(text []byte) ([]byte, error) {
 func visible(v any) any {
 	switch v := v.(type) {
 	case string:
-		return strings.Map(visibleRune, v)
+		return printable.Line(v)
 	case []any:
 		for i := range v {
 			v[i] = visible(v[i])
@@ -117,18 +115,8 @@ func visible(v any) any {
 	return v
 }
 
-func visibleRune(r rune) rune {
-	switch {
-	case strconv.IsPrint(r):
-		return r
-	case unicode.IsSpace(r):
-		return ' '
-	}
-	return utf8.RuneError
-}
-
 // clearScreen has a terminal show what follows from its first line on.
-const clearScreen = "\x1b[H\x1b[2J\x1b[3J"
+func clearScreen(escape string) string { return escape + "[H" + escape + "[2J" + escape + "[3J" }
 
 // watchStatus shows it again and again, on a terminal always at the same place, until ctx is done or nobody takes what is
 // written. A sidecar that is away may come back.
@@ -153,7 +141,7 @@ func watchStatus(ctx context.Context, w env, c *admin.Client, path string, asJSO
 		var unwritten error
 		switch {
 		case terminal && !asJSON:
-			_, unwritten = io.WriteString(w.out, clearScreen+screen.String())
+			_, unwritten = io.WriteString(w.out, clearScreen(escapeOn(w.out))+screen.String())
 		case asJSON || screen.String() != before || readerLeft(w.out): // a file or a pipe gets what is new, and fails if nobody reads it
 			_, unwritten = w.out.Write(screen.Bytes())
 		}

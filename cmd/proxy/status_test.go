@@ -197,7 +197,7 @@ func TestStatusShowsWhatATerminalWouldObey(t *testing.T) {
 		return r
 	})
 	o := execute(environ, "status")
-	if o.code != exitOK || strings.ContainsAny(o.out, "\x1b\a\u009b\u202e\r") || strings.Count(o.out, "red\ufffd[31m\ufffd]0;title\ufffd\ufffd2J\ufffd  line") != 4 {
+	if o.code != exitOK || strings.ContainsAny(o.out, "\x1b\a\u009b\u202e\r") || strings.Count(o.out, "red\\u001b[31m\\u001b]0;title\\u0007\\u009b2J\\u202e  line") != 4 {
 		t.Errorf("%q", o.out)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"evergate/internal/logsink"
+	"evergate/internal/printable"
 )
 
 // lastLines is how long a command waits at its end for whoever reads what it has printed.
@@ -19,15 +20,23 @@ const lastLines = time.Second
 func steadily(run func(env) error) func(env) error {
 	return func(w env) error {
 		var sinks []*logsink.Sink
-		steady := func(to io.Writer) io.Writer {
-			if _, isFile := to.(*os.File); !isFile {
-				return to
+		steady := func(to io.Writer) (written, inherited io.Writer) {
+			terminal, isTerminal := to.(*printable.Writer)
+			if isTerminal {
+				to = terminal.Unwrap()
 			}
-			sinks = append(sinks, logsink.New(to))
-			return sinks[len(sinks)-1]
+			if _, isFile := to.(*os.File); !isFile {
+				return to, to
+			}
+			sink := logsink.New(to)
+			sinks = append(sinks, sink)
+			if isTerminal {
+				return terminal.On(sink), to
+			}
+			return sink, to
 		}
-		w.inherited = streams{w.out, w.err}
-		w.out, w.err = steady(w.out), steady(w.err)
+		w.out, w.inherited.out = steady(w.out)
+		w.err, w.inherited.err = steady(w.err)
 		if len(sinks) > 0 {
 			// A write to a pipe without a reader ends a Go program that does not ask for this signal. It must not be
 			// ignored instead: what `run` starts would inherit that.

@@ -11,7 +11,7 @@ import (
 // mayImport is the matrix: for each package, the other packages of the module that it may
 // import, and the modules that it may. What is not here is forbidden, a new package too.
 var mayImport = map[string]struct{ ours, others []string }{
-	"cmd/proxy":          {ours: []string{"access", "admin", "brief", "caller", "check", "clientenv", "clock", "config", "durable", "grant", "grantadmin", "guard", "listen", "localca", "login", "logsink", "readfile", "remedy", "shopify", "shopsim", "sidecar", "spelling", "store", "systemd", "token", "truststore"}, others: []string{"golang.org/x/sys", "golang.org/x/term"}},
+	"cmd/proxy":          {ours: []string{"access", "admin", "brief", "caller", "check", "clientenv", "clock", "config", "durable", "grant", "grantadmin", "guard", "listen", "localca", "login", "logsink", "printable", "readfile", "remedy", "shopify", "shopsim", "sidecar", "spelling", "store", "systemd", "token", "truststore"}, others: []string{"golang.org/x/sys", "golang.org/x/term"}},
 	"internal/access":    {ours: []string{"caller", "listen", "policy", "reload", "remedy", "request", "token"}},
 	"internal/admin":     {ours: []string{"brief", "denial", "guard", "markup", "refresh", "remedy", "request", "token"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/archtest":  {},
@@ -19,7 +19,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/brief":     {},
 	"internal/caller":    {ours: []string{"ascii", "denial", "reload", "remedy", "request", "shopify", "token"}, others: []string{"golang.org/x/sys"}},
 	"internal/certtest":  {},
-	"internal/check":     {ours: []string{"access", "limit", "listen", "localca", "netfail", "readfile", "remedy", "shopify", "token"}},
+	"internal/check":     {ours: []string{"access", "limit", "listen", "localca", "netfail", "printable", "readfile", "remedy", "shopify", "token"}},
 	"internal/clientenv": {ours: []string{"remedy", "shopify"}, others: []string{"software.sslmate.com/src/go-pkcs12"}},
 	"internal/clock":     {},
 	"internal/config":    {ours: []string{"envelope", "guard", "listen", "readfile", "remedy", "resolve", "shopify", "spelling", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
@@ -35,7 +35,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/listen":    {ours: []string{"ascii", "reload", "remedy", "token"}},
 	"internal/localca":   {ours: []string{"brief", "durable", "remedy"}, others: []string{"github.com/hashicorp/golang-lru/v2"}},
 	"internal/login":     {ours: []string{"denial", "grant", "markup", "store", "token"}},
-	"internal/logsink":   {ours: []string{"brief"}},
+	"internal/logsink":   {ours: []string{"brief", "printable"}},
 	"internal/markup":    {},
 	"internal/metrics":   {ours: []string{"shopify"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/netfail":   {},
@@ -43,6 +43,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/pgstore":   {ours: []string{"clock", "envelope", "remedy", "token"}, others: []string{"github.com/jackc/pgx/v5/pgconn"}},
 	"internal/policy":    {ours: []string{"ascii", "caller", "denial", "reload", "remedy", "request", "shopify"}, others: []string{"github.com/vektah/gqlparser/v2"}},
 	"internal/prefixed":  {},
+	"internal/printable": {},
 	"internal/readfile":  {ours: []string{"remedy"}},
 	"internal/refresh":   {ours: []string{"clock", "remedy", "token"}, others: []string{"golang.org/x/sync"}},
 	"internal/remedy":    {},
@@ -51,7 +52,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/resolve":   {ours: []string{"readfile"}, others: []string{"golang.org/x/net/dns/dnsmessage"}},
 	"internal/shopify":   {ours: []string{"ascii", "netfail", "remedy", "token"}},
 	"internal/shopsim":   {others: []string{"github.com/vektah/gqlparser/v2"}},
-	"internal/sidecar": {ours: []string{"access", "admin", "brief", "clientenv", "clock", "config", "denial", "durable", "envelope", "fleet", "grant", "guard", "idle", "inject", "limit", "listen", "localca", "login", "logsink", "metrics", "pace", "policy", "readfile", "refresh", "reload", "remedy", "resolve", "shopify", "shopsfile", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
+	"internal/sidecar": {ours: []string{"access", "admin", "brief", "clientenv", "clock", "config", "denial", "durable", "envelope", "fleet", "grant", "guard", "idle", "inject", "limit", "listen", "localca", "login", "logsink", "metrics", "pace", "policy", "printable", "readfile", "refresh", "reload", "remedy", "resolve", "shopify", "shopsfile", "store", "systemd", "token", "tracing", "tunnel", "upstream"},
 		others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/prometheus/client_golang"}},
 	"internal/envelope":   {ours: []string{"remedy", "token"}},
 	"internal/store":      {ours: []string{"clock", "durable", "envelope", "kubestore", "pgstore", "redisstore", "remedy", "token"}},

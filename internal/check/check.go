@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"evergate/internal/printable"
 	"evergate/internal/remedy"
 )
 
@@ -40,11 +41,11 @@ func (r Result) String() string { return r.Line(string(r.Status)) }
 
 // Line is the result in one line, with the status as it is to be shown.
 func (r Result) Line(status string) string {
-	line := status + strings.Repeat(" ", max(0, longestStatus-len(r.Status))) + fmt.Sprintf("  %-13s  %s", r.Name, r.Message)
+	line := fmt.Sprintf("  %-13s  %s", r.Name, r.Message)
 	if r.Remedy != "" {
 		line += ": " + r.Remedy
 	}
-	return strings.ReplaceAll(line, "\n", "; ")
+	return status + strings.Repeat(" ", max(0, longestStatus-len(r.Status))) + printable.Lines(strings.ReplaceAll(line, "\n", "; "))
 }
 
 const longestStatus = len(Skip)

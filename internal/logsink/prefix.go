@@ -5,9 +5,10 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
+
+	"evergate/internal/printable"
 )
 
 // prefixed is a slog.Handler that puts something before the line that another handler makes of a record, in
@@ -73,14 +74,7 @@ func forPeople(b []byte, r slog.Record) []byte {
 	if r.Level != slog.LevelInfo {
 		b = append(append(b, r.Level.String()...), "  "...)
 	}
-	for _, c := range r.Message { // what a terminal would obey is shown
-		if strconv.IsPrint(c) {
-			b = append(b, string(c)...)
-		} else {
-			quoted := strconv.QuoteRune(c)
-			b = append(b, quoted[1:len(quoted)-1]...)
-		}
-	}
+	b = append(b, printable.Line(r.Message)...)
 	return append(b, "  "...)
 }
 

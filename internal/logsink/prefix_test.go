@@ -24,7 +24,7 @@ func TestALineForPeople(t *testing.T) {
 			":00:00  token obtained  life=24h0m0s\n",
 			":00:00  WARN  two words  shop=acme g.err=\"a b\" g.level=1\n",
 			":00:00  ERROR  gone  \n",
-			`:00:00  a\x1b[2Jb\nc  ` + "\n",
+			`:00:00  a\u001b[2Jb c  ` + "\n",
 		} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("no %q in\n%s", want, &out)

@@ -9,6 +9,7 @@ import (
 
 	"evergate/internal/config"
 	"evergate/internal/logsink"
+	"evergate/internal/printable"
 	"evergate/internal/remedy"
 	"evergate/internal/systemd"
 )
@@ -38,19 +39,19 @@ func NewLogger(c *config.Config, w io.Writer, usual string, environ []string) Lo
 		options := &slog.HandlerOptions{Level: level}
 		switch LogFormat(c, w, usual) {
 		case FormatJSON:
-			return slog.NewJSONHandler(w, options)
+			return slog.NewJSONHandler(printable.NewWriter(w), options) // package json escapes the controls of ASCII alone
 		case formatPeople:
 			return logsink.ForPeople(w, level)
 		}
 		return slog.NewTextHandler(w, options)
 	}
 	handler := line(w)
-	if f, ok := fileOf(w); ok && systemd.IsJournal(environ, f) {
+	if f, ok := FileOf(w); ok && systemd.IsJournal(environ, f) {
 		handler = logsink.ForJournal(w, line)
 	}
 	guard := logsink.NewFloodGuard(handler)
 	dropped := guard.LeftOut
-	if sink, ok := w.(*logsink.Sink); ok {
+	if sink, ok := below[*logsink.Sink](w); ok {
 		dropped = func() uint64 { return sink.Dropped() + guard.LeftOut() }
 	}
 	return Logger{slog.New(guard), slog.New(handler), level, dropped}
@@ -120,7 +121,7 @@ func logWarnings(c *config.Config, log *slog.Logger) {
 // IsTerminal reports whether v is a character device other than the one that cron,
 // systemd and CI give to what they start.
 func IsTerminal(v any) bool {
-	f, ok := fileOf(v)
+	f, ok := FileOf(v)
 	if !ok {
 		return false
 	}
@@ -132,11 +133,20 @@ func IsTerminal(v any) bool {
 	return err != nil || !os.SameFile(info, null)
 }
 
-// fileOf is the file that v is, or writes to in the end.
-func fileOf(v any) (*os.File, bool) {
-	if sink, ok := v.(*logsink.Sink); ok {
-		v = sink.Unwrap()
+// FileOf is the file that v is, or writes to in the end.
+func FileOf(v any) (*os.File, bool) { return below[*os.File](v) }
+
+// below is the first of its type among v and what that writes to.
+func below[T any](v any) (T, bool) {
+	for {
+		if found, ok := v.(T); ok {
+			return found, true
+		}
+		wrapped, ok := v.(interface{ Unwrap() io.Writer })
+		if !ok {
+			var none T
+			return none, false
+		}
+		v = wrapped.Unwrap()
 	}
-	f, ok := v.(*os.File)
-	return f, ok
 }
