@@ -9,11 +9,7 @@ import (
 	"testing"
 )
 
-const (
-	manual = "../../../docs/using/clients.md"
-	begin  = "<!-- system:begin (written by `go test ./test/clients/system -update`) -->\n"
-	end    = "<!-- system:end -->\n"
-)
+const manual = "../../../docs/using/clients.md"
 
 // table says of each client in which mode it worked.
 func (r *result) table() string {
@@ -45,13 +41,21 @@ func (r *result) compare(t *testing.T) {
 			return
 		}
 	}
+	inManual(t, "system", r.table())
+}
+
+// inManual holds a place in the manual against what there has to be.
+func inManual(t *testing.T, place, want string) {
+	t.Helper()
+	begin := "<!-- " + place + ":begin (written by `go test ./test/clients/system -update`) -->\n"
+	end := "<!-- " + place + ":end -->\n"
 	text, err := os.ReadFile(manual)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before, rest, found := strings.Cut(string(text), begin)
 	have, after, closed := strings.Cut(rest, end)
-	switch want := r.table(); {
+	switch {
 	case !found || !closed:
 		t.Fatalf("%s has no place for the table: it needs the lines\n%s%s", manual, begin, end)
 	case have == want:
