@@ -112,6 +112,61 @@ func TestGrantInHandIsStoredAgainstOthersWrites(t *testing.T) {
 	}
 }
 
+// paused is a store whose lease has ended when it has been read, as after a pause, the first few times.
+type paused struct {
+	token.Store
+	times *int
+	ended *bool
+}
+
+func (s paused) Lease(ctx context.Context) (func(), error) {
+	*s.ended = false
+	return s.Store.Lease(ctx)
+}
+
+func (s paused) LeaseLeft() time.Duration {
+	if *s.ended {
+		return 0
+	}
+	return 10 * time.Second
+}
+
+func (s paused) Load(ctx context.Context) (token.Record, token.Handle, error) {
+	if *s.times > 0 {
+		*s.times--
+		*s.ended = true
+	}
+	return s.Store.Load(ctx)
+}
+
+// A code is exchanged, or a session token, only while nobody else may have the lease.
+func TestNothingIsExchangedWithoutALease(t *testing.T) {
+	t.Parallel()
+	for times, good := range map[int]bool{0: true, 1: true, 2: true, 3: false} {
+		for _, way := range []string{"code", "session token"} {
+			left, ended := times, false
+			r := newRig(t, func(o *Options) { o.Store = paused{o.Store, &left, &ended} })
+			r.flow.Grant.Endpoint.API.Transport = roundTrip(func(req *http.Request) (*http.Response, error) {
+				if ended {
+					t.Errorf("%s, %d pauses: sent without a lease", way, times)
+				}
+				return r.sim.RoundTripper().RoundTrip(req)
+			})
+			var err error
+			if way == "code" {
+				authorize, state := r.begin(t)
+				_, err = r.flow.Finish(t.Context(), state, r.decide(t, authorize, "install"))
+			} else {
+				r.sim.Install(shopsim.DefaultShop, shopsim.DefaultClientID)
+				_, err = r.flow.Exchange(t.Context(), token.NewSecret(r.sim.SessionToken(shopsim.DefaultShop, shopsim.DefaultClientID)))
+			}
+			if (err == nil) != good || r.isEmpty(t) == good || !good && (r.posts() != 0 || !errors.Is(err, token.ErrTransient)) {
+				t.Errorf("%s, %d pauses: %v after %d posts", way, times, err, r.posts())
+			}
+		}
+	}
+}
+
 func TestCloseWaitsForTheExchangeAndLetsNoOtherBegin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

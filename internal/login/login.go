@@ -9,7 +9,7 @@
 //     kept, so strangers who begin logins take nothing of anybody's.
 //   - A callback that is refused changes nothing. The state it names, if any, goes on waiting,
 //     so a stranger cannot end a login.
-//   - What Shopify hands out is stored under the lease, and once a code is on its way to
+//   - What Shopify hands out is stored under the lease, which has time left for that when it is asked; and once a code is on its way to
 //     Shopify neither a browser that leaves nor a shutdown stops it: a code works once, and
 //     the pair it brings retires the one before.
 //   - No page, answer, log line or error holds a token, a code or a secret.
@@ -185,7 +185,7 @@ func (f *Flow) acquire(ctx context.Context, clientID string, obtain func(context
 	}
 	err := store.Replace(ctx, place, edit)
 	for n := 1; n < storeTries && inHand && errors.Is(err, token.ErrConflict); n++ {
-		err = store.Replace(ctx, place, edit)
+		err = store.Keep(ctx, place, edit)
 	}
 	if err != nil && inHand {
 		return Granted{}, fmt.Errorf("Shopify granted it, but it cannot be stored: %w; mend that, then start the login again", err)
