@@ -47,13 +47,14 @@ type many struct {
 
 	// reachable is why the store could not be read when it was looked at last; nil: it could.
 	reachable atomic.Pointer[error]
+	doubt     chan struct{} // a record could not be read: the store is to be looked at now
 	findings  atomic.Pointer[[]token.Finding]
 	stored    atomic.Int64 // grants in the store, as the keeper counted them; -1: it has not yet
 }
 
 // openFleet opens what the shops of a fleet share.
 func openFleet(app *App, dir *directory, met *metrics.Metrics, log Logger) *many {
-	m := &many{app: app, log: log, met: met, dir: dir, costs: pace.NewCosts(), again: make(chan struct{}, 1), quiet: slog.New(belowInfo{log.Handler()})}
+	m := &many{app: app, log: log, met: met, dir: dir, costs: pace.NewCosts(), again: make(chan struct{}, 1), doubt: make(chan struct{}, 1), quiet: slog.New(belowInfo{log.Handler()})}
 	m.stored.Store(-1)
 	m.fleet = fleet.New(fleet.Options[*shop]{Make: m.make, Most: app.Config.MaxActiveShops, Idle: m.mayRest, PerSecond: app.Config.MaxRenewals, Evicted: m.failed.keep})
 	dir.changed = m.fileChanged
@@ -89,7 +90,7 @@ func (m *many) make(ctx context.Context, name token.Shop, woke func()) (*shop, e
 		case err == nil:
 			err = m.settle(ctx, in, e, stored)
 		case e.listed && in.Grant == config.GrantClientCredentials:
-			m.noteStore(err)
+			m.doubtStore()
 			m.log.Warn("going on without the store", "shop", name.Domain(), "err", err)
 			err = nil
 		}
@@ -134,11 +135,11 @@ func (m *many) settle(ctx context.Context, in *Installation, e entry, stored tok
 	defer cancel()
 	if !e.listed {
 		_, _, err := stored.Load(ctx)
-		m.noteStore(err)
 		if errors.Is(err, token.ErrNotFound) {
 			return fleet.ErrUnknown
 		}
 		if err != nil {
+			m.doubtStore()
 			return fmt.Errorf("the store of grants cannot be read: %w", err)
 		}
 		in.Grant = config.GrantOffline
@@ -155,6 +156,14 @@ func (m *many) settle(ctx context.Context, in *Installation, e entry, stored tok
 		return fmt.Errorf("the grant cannot be begun with the refresh token that is given: %w", err)
 	}
 	return nil
+}
+
+// doubtStore has the store looked at, because a record could not be read: that may be its fault, or that of this record alone.
+func (m *many) doubtStore() {
+	select {
+	case m.doubt <- struct{}{}:
+	default: // it will be done
+	}
 }
 
 func (m *many) noteStore(err error) {
@@ -204,7 +213,7 @@ func (m *many) run(ctx context.Context) {
 	if b := m.app.Backend; b != nil {
 		parts.Go(func() { b.Watch(ctx, m.fleet.Changed) })
 		parts.Go(func() { m.keep(ctx) })
-		parts.Go(func() { m.awaitStore(ctx) })
+		parts.Go(func() { m.watchStore(ctx) })
 		if dues, ok := b.(token.Dues); ok && !m.mayRest(nil) {
 			parts.Go(func() { m.keepAhead(ctx, dues) })
 		}
@@ -278,16 +287,20 @@ func (m *many) renewDue(ctx context.Context, sessions token.Dues) {
 	}
 }
 
-// askAgainEvery is how often a store is asked that could not be read: readiness takes the calls away that would notice.
-const askAgainEvery = 5 * time.Second
+const (
+	// askAgainEvery is how often a store is asked that could not be read: readiness takes the calls away that would notice.
+	askAgainEvery = 5 * time.Second
+	// doubtEvery is how often it is asked at most because of records that could not be read.
+	doubtEvery = time.Second
+)
 
-// awaitStore notices when a store can be read again.
-func (m *many) awaitStore(ctx context.Context) {
-	for clock.Sleep(ctx, askAgainEvery) == nil {
-		if m.ready() == nil {
+// watchStore notices when a store cannot be read any more, and when it can be again.
+func (m *many) watchStore(ctx context.Context) {
+	for ctx.Err() == nil {
+		doubted, err := clock.SleepOrWake(ctx, askAgainEvery, m.doubt)
+		if err != nil || !doubted && m.ready() == nil {
 			continue
 		}
-		var err error
 		for listed, failed := range m.app.Backend.All(ctx) {
 			if listed.Domain == "" {
 				err = failed
@@ -297,6 +310,7 @@ func (m *many) awaitStore(ctx context.Context) {
 		if ctx.Err() == nil {
 			m.noteStore(err)
 		}
+		_ = clock.Sleep(ctx, doubtEvery) // the loop looks at ctx
 	}
 }
 

@@ -41,7 +41,7 @@ func TestAStoreThatComesBackIsNoticedWithoutACall(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer synctest.Wait()
 		defer stop()
-		go m.awaitStore(ctx)
+		go m.watchStore(ctx)
 		time.Sleep(time.Minute)
 		if m.ready() == nil {
 			t.Error("it is away, and the process is ready")
@@ -119,4 +119,30 @@ func TestUnusedGrantsAreRenewedAtNobodysCost(t *testing.T) {
 	if _, there := r.many.fleet.Peek(named(t, "called")); !there || r.many.fleet.Len() != 1 {
 		t.Error("the shop that was called had to go")
 	}
+}
+
+// What is wrong with one record is not wrong with the store, and whoever names that shop makes nobody unready.
+func TestARecordThatCannotBeReadMakesNobodyUnready(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &place{}
+		m := &many{app: &App{Config: &config.Config{MaxRenewals: 50}, Backend: p}, dir: &directory{}, doubt: make(chan struct{}, 1)}
+		ctx, stop := context.WithCancel(t.Context())
+		defer synctest.Wait()
+		defer stop()
+		go m.watchStore(ctx)
+		for range 100 {
+			m.doubtStore()
+			time.Sleep(time.Second)
+			if err := m.ready(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.away.Store(true)
+		m.doubtStore()
+		time.Sleep(2 * doubtEvery)
+		if m.ready() == nil {
+			t.Error("it is away, and the process is ready")
+		}
+	})
 }

@@ -7,7 +7,12 @@ import (
 	"evergate/internal/remedy"
 )
 
-const shopSuffix = ".myshopify.com"
+const (
+	shopSuffix = ".myshopify.com"
+	// longestHandle is the longest label of a name in the DNS (RFC 1035, 2.3.4). Whoever names a longer one means no shop, and stores
+	// make keys and names of files of what is one.
+	longestHandle = 63
+)
 
 // Shop is a validated store. The zero Shop is no store.
 type Shop struct{ domain string }
@@ -34,11 +39,11 @@ func ParseShop(s string) (Shop, error) {
 		name += shopSuffix
 	}
 	if !strings.HasSuffix(name, shopSuffix) {
-		return Shop{}, remedy.New("use the permanent name that the admin shows under Settings > Domains, for example acme.myshopify.com", "%q is not a myshopify.com domain, and the API does not answer on a storefront or custom domain", in)
+		return Shop{}, remedy.New("use the permanent name that the admin shows under Settings > Domains, for example acme.myshopify.com", "%.100q is not a myshopify.com domain, and the API does not answer on a storefront or custom domain", in)
 	}
 	handle := strings.TrimSuffix(name, shopSuffix)
 	if !isHandle(handle) {
-		return Shop{}, fmt.Errorf("%q is not a shop name: it may hold letters, digits and hyphens before %s", in, shopSuffix)
+		return Shop{}, fmt.Errorf("%.100q is not a shop name: it may hold letters, digits and hyphens before %s, at most %d", in, shopSuffix, longestHandle)
 	}
 	return Shop{domain: name}, nil
 }
@@ -46,6 +51,9 @@ func ParseShop(s string) (Shop, error) {
 // FindShop is ParseShop for what a client names, a handle or a domain in any case: nothing is explained. A domain in lower case
 // is taken as it is, without a copy.
 func FindShop(name string) (Shop, bool) {
+	if len(name) > longestHandle+len(shopSuffix) {
+		return Shop{}, false
+	}
 	if !isLower(name) {
 		name = lowerASCII(name)
 	}
@@ -68,9 +76,9 @@ func isLower(s string) bool {
 	return true
 }
 
-// isHandle is ^[a-z0-9][a-z0-9-]*$, which Shopify documents for callbacks.
+// isHandle is ^[a-z0-9][a-z0-9-]*$, which Shopify documents for callbacks, as far as it is a label of the DNS.
 func isHandle(s string) bool {
-	return s != "" && s[0] != '-' && !strings.ContainsFunc(s, func(r rune) bool {
+	return s != "" && len(s) <= longestHandle && s[0] != '-' && !strings.ContainsFunc(s, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-')
 	})
 }
@@ -96,9 +104,9 @@ func shopMistake(in, what, rest string) error {
 	guess, _, _ = strings.Cut(guess, "/")
 	if shop, err := ParseShop(guess); err == nil {
 		what, _, _ = strings.Cut(what, ":")
-		return remedy.New(fmt.Sprintf("write %s", shop.Handle()), "%q %s; the shop is %s", in, what, shop)
+		return remedy.New(fmt.Sprintf("write %s", shop.Handle()), "%.100q %s; the shop is %s", in, what, shop)
 	}
-	return fmt.Errorf("%q %s; give the name before %s, for example acme", in, what, shopSuffix)
+	return fmt.Errorf("%.100q %s; give the name before %s, for example acme", in, what, shopSuffix)
 }
 
 // Handle returns the part before .myshopify.com.

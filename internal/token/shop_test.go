@@ -61,6 +61,13 @@ func TestWhatIsNoShopIsRefusedWithAHint(t *testing.T) {
 		"acme\x00":                               {"is not a shop name"},
 		"acme\nx":                                {"is not a shop name"},
 		"блю":                                    {"is not a shop name"},
+		strings.Repeat("x", 64):                  {"is not a shop name", "at most 63"},
+		strings.Repeat("x", 64) + ".myshopify.com":              {"is not a shop name", "at most 63"},
+		"https://" + strings.Repeat("x", 64) + ".myshopify.com": {"is a URL", "give the name before"},
+		strings.Repeat("x", 1<<20):                              {"is not a shop name"},
+		strings.Repeat("x", 1<<20) + ".example":                 {"is not a myshopify.com domain"},
+		"https://" + strings.Repeat("x", 1<<20):                 {"is a URL"},
+		"acme/" + strings.Repeat("x", 1<<20):                    {"has a path", "the shop is acme.myshopify.com"},
 	} {
 		shop, err := ParseShop(in)
 		if err == nil {
@@ -72,6 +79,12 @@ func TestWhatIsNoShopIsRefusedWithAHint(t *testing.T) {
 		}
 		if strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: the error has more than one line: %q", in, err)
+		}
+		if len(err.Error()) > 1000 {
+			t.Errorf("%.100q: the error has %d bytes", in, len(err.Error()))
+		}
+		if _, found := FindShop(in); found {
+			t.Errorf("%.100q is found", in)
 		}
 		for _, part := range parts {
 			if !strings.Contains(err.Error(), part) {

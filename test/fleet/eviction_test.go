@@ -3,6 +3,7 @@ package fleet
 import (
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -71,5 +72,42 @@ func TestShopsThatFailCostNothingWhenTheyTakeEachOthersPlace(t *testing.T) {
 	rounds(start(t, s, environ...)) // another replica, which has the verdict from the store
 	if n := counted.count("dead"); n != 1 {
 		t.Errorf("another replica asked for a token of the dead shop: %d requests", n)
+	}
+}
+
+// TestWhatOneShopCannotHaveCostsTheOthersNothing has a record that cannot be read, and names that are longer than a shop's.
+func TestWhatOneShopCannotHaveCostsTheOthersNothing(t *testing.T) {
+	t.Parallel()
+	all := []string{"broken", "fine"}
+	s := newShopify(t, shopsim.Settings{}, all)
+	dir, file := filepath.Join(t.TempDir(), "store"), filepath.Join(t.TempDir(), "shops.yaml")
+	fillStore(t, s, dir, all, len(all))
+	write(t, filepath.Join(dir, "broken.myshopify.com.json"), "{")
+	write(t, file, shopsFile(nil, "stored: true\nlogin: ['*']\n"))
+	c := start(t, s, "EVERGATE_SHOPS_FILE="+file, "EVERGATE_STORE=file:"+dir)
+	ready := func(name string) {
+		t.Helper()
+		if a, err := c.get(t.Context(), c.admin+"/readyz", ""); err != nil || a.status != http.StatusOK {
+			t.Errorf("after a call for %.20s: /readyz: %s, %v", name, a, err)
+		}
+	}
+	for range 3 {
+		if a := c.call(t, "broken"); a.code != "no_token" {
+			t.Errorf("broken: %s", a)
+		}
+		ready("broken")
+		for _, n := range []int{64, 200, 240, 5000, 60_000} { // longer than a name in the DNS, than one of a file, than any
+			name := strings.Repeat("x", n)
+			if a := c.call(t, name); a.status != http.StatusNotFound {
+				t.Errorf("%d bytes: %s", n, a)
+			}
+			ready(name)
+		}
+		if a := c.call(t, strings.Repeat("x", 63)); a.code != "unknown_shop" {
+			t.Errorf("63 bytes: %s", a)
+		}
+		if a := c.call(t, "fine"); !a.isOf("fine") {
+			t.Error(a)
+		}
 	}
 }
