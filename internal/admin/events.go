@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -46,7 +47,24 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request, t Tokens) {
 		case <-r.Context().Done():
 			return
 		}
+		var served bool
+		if t, served = h.still(r, t); !served {
+			return // whoever asks again is told
+		}
 	}
+}
+
+// still returns whose tokens the page is about now: a shop is made anew when its settings change, or after it made room for others. False:
+// it is not served any more.
+func (h *handler) still(r *http.Request, before Tokens) (Tokens, bool) {
+	ctx, stop := context.WithTimeout(r.Context(), askWait)
+	defer stop()
+	now, err := h.shopOf(r.WithContext(ctx))
+	if err == nil {
+		return now, true
+	}
+	d := denial.Of(err)
+	return before, d == nil || d.Code != denial.CodeUnknownShop
 }
 
 // event is the page as one message: each of its lines is a line of data.

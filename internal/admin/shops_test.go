@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -229,4 +231,53 @@ func TestAPageOfShopsIsBounded(t *testing.T) {
 			}
 		}
 	}
+}
+
+// swapped is a process whose shop is made anew while a page is open.
+type swapped struct {
+	*shops
+	asked int
+	of    func(asked int) (Tokens, error)
+}
+
+func (s *swapped) Find(context.Context, string) (Tokens, error) {
+	s.asked++
+	return s.of(s.asked)
+}
+
+func TestAnOpenPageFollowsItsShop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		named := func(grant string) *sidecar {
+			st := fresh
+			st.Shop, st.Grant = "shop-001.myshopify.com", grant
+			return &sidecar{status: st}
+		}
+		before, after := named("offline"), named("static")
+		s := &swapped{shops: newShops(), of: func(asked int) (Tokens, error) {
+			switch {
+			case asked < 3:
+				return before, nil
+			case asked == 3: // the store does not answer for a moment
+				return nil, &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeNoToken, Message: "x"}
+			case asked < 6:
+				return after, nil
+			}
+			return nil, denial.New(http.StatusNotFound, denial.CodeUnknownShop, "x")
+		}}
+		h := New(Options{
+			Tokens: before, Shops: s, Admission: newAdmission(t), Gatherer: prometheus.NewRegistry(), Quit: func() {}, Stopping: func() bool { return false },
+		})
+		w := &stream{httptest.NewRecorder(), 100, func() {}}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/events?shop=shop-001", http.NoBody)
+		r.Host = "localhost:9090"
+		h.ServeHTTP(w, r) // it ends because the shop is not served any more
+		var grants []string
+		for event := range strings.SplitSeq(strings.TrimSuffix(w.Body.String(), "\n\n"), "\n\n") {
+			grants = append(grants, fmt.Sprint(strings.Contains(event, "static: a permanent token")))
+		}
+		if got := strings.Join(grants, " "); got != "false false false true true" {
+			t.Errorf("the new one is shown: %s", got)
+		}
+	})
 }

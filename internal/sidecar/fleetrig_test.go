@@ -113,6 +113,20 @@ func named(t *testing.T, name string) token.Shop {
 	return shop
 }
 
+// eventually waits until try returns nil.
+func eventually(t *testing.T, try func() error) {
+	t.Helper()
+	again, deadline := time.NewTicker(5*time.Millisecond), time.After(20*time.Second)
+	defer again.Stop()
+	for err := try(); err != nil; err = try() {
+		select {
+		case <-again.C:
+		case <-deadline:
+			t.Fatal(err)
+		}
+	}
+}
+
 // sessions are those of an app that are about to end.
 type sessions []string
 

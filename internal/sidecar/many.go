@@ -84,15 +84,17 @@ func (m *many) make(ctx context.Context, name token.Shop, woke func()) (*shop, e
 		return nil, fleet.ErrUnknown
 	}
 	in := m.app.install(name, e.credentials, e.grant, e.scopes)
+	var stored token.Store
 	if m.app.Backend != nil && in.Grant != config.GrantStatic {
-		stored, err := m.app.Backend.Shop(name)
+		var err error
+		stored, err = m.app.Backend.Shop(name)
 		switch {
 		case err == nil:
 			err = m.settle(ctx, in, e, stored)
 		case e.listed && in.Grant == config.GrantClientCredentials:
 			m.doubtStore()
 			m.log.Warn("going on without the store", "shop", name.Domain(), "err", err)
-			err = nil
+			stored, err = nil, nil
 		}
 		if err != nil {
 			return nil, err
@@ -100,6 +102,10 @@ func (m *many) make(ctx context.Context, name token.Shop, woke func()) (*shop, e
 	}
 	s := &shop{in: in, log: m.log, transport: m.app.Transport, said: e.said, made: time.Now(), explained: &m.unexplained}
 	s.pacer = newPacer(m.app.Config, name, m.app.Backend, m.met, m.costs)
+	if stored != nil && e.inferred && in.Grant == config.GrantClientCredentials { // a merchant may log in, here or at another replica
+		s.outgrown = func() bool { return in.storesOffline(stored) }
+		s.grown = func() { m.fleet.Forget(func(other *shop) bool { return other == s }) }
+	}
 	var err error
 	s.source, err = in.newSource(m.quiet, func(o *refresh.Options) {
 		o.Observer, o.Woke, o.Told = m.met, woke, in.Store != nil

@@ -146,3 +146,35 @@ func TestARecordThatCannotBeReadMakesNobodyUnready(t *testing.T) {
 		}
 	})
 }
+
+// A merchant logs in at one replica. The others hear of it from the store, also those that had no grant of the shop to look at.
+func TestALoginAtAnotherReplicaEndsAnInferredGrant(t *testing.T) {
+	t.Parallel()
+	r := newFleetRig(t, []string{"acme", "other", "named"}, "shops: {acme: {}, other: {}, named: {grant: client_credentials}}\n")
+	before := map[string]*shop{}
+	for _, name := range []string{"acme", "other", "named"} {
+		s, err := r.many.member(t.Context(), named(t, name))
+		if err != nil || s.in.Grant != config.GrantClientCredentials {
+			t.Fatalf("%s: %v", name, err)
+		}
+		before[name] = s
+	}
+	r.store(t, "acme", time.Minute)
+	eventually(t, func() error {
+		s, err := r.many.member(t.Context(), named(t, "acme"))
+		if err != nil {
+			return err
+		}
+		if s.in.Grant != config.GrantOffline || !s.in.HasFallback() {
+			return fmt.Errorf("it goes on with %s", s.in.Grant)
+		}
+		return nil
+	})
+	r.store(t, "named", time.Minute) // where the file says which grant it is, that stays
+	r.many.fleet.Changed("")
+	for _, name := range []string{"other", "named"} {
+		if s, err := r.many.member(t.Context(), named(t, name)); err != nil || s != before[name] {
+			t.Errorf("%s was made anew: %v", name, err)
+		}
+	}
+}

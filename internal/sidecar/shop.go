@@ -43,6 +43,9 @@ type shop struct {
 	requests  *inject.Shop // what the requests for it need
 	// said is what the shops file says of it; nil: the settings do.
 	said *shopsfile.Settings
+	// outgrown reports whether what is stored now asks for another grant than the one that was settled; nil: nothing does. grown is told.
+	outgrown func() bool
+	grown    func()
 }
 
 func newShop(in *Installation, met *metrics.Metrics, log Logger) (*shop, error) {
@@ -199,7 +202,13 @@ func (s *shop) Due() time.Duration { return s.source.Due() }
 func (s *shop) Step(ctx context.Context) { s.source.Step(ctx) }
 
 // Look implements fleet.Member.
-func (s *shop) Look(ctx context.Context) { s.source.Look(ctx) }
+func (s *shop) Look(ctx context.Context) {
+	if s.outgrown != nil && s.outgrown() {
+		s.grown()
+		return
+	}
+	s.source.Look(ctx)
+}
 
 // Rest implements fleet.Member.
 func (s *shop) Rest() (left, life time.Duration) { return s.source.Rest() }

@@ -103,9 +103,18 @@ func (in *Installation) holdsOffline(s token.Store) bool {
 	if errors.Is(err, token.ErrNotFound) {
 		return false
 	}
-	if err != nil {
-		return true
-	}
+	return err != nil || in.isOwnOffline(record)
+}
+
+// storesOffline is holdsOffline for a grant that is in use: what cannot be read now is no reason to leave it.
+func (in *Installation) storesOffline(s token.Store) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), StoreWait)
+	defer cancel()
+	record, _, err := s.Load(ctx)
+	return err == nil && in.isOwnOffline(record)
+}
+
+func (in *Installation) isOwnOffline(record token.Record) bool {
 	id, _, err := in.Client()
 	return record.Grant == config.GrantOffline && (record.ClientID == "" || err != nil || record.ClientID == id)
 }
