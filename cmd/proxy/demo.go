@@ -62,7 +62,7 @@ func demo() action {
 			}
 			s.LogListeners()
 			narrateTokens(w.out, sim)
-			introduce(w.out, s, taken)
+			introduce(w.out, s, taken, cfg.Config)
 			begin, force := w.stopSignals(log.Logger, s.Reread)
 			if err := s.Serve(begin, force); err != nil {
 				return err
@@ -116,9 +116,13 @@ func narrateTokens(out io.Writer, sim *shopsim.Sim) {
 	})
 }
 
-func introduce(out io.Writer, s *sidecar.Sidecar, taken error) {
+func introduce(out io.Writer, s *sidecar.Sidecar, taken error, c *config.Config) {
 	if taken != nil {
 		fmt.Fprint(out, "NOT THE USUAL PORTS: another program has 8080 or 9090.\nUse the addresses below, not those of the documentation.\n\n")
+	}
+	may := ""
+	if c.Policy != "full" {
+		may = "What tools may do: " + c.Policy + " (EVERGATE_POLICY). Calls that may not be are refused here.\n"
 	}
 	fmt.Fprintf(out, `A simulated Shopify and Evergate in front of it are running. Tokens live for %s here,
 so one is renewed about every 45 seconds. Call as a tool that knows of no token would:
@@ -128,8 +132,8 @@ so one is renewed about every 45 seconds. Call as a tool that knows of no token 
   curl %[2]s/admin/api/2026-10/graphql.json -H 'Content-Type: application/json' -d '{"query":"{ shop { name } }"}'
   curl %[2]s/admin/api/2026-10/products.json -H 'Content-Type: application/json' -d '{"product":{"title":"Lamp"}}'
 
-Watch it:  %[3]s/  and  curl %[3]s/metrics
+%[4]sWatch it:  %[3]s/  and  curl %[3]s/metrics
 Ctrl-C ends it.
 
-`, demoTokenLife, s.URL(), s.AdminURL())
+`, demoTokenLife, s.URL(), s.AdminURL(), may)
 }

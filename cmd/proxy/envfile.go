@@ -49,6 +49,15 @@ func (w env) addEnvFiles(files []string) ([]string, error) {
 	return environ, nil
 }
 
+// evergate is how the program is started, as the next step, with the files of settings that this command was given.
+func (w env) evergate() string {
+	start := "evergate"
+	for _, file := range w.envFiles {
+		start += " --env-file " + shellWord(file)
+	}
+	return start
+}
+
 // leadingEnvFiles takes the files off that stand before the command.
 func leadingEnvFiles(args []string) (rest, files []string) {
 	for len(args) > 0 {

@@ -31,9 +31,9 @@ func keyCommand() action {
 	var name, policy, shopNames, file string
 	return action{
 		flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&policy, "policy", "", "what the caller may do: full, read-only, none or a policy of EVERGATE_POLICY_FILE; without it, what holds for its name")
-			fs.StringVar(&shopNames, "shops", "", "the shops it may call, comma separated; without it all")
-			fs.StringVar(&file, "file", "", "the file to append the line to; - shows it on standard error (default $EVERGATE_CLIENT_KEYS_FILE, else -)")
+			fs.StringVar(&policy, "policy", "", "the `policy`, what the caller may do: full, read-only, none or one of EVERGATE_POLICY_FILE; without it, what holds for its name")
+			fs.StringVar(&shopNames, "shops", "", "the `shops` it may call, comma separated; without it all")
+			fs.StringVar(&file, "file", "", "the `file` to append the line to; - shows it on standard error (default $EVERGATE_CLIENT_KEYS_FILE, else -)")
 		},
 		arg: &name,
 		run: func(w env) error {

@@ -15,6 +15,16 @@ import (
 
 var keyAlone = regexp.MustCompile(`^evg_[A-Za-z0-9_-]{43}\n$`)
 
+func TestAMisspeltCommandBelowKeyIsGuessed(t *testing.T) {
+	t.Parallel()
+	if o := execute(nil, "key", "revok", "agent"); o.code != exitConfig || !strings.Contains(o.err, "did you mean `evergate key revoke`?") {
+		t.Errorf("%+v", o)
+	}
+	if o := execute(nil, "key", "agent", "other"); o.code != exitConfig || strings.Contains(o.err, "did you mean") {
+		t.Errorf("%+v", o)
+	}
+}
+
 func TestKeyShowsTheKeyAloneOnStandardOutput(t *testing.T) {
 	t.Parallel()
 	o := execute(nil, "key", "agent", "--policy", "read-only", "--shops", "acme,Other.myshopify.com")

@@ -185,7 +185,7 @@ func (l loginCommand) report(g login.Granted) {
 	default:
 		fmt.Fprintf(l.out, "  token    is renewed by itself, if Evergate runs at least once before %s\n", g.RefreshExpires.UTC().Format(time.DateOnly))
 	}
-	fmt.Fprintln(l.out, "\nNext: start `evergate` with the same settings and as the same user. One that is running with this grant notices within seconds.")
+	fmt.Fprintf(l.out, "\nNext: start `%s` with the same settings and as the same user. One that is running with this grant notices within seconds.\n", l.evergate())
 	for _, obstacle := range l.obstacles() {
 		fmt.Fprintln(l.err, "evergate:", obstacle)
 	}

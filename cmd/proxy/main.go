@@ -37,9 +37,11 @@ func main() {
 type env struct {
 	args    []string
 	environ []string
-	stdin   io.Reader
-	out     io.Writer
-	err     io.Writer
+	// envFiles are the files of settings that the command line names; environ has what they say.
+	envFiles []string
+	stdin    io.Reader
+	out      io.Writer
+	err      io.Writer
 	// inherited are out and err as they were before steadily; a child writes to them itself.
 	inherited streams
 	// signals delivers SIGINT and SIGTERM once await has been called. Most commands only ask whether and how often they come.
@@ -121,7 +123,7 @@ func commands() []command {
 			examples: []string{`eval "$(evergate env --shell)"`, "evergate env --dotenv > .env"}},
 		{group: "Watch it", name: "status", args: "[--shop SHOP] [--watch] [--json]", summary: "show how the sidecar of this environment fares, as the status page does", new: statusCommand,
 			examples: []string{"evergate status", "evergate status --watch", "evergate status --json"}},
-		{name: "wait", args: "[--shop SHOP] [--timeout 60s]", summary: "wait until the sidecar of this environment is ready", new: wait,
+		{name: "wait", args: "[--shop SHOP] [--timeout 60s] [--pid N]", summary: "wait until the sidecar of this environment is ready", new: wait,
 			examples: []string{"evergate wait --timeout 2m"}},
 		{name: "healthcheck", args: "[--shop SHOP] [--ready|--startup]", summary: "ask the sidecar whether it is alive, ready, or has had a token", new: healthcheck,
 			examples: []string{"evergate healthcheck --ready"}},
@@ -219,6 +221,7 @@ func dispatch(w env) error {
 	if w.environ, err = w.addEnvFiles(files); err != nil {
 		return err
 	}
+	w.envFiles = files
 	return a.run(w)
 }
 
@@ -346,7 +349,13 @@ func parseFlags(w env, s synopsis, a action, more []string) (rest []string, _ er
 		case fs.NArg() == 0:
 			return nil, nil
 		case a.arg == nil || taken:
-			return nil, configError(fmt.Errorf("%s takes no argument %q", s.name, fs.Arg(0)))
+			hint := ""
+			if taken { // what looked like the name may be a command below this one
+				if near := nearest(*a.arg, namesOf(s.sub)); near != "" {
+					hint = "; did you mean `evergate " + s.name + " " + near + "`?"
+				}
+			}
+			return nil, configError(fmt.Errorf("%s takes no argument %q%s", s.name, fs.Arg(0), hint))
 		}
 		*a.arg, rest = fs.Arg(0), fs.Args()[1:]
 	}
@@ -357,7 +366,7 @@ func parseFlags(w env, s synopsis, a action, more []string) (rest []string, _ er
 func (s synopsis) flagError(err error, more []string) error {
 	name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
 	if !unknown {
-		return configError(fmt.Errorf("%s: %w", s.name, err))
+		return configError(fmt.Errorf("%s: %w", s.name, s.valueError(err)))
 	}
 	known := slices.Clone(more)
 	for _, f := range s.flags {
@@ -368,6 +377,30 @@ func (s synopsis) flagError(err error, more []string) error {
 		hint = "; did you mean --" + near + "?"
 	}
 	return configError(fmt.Errorf("%s has no flag --%s%s", s.name, name, hint))
+}
+
+// expected is what a flag takes of each kind that package flag has a name for.
+var expected = map[string]string{
+	"duration": "a time with its unit, such as 30s or 5m", "int": "a whole number", "number": "a whole number", "uint": "a whole number", "float": "a number",
+}
+
+// valueError says of a mistake in a flag's value, which package flag calls a parse error, what is wanted in its place.
+func (s synopsis) valueError(err error) error {
+	before, cause, found := strings.Cut(err.Error(), ": ")
+	value, name, invalid := strings.Cut(strings.TrimPrefix(before, "invalid value "), " for flag -")
+	if missing, ok := strings.CutPrefix(err.Error(), "flag needs an argument: -"); ok {
+		value, name, invalid, found, cause = "nothing", missing, true, true, "parse error"
+	}
+	i := slices.IndexFunc(s.flags, func(f option) bool { return f.name == name })
+	if !invalid || !found || i < 0 {
+		return err
+	}
+	if want := expected[s.flags[i].value]; want != "" && (cause == "parse error" || cause == "value out of range") {
+		cause = "give " + want
+	} else if cause == "parse error" {
+		cause = "give it a value"
+	}
+	return fmt.Errorf("--%s cannot be %s: %s", name, value, cause)
 }
 
 // guess offers the name that is nearest to a misspelt one, or else the command that lists them all.

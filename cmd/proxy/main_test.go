@@ -2,11 +2,16 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -103,6 +108,71 @@ func TestBadFlagsAreMistakes(t *testing.T) {
 		if o := execute(right(), args...); o.code != exitConfig || o.out != "" {
 			t.Errorf("%q: %+v", args, o)
 		}
+	}
+}
+
+func TestAFlagsWrongValueIsToldWhatIsWanted(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"wait", "--timeout", "3"}, `wait: --timeout cannot be "3": give a time with its unit, such as 30s or 5m`},
+		{[]string{"wait", "--timeout"}, `wait: --timeout cannot be nothing: give a time with its unit`},
+		{[]string{"wait", "--pid", "x"}, `wait: --pid cannot be "x": give a whole number`},
+		{[]string{"simulate", "--products=many"}, `simulate: --products cannot be "many": give a whole number`},
+		{[]string{"init", "--file"}, "init: --file cannot be nothing: give it a value"},
+		{[]string{"status", "--watch=perhaps"}, "status: invalid boolean value"},
+	} {
+		if o := execute(nil, test.args...); o.code != exitConfig || !strings.Contains(o.err, test.says) {
+			t.Errorf("%q: %d %s", test.args, o.code, o.err)
+		}
+	}
+}
+
+func TestAFileOfSettingsIsNamedWithTheDirectoryWhereItIsNot(t *testing.T) {
+	t.Parallel()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := execute(nil, "check", "--env-file", "absent.env"); o.code != exitConfig || !strings.Contains(o.err, "there is no absent.env in "+here+": name it in full") {
+		t.Errorf("%+v", o)
+	}
+}
+
+// TestAWaitEndsWithTheProcessThatIsWaitedFor has a process end of which nobody asks how: it is there still, as a zombie.
+func TestAWaitEndsWithTheProcessThatIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(self)
+	child.Env = append(os.Environ(), "PROXY_TEST_COMMAND=exit 3")
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := child.Process.Pid
+	if _, err := io.Copy(io.Discard, out); err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "linux" { // others tell of the end when the parent has asked for it
+		_ = child.Wait()
+	} else {
+		defer func() { _ = child.Wait() }()
+	}
+	nobody := []string{"EVERGATE_ADMIN_LISTEN=127.0.0.1:1"}
+	says := fmt.Sprintf("process %d has ended", pid)
+	if o := execute(nobody, "wait", "--timeout", "1h", "--pid", strconv.Itoa(pid)); o.code != exitFailure || !strings.Contains(o.err, says) {
+		t.Errorf("%+v", o)
+	}
+	if o := execute(nobody, "wait", "--timeout", "1ms", "--pid", strconv.Itoa(os.Getpid())); o.code != exitFailure || !strings.Contains(o.err, "not ready after 1ms") {
+		t.Errorf("%+v", o)
 	}
 }
 

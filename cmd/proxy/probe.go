@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"evergate/internal/clock"
 	"evergate/internal/config"
 	"evergate/internal/listen"
+	"evergate/internal/sidecar"
 )
 
 const probeEvery = 100 * time.Millisecond
@@ -68,31 +70,61 @@ func healthcheck() action {
 }
 
 func wait() action {
-	timeout, shop := 60*time.Second, ""
+	o := waiting{timeout: 60 * time.Second}
 	return action{
 		flags: func(fs *flag.FlagSet) {
-			shopFlag(fs, &shop)
-			fs.DurationVar(&timeout, "timeout", timeout, "how long to wait")
+			shopFlag(fs, &o.shop)
+			fs.DurationVar(&o.timeout, "timeout", o.timeout, "how long to wait")
+			fs.IntVar(&o.pid, "pid", 0, "wait no longer than the process with this `number` lives: the sidecar's, $! in a shell that has just started it")
 		},
-		run: func(w env) error {
-			c, err := newAdminClient(w.environ)
-			if err != nil {
-				return err
-			}
-			signalled, cancel := w.untilSignal()
-			defer cancel()
-			ctx, stop := context.WithTimeout(signalled, timeout)
-			defer stop()
-			for {
-				err := c.Call(ctx, http.MethodGet, forShop("/readyz", shop))
-				if err == nil {
-					return nil
-				}
-				if clock.Sleep(ctx, probeEvery) != nil {
-					return fmt.Errorf("not ready after %s: %w", timeout, err)
-				}
-			}
-		},
+		run: func(w env) error { return o.run(w) },
+	}
+}
+
+// waiting is a wait for a sidecar that gets ready.
+type waiting struct {
+	shop    string
+	timeout time.Duration
+	pid     int
+}
+
+// quietly is how long a wait needs no explanation.
+const quietly = 2 * time.Second
+
+func (o waiting) run(w env) error {
+	c, err := newAdminClient(w.environ)
+	if err != nil {
+		return err
+	}
+	if o.pid < 0 {
+		return configError(errors.New("--pid needs the number of a process"))
+	}
+	ended := func() bool { return false }
+	if o.pid > 0 {
+		watched := watchProcess(o.pid)
+		defer watched.close()
+		ended = watched.ended
+	}
+	signalled, cancel := w.untilSignal()
+	defer cancel()
+	ctx, stop := context.WithTimeout(signalled, o.timeout)
+	defer stop()
+	begun, silent := time.Now(), sidecar.IsTerminal(w.err)
+	for {
+		gone := ended() // before the question: what answers it may be the last word of a process that ends
+		err := c.Call(ctx, http.MethodGet, forShop("/readyz", o.shop))
+		switch {
+		case gone:
+			return fmt.Errorf("process %d has ended, and what it has printed says why", o.pid)
+		case err == nil:
+			return nil
+		case silent && time.Since(begun) > quietly:
+			silent = false
+			fmt.Fprintf(w.err, "evergate: not ready yet: %v\n", err)
+		}
+		if clock.Sleep(ctx, probeEvery) != nil {
+			return fmt.Errorf("not ready after %s: %w", o.timeout, err)
+		}
 	}
 }
 

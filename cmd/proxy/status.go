@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"evergate/internal/admin"
-	"evergate/internal/clock"
 	"evergate/internal/config"
 	"evergate/internal/grantadmin"
 	"evergate/internal/printable"
@@ -122,6 +121,8 @@ func clearScreen(escape string) string { return escape + "[H" + escape + "[2J" +
 // written. A sidecar that is away may come back.
 func watchStatus(ctx context.Context, w env, c *admin.Client, path string, asJSON bool, every time.Duration) error {
 	terminal := sidecar.IsTerminal(w.out)
+	resized, stop := resizes()
+	defer stop()
 	for before := ""; ; {
 		var screen bytes.Buffer
 		text, report, err := askStatus(ctx, c, path)
@@ -141,14 +142,15 @@ func watchStatus(ctx context.Context, w env, c *admin.Client, path string, asJSO
 		var unwritten error
 		switch {
 		case terminal && !asJSON:
-			_, unwritten = io.WriteString(w.out, clearScreen(escapeOn(w.out))+screen.String())
+			_, unwritten = io.WriteString(w.out, clearScreen(escapeOn(w.out))+fit(screen.String(), sizeOf(w.out), escapeOn(w.out)))
 		case asJSON || screen.String() != before || readerLeft(w.out): // a file or a pipe gets what is new, and fails if nobody reads it
 			_, unwritten = w.out.Write(screen.Bytes())
 		}
 		if unwritten != nil {
 			return unwritten
 		}
-		if before = screen.String(); clock.Sleep(ctx, every) != nil {
+		before = screen.String()
+		if !sleepOrResize(ctx, every, resized) {
 			return nil
 		}
 	}
@@ -258,11 +260,11 @@ func statusRows(r admin.FleetReport, now time.Time) (rows []statusRow) {
 		if f.Code != "" {
 			by = f.Code
 		}
-		failing = append(failing, fmt.Sprintf("%s: %d %s, %d times, %s ago", f.Route, f.Status, by, f.Count, grantadmin.Span(now.Sub(f.Last))))
+		failing = append(failing, fmt.Sprintf("%s: %d %s, %s, %s ago", f.Route, f.Status, by, counted(float64(f.Count), "time"), grantadmin.Span(now.Sub(f.Last))))
 	}
 	add("no success", failing...)
 	for _, c := range r.Callers {
-		callers = append(callers, fmt.Sprintf("%s: %.0f calls, %.0f denied, %d waited", c.Name, c.Calls, c.Denied, c.Waits))
+		callers = append(callers, fmt.Sprintf("%s: %s, %.0f denied, %d waited", c.Name, counted(c.Calls, "call"), c.Denied, c.Waits))
 	}
 	add("callers", callers...)
 	for _, l := range r.RateLimits {
@@ -271,7 +273,7 @@ func statusRows(r admin.FleetReport, now time.Time) (rows []statusRow) {
 	add("rate limits", limits...)
 	add("pacing", pacingInWords(r.Pacing, now))
 	for _, v := range r.APIVersions {
-		text := fmt.Sprintf("%s: %.0f calls", v.Version, v.Calls)
+		text := fmt.Sprintf("%s: %s", v.Version, counted(v.Calls, "call"))
 		switch date := v.Retires.UTC().Format(time.DateOnly); {
 		case v.Retires.IsZero():
 		case v.Retires.After(now):
@@ -283,6 +285,14 @@ func statusRows(r admin.FleetReport, now time.Time) (rows []statusRow) {
 	}
 	add("API versions", versions...)
 	return rows
+}
+
+// counted is a number of things.
+func counted(n float64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%.0f %ss", n, what)
 }
 
 func tokenInWords(r admin.FleetReport, now time.Time) string {

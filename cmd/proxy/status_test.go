@@ -54,7 +54,7 @@ func TestStatusSaysWhatThePageSays(t *testing.T) {
 	for _, want := range []string{
 		"All is well.\n", "acme.myshopify.com, with client credentials; Evergate 1.2.3, up for 2h0m", "fresh, ends in 23h0m, is renewed in 17h0m",
 		"http://127.0.0.1:8080\n", "   unix:/run/evergate.sock\n", "by default read-only", "120 in the last hour, 3 failed, 5 waited", "20 in the last 5 minutes, 0 failed",
-		"rest:orders: 403 read_only, 2 times, 3h0m ago", "graphql: 502 by Shopify, 1 times", "erp: 100 calls, 2 denied, 5 waited", "rest: room for 38 of 40",
+		"rest:orders: 403 read_only, 2 times, 3h0m ago", "graphql: 502 by Shopify, 1 time", "erp: 100 calls, 2 denied, 5 waited", "rest: room for 38 of 40",
 		"5 waited, 0 refused, Shopify throttled 1; the longest wait was 3.2 s: erp, 2h0m ago", "2024-01: 2 calls, retired on ",
 	} {
 		if !strings.Contains(o.out, want) {

@@ -225,7 +225,7 @@ func (a *Access) Summary() string {
 		summary += fmt.Sprintf(", keys: %d", a.callers.Keys())
 	}
 	if n := a.callers.PeerRules(); n > 0 {
-		summary += fmt.Sprintf(", peers at Unix sockets: %d rules", n)
+		summary += fmt.Sprintf(", peers at Unix sockets: %d", n)
 	}
 	return summary
 }

@@ -3,7 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -24,6 +26,9 @@ func ReadEnvFile(path string) (environ []string, warning, _ error) {
 		return nil, nil, remedy.New("name one", "--env-file: there is no file")
 	}
 	info, err := os.Stat(path)
+	if here, _ := os.Getwd(); errors.Is(err, fs.ErrNotExist) && !filepath.IsAbs(path) && here != "" {
+		return nil, nil, remedy.New("name it in full", "--env-file: there is no %s in %s", path, here)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("--env-file: %w", err)
 	}

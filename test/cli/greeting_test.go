@@ -96,7 +96,7 @@ func TestADemoOnOtherPortsSaysSo(t *testing.T) {
 		t.Cleanup(func() { _ = server.Close() })
 	}
 	process.Eventually(t, func() error { _, err := http.Get("http://127.0.0.1:8080/"); return err })
-	p := process.Start(t, process.Command(t, binary, nil, "demo"))
+	p := process.Start(t, process.Command(t, binary, []string{"EVERGATE_POLICY=read-only"}, "demo"))
 	call := p.AwaitMatch(t, &p.Out, regexp.MustCompile(`(?m)^  curl (http://\S+/shop.json)`))
 	if !strings.HasPrefix(p.Out.String(), "NOT THE USUAL PORTS") || strings.Contains(call, ":8080") {
 		t.Errorf("nothing is said of the ports:\n%s", p.Out.String())
@@ -174,6 +174,47 @@ func TestWhatATerminalShowsEndsWithIt(t *testing.T) {
 		}()
 		if err := process.Await(t, "the end of evergate"+command, ended); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestAWatchedStatusFitsTheTerminalAsItIsResized looks at it on a terminal that is made smaller, as somebody does with its window.
+func TestAWatchedStatusFitsTheTerminalAsItIsResized(t *testing.T) {
+	t.Parallel()
+	environ := appOfSimulator(t)
+	served := onTerminal(t, environ, "")
+	admin := served.AwaitMatch(t, &served.Out, regexp.MustCompile(`(EVERGATE_ADMIN_LISTEN=\S+) evergate status`))
+	served.AwaitText(t, &served.Out, "the first token", func(s string) bool { return strings.Contains(s, "token obtained") })
+	process.RequireProgram(t, "script", "it is in Debian's package bsdutils")
+	watch := "tty; stty cols 100 rows 40; exec " + binary + " status --watch --every 1h"
+	p := process.Start(t, process.Command(t, "script", append(environ, admin), "--quiet", "--return", "--command", watch, "/dev/null"))
+	tty := p.AwaitMatch(t, &p.Out, regexp.MustCompile(`(/dev/pts/\d+)`))
+	const clear = "\x1b[3J"
+	screen := func(nth int) string {
+		var shown string
+		p.AwaitText(t, &p.Out, "a screen", func(s string) bool {
+			screens := strings.Split(s, clear)
+			if shown = screens[len(screens)-1]; len(screens) <= nth {
+				return false
+			}
+			return strings.Contains(shown, "pacing") || strings.Contains(shown, "more lines)\x1b[0m")
+		})
+		return regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(shown, "")
+	}
+	if s := screen(1); !strings.Contains(s, "API versions") && !strings.Contains(s, "pacing") {
+		t.Errorf("not all is shown on a large terminal:\n%s", s)
+	}
+	resize := process.Start(t, process.Command(t, "stty", environ, "-F", tty, "cols", "30", "rows", "8"))
+	if code := resize.Exit(t); code != 0 {
+		t.Fatal(resize.Tail())
+	}
+	lines := strings.Split(screen(2), "\r\n")
+	if len(lines) > 7 || !strings.HasSuffix(lines[len(lines)-1], "more lines)") {
+		t.Errorf("%d lines on 8 rows: %q", len(lines), lines)
+	}
+	for _, line := range lines {
+		if len(line) > 30 {
+			t.Errorf("%q is wider than the terminal", line)
 		}
 	}
 }
