@@ -36,9 +36,7 @@ func acceptsTheDocumentation(t *testing.T, c *cluster) {
 	dir := t.TempDir()
 	copyTree(t, chart, filepath.Join(dir, "charts/evergate"))
 	copyTree(t, root+"/deploy", filepath.Join(dir, "deploy"))
-	write(t, filepath.Join(dir, "overlay/deployment.yaml"), read(t, "testdata/kustomize/deployment.yaml"))
 	write(t, filepath.Join(dir, "client-secret"), "not-a-real-secret")
-	write(t, filepath.Join(dir, "client-keys"), "# no key")
 	binary := filepath.Join(dir, "evergate")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "evergate/cmd/proxy").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -82,7 +80,7 @@ func (c *cluster) follow(t *testing.T, dir, binary, line string) int {
 // shell runs a line with the programs that were built and the cluster's configuration.
 func (c *cluster) shell(t *testing.T, dir, line string) result {
 	t.Helper()
-	path := "PATH=" + filepath.Dir(tool(t, "helm")) + ":" + os.Getenv("PATH")
+	path := "PATH=" + dir + ":" + filepath.Dir(tool(t, "helm")) + ":" + os.Getenv("PATH") // what is built from here lies in dir
 	return invoke(t, c.home, dir, "", "/bin/bash", "-c", "export "+path+"; set -euo pipefail; "+line)
 }
 
@@ -134,17 +132,17 @@ func write(t *testing.T, path, text string) {
 }
 
 // The page's own chart is the one that the golden renders are made of, so that what is
-// run under podman is what a reader copies.
+// run under podman is what a reader copies; so is the Deployment of its overlay.
 func TestTheDocumentedTemplateIsTheTestedOne(t *testing.T) {
 	t.Parallel()
-	found := false
+	tested := map[string]string{"my-app/templates/deployment.yaml": "testdata/app/templates/deployment.yaml", "overlay/deployment.yaml": "testdata/kustomize/deployment.yaml"}
 	for _, b := range blocks(t) {
-		if b.file == "my-app/templates/deployment.yaml" {
-			found = b.text == read(t, "testdata/app/templates/deployment.yaml")
+		if file, ok := tested[b.file]; ok && b.text == read(t, file) {
+			delete(tested, b.file)
 		}
 	}
-	if !found {
-		t.Error("docs/containers/kubernetes.md and testdata/app/templates/deployment.yaml differ")
+	for documented, file := range tested {
+		t.Errorf("%s of docs/containers/kubernetes.md and %s differ", documented, file)
 	}
 }
 
