@@ -10,18 +10,25 @@ import (
 	"time"
 )
 
-// barText is the highest ratio that was agreed on: CPU per POST over 16 connections, Evergate's divided by nginx's. Whoever
-// makes requests cheaper writes the new ratio here; whoever makes them dearer has to say why.
-//
 //go:embed bar.txt
 var barText string
+
+// agreed is a figure of bar.txt.
+func agreed(name string) (float64, error) {
+	for line := range strings.Lines(barText) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == name {
+			return strconv.ParseFloat(fields[1], 64)
+		}
+	}
+	return 0, fmt.Errorf("bench/bar.txt has no %s", name)
+}
 
 // mayRise is by how much the ratio of a run may lie above it, which is more than it varies between runs of the same.
 const mayRise = 1.1
 
 // bar fails when requests have become dearer. Only the ratio of two programs that ran in turn is looked at, and its median.
 func (r *rig) bar() error {
-	agreed, err := strconv.ParseFloat(strings.TrimSpace(barText), 64)
+	most, err := agreed("cpu")
 	if err != nil {
 		return err
 	}
@@ -51,11 +58,11 @@ func (r *rig) bar() error {
 	}
 	ratio, _ := t.row(name).ratio(evergateName, nginxName)
 	fmt.Printf("%s: %s × nginx %s; the median of %d rounds is %.2f (quartiles %.2f and %.2f), and bench/bar.txt says %.2f. Load average %s.\n",
-		name, evergateName, r.peers[0].version, rounds, ratio.median, ratio.low, ratio.high, agreed, loadAverage())
+		name, evergateName, r.peers[0].version, rounds, ratio.median, ratio.low, ratio.high, most, loadAverage())
 	switch {
-	case ratio.median > agreed*mayRise:
-		return fmt.Errorf("requests have become dearer: %.2f is more than a tenth above %.2f", ratio.median, agreed)
-	case ratio.median*mayRise < agreed:
+	case ratio.median > most*mayRise:
+		return fmt.Errorf("requests have become dearer: %.2f is more than a tenth above %.2f", ratio.median, most)
+	case ratio.median*mayRise < most:
 		fmt.Printf("Requests have become cheaper: write %.2f into bench/bar.txt.\n", ratio.median)
 	}
 	return nil

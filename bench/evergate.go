@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,7 +29,7 @@ func buildEvergate(out, overlay string) error {
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
-	_, err := commandOutput([]string{"CGO_ENABLED=0"}, "go", append(args, "./cmd/proxy")...)
+	_, err := commandOutput([]string{"CGO_ENABLED=0"}, "go", append(args, "evergate/cmd/proxy")...)
 	return err
 }
 
@@ -103,11 +102,6 @@ func operators(p place, method, path string) (status int, body string, err error
 	return resp.StatusCode, string(b), err
 }
 
-func metrics(p place) (string, error) {
-	_, text, err := operators(p, http.MethodGet, "/metrics")
-	return text, err
-}
-
 func isReady(p place) bool {
 	status, _, err := operators(p, http.MethodGet, "/readyz?shop="+shop)
 	return err == nil && status == http.StatusOK
@@ -122,37 +116,37 @@ func renew(p place) error {
 	return err
 }
 
-// waited is how long Evergate has held requests back for a rate limit, of which the upstream has more than anybody can use.
-func waited(p place) (float64, error) {
-	text, err := metrics(p)
+// metric is the sum of a metric's values.
+func metric(p place, name string) (sum float64, err error) {
+	_, text, err := operators(p, http.MethodGet, "/metrics")
 	if err != nil {
 		return 0, err
 	}
-	sum, found := 0.0, false
+	found := false
 	for line := range strings.Lines(text) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if !strings.HasPrefix(name, "evergate_pace_wait_seconds_sum") {
+		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if series, _, _ = strings.Cut(series, "{"); series != name {
 			continue
 		}
-		seconds, err := strconv.ParseFloat(value, 64)
+		one, err := strconv.ParseFloat(value, 64)
 		if err != nil {
 			return 0, err
 		}
-		sum, found = sum+seconds, true
+		sum, found = sum+one, true
 	}
 	if !found {
-		return 0, errors.New("no evergate_pace_wait_seconds_sum among the metrics")
+		return 0, fmt.Errorf("no %s among the metrics", name)
 	}
 	return sum, nil
 }
 
-// neverWaited fails when Evergate was measured while it waited.
+// neverWaited fails when Evergate has held requests back for a rate limit, of which the upstream has more than anybody can use.
 func (r *rig) neverWaited(all []*running) error {
 	for _, run := range all {
 		if run.ready == nil {
 			continue
 		}
-		sum, err := waited(run.place)
+		sum, err := metric(run.place, "evergate_pace_wait_seconds_sum")
 		if err == nil && sum > 0 {
 			err = fmt.Errorf("it has waited %g s for a rate limit, which the upstream is to have enough of", sum)
 		}

@@ -41,6 +41,9 @@ func goalsOf(p plan) (goals []goal) {
 		goals = append(goals, goal{row: "256 MiB " + way + ", throughput", to: nginxName, most: 1, least: true},
 			goal{row: "256 MiB " + way + ", growth of memory (RSS)", most: 2})
 	}
+	for _, call := range calls() {
+		goals = append(goals, goal{row: allocationsRow(call.name), most: 0.5}) // the scrape and whatever goes on beside it
+	}
 	const roundTrips = 1.15
 	return append(goals, goal{row: pauseRow(p), most: roundTrips * millis(distance)}, goal{row: firstRow, most: roundTrips * millis(distance)}, goal{row: sizeRow, most: 15})
 }

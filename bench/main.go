@@ -38,7 +38,7 @@ func run() error {
 	var o options
 	flag.BoolVar(&o.quick, "quick", false, "fewer and shorter rounds: less than a minute")
 	flag.BoolVar(&o.bar, "bar", false, "fail if the CPU per POST has risen by a tenth over bench/bar.txt, against nginx")
-	flag.StringVar(&o.only, "only", "", "phases, comma separated: cpu, latency, renewal, memory, start, bulk, far, size, syscalls")
+	flag.StringVar(&o.only, "only", "", "phases, comma separated: cpu, latency, renewal, memory, start, bulk, far, size, allocations, syscalls")
 	flag.StringVar(&o.evergate, "evergate", "", "a binary to measure in place of what the source makes")
 	flag.StringVar(&o.also, "also", "", "another binary of Evergate, to compare: NAME=PATH")
 	flag.StringVar(&o.docs, "docs", "", "a directory for performance.md and its plot")

@@ -22,18 +22,49 @@ import (
 //go:embed profiled.go.txt
 var profiled []byte
 
-// profile says where the time of a request goes: a CPU profile of Evergate under a load, written to a file, and its
-// system calls. Evergate gets a listener for that which it does not have otherwise.
+// profile says where the time of a request goes: a CPU profile of Evergate under a load, written to a file, what it
+// allocates, and its system calls. Evergate gets a listener for that which it does not have otherwise.
 func (r *rig) profile(out string, connections int, request []byte) error {
 	binary, err := r.buildProfiled()
 	if err != nil {
 		return err
 	}
+	if err := pin(loadCore()); err != nil {
+		return err
+	}
+	const length = 8 * time.Second
+	top := func(file string, args ...string) error {
+		text, err := commandOutput(nil, "go", append(append([]string{"tool", "pprof"}, args...), binary, file)...)
+		fmt.Println(text)
+		return err
+	}
+	err = r.profiled(binary, fmt.Sprintf("profile?seconds=%d", length/time.Second), out, connections, request, length, func(run *running, c *client) error {
+		calls, _, err := systemCalls(run, c)
+		fmt.Println(calls)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(top(out, "-top", "-nodecount=50"), top(out, "-top", "-cum", "-nodecount=80")); err != nil {
+		return err
+	}
+	heap := r.file("allocs.pprof")
+	err = r.profiled(binary, fmt.Sprintf("allocs?seconds=%d", length/2/time.Second), heap, connections, request, length/2, nil, "BENCH_PROFILE_HEAP=1")
+	if err != nil {
+		return err
+	}
+	return errors.Join(top(heap, "-sample_index=alloc_objects", "-top", "-nodecount=50"), top(heap, "-sample_index=alloc_space", "-top", "-nodecount=20"))
+}
+
+// profiled fetches a profile while there is a load, and has more done with the process that it was fetched from.
+func (r *rig) profiled(binary, what, out string, connections int, request []byte, length time.Duration, more func(*running, *client) error, settings ...string) error {
 	listen, err := freePort()
 	if err != nil {
 		return err
 	}
-	run, err := r.start(evergate(evergateName, binary, func(place) ([]string, error) { return []string{"BENCH_PPROF_LISTEN=" + listen}, nil }), r.at.secure)
+	settings = append(settings, "BENCH_PPROF_LISTEN="+listen)
+	run, err := r.start(evergate(evergateName, binary, func(place) ([]string, error) { return settings, nil }), r.at.secure)
 	if err != nil {
 		return err
 	}
@@ -46,26 +77,17 @@ func (r *rig) profile(out string, connections int, request []byte) error {
 	if _, err := c.closed(time.Second); err != nil {
 		return err
 	}
-	const length = 5 * time.Second
 	fetched := make(chan error, 1)
-	go func() {
-		fetched <- fetch(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", listen, length/time.Second), out)
-	}()
+	go func() { fetched <- fetch("http://"+listen+"/debug/pprof/"+what, out) }()
 	each, err := perRequest(run, c, length+time.Second)
 	if err := errors.Join(err, <-fetched); err != nil {
 		return err
 	}
-	fmt.Printf("%d connections: %s of CPU per request, while it was profiled\n\n", connections, each)
-	for _, args := range [][]string{{"-top", "-nodecount=45"}, {"-top", "-cum", "-nodecount=70"}} {
-		top, err := commandOutput(nil, "go", append(append([]string{"tool", "pprof"}, args...), binary, out)...)
-		if err != nil {
-			return err
-		}
-		fmt.Println(top)
+	fmt.Printf("%s, %d connections: %s of CPU per request meanwhile\n\n", what, connections, each)
+	if more == nil {
+		return nil
 	}
-	calls, _, err := systemCalls(run, c)
-	fmt.Println(calls)
-	return err
+	return more(run, c)
 }
 
 func (r *rig) buildProfiled() (string, error) {

@@ -87,6 +87,9 @@ func (r *report) goals() string {
 				by = 1 - figure/g.most
 			}
 			verdict = fmt.Sprintf("missed by %.0f %%", 100*by)
+			if by > 10 {
+				verdict = "missed"
+			}
 		}
 		name := g.row
 		if unit := r.row(g.row).unit; unit != "" && g.to == "" {

@@ -1,0 +1,115 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// systemCallRows counts what peers ask of the kernel.
+func (r *rig) systemCallRows(t *table, p plan) error {
+	if !p.straced {
+		return nil
+	}
+	for _, peer := range r.peers {
+		run, err := r.start(peer, r.at.secure)
+		if err != nil {
+			return err
+		}
+		err = countSystemCalls(t, run)
+		run.stop()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func countSystemCalls(t *table, run *running) error {
+	for _, call := range calls() {
+		c, err := newClient(run.listen, 16, call.request)
+		if err != nil {
+			return err
+		}
+		_, each, err := systemCalls(run, c)
+		c.close()
+		if err != nil {
+			return err
+		}
+		if each > 0 {
+			t.add("system calls per "+call.name+", 16 connections", "", 1, run.name, 0, each)
+		}
+	}
+	return nil
+}
+
+// sizes is the programs themselves, without what they load.
+func (r *rig) sizes(t *table, _ plan) error {
+	for _, peer := range r.peers {
+		info, err := os.Stat(peer.program)
+		if err != nil {
+			return err
+		}
+		if peer.name != relayName { // it is a part of this program
+			t.add(sizeRow, "MiB", 1, peer.name, 0, float64(info.Size())/(1<<20))
+		}
+	}
+	return nil
+}
+
+// allocations counts what Evergate itself says of its heap, which no load of the machine changes.
+func (r *rig) allocations(t *table, p plan) error {
+	for _, peer := range r.peers {
+		if peer.ready == nil {
+			continue
+		}
+		run, err := r.start(peer, r.at.secure)
+		if err != nil {
+			return err
+		}
+		err = countAllocations(t, p, run)
+		run.stop()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func countAllocations(t *table, p plan, run *running) error {
+	for _, call := range calls() {
+		c, err := newClient(run.listen, 16, call.request)
+		if err != nil {
+			return err
+		}
+		defer c.close()
+		if _, err := c.closed(p.window); err != nil {
+			return err
+		}
+		mallocs, bytes, err := allocated(run, c, 4*p.window)
+		if err != nil {
+			return err
+		}
+		t.add(allocationsRow(call.name), "", 1, run.name, 0, mallocs)
+		t.add("bytes allocated per "+call.name+", 16 connections", "B", 0, run.name, 0, bytes)
+	}
+	return nil
+}
+
+// allocated is what a request has Evergate allocate, in objects and in bytes: everything that happens meanwhile, divided by
+// the answers.
+func allocated(run *running, c *client, length time.Duration) (objects, bytes float64, err error) {
+	objectsBefore, err1 := metric(run.place, "go_memstats_mallocs_total")
+	bytesBefore, err2 := metric(run.place, "go_memstats_alloc_bytes_total")
+	done, err3 := c.closed(length)
+	objectsAfter, err4 := metric(run.place, "go_memstats_mallocs_total")
+	bytesAfter, err5 := metric(run.place, "go_memstats_alloc_bytes_total")
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		return 0, 0, err
+	}
+	return (objectsAfter - objectsBefore) / float64(done), (bytesAfter - bytesBefore) / float64(done), nil
+}
+
+func allocationsRow(call string) string { return "allocations per " + call + ", 16 connections" }
