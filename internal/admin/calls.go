@@ -147,6 +147,8 @@ func (s Setup) afterAnswer(f Failure) string {
 	case "":
 	case denial.CodeRateLimitQueueFull:
 		return "Tools send more than Shopify's rate limit lets through. Have them send fewer calls at a time, or spread them over a longer time."
+	case denial.CodeTooManyConnections:
+		return s.tellHow("raise EVERGATE_MAX_CONNECTIONS and the limit of descriptors, or have the tools send fewer requests at a time")
 	case denial.CodeUpstreamUnreachable:
 		return "Run " + s.command("check") + ", which says where the way to Shopify ends."
 	case denial.CodeUpstreamTimeout:

@@ -44,6 +44,7 @@ const (
 	CodeMemoryBudget        = "memory_budget"
 	CodeNoToken             = "no_token"
 	CodeRateLimitQueueFull  = "rate_limit_queue_full"
+	CodeTooManyConnections  = "too_many_connections"
 	CodeUpstreamUnreachable = "upstream_unreachable"
 	CodeUpstreamTimeout     = "upstream_timeout"
 	CodeStopping            = "stopping" // on every listener

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"evergate/internal/denial"
+	"evergate/internal/limit"
 	"evergate/internal/metrics"
 	"evergate/internal/request"
 )
@@ -18,6 +19,7 @@ func (h *Handler) admit(rec *record) (err error) {
 	if rec.passage, err = h.opt.Admission.Admit(&view); err != nil {
 		return denial.Of(err)
 	}
+	limit.FromContext(rec.in.Context()).Hold(rec.passage.Caller.Key, rec.passage.Caller.Known, rec.began)
 	if rec.shop, err = h.opt.Shops.Of(rec.in.Context(), rec.passage.Shop); err != nil {
 		return err
 	}

@@ -82,7 +82,9 @@ func (h *Handler) attempt(rec *record, tok token.Token) (*http.Response, error) 
 	span := rec.span.Send(out.Method, out.Header)
 	out.setToken(tok)
 	began := time.Now()
+	rec.underway = true
 	resp, err := h.opt.Transport.RoundTrip(&out.Request)
+	rec.underway = err != nil && wasSent(err)
 	if err != nil {
 		span.Failed()
 		if rec.body.failed() {

@@ -15,7 +15,7 @@ import (
 )
 
 // failures are the codes that the metrics announce.
-var failures = []string{denial.CodeBadBody, denial.CodeNoToken, denial.CodeRateLimitQueueFull, denial.CodeUpstreamUnreachable, denial.CodeUpstreamTimeout}
+var failures = []string{denial.CodeBadBody, denial.CodeNoToken, denial.CodeRateLimitQueueFull, denial.CodeTooManyConnections, denial.CodeUpstreamUnreachable, denial.CodeUpstreamTimeout}
 
 // statusClientGone is what a request counts as whose client went away; nothing is sent.
 const statusClientGone = 499
@@ -24,7 +24,8 @@ const statusClientGone = 499
 // denials, which have their status already, are answered in admit.go.
 func (h *Handler) fail(w http.ResponseWriter, rec *record, err error) {
 	ctx := rec.in.Context()
-	if ctx.Err() != nil {
+	mustLeave := rec.ownConn().MustLeave()
+	if ctx.Err() != nil && !mustLeave {
 		rec.status = statusClientGone
 		panic(http.ErrAbortHandler) // returning would send an empty 200
 	}
@@ -33,18 +34,34 @@ func (h *Handler) fail(w http.ResponseWriter, rec *record, err error) {
 		defer rec.body.dropRest(rec.ownConn())
 	}
 	var full *pace.QueueFullError
-	if errors.As(err, &full) && full.Crowded && rec.in.ProtoMajor == 1 {
+	if mustLeave || errors.As(err, &full) && full.Crowded && rec.in.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close") // somebody waits for its place
 	}
-	d := classify(rec.shop, err)
+	d := &denial.Error{}
+	if mustLeave {
+		d = madeRoom(rec)
+	} else {
+		d = classify(rec.shop, err)
+	}
 	rec.status, rec.code = d.Status, d.Code
 	h.opt.Metrics.Failed(d.Code)
-	if d.Code == denial.CodeRateLimitQueueFull && !h.denials.allow(rec.passage.Caller.Name, d.Code, rec.route) {
+	if (d.Code == denial.CodeRateLimitQueueFull || d.Code == denial.CodeTooManyConnections) && !h.denials.allow(rec.passage.Caller.Name, d.Code, rec.route) {
 		d.Answer(w) // a flood is logged once
 		return
 	}
 	h.opt.Log.WarnContext(ctx, "request failed", "caller", rec.passage.Caller.Name, "route", rec.route.String(), "code", d.Code, "status", d.Status, "err", err)
 	d.Answer(w)
+}
+
+// madeRoom is the answer to a request that has made room for somebody else.
+func madeRoom(rec *record) *denial.Error {
+	const why = "Every connection that Evergate may have (EVERGATE_MAX_CONNECTIONS) was taken while others waited for one, and this caller had more than its part of them. "
+	if rec.underway {
+		return &denial.Error{Status: http.StatusGatewayTimeout, Code: denial.CodeTooManyConnections,
+			Message: why + "Whether Shopify carried this request out is not known: look before sending a change again."}
+	}
+	return &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeTooManyConnections, RetryAfter: retryNoRoom,
+		Message: why + "Shopify has not carried this request out. Send fewer requests at a time, or come again after Retry-After."}
 }
 
 func classify(shop *Shop, err error) *denial.Error {

@@ -23,6 +23,8 @@ type record struct {
 	reservation pace.Reservation
 	// unauthorized says that a 401 has been met and its token been replaced, or tried to be.
 	unauthorized bool
+	// underway says that Shopify may have got the request and has not answered.
+	underway bool
 
 	began  time.Time
 	route  shopify.Route // other, while it is not admitted

@@ -5,7 +5,7 @@
 //   - One Budget counts every byte that is kept for clients; taking from it is an atomic addition,
 //     so requests share no lock.
 //   - Connections never has more open than its limit and the one just accepted. Whom it closes for
-//     a newcomer is never in the middle of a request that makes progress.
+//     a newcomer is never in the middle of a request that makes progress, unless its caller has more than its part of the places.
 //   - A connection that ends while its client may still be sending lingers, as a connection that counts.
 //   - A connection that is being read or written, or that waits for its next request, costs no timer of its own.
 package limit

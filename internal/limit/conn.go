@@ -41,6 +41,10 @@ type Conn struct {
 	window      time.Time // when the deadline was moved
 	came        int64     // bytes since then
 	readSince   int64     // when the upload's last read began; what it put into stuckSince
+
+	holder holder       // see Hold; kept by mu
+	began  atomic.Int64 // when the request under way began; 0: nobody has said whose it is
+	told   atomic.Int64 // when it was told to make room; 0: it was not
 }
 
 var (

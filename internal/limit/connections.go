@@ -44,7 +44,8 @@ const (
 // newcomer takes the place of a connection that waits: one that has never asked for anything first, the one
 // that has waited longest. Where all are being served, it takes that of one whose
 // body or answer hardly moves; where all of these get on, the newcomer waits in the listener's queue. While newcomers go on
-// waiting, requests that wait for something else are told to make room, see OnCrowd.
+// waiting, requests that wait for something else are told to make room, see OnCrowd, and then those of whoever has more than its part
+// of the places, see Hold.
 type Connections struct {
 	limit    int
 	budget   *Budget // for large heads
@@ -72,6 +73,8 @@ type Connections struct {
 
 	makeRoomFor func() bool // see OnCrowd
 	freed       time.Time   // when a place was last given up that had not to be taken
+
+	nextDue time.Time // when a place has to become free if newcomers wait, see turned
 }
 
 // OnCrowd sets what is called, again and again, while newcomers wait and no connection can be closed: it ends a request that
@@ -112,18 +115,29 @@ type listener struct {
 
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
+	began := time.Now()
 	inner, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
 	c := &Conn{Conn: inner, set: l.set}
-	c.since.Store(time.Now().UnixNano())
-	for pressed := (time.Time{}); !l.set.admit(c); {
-		if now := time.Now(); now.Sub(pressed) >= lookAgain && l.set.press(c) {
-			pressed = now // whoever makes room for c is given time for it
-			l.set.makeRoomFor()
+	came := time.Now()
+	c.since.Store(came.UnixNano())
+	queued := came.Sub(began) < atOnce
+	for next := (time.Time{}); !l.set.admit(c); {
+		now := time.Now()
+		if !now.Before(next) && l.set.press(c) {
+			wait := lookAgain // whoever makes room for c is given time for it
+			if !l.set.makeRoomFor() && (queued || now.Sub(came) > crowded) {
+				wait = l.set.makeRoom(now)
+			}
+			next = now.Add(wait)
 		}
-		again := time.NewTimer(min(lookAgain, l.set.justCome))
+		look := min(lookAgain, l.set.justCome)
+		if next.After(now) {
+			look = min(look, next.Sub(now))
+		}
+		again := time.NewTimer(look)
 		select {
 		case <-l.set.room:
 		case <-again.C:
@@ -304,6 +318,12 @@ func (c *Conn) rank(now time.Time) (rank int, since int64) {
 		return lingers, since
 	}
 	if c.serving.Load() {
+		if at := c.told.Load(); at != 0 {
+			if now.UnixNano()-at > int64(comply) {
+				return stuck, at
+			}
+			return never, 0
+		}
 		at := c.stuckSince.Load()
 		if at == 0 && c.many.Load() {
 			at = c.streams.stuckSince()
@@ -335,6 +355,9 @@ func (s *Connections) forget(c *Conn) {
 	s.mu.Lock()
 	if _, has := s.open[c]; has {
 		s.freed = time.Now()
+		if !c.MustLeave() {
+			s.turned(s.freed)
+		}
 	}
 	s.drop(c)
 	s.mu.Unlock()
@@ -382,6 +405,7 @@ func State(served net.Conn, state http.ConnState) {
 		if c.many.Load() {
 			c.streams.since.Store(0)
 		}
+		c.began.Store(0)
 		c.serving.Store(true)
 		if !c.asked.Load() && !c.many.Load() && isHTTP2(served) {
 			c.many.Store(true)

@@ -91,6 +91,11 @@ func (s *Connections) AwaitLingering(ctx context.Context) {
 	}
 }
 
+func (c *Conn) beginLingering() {
+	c.set.lingering.Go(c.linger)
+	c.set.hint() // it is the first to make room
+}
+
 // linger reads until the client is done. It counts as a connection meanwhile, the first to be closed for a newcomer,
 // and what it needs beside its stack is taken from the budget.
 func (c *Conn) linger() {
@@ -150,7 +155,7 @@ func (c *Conn) end() error {
 func (c *Conn) Close() error {
 	switch {
 	case c.ending.CompareAndSwap(unwanted, lingering):
-		c.set.lingering.Go(c.linger)
+		c.beginLingering()
 		return nil
 	case c.ending.Load() == lingering:
 		return net.ErrClosed
@@ -162,7 +167,7 @@ func (c *Conn) Close() error {
 // between the two; a connection that lingers need not.
 func (c *Conn) CloseWrite() error {
 	if c.ending.CompareAndSwap(unwanted, lingering) {
-		c.set.lingering.Go(c.linger)
+		c.beginLingering()
 		return nil
 	}
 	return closeWrite(c.Conn)

@@ -59,10 +59,19 @@ func (p *progress) crawls(requests int32, now int64) (since int64, slow bool) {
 	if n := p.under.Load(); n == 0 || n < requests {
 		return 0, false
 	}
+	since, rate, measured := p.rate(now, crawlWindow)
+	return since, measured && rate < slowestServed
+}
+
+// rate is how many bytes have moved each second since when, if that is at least so long ago.
+func (p *progress) rate(now int64, least time.Duration) (since, perSecond int64, measured bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	passed := now - p.from
-	return p.from, passed >= int64(crawlWindow) && (p.moved.Load()-p.fromMoved)*int64(time.Second) < slowestServed*passed
+	passed := time.Duration(now - p.from)
+	if passed < least {
+		return p.from, 0, false
+	}
+	return p.from, (p.moved.Load() - p.fromMoved) * 1000 / passed.Milliseconds(), true
 }
 
 // BeginAnswer says that an answer is on its way to the client from now on, until EndAnswer. One that hardly moves loses its

@@ -78,7 +78,7 @@ var closed = map[string]*regexp.Regexp{
 	"code":     regexp.MustCompile(`^[2-5]\d\d$`),
 	"caller":   regexp.MustCompile(`^anonymous$`), // no other has a name here
 	"outcome":  regexp.MustCompile(`^(passed|denied|reported)$`),
-	"reason":   regexp.MustCompile(`^(401|429|throttled|stalled|bad_request_body|no_token|rate_limit_queue_full|upstream_unreachable|upstream_timeout|ambiguous_path|denied_path|denied_method|misdirected_host|unknown_shop|cross_site)$`),
+	"reason":   regexp.MustCompile(`^(401|429|throttled|stalled|bad_request_body|no_token|rate_limit_queue_full|too_many_connections|upstream_unreachable|upstream_timeout|ambiguous_path|denied_path|denied_method|misdirected_host|unknown_shop|cross_site)$`),
 	"version":  regexp.MustCompile(`^(\d{4}-(01|04|07|10)|unstable|none|other)$`),
 	"served":   regexp.MustCompile(`^(\d{4}-(01|04|07|10)|unstable|none|other)$`),
 	"shop":     regexp.MustCompile(`^blue-finch\.myshopify\.com$`),
