@@ -22,6 +22,7 @@ type Metrics struct {
 	refreshes       *prometheus.CounterVec
 	refreshDuration *prometheus.HistogramVec
 	clockSkew       prometheus.Gauge
+	chainAlarms     *prometheus.CounterVec
 
 	requests           *prometheus.CounterVec
 	replays            *prometheus.CounterVec
@@ -81,6 +82,9 @@ func New(reg prometheus.Registerer, version, commit, goVersion string) *Metrics 
 		clockSkew: f.NewGauge(prometheus.GaugeOpts{
 			Name: "evergate_clock_skew_seconds", Help: "Shopify's clock minus ours, as of the last answer of the token endpoint; good to about a second.",
 		}),
+		chainAlarms: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "evergate_chain_alarms_total", Help: "What was found wrong with chains of refresh tokens, by reason: spent_elsewhere, none_honoured or rolled_back; the log names the shop.",
+		}, []string{"reason"}),
 		requests: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "evergate_requests_total", Help: "Requests answered, by route, method and HTTP status; 499 stands for a client that went away.",
 		}, []string{"route", "method", "code"}),
@@ -217,6 +221,16 @@ func (m *Metrics) Refreshed(shop, grant, result string, took time.Duration) {
 	shop = m.shops.of(shop).shop
 	m.refreshes.WithLabelValues(shop, grant, result).Inc()
 	m.refreshDuration.WithLabelValues(shop).Observe(took.Seconds())
+}
+
+// Alarmed counts something that was found wrong with a chain of refresh tokens.
+func (m *Metrics) Alarmed(reason string) { m.chainAlarms.WithLabelValues(reason).Inc() }
+
+// AnnounceAlarms makes the series of these reasons, at 0, as Announce does.
+func (m *Metrics) AnnounceAlarms(reasons []string) {
+	for _, reason := range reasons {
+		m.chainAlarms.WithLabelValues(reason)
+	}
 }
 
 // ClockSkew records Shopify's clock minus ours.

@@ -49,6 +49,7 @@ func used(t *testing.T) *prometheus.Registry {
 	m.Failed("no_token")
 	m.Replayed("401")
 	m.Refreshed("acme.myshopify.com", "client_credentials", "ok", time.Second)
+	m.Alarmed("rolled_back")
 	m.ClockSkew(time.Second)
 	m.RegisterLimits(reg, func() []ConnectionState { return []ConnectionState{{"tools", 1, 2, 3}} }, func() MemoryState { return MemoryState{1, 2, 3} })
 	m.RegisterLocalCA(reg, func() (time.Time, bool) { return now.Add(365 * 24 * time.Hour), true })

@@ -79,12 +79,12 @@ func nameOf(writer string) string {
 	return writer
 }
 
-// rolledBack keeps what we know, to be written back over what is stored.
-func (p *persister) rolledBack(stored token.Record, handle token.Handle, nothing bool) {
+// takeBack keeps what we know, to be written back over what is stored.
+func (p *persister) takeBack(stored token.Record, handle token.Handle, nothing bool) {
 	why := &rolledBackError{stored, p.record, nothing}
 	p.handle, p.base = handle, stored.Current.Refresh
 	p.unsaved, p.nextWrite = why, time.Now()
-	p.raise(&remedy.Error{Err: why, Remedy: "see whether the store failed over without its last writes, or a backup of it was restored; what no sidecar remembers needs a login"})
+	p.raise(rolledBack, &remedy.Error{Err: why, Remedy: "see whether the store failed over without its last writes, or a backup of it was restored; what no sidecar remembers needs a login"})
 }
 
 // alarm is something that a person should look into although Evergate goes on.
@@ -96,8 +96,37 @@ type alarm struct {
 // alarmLasts is how long an alarm is shown after what it is about has passed.
 const alarmLasts = time.Hour
 
-// raise says an alarm once, and shows it for a while.
-func (p *persister) raise(err error) {
+// alarmReason is what an alarm is about.
+type alarmReason int
+
+const (
+	spentElsewhere alarmReason = iota // another writer spent our refresh token, while we alone had the right to
+	noneHonoured                      // the app was uninstalled, or somebody else has the chain, with a store of their own
+	rolledBack                        // the store holds what was replaced, or nothing any more
+	alarmReasons
+)
+
+// Alarms are the reasons of alarms.
+func Alarms() []string { return []string{"spent_elsewhere", "none_honoured", "rolled_back"} }
+
+// alarmCounts says how often there was each.
+type alarmCounts [alarmReasons]int
+
+// tellAlarms tells the Observer of the alarms that have been raised since, in a flight.
+func (s *Source) tellAlarms() {
+	now := s.obtainer.status().alarms
+	if s.opt.Observer != nil && now != s.told {
+		for reason, name := range Alarms() {
+			for ; s.told[reason] < now[reason]; s.told[reason]++ {
+				s.opt.Observer.Alarmed(name)
+			}
+		}
+	}
+}
+
+// raise says an alarm once, counts it, and shows it for a while.
+func (p *persister) raise(reason alarmReason, err error) {
+	p.alarms[reason]++
 	if p.alarm.err == nil || p.alarm.err.Error() != err.Error() {
 		p.log.Error("something is wrong with the chain of refresh tokens", "shop", p.shop.Domain(), "err", err)
 	}

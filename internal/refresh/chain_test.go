@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,6 +38,30 @@ func (s *sharedShelf) LeaseLeft() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.left
+}
+
+// alarms are the reasons of those that were told, in their order.
+type alarms struct {
+	mu   sync.Mutex
+	told []string
+}
+
+func (a *alarms) Refreshed(string, string, string, time.Duration) {}
+
+func (a *alarms) Alarmed(reason string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.told = append(a.told, reason)
+}
+
+// are fails the test unless these and no others were told.
+func (a *alarms) are(t *testing.T, want ...string) {
+	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !slices.Equal(a.told, want) {
+		t.Errorf("alarms: %q, want %q", a.told, want)
+	}
 }
 
 // named is a Source on a store that writes by a name of its own.
@@ -201,6 +226,8 @@ func TestAStoreThatWasRolledBackGetsTheNewestPairBack(t *testing.T) {
 				shelf, c := chainOf(t, 2*time.Hour, time.Hour)
 				s := named("a", shelf, c, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError})))
 				backup := shelf.stored()
+				told := &alarms{}
+				s.opt.Observer = told
 				run(t, s)
 				if got := access(t, s); got != "access-1" {
 					t.Fatal(got)
@@ -228,6 +255,7 @@ func TestAStoreThatWasRolledBackGetsTheNewestPairBack(t *testing.T) {
 				if a := s.Status().Alarm; a != nil {
 					t.Errorf("the alarm is still shown: %v", a)
 				}
+				told.are(t, "rolled_back")
 			})
 		})
 	}
@@ -290,9 +318,12 @@ func TestAChainThatIsUsedFromTwoPlacesIsNoticed(t *testing.T) {
 			return nil
 		}
 		s := named("ours/2", shelf, c, slog.New(slog.NewTextHandler(&log, nil)))
+		told := &alarms{}
+		s.opt.Observer = told
 		if got := access(t, s); got != "access-70" {
 			t.Errorf("%s: theirs is stored", got)
 		}
+		told.are(t, "spent_elsewhere")
 		for _, text := range []string{fmt.Sprint(s.Status().Alarm), log.String()} {
 			if !strings.Contains(text, "the other/1") || !strings.Contains(text, "ours/2") {
 				t.Errorf("not both are named: %q", text)
@@ -309,9 +340,15 @@ func TestAChainThatAnotherStoreHasMovedOnIsNoticed(t *testing.T) {
 		shelf.put(r)
 		c.answer = func(int, string) error { return errDead }
 		s := named("ours/2", shelf, c, quiet)
+		told := &alarms{}
+		s.opt.Observer = told
+		run(t, s)
 		if _, err := s.Token(t.Context()); !errors.Is(err, token.ErrReauthorize) {
 			t.Fatal(err)
 		}
+		told.are(t, "none_honoured")
+		defer told.are(t, "none_honoured") // however often it is probed
+		defer time.Sleep(5 * time.Hour)
 		if a := fmt.Sprint(s.Status().Alarm); !strings.Contains(a, "before/1") || !strings.Contains(a, "ours/2") || !strings.Contains(a, "store of its own") {
 			t.Errorf("%q", a)
 		}

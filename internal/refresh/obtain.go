@@ -99,6 +99,7 @@ type grantStatus struct {
 	reauthorize    *token.Reauthorize
 	unsaved        error // why the newest pair could not be written; nil when it is
 	alarm          alarm
+	alarms         alarmCounts
 	handle         token.Handle // of what is stored, as it was seen last
 }
 

@@ -46,6 +46,7 @@ type persister struct {
 	// earlier are the epochs that another one has followed.
 	earlier []string
 	alarm   alarm
+	alarms  alarmCounts
 	// base is the refresh token of what is stored, which is not record's while that is unsaved.
 	base token.Secret
 	// unsaved says why record is newer than what is stored.
@@ -77,7 +78,7 @@ func (p *persister) load(ctx context.Context) error {
 	record, handle, err := p.read(ctx)
 	if errors.Is(err, token.ErrNotFound) {
 		if p.remembers && p.record.Epoch != "" && p.without&withoutMemory == 0 {
-			p.rolledBack(token.Record{}, "", true)
+			p.takeBack(token.Record{}, "", true)
 			return nil
 		}
 		p.record, p.handle, p.base, p.earlier = token.Record{}, "", token.Secret{}, nil
@@ -91,7 +92,7 @@ func (p *persister) load(ctx context.Context) error {
 		return token.Decide(token.ErrConfig, remedy.New("use another EVERGATE_STORE for this one, or log in again", "what is stored for %s belongs to another app, with client id %s", p.shop, record.ClientID))
 	}
 	if p.isOlder(record, p.record) {
-		p.rolledBack(record, handle, false)
+		p.takeBack(record, handle, false)
 		return nil
 	}
 	p.know(record)
@@ -238,7 +239,7 @@ func (p *persister) adopt(req request) (token.Token, bool) {
 }
 
 func (p *persister) show() {
-	p.shown.Store(&grantStatus{handle: p.handle, refreshExpires: p.record.Current.RefreshExpires, reauthorize: p.record.Reauthorize, unsaved: p.unsaved, alarm: p.alarm})
+	p.shown.Store(&grantStatus{handle: p.handle, refreshExpires: p.record.Current.RefreshExpires, reauthorize: p.record.Reauthorize, unsaved: p.unsaved, alarm: p.alarm, alarms: p.alarms})
 }
 
 func (p *persister) status() grantStatus {

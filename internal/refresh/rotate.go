@@ -202,7 +202,7 @@ func (g rotating) store(ctx context.Context, pair token.Pair, spent token.Previo
 // accuse raises an alarm if somebody else spent what we did, and while we had the right to.
 func (g rotating) accuse(spent token.Previous) {
 	if p := g.record.Previous; p != nil && p.Refresh.Equal(spent.Refresh) && g.record.Writer != g.writer {
-		g.raise(remedy.New("see that whatever uses this grant uses this store, and nothing writes to it beside Evergate",
+		g.raise(spentElsewhere, remedy.New("see that whatever uses this grant uses this store, and nothing writes to it beside Evergate",
 			"the chain is used from two places: %s has spent the same refresh token as %s, which alone had the right to", nameOf(g.record.Writer), g.writer))
 	}
 }
@@ -227,7 +227,7 @@ func (g rotating) dead(ctx context.Context, used token.Secret, req request, caus
 		}
 	}
 	if g.record.Reauthorize == nil {
-		g.raise(remedy.New("see whether the app was uninstalled, or whether another deployment, or the app itself, renews or acquires the grant of this app and shop with a store of its own",
+		g.raise(noneHonoured, remedy.New("see whether the app was uninstalled, or whether another deployment, or the app itself, renews or acquires the grant of this app and shop with a store of its own",
 			"Shopify honours no refresh token that the store holds, of which the newest is generation %d, by %s; %s sees no newer one", g.record.Generation, nameOf(g.record.Writer), g.writer))
 	}
 	return token.Token{}, g.giveUp(ctx, cause)

@@ -29,6 +29,8 @@ import (
 // Observer is told of each attempt. It must not block.
 type Observer interface {
 	Refreshed(shop, grant, result string, took time.Duration)
+	// Alarmed is told that something is wrong with a chain of refresh tokens; reason is one of Alarms.
+	Alarmed(reason string)
 }
 
 // Options configures a Source. Shop, Log and Obtainer are required.
@@ -75,8 +77,9 @@ type Source struct {
 	current atomic.Pointer[entry]
 	// before is what the Source before this one left, until the first attempt; nil: nothing.
 	before atomic.Pointer[Failing]
-	// published counts the entries; it is touched in flights only.
+	// published counts the entries, and told the alarms that the Observer knows of; both are touched in flights only.
 	published uint64
+	told      alarmCounts
 	flights   singleflight.Group
 	turn      chan struct{} // holds one token; see do
 	woken     chan struct{} // tells Run that Due has changed; nil: Options.Woke does
@@ -269,6 +272,7 @@ func (s *Source) do(ctx context.Context, intention string, work func() error) (e
 		s.turn <- struct{}{}
 		defer func() { <-s.turn }()
 		s.flights.Forget(intention)
+		defer s.tellAlarms()
 		return nil, work()
 	})
 	select {

@@ -59,6 +59,7 @@ func openFleet(app *App, dir *directory, met *metrics.Metrics, log Logger) *many
 	m.fleet = fleet.New(fleet.Options[*shop]{Make: m.make, Most: app.Config.MaxActiveShops, Idle: m.mayRest, PerSecond: app.Config.MaxRenewals, Evicted: m.failed.keep})
 	dir.changed = m.fileChanged
 	if app.Backend != nil {
+		met.AnnounceAlarms(refresh.Alarms())
 		m.logins = login.NewShops(login.ShopsOptions{Of: m.loginOf, Only: dir.Only, AppName: app.Config.AppName})
 	}
 	if file := dir.file.Load(); len(file.Shops) > 0 {
@@ -84,6 +85,7 @@ func (m *many) make(ctx context.Context, name token.Shop, woke func()) (*shop, e
 		return nil, fleet.ErrUnknown
 	}
 	in := m.app.install(name, e.credentials, e.grant, e.scopes)
+	in.Endpoint.ClockSkew = m.met.ClockSkew
 	var stored token.Store
 	if m.app.Backend != nil && in.Grant != config.GrantStatic {
 		var err error

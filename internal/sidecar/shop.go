@@ -51,6 +51,9 @@ type shop struct {
 func newShop(in *Installation, met *metrics.Metrics, log Logger) (*shop, error) {
 	cfg := in.Config
 	in.Endpoint.ClockSkew = met.ClockSkew
+	if in.Store != nil {
+		met.AnnounceAlarms(refresh.Alarms())
+	}
 	s := &shop{in: in, log: log, transport: in.Transport, pacer: newPacer(cfg, in.Shop, in.Backend, met, nil), made: time.Now(), explained: new(inject.Unexplained)}
 	var published func(token.Token)
 	if cfg.TokenFile != "" {
