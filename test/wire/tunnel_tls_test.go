@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,13 +16,19 @@ import (
 	"evergate/test/process"
 )
 
-// openssl is a client that does in a tunnel what Go's cannot.
+// openssl is a client that does what Go's cannot.
 type openssl struct {
 	program, roots string
-	s              *sidecar
+	way            []string // to a tunnel, or to a listener that speaks TLS itself
 }
 
 func (s *sidecar) openssl(t *testing.T) openssl {
+	t.Helper()
+	roots, _ := process.LocalCA(t, s.admin)
+	return newOpenSSL(t, []byte(roots), "-proxy", s.host, "-connect", shopDomain+":443")
+}
+
+func newOpenSSL(t *testing.T, roots []byte, way ...string) openssl {
 	t.Helper()
 	program, err := exec.LookPath("openssl")
 	if err != nil {
@@ -30,20 +37,19 @@ func (s *sidecar) openssl(t *testing.T) openssl {
 		}
 		t.Skip("there is no openssl")
 	}
-	roots, _ := process.LocalCA(t, s.admin)
 	file := filepath.Join(t.TempDir(), "roots.pem")
-	if err := os.WriteFile(file, []byte(roots), 0o600); err != nil {
+	if err := os.WriteFile(file, roots, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return openssl{program, file, s}
+	return openssl{program, file, way}
 }
 
-// says has it open a tunnel to the shop and say this in it, and returns what it tells.
+// says has it go its way and say this there, and returns what it tells.
 func (o openssl) says(t *testing.T, say string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), o.program, append([]string{
-		"s_client", "-proxy", o.s.host, "-connect", shopDomain + ":443", "-CAfile", o.roots, "-no-CApath", "-verify_return_error",
-	}, args...)...)
+	cmd := exec.CommandContext(t.Context(), o.program, slices.Concat([]string{
+		"s_client", "-CAfile", o.roots, "-no-CApath", "-verify_return_error",
+	}, o.way, args)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	in, out, err := os.Pipe() // which does not end before the connection does
 	if err != nil {
