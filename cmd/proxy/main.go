@@ -17,6 +17,7 @@ import (
 
 	"evergate/internal/config"
 	"evergate/internal/printable"
+	"evergate/internal/redact"
 	"evergate/internal/spelling"
 	"evergate/internal/truststore"
 )
@@ -164,7 +165,7 @@ func (w env) explain(err error) (code int) {
 	}
 	var exit *exitError
 	if !errors.As(err, &exit) || exit.err != nil {
-		fmt.Fprintln(w.err, "evergate:", printable.Lines(err.Error())) // cron mails it, and a journal is read on a terminal
+		fmt.Fprintln(w.err, "evergate:", printable.Lines(redact.Text(err.Error()))) // cron mails it, and a journal is read on a terminal
 	}
 	return exitCode(err)
 }

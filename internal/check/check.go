@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"evergate/internal/printable"
+	"evergate/internal/redact"
 	"evergate/internal/remedy"
 )
 
@@ -91,6 +92,7 @@ func Run(ctx context.Context, checks []Check, tell func(Result)) []Result {
 	for _, c := range checks {
 		for _, r := range c.run(ctx, missing) {
 			r.Name = c.Name
+			r.Message, r.Remedy = redact.Text(r.Message), redact.Text(r.Remedy) // a path may be a secret in the wrong place
 			missing[c.Name] = missing[c.Name] || r.Status == Fail || r.Status == Skip
 			all = append(all, r)
 			tell(r)

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"evergate/internal/redact"
 	"evergate/internal/token"
 )
 
@@ -27,7 +28,7 @@ type Value struct {
 // Values are the settings in the order in which people read them, or those alone that have another value than their default.
 func (c *Config) Values(changed bool) (all []Value) {
 	for _, s := range settings() {
-		v := Value{s.name, s.group, scrub(c.effective(s)), s.defaultValue, false, s.help}
+		v := Value{s.name, s.group, redact.Text(c.effective(s)), s.defaultValue, false, s.help}
 		v.Changed = v.Value != v.Default
 		if v.Changed || !changed {
 			all = append(all, v)

@@ -9,6 +9,7 @@ import (
 
 	"evergate/internal/brief"
 	"evergate/internal/metrics"
+	"evergate/internal/redact"
 	"evergate/internal/shopify"
 )
 
@@ -65,5 +66,5 @@ func first(values []string) string {
 	return values[0]
 }
 
-// short bounds what goes into a log line.
-func short(s string) string { return brief.Text(s, 200) }
+// short is what of a text of Shopify's goes into a log line. Whatever answers in its place may quote the token.
+func short(s string) string { return brief.Text(redact.Text(s), 200) }

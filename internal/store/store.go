@@ -66,7 +66,11 @@ func Shown(spec string) string {
 	if scheme, _, _ := strings.Cut(spec, ":"); isRedis(scheme) {
 		return redisstore.Shown(spec)
 	}
-	if u, err := url.Parse(spec); err == nil && u.Host != "" {
+	switch u, err := url.Parse(spec); {
+	case err != nil:
+		scheme, _, _ := strings.Cut(spec, ":")
+		return scheme + ":"
+	case u.Host != "":
 		return u.Redacted()
 	}
 	return spec
