@@ -240,7 +240,7 @@ func statusRows(r admin.FleetReport, now time.Time) (rows []statusRow) {
 		if r.Fleet.Stored != nil {
 			words += fmt.Sprintf(", %d stored", *r.Fleet.Stored)
 		}
-		add("shops", words+fmt.Sprintf("; %d fail, %d need a person", r.Fleet.Failing, r.Fleet.NeedPerson))
+		add("shops", words+fmt.Sprintf("; %d failing, %d need a person", r.Fleet.Failing, r.Fleet.NeedPerson))
 	}
 	var tools []string
 	for _, t := range r.Tools {

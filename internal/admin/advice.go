@@ -27,6 +27,9 @@ type Setup struct {
 	File func(setting string) string
 	// Upstream is the host that calls are sent to where it is not the shop: a simulator, a gateway. Empty: it is Shopify.
 	Upstream string
+	// ShopsFile is the file that has the settings of shops other than OwnShop, of which it says them by keys; empty: there is none. It is
+	// read again when it changes.
+	ShopsFile, OwnShop string
 	// LoginURL is where a merchant's browser begins a login; empty: nowhere.
 	LoginURL string
 }
@@ -99,6 +102,11 @@ func (s Setup) tellHow(do string) string {
 		return ""
 	}
 	text := asSentence(s.commandsIn(do))
+	if s.ShopsFile != "" {
+		if inFile := shopKeys.Replace(text); inFile != text {
+			return inFile + " What is in `" + s.ShopsFile + "` is read again by itself."
+		}
+	}
 	var files []string
 	set := false
 	for _, name := range settingName().FindAllString(do, -1) {
@@ -116,6 +124,31 @@ func (s Setup) tellHow(do string) string {
 		text += " " + s.restart()
 	}
 	return text
+}
+
+// shopKeys are the settings that a shops file has as keys, see docs/reference/shops-file.md.
+var shopKeys = strings.NewReplacer("SHOPIFY_CLIENT_ID", "client_id", "SHOPIFY_CLIENT_SECRET", "client_secret", "SHOPIFY_ACCESS_TOKEN", "access_token",
+	"SHOPIFY_REFRESH_TOKEN", "refresh_token", "SHOPIFY_SCOPES", "scopes", "EVERGATE_GRANT", "grant")
+
+// inShopsFile reports whether a shop's settings are in the shops file.
+func (s Setup) inShopsFile(shop string) bool {
+	return s.ShopsFile != "" && shop != "" && shop != s.OwnShop
+}
+
+// keysIn has the settings that a text names called as they are called where the shop has them.
+func (s Setup) keysIn(text, shop string) string {
+	if !s.inShopsFile(shop) {
+		return text
+	}
+	return shopKeys.Replace(text)
+}
+
+// forShop is the setup as advice about one shop needs it.
+func (s Setup) forShop(shop string) Setup {
+	if !s.inShopsFile(shop) {
+		s.ShopsFile = ""
+	}
+	return s
 }
 
 // restart says how a changed setting comes into force.

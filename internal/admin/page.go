@@ -58,10 +58,10 @@ func (v view) html() *markup.Page {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<noscript><meta http-equiv="refresh" content="10"></noscript>
+<noscript><meta http-equiv="refresh" content="{}"></noscript>
 <title>{} {} · {}</title>
 <link rel="icon" id="icon" href="{}" data-lost="{}">
-<style>`, v.worst().Level.mark(), v.worst().label, v.title(), v.worst().Level.icon(), lostIcon())
+<style>`, v.reload(), v.worst().Level.mark(), v.worst().label, v.title(), v.worst().Level.icon(), lostIcon())
 	p.Trusted(pageCSS)
 	p.Put(`</style>
 </head>
@@ -70,6 +70,9 @@ func (v view) html() *markup.Page {
 <header>
 <h1>{}</h1>
 `, v.first(), v.first(), v.title())
+	if v.OneOfMany {
+		p.Put("<p><a href=\"/\">All shops</a></p>\n")
+	}
 	v.verdicts(&p)
 	p.Put("</header>\n<main>\n<div class=\"column\">\n")
 	v.tools(&p)
@@ -93,6 +96,23 @@ func (v view) html() *markup.Page {
 	p.Trusted(pageJS)
 	p.Put("</script>\n</body>\n</html>\n")
 	return &p
+}
+
+// reload is after how many seconds the page is loaded anew where scripts are off. What somebody types into the search of shops is
+// lost then, so that page leaves time for it.
+func (v view) reload() string {
+	if v.Fleet != nil {
+		return "60"
+	}
+	return "10"
+}
+
+// ofAll goes behind what is counted for all shops together, on the page of one.
+func (v view) ofAll() string {
+	if v.OneOfMany {
+		return ", of all shops"
+	}
+	return ""
 }
 
 // first is what a reader of the page wants to get to.
@@ -201,6 +221,9 @@ func (v view) tools(p *markup.Page) {
 		if more := v.MoreCallers; more > 0 {
 			p.Put("<p class=\"note\">And {}.</p>\n", count(float64(more), "other caller", "other callers"))
 		}
+		if v.OneOfMany {
+			p.Put("<p class=\"note\">Counted for all shops together.</p>\n")
+		}
 	}
 	endSection(p)
 }
@@ -306,7 +329,7 @@ func (v view) limits(p *markup.Page) {
 }
 
 func (v view) versions(p *markup.Page) {
-	section(p, "versions", "API versions in use")
+	section(p, "versions", "API versions in use"+v.ofAll())
 	if len(v.Versions) > 0 {
 		p.Put("<table>\n<thead><tr><th scope=\"col\">Version</th><th scope=\"col\" class=\"number\">Calls</th><th scope=\"col\">Support</th></tr></thead>\n<tbody>")
 		for _, row := range v.Versions {

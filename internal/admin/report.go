@@ -59,8 +59,11 @@ type Report struct {
 // Entrance is one listener for tools.
 type Entrance struct {
 	URL string `json:"url"`
-	Try string `json:"try"` // a command for a shell that makes a call there
+	Try string `json:"try"` // a command for a shell that makes a call there; with AnyShop, if it may be for any
 }
+
+// AnyShop stands for a shop's domain in a call that may be for any.
+const AnyShop = "$SHOP.myshopify.com"
 
 // CallReport counts calls. What failed is as of Failure.
 type CallReport struct {
@@ -147,7 +150,7 @@ func (h *handler) report(f facts) Report {
 		r.Unsaved = brief.Text(st.Unsaved.Error(), longestText)
 	}
 	if st.Err != nil {
-		r.LastError = brief.Text(st.Err.Error(), longestText)
+		r.LastError = brief.Text(h.Setup.keysIn(st.Err.Error(), st.Shop), longestText)
 	}
 	if !st.Issued.IsZero() {
 		r.TokenAge = seconds(st.Age)
@@ -179,6 +182,11 @@ func (h *handler) reportCalls(r *Report, f facts) {
 	s := f.snapshot
 	if h.Entrances != nil {
 		r.Tools = h.Entrances()
+	}
+	if f.status.Shop != "" { // of a process with many shops one is meant here
+		for i := range r.Tools {
+			r.Tools[i].Try = strings.ReplaceAll(r.Tools[i].Try, AnyShop, f.status.Shop)
+		}
 	}
 	if h.Policy != nil {
 		r.Policy = brief.Text(h.Policy(), longestText)

@@ -36,6 +36,8 @@ type ShopCount struct {
 	// Failing are the active ones whose last attempt to obtain a token failed, NeedPerson those that somebody must authorise anew.
 	Failing    int `json:"failing"`
 	NeedPerson int `json:"need_person"`
+	// NoToken are the other failing ones that have no usable token, so that their calls get 503.
+	NoToken int `json:"no_token"`
 }
 
 // FleetReport is the JSON of /status of a process with many shops, where no shop is named: the process's own part of a Report, and a page
@@ -105,7 +107,7 @@ func (h *handler) fleetReport(f facts, after, search string) FleetReport {
 	for _, st := range page {
 		s := ShopState{Shop: st.Shop, Grant: st.Grant, State: st.State, Usable: st.Usable, Reauthorize: st.Reauthorize, LastErrorAt: st.FailedAt}
 		if st.Err != nil {
-			s.LastError = brief.Text(st.Err.Error(), longestShopError)
+			s.LastError = brief.Text(h.Setup.keysIn(st.Err.Error(), st.Shop), longestShopError)
 		}
 		if !st.Expires.IsZero() {
 			s.TokenLeft = seconds(st.Left)
@@ -132,7 +134,15 @@ func ofFleet(f facts) (all []Verdict) {
 			Text:     count(float64(n), "shop needs", "shops need") + " its merchant to authorise the app anew; their calls get 503 when their tokens have ended.",
 			WhatToDo: "See which in the table of shops; " + f.setup.command("store check") + " lists them all."})
 	}
-	if n := f.fleet.Failing - f.fleet.NeedPerson; n > 0 {
+	if n := f.fleet.NoToken; n > 0 {
+		v := Verdict{Level: LevelWarning, Code: codeNoToken, label: "Shops without a token",
+			Text: count(float64(n), "shop has", "shops have") + " no usable token, so calls for " + map[bool]string{true: "it", false: "them"}[n == 1] + " get 503. Evergate goes on trying by itself.", WhatToDo: "See why in the table of shops."}
+		if float64(n) >= errorShare*float64(f.fleet.Active) { // one of many is that shop's own affair
+			v.Level = LevelError
+		}
+		all = append(all, v)
+	}
+	if n := f.fleet.Failing - f.fleet.NeedPerson - f.fleet.NoToken; n > 0 {
 		all = append(all, Verdict{Level: LevelWarning, Code: codeRefreshFails, label: "Renewal fails",
 			Text: "The last attempt to obtain a token failed for " + count(float64(n), "shop", "shops") + ". Evergate goes on trying by itself.", WhatToDo: "See why in the table of shops."})
 	}
@@ -193,11 +203,14 @@ func (v view) shops(p *markup.Page) {
 		if s.TokenLeft != nil {
 			left = span(time.Duration(*s.TokenLeft) * time.Second)
 		}
-		p.Put(`<tr class="{}"><th scope="row"><a href="/?shop={}">{}</a>`, string(level), s.Shop, s.Shop)
+		goesOn := ""
 		if s.LastError != "" {
-			p.Put(` <span class="answer {}">{}</span>`, string(level), s.LastError)
+			goesOn = " goes-on"
 		}
-		p.Put(`</th><td class="number">{}</td><td class="number">{}</td></tr>`, left, s.State)
+		p.Put(`<tr class="{}{}"><th scope="row"><a href="/?shop={}">{}</a></th><td class="number">{}</td><td class="number">{}</td></tr>`, string(level), goesOn, s.Shop, s.Shop, left, s.State)
+		if s.LastError != "" {
+			p.Put(`<tr class="{}"><td colspan="3">{}</td></tr>`, string(level), s.LastError)
+		}
 	}
 	p.Put("</tbody>\n</table>\n")
 	if v.Fleet.Next != "" {

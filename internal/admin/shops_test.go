@@ -16,6 +16,7 @@ import (
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
 	"evergate/internal/refresh"
+	"evergate/internal/remedy"
 )
 
 // shops is a process with a hundred and fifty shops, of which some are not well.
@@ -173,6 +174,65 @@ func TestThePageOfManyShopsHasATable(t *testing.T) {
 	}
 	if w := call(h, http.MethodGet, "/?shop=nobody"); w.Code != 404 {
 		t.Errorf("%d", w.Code)
+	}
+}
+
+// TestAShopOfManySaysWhatIsItsOwn looks at the page of one shop: where it is called, what is counted for all, and advice that
+// names the file in which its settings are.
+func TestAShopOfManySaysWhatIsItsOwn(t *testing.T) {
+	t.Parallel()
+	s := newShops()
+	for _, name := range []string{"shop-003", "shop-004"} {
+		s.all[name+".myshopify.com"].status.Usable = false
+		s.all[name+".myshopify.com"].status.Err = remedy.New("check SHOPIFY_CLIENT_SECRET, then the installation", "token endpoint answered 400 invalid_request")
+	}
+	reg := prometheus.NewRegistry()
+	calls := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "evergate_caller_requests_total", Help: "x"}, []string{"caller", "outcome"})
+	calls.WithLabelValues("erp", "ok").Inc()
+	reg.MustRegister(calls)
+	h := New(Options{
+		Tokens: &sidecar{status: refresh.Status{Usable: true}}, Shops: s, Admission: newAdmission(t), Gatherer: reg, Quit: func() {}, Stopping: func() bool { return false },
+		Setup: Setup{ShopsFile: "/etc/evergate/shops.yaml", OwnShop: "shop-004.myshopify.com"},
+		Entrances: func() []Entrance {
+			return []Entrance{{"http://127.0.0.1:8080", "curl http://127.0.0.1:8080/" + AnyShop + "/admin"}}
+		},
+	})
+	for path, want := range map[string][]string{
+		"/?shop=shop-003": {`<a href="/">All shops</a>`, "8080/shop-003.myshopify.com/admin", "Counted for all shops together", "Calls in the last hour, of all shops",
+			"Check client_secret, then the installation. What is in <code>/etc/evergate/shops.yaml</code> is read again by itself.", `http-equiv="refresh" content="10"`},
+		"/?shop=shop-004": {"Check SHOPIFY_CLIENT_SECRET, then the installation. Settings are read at the start"},
+		"/":               {"8080/$SHOP.myshopify.com/admin", "check client_secret", `http-equiv="refresh" content="60"`},
+	} {
+		w := call(h, http.MethodGet, path)
+		for _, one := range want {
+			if !strings.Contains(w.Body.String(), one) {
+				t.Errorf("%s has no %q", path, one)
+			}
+		}
+	}
+	if w := call(h, http.MethodGet, "/"); strings.Contains(w.Body.String(), "together") || strings.Contains(w.Body.String(), "of all shops") || strings.Contains(w.Body.String(), "All shops") {
+		t.Error("the page of all shops says of itself that it is of all")
+	}
+}
+
+func TestShopsWithoutATokenAreAnErrorWhenTheyAreMany(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		count ShopCount
+		level Level
+		code  string
+	}{
+		{ShopCount{Active: 10}, LevelOK, codeOK},
+		{ShopCount{Active: 10, Failing: 10}, LevelWarning, codeRefreshFails},
+		{ShopCount{Active: 10, Failing: 1, NoToken: 1}, LevelWarning, codeNoToken},
+		{ShopCount{Active: 10, Failing: 4, NoToken: 2}, LevelError, codeNoToken},
+		{ShopCount{Active: 1, Failing: 1, NoToken: 1}, LevelError, codeNoToken},
+		{ShopCount{Active: 10, Failing: 1, NeedPerson: 1}, LevelWarning, codeReauthorize},
+	} {
+		f := facts{fleet: &test.count, status: refresh.Status{Usable: true, Obtained: true, State: "fresh"}}
+		if got := judge(f)[0]; got.Level != test.level || got.Code != test.code {
+			t.Errorf("%+v: %+v", test.count, got)
+		}
 	}
 }
 

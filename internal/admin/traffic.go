@@ -8,7 +8,7 @@ import (
 
 // traffic is the last hour, and what did not succeed.
 func (v view) traffic(p *markup.Page) {
-	section(p, "traffic", "Calls in the last hour")
+	section(p, "traffic", "Calls in the last hour"+v.ofAll())
 	c := v.Chart
 	if len(c.Bars) == 0 {
 		p.Put("<p>None.</p>\n")

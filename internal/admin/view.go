@@ -23,9 +23,11 @@ type view struct {
 	Chart           chart
 	MoreCallers     int // than the report has
 	// Fleet is of a process with many shops, where none is chosen, and Search what the names of those shown contain.
-	Fleet   *FleetReport
-	Search  string
-	Updated time.Time
+	Fleet  *FleetReport
+	Search string
+	// OneOfMany says that the page is of one shop of a process with many, whose calls are counted together.
+	OneOfMany bool
+	Updated   time.Time
 }
 
 // versionRow is a version of the API with what is to be said of it.
@@ -45,7 +47,7 @@ func (h *handler) facts(t Tokens) facts {
 	if h.Shops != nil {
 		snap.buckets = snap.ofShop(h.Gatherer, st.Shop)
 	}
-	f := facts{now: time.Now(), status: st, stopping: h.Stopping(), setup: h.Setup, snapshot: &snap}
+	f := facts{now: time.Now(), status: st, stopping: h.Stopping(), setup: h.Setup.forShop(st.Shop), snapshot: &snap}
 	if h.Shops != nil && st.Shop == "" {
 		n := h.Shops.Count()
 		f.fleet = &n
@@ -69,6 +71,7 @@ func (h *handler) view(t Tokens, r *http.Request) view {
 		v.Fleet = &all
 	}
 	v.LastError = h.Setup.commandsIn(v.Report.LastError)
+	v.OneOfMany = h.Shops != nil && f.fleet == nil
 	v.MoreCallers = len(f.snapshot.callers) - len(v.Report.Callers)
 	if !st.Issued.IsZero() {
 		v.Age = span(st.Age)

@@ -72,6 +72,9 @@ func (s shownShops) Count() admin.ShopCount {
 		case st.Reauthorize:
 			n.NeedPerson++
 			n.Failing++
+		case st.Err != nil && !st.Usable:
+			n.NoToken++
+			n.Failing++
 		case st.Err != nil:
 			n.Failing++
 		}

@@ -42,7 +42,7 @@ func (s *Sidecar) entrances() (all []admin.Entrance) {
 func FirstCall(url string, c *config.Config) string {
 	path := "/admin/api/" + shopify.ClientVersion + "/shop.json"
 	if c.ShopsFile != "" {
-		path = "/$SHOP.myshopify.com" + path
+		path = "/" + admin.AnyShop + path
 	}
 	call := "curl "
 	if c.ClientKeysFile != "" {

@@ -22,6 +22,9 @@ func (s *Sidecar) setup(build Build, getenv func(string) string) admin.Setup {
 			o.Command = filepath.Base(path) // with the unit's settings, secrets and store
 		}
 	}
+	if o.ShopsFile = s.cfg.ShopsFile; o.ShopsFile != "" && s.cfg.ShopName != "" {
+		o.OwnShop = s.cfg.Shop.Domain()
+	}
 	if host := s.cfg.Base.Hostname(); s.shop != nil && host != s.cfg.Shop.Domain() {
 		o.Upstream = s.cfg.Base.Host
 	}
