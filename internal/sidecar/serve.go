@@ -21,6 +21,7 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 	background.Go(func() { s.history.Run(work) })
 	background.Go(func() { s.access.Watch(work, s.log.Logger, s.reread) })
 	background.Go(func() { s.notifyManager(work) })
+	background.Go(func() { s.settle(work) })
 
 	failed := make(chan error, 1+len(s.listeners)+len(s.adminOn)+len(s.merchantsOn))
 	for _, l := range s.listeners {

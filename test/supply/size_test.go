@@ -1,9 +1,15 @@
 package supply
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
+
+	"evergate/test/process"
 )
 
 // largestBinary is a ceiling. Nearly all of the file is in memory while the sidecar idles, so what is added to it is added to
@@ -25,5 +31,44 @@ func TestTheBinaryDoesNotGrowUnnoticed(t *testing.T) {
 	}
 	if size := info.Size(); size > largestBinary {
 		t.Errorf("as released it has %.2f MiB, and %.2f are allowed", float64(size)/(1<<20), float64(largestBinary)/(1<<20))
+	}
+}
+
+const (
+	// mostAtRest is how much memory a process may have that nobody calls, in KiB. nginx with one worker has 9 to 12 MiB.
+	mostAtRest = 9 << 10
+	// mostGoroutines are those that wait in it, those of the scrape that counts them included.
+	mostGoroutines = 20
+)
+
+func TestAProcessThatNobodyCallsIsSmall(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" || testing.Short() {
+		t.Skip("links the whole program and looks at it in /proc: only on Linux, and not with -short")
+	}
+	here, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := process.Start(t, process.Command(t, build(t, here), []string{
+		"SHOPIFY_SHOP=acme", "SHOPIFY_ACCESS_TOKEN=shpat_0123456789abcdef0123456789abcdef", "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0",
+		"EVERGATE_UPSTREAM_URL=https://127.0.0.1:1", "EVERGATE_LOG_LEVEL=debug", "EVERGATE_LOG_FORMAT=json",
+	}))
+	p.AwaitLog(t, "memory that only the start needed is given back")
+	rollup, err := os.ReadFile("/proc/" + strconv.Itoa(p.Cmd.Process.Pid) + "/smaps_rollup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(rollup), "\nRss:")
+	var kib int
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		t.Fatalf("%v: %s", err, rollup)
+	}
+	if kib > mostAtRest {
+		t.Errorf("it has %d KiB at rest, and %d are allowed:\n%s", kib, mostAtRest, rollup)
+	}
+	scrape := process.Fetch(t, "http://"+p.AwaitLog(t, "listening for operators").Address+"/metrics")
+	if n, found := process.Metric(scrape, "go_goroutines"); !found || n > mostGoroutines {
+		t.Errorf("%v goroutines are waiting, and %d are allowed", n, mostGoroutines)
 	}
 }
