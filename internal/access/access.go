@@ -130,6 +130,9 @@ func (a *Access) Adopt(l net.Listener, address listen.Address, wrap Wrappers) ne
 	return caller.Listener(l, !address.Loopback() && !a.unsafe, address.Shop)
 }
 
+// Repin makes a listener that was opened for a shop one for another.
+func Repin(l net.Listener, shop token.Shop) { caller.Repin(l, shop) }
+
 // ForOperators makes a listener for operators one of ours: its connections are looked at, and
 // nobody has to be known before an order is judged.
 func ForOperators(l net.Listener) net.Listener { return caller.Listener(l, false, token.Shop{}) }

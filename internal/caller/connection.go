@@ -23,8 +23,8 @@ type connection struct {
 	caller       Caller
 	// denied is the answer to a peer that is on no list; nil: it may go on.
 	denied error
-	// shop is the one that the listener is for; zero: the requests say.
-	shop token.Shop
+	// pin is the listener's; nil: the requests say which shop they are for.
+	pin *pin
 	// owner says that the peer is the user that this process runs as, or root.
 	owner bool
 
@@ -53,7 +53,7 @@ func (g *Registry) InTunnel(c net.Conn, r *request.Request) net.Conn {
 	if outer == nil {
 		outer = &connection{caller: Caller{Name: Anonymous}, authenticate: true}
 	}
-	opener := &connection{tunnelled: true, shop: outer.shop, authenticate: outer.authenticate, caller: outer.caller, denied: outer.denied, owner: outer.owner, chain: outer.chain, digest: outer.digest}
+	opener := &connection{tunnelled: true, pin: outer.pin, authenticate: outer.authenticate, caller: outer.caller, denied: outer.denied, owner: outer.owner, chain: outer.chain, digest: outer.digest}
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		opener.chain = r.TLS.PeerCertificates
 	}
@@ -92,19 +92,35 @@ type listenerKey struct{}
 type listener struct {
 	net.Listener
 	authenticate bool
-	shop         token.Shop
+	pin          *pin // nil: it is for no shop alone
 }
+
+// pin is the shop that a listener is for.
+type pin struct{ shop atomic.Pointer[token.Shop] }
 
 // Listener marks l as an address of ours. authenticate says that other hosts can reach it, so
 // that no request may pass there without saying who sends it; shop is the one that it is for, zero: the requests say.
 func Listener(l net.Listener, authenticate bool, shop token.Shop) net.Listener {
-	return &listener{Listener: l, authenticate: authenticate, shop: shop}
+	own := &listener{Listener: l, authenticate: authenticate}
+	if !shop.IsZero() {
+		own.pin = &pin{}
+		own.pin.shop.Store(&shop)
+	}
+	return own
+}
+
+// Repin makes a Listener that is for a shop one for another, with the connections that came in there already: it is the address
+// that says which shop their next requests are for.
+func Repin(l net.Listener, shop token.Shop) {
+	if own, ok := l.(*listener); ok && own.pin != nil {
+		own.pin.shop.Store(&shop)
+	}
 }
 
 // ListenerShop is the shop that the listener is for where r came in; zero: r says.
 func ListenerShop(r *request.Request) token.Shop {
-	if conn, _ := r.Connection.(*connection); conn != nil {
-		return conn.shop
+	if conn, _ := r.Connection.(*connection); conn != nil && conn.pin != nil {
+		return *conn.pin.shop.Load()
 	}
 	return token.Shop{}
 }
@@ -124,7 +140,7 @@ func (g *Registry) ConnContext(ctx context.Context, c net.Conn) context.Context 
 	conn := &connection{caller: Caller{Name: Anonymous}, authenticate: true}
 	conn.caller.Key = innermost(c) // also when it is served a second time; see package idle
 	if l, ok := ctx.Value(listenerKey{}).(*listener); ok {
-		conn.authenticate, conn.shop = l.authenticate, l.shop
+		conn.authenticate, conn.pin = l.authenticate, l.pin
 	}
 	if addr := c.LocalAddr(); addr != nil && addr.Network() == "unix" {
 		g.lookUpPeer(innermost(c), conn)

@@ -18,15 +18,15 @@ import (
 // Listen opens every listener, so that nobody who starts beside us is refused a
 // connection; requests are answered with 503 until there is a token.
 func (s *Sidecar) Listen(ctx context.Context) error {
-	tools := s.cfg.Listeners
-	if s.many != nil {
-		tools = append(slices.Clone(tools), s.many.dir.listeners()...)
-	}
-	return s.ListenOn(ctx, tools, s.cfg.Admin)
+	return s.listenOn(ctx, s.cfg.Listeners, s.cfg.Admin, true)
 }
 
-// ListenOn is Listen for other addresses than those of the settings.
+// ListenOn is Listen for other addresses than those of the settings and the shops file.
 func (s *Sidecar) ListenOn(ctx context.Context, tools []listen.Address, operators listen.Address) error {
+	return s.listenOn(ctx, tools, operators, false)
+}
+
+func (s *Sidecar) listenOn(ctx context.Context, tools []listen.Address, operators listen.Address, own bool) error {
 	if err := s.adopt(); err != nil {
 		return err
 	}
@@ -36,6 +36,9 @@ func (s *Sidecar) ListenOn(ctx context.Context, tools []listen.Address, operator
 		}
 	}
 	err := s.listenForOthers(ctx, operators)
+	if err == nil && own && s.many != nil {
+		err = s.openOwn(ctx, s.many.dir.listeners())
+	}
 	if err == nil {
 		err = s.checkLoop(ctx)
 	}
@@ -56,7 +59,7 @@ const loopWait = 3 * time.Second
 // cannot be given an address, which takes a listener with TLS; without one nothing is looked up.
 func (s *Sidecar) checkLoop(ctx context.Context) error {
 	s.app.Transport.AvoidLoop(s.isOurs)
-	if !slices.ContainsFunc(s.listeners, func(l listen.Opened) bool { return l.Address.TLS }) {
+	if !slices.ContainsFunc(s.everyListener(), func(l listen.Opened) bool { return l.Address.TLS }) {
 		return nil
 	}
 	ctx, stop := context.WithTimeout(ctx, loopWait)
@@ -69,7 +72,7 @@ func (s *Sidecar) checkLoop(ctx context.Context) error {
 
 // isOurs reports whether tools are listened for at an address.
 func (s *Sidecar) isOurs(at netip.AddrPort) bool {
-	for _, l := range s.listeners {
+	for _, l := range s.everyListener() {
 		tcp, ok := l.Listener.Addr().(*net.TCPAddr)
 		if !ok || tcp.AddrPort().Port() != at.Port() {
 			continue
@@ -172,6 +175,7 @@ func (s *Sidecar) wrappers() access.Wrappers {
 func mayMultiplex(c net.Conn) bool { return limit.ConnOf(c).MayMultiplex() }
 
 func (s *Sidecar) closeListeners() {
+	s.closeOwn()
 	for _, l := range s.listeners {
 		_ = l.Listener.Close()
 	}
@@ -186,8 +190,9 @@ func (s *Sidecar) URL() string { return s.URLs()[0] }
 // URLs are the addresses for tools, first those which most of them can call: http before https, whose
 // certificate may have another name, and Unix sockets last.
 func (s *Sidecar) URLs() (all []string) {
+	every := s.everyListener()
 	for strange := range strangest + 1 {
-		for _, l := range s.listeners {
+		for _, l := range every {
 			if strangeness(l.Address) == strange {
 				all = append(all, urlOf(l))
 			}

@@ -44,6 +44,8 @@ type many struct {
 	again       chan struct{} // the shops file is to be read now
 	logins      *login.Shops  // nil: no shop's grant is kept
 	failed      backOffs
+	// edited is told of another state of the shops file, after all else; nil: nobody has to know.
+	edited func()
 
 	// reachable is why the store could not be read when it was looked at last; nil: it could.
 	reachable atomic.Pointer[error]
@@ -76,6 +78,9 @@ func (m *many) fileChanged(before, now *shopsfile.File) {
 		return !served || !reflect.DeepEqual(e.said, s.said)
 	})
 	m.log.Info("the shops file has changed", "shops", len(now.Shops), "before", len(before.Shops))
+	if m.edited != nil {
+		m.edited()
+	}
 }
 
 // make makes what is kept of a shop.

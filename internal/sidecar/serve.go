@@ -27,6 +27,12 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 	for _, l := range s.listeners {
 		s.accepting.Go(func() { failed <- s.proxy.Serve(l.Listener) })
 	}
+	s.serveOwn(func(err error) {
+		select {
+		case failed <- err:
+		default: // one is enough
+		}
+	})
 	s.acceptingInside.Go(func() { failed <- s.proxy.Serve(s.tunnels.Listener()) })
 	for _, l := range s.adminOn {
 		go func() { failed <- s.admin.Serve(access.ForOperators(s.limits.operators.Wrap(l.Listener))) }()

@@ -57,7 +57,8 @@ type Sidecar struct {
 
 	tunnels       *tunnel.Server
 	proxy, admin  *http.Server
-	listeners     []listen.Opened // for tools
+	listeners     []listen.Opened // for tools, beside shops' own
+	own           ownListeners
 	adminOn       []listen.Opened // for operators
 	merchants     *http.Server    // nil: there is no login for a merchant elsewhere
 	merchantsOn   []listen.Opened
@@ -100,6 +101,7 @@ func assemble(settings Settings, log Logger, environ []string, build Build) (*Si
 		sayWay(app, log)
 		return wire(app, settings, log, config.Getenv(environ), func(s *Sidecar, met *metrics.Metrics) error {
 			s.many = openFleet(app, settings.directory, met, log)
+			s.many.edited = s.followFile
 			s.served = s.many
 			return nil
 		})
@@ -199,7 +201,7 @@ const certificateEndsSoon = 14 * 24 * time.Hour
 
 // notices are what a person must act on.
 func (s *Sidecar) notices() []admin.Notice {
-	all := s.served.notices()
+	all := append(s.served.notices(), s.ownNotices()...)
 	if broken := s.access.Broken(); broken != "" {
 		all = append(all, admin.Notice{Level: admin.LevelWarning, Code: admin.CodeFileNotInForce, Label: "File not in force", Text: broken, Whole: broken})
 	}
@@ -230,6 +232,7 @@ func certificateNotice(ends, now time.Time) []admin.Notice {
 func (s *Sidecar) Reread() {
 	s.log.Info("reading the files again")
 	s.served.reread()
+	s.followFile() // with what could not be opened before
 	select {
 	case s.reread <- struct{}{}:
 	default: // it will be done
