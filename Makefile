@@ -8,7 +8,7 @@ export GOTOOLCHAIN := $(shell GO=$(GO) scripts/toolchain)
 LDFLAGS := -s -w -X main.version=$(shell git describe --tags --always --dirty 2>/dev/null || echo dev) \
 	-X main.commit=$(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
-.PHONY: all build demo test check vuln cover bench bench-pacing bench-peers bench-bar fuzz deps generate clean cross packages snapshot
+.PHONY: all build demo test check vuln cover bench bench-pacing bench-peers bench-bar bench-against fuzz deps generate clean cross packages snapshot
 
 all: check test
 
@@ -102,6 +102,12 @@ bench-peers: ## Evergate beside nginx, HAProxy and Caddy, a quarter of an hour; 
 
 bench-bar: ## whether a request has become dearer by a tenth, against nginx in the same run
 	$(BENCH) -bar
+
+bench-against: bin/benchstat ## the stages of a request beside those of the last release; minutes
+	scripts/bench-against
+
+bin/benchstat: tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o ../bin/ golang.org/x/perf/cmd/benchstat
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME
