@@ -45,6 +45,8 @@ var typed = map[string][]block{
 	"docs/using/clients.md": {
 		{first: "keytool -importcert -noprompt -alias evergate -file evergate-ca.pem -keystore roots.p12 -storetype PKCS12 -storepass changeit", not: "it needs Java: test/clients/libraries runs it where there is one"},
 		{first: `evergate run -- sh -c 'shopify theme list --store "$SHOPIFY_SHOP" --password "$SHOPIFY_ACCESS_TOKEN"'`, not: "it needs Shopify CLI: test/clients/libraries runs it"},
+		{first: "mkdir -p ~/.config/shopify-cli-store-nodejs", not: "it is for the next block"},
+		{first: "evergate run -- shopify store execute --store acme.myshopify.com --query '{ shop { name } }'", not: "it needs Shopify CLI: test/clients/libraries runs both"},
 		{first: "curl --fail --silent --show-error https://acme.myshopify.com/admin/api/2026-10/shop.json", before: `evergate; eval "$(evergate env)"`, says: `"shop":\{`},
 		{first: "wget --quiet --output-document - https://acme.myshopify.com/admin/api/2026-10/shop.json", says: `"shop":\{`},
 	},

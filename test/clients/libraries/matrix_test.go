@@ -147,6 +147,7 @@ func (k *kit) project(t *testing.T, l library, programs string) string {
 	}
 	if l.alias == "" {
 		link("", "")
+		link("../package.json", "../package.json") // Deno imports what is named there
 	} else {
 		link(official, l.alias)
 	}

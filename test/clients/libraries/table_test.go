@@ -14,11 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write into the manual what worked")
 
-const (
-	manual = "../../../docs/using/clients.md"
-	begin  = "<!-- libraries:begin (written by `go test ./test/clients/libraries -update`) -->\n"
-	end    = "<!-- libraries:end -->\n"
-)
+const manual = "../../../docs/using/clients.md"
 
 // ways are the columns of the table, by the cells below them.
 var ways = []struct {
@@ -37,7 +33,7 @@ func TestTheManualShowsTheProgramsThatRun(t *testing.T) {
 	if *update {
 		t.Skip("written by the other test")
 	}
-	compare(t, chapter(t, func(library, mode) bool { return true }))
+	inManual(t, "libraries", chapter(t, func(library, mode) bool { return true }))
 }
 
 // compareWithDocs compares the manual with what worked, if all has been tried.
@@ -48,11 +44,14 @@ func (m *matrix) compareWithDocs(t *testing.T) {
 			return
 		}
 	}
-	compare(t, chapter(t, func(l library, way mode) bool { return m.worked[l.name][way] }))
+	inManual(t, "libraries", chapter(t, func(l library, way mode) bool { return m.worked[l.name][way] }))
 }
 
-func compare(t *testing.T, want string) {
+// inManual holds a place in the manual against what there has to be.
+func inManual(t *testing.T, place, want string) {
 	t.Helper()
+	begin := "<!-- " + place + ":begin (written by `go test ./test/clients/libraries -update`) -->\n"
+	end := "<!-- " + place + ":end -->\n"
 	text, err := os.ReadFile(manual)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +60,7 @@ func compare(t *testing.T, want string) {
 	have, after, closed := strings.Cut(rest, end)
 	switch {
 	case !found || !closed:
-		t.Fatalf("%s has no place for the libraries: it needs the lines\n%s%s", manual, begin, end)
+		t.Fatalf("%s has no place for it: it needs the lines\n%s%s", manual, begin, end)
 	case have == want:
 	case *update:
 		if err := os.WriteFile(manual, []byte(before+begin+want+end+after), 0o644); err != nil {
