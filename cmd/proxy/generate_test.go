@@ -77,7 +77,7 @@ func TestEveryPageHasAnExampleThatHolds(t *testing.T) {
 	t.Parallel()
 	for _, s := range synopses() {
 		if o := execute(nil, append([]string{"help"}, strings.Fields(s.name)...)...); len(s.examples) == 0 || !strings.Contains(o.out, "\nExamples:\n\n  "+s.examples[0]+"\n") {
-			t.Errorf("%s: %q", s.name, o.out)
+			t.Errorf("%s has no example on its page: give it one in commands(), in cmd/proxy/main.go, as `examples`:\n%s", s.name, o.out)
 		}
 		var known []string
 		for _, f := range s.flags {

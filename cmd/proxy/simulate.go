@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"evergate/internal/brief"
+	"evergate/internal/remedy"
 	"evergate/internal/shopsim"
 )
 
@@ -137,7 +138,7 @@ func (m *simulation) serve(w env, sim *shopsim.Sim) error {
 	}
 	server, err := start(m.listen)
 	if err != nil {
-		return err
+		return taken(err, "--listen")
 	}
 	defer server.Close()
 	if m.caFile != "" {
@@ -149,7 +150,7 @@ func (m *simulation) serve(w env, sim *shopsim.Sim) error {
 	if m.control != "" {
 		c, err := sim.StartControl(m.control)
 		if err != nil {
-			return err
+			return taken(err, "--control")
 		}
 		defer c.Close()
 		r.control = reachable(c.URL)
@@ -164,6 +165,14 @@ func (m *simulation) serve(w env, sim *shopsim.Sim) error {
 	}
 	m.untilTheEnd(w, sim)
 	return m.conclude(w.err, sim.Report())
+}
+
+// taken says what to do about an address that another program has.
+func taken(err error, flag string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return remedy.New("end that program, or choose another address with "+flag+": 127.0.0.1:0 takes a free port", "%w", err)
+	}
+	return err
 }
 
 // untilTheEnd waits for a signal to end, and reads the fixtures again at a SIGHUP.

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -241,6 +242,20 @@ func TestAReportThatCannotBeWrittenIsSaidAtTheStart(t *testing.T) {
 	for _, path := range []string{dir, filepath.Join(dir, "no", "report.json")} {
 		if o := execute(nil, "simulate", "--listen", "127.0.0.1:0", "--report", path); o.code != exitConfig || !strings.Contains(o.err, "--report: ") {
 			t.Errorf("%s: %+v", path, o)
+		}
+	}
+}
+
+func TestAnAddressThatIsTakenNamesTheFlagForAnother(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	for flag, args := range map[string][]string{"--listen": {"--listen", l.Addr().String()}, "--control": {"--listen", "127.0.0.1:0", "--control", l.Addr().String()}} {
+		if o := execute(nil, append([]string{"simulate"}, args...)...); o.code != exitFailure || !strings.Contains(o.err, "choose another address with "+flag) {
+			t.Errorf("%s: %+v", flag, o)
 		}
 	}
 }

@@ -109,8 +109,15 @@ func TestNamesAndLabelsAreAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("got\n%s\nwant\n%s\nDashboards and alerts are built on these. If it is meant: go test ./internal/metrics -run API -update", got, want)
+		t.Errorf("these are new: %q\nand these are gone: %q\nDashboards and alerts are built on names and labels. If it is meant: go test ./internal/metrics -run API -update",
+			without(got, string(want)), without(string(want), got))
 	}
+}
+
+// without returns the lines of one text that another does not have.
+func without(text, other string) []string {
+	there := strings.Split(other, "\n")
+	return slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return slices.Contains(there, line) })
 }
 
 func TestMetricsFollowPrometheusConventions(t *testing.T) {

@@ -27,8 +27,11 @@ func TestEverySettingCrossesTheControlAPI(t *testing.T) {
 			t.Fatalf("no value for %s", v.Type().Field(i).Name)
 		}
 	}
-	if back := wireSettings(c).settings(); !reflect.DeepEqual(back, c) {
-		t.Errorf("sent %+v, arrived %+v", c, back)
+	back := reflect.ValueOf(wireSettings(c).settings())
+	for i := range v.NumField() {
+		if sent, arrived := v.Field(i).Interface(), back.Field(i).Interface(); !reflect.DeepEqual(sent, arrived) {
+			t.Errorf("%s was sent as %v and arrived as %v: settingsWire, in controlsettings.go, has to have it, and both ways of it", v.Type().Field(i).Name, sent, arrived)
+		}
 	}
 }
 
