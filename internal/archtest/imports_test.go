@@ -22,7 +22,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/check":     {ours: []string{"access", "limit", "listen", "localca", "netfail", "printable", "readfile", "redact", "remedy", "shopify", "token"}},
 	"internal/clientenv": {ours: []string{"remedy", "shopify"}, others: []string{"software.sslmate.com/src/go-pkcs12"}},
 	"internal/clock":     {},
-	"internal/config":    {ours: []string{"envelope", "guard", "listen", "readfile", "redact", "remedy", "resolve", "shopify", "spelling", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
+	"internal/config":    {ours: []string{"envelope", "guard", "listen", "plain", "readfile", "redact", "remedy", "resolve", "shopify", "spelling", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/denial":    {ours: []string{"brief"}},
 	"internal/durable":   {ours: []string{"clock", "remedy"}},
 	"internal/fleet":     {ours: []string{"clock", "token"}, others: []string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/sync"}},
@@ -31,7 +31,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/guard":     {ours: []string{"access", "ascii", "caller", "denial", "policy", "remedy", "request", "shopify", "token"}},
 	"internal/idle":      {},
 	"internal/inject":    {ours: []string{"ascii", "brief", "caller", "denial", "guard", "limit", "metrics", "netfail", "pace", "policy", "prefixed", "redact", "request", "shopify", "token", "tracing", "upstream"}},
-	"internal/kubestore": {ours: []string{"clock", "envelope", "netfail", "readfile", "remedy", "token"}},
+	"internal/kubestore": {ours: []string{"clock", "envelope", "netfail", "plain", "readfile", "remedy", "token"}},
 	"internal/limit":     {ours: []string{"remedy"}},
 	"internal/listen":    {ours: []string{"ascii", "reload", "remedy", "token"}},
 	"internal/localca":   {ours: []string{"brief", "durable", "remedy"}, others: []string{"github.com/hashicorp/golang-lru/v2"}},
@@ -41,11 +41,12 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/metrics":   {ours: []string{"shopify"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/netfail":   {},
 	"internal/pace":      {ours: []string{"prefixed", "shopify"}, others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/andybalholm/brotli", "github.com/klauspost/compress/zstd"}},
-	"internal/pgstore":   {ours: []string{"clock", "envelope", "remedy", "token"}, others: []string{"github.com/jackc/pgx/v5/pgconn"}},
+	"internal/pgstore":   {ours: []string{"clock", "envelope", "readfile", "remedy", "token"}, others: []string{"github.com/jackc/pgx/v5/pgconn"}},
 	"internal/policy":    {ours: []string{"ascii", "caller", "denial", "reload", "remedy", "request", "shopify"}, others: []string{"github.com/vektah/gqlparser/v2"}},
 	"internal/prefixed":  {},
+	"internal/plain":     {ours: []string{"remedy"}},
 	"internal/printable": {},
-	"internal/readfile":  {ours: []string{"remedy"}},
+	"internal/readfile":  {ours: []string{"plain", "remedy"}},
 	"internal/redact":    {},
 	"internal/refresh":   {ours: []string{"clock", "remedy", "token"}, others: []string{"golang.org/x/sync"}},
 	"internal/remedy":    {},
@@ -72,7 +73,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"examples/go/products":       {}, // whoever copies it has nothing else
 	"examples/simulator/go":      {}, // likewise
 	"internal/denial/denialtest": {ours: []string{"denial"}},
-	"internal/redisstore":        {ours: []string{"brief", "clock", "envelope", "netfail", "pace", "readfile", "remedy", "token"}, others: []string{"github.com/redis/rueidis"}},
+	"internal/redisstore":        {ours: []string{"brief", "clock", "envelope", "netfail", "pace", "plain", "readfile", "remedy", "token"}, others: []string{"github.com/redis/rueidis"}},
 	"internal/store/storetest":   {ours: []string{"token"}}, // the suite that every store passes
 }
 

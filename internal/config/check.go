@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/x509"
 	"errors"
@@ -200,7 +199,7 @@ func (c *Config) checkRoots() error {
 	if err != nil {
 		roots = x509.NewCertPool() // a machine without system roots still has the file's
 	}
-	if !roots.AppendCertsFromPEM(bytes.TrimPrefix(pem, []byte(bom))) {
+	if !roots.AppendCertsFromPEM(pem) {
 		return fmt.Errorf("EVERGATE_UPSTREAM_CA_FILE=%q holds no certificate in PEM form", c.UpstreamCAFile)
 	}
 	c.Roots = roots

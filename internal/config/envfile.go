@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"evergate/internal/plain"
 	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 )
@@ -78,13 +79,13 @@ func holdsSecret(environ []string) bool {
 
 // parseEnvFile reads the lines; name is the file's, for errors.
 func parseEnvFile(text, name string) (environ []string, _ error) {
-	if isUTF16(text) {
+	if plain.IsUTF16(text) {
 		return nil, remedy.New("save it as UTF-8", "%s is UTF-16 text", name)
 	}
 	var errs []error
 	at := map[string]int{}
 	number := 0
-	for line := range strings.Lines(unmarked(text)) {
+	for line := range strings.Lines(plain.Unmarked(text)) {
 		number++
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
@@ -140,7 +141,7 @@ func parseEnvLine(line string) (name, value string, _ error) {
 }
 
 func isText(value string) bool {
-	return !strings.ContainsFunc(value, func(r rune) bool { return !isVisible(r) })
+	return !strings.ContainsFunc(value, func(r rune) bool { return !plain.IsVisible(r) })
 }
 
 func isVariable(name string) bool {

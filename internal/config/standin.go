@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"evergate/internal/envelope"
+	"evergate/internal/plain"
 	"evergate/internal/remedy"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
@@ -167,7 +168,7 @@ func wrongPath(setting, value string) error {
 			return remedy.New("write the path in full", "begins with a specifier of systemd, which is expanded in units and not in files of settings")
 		case path != strings.TrimSpace(path):
 			return remedy.New("remove it", "has a space before or behind its path")
-		case isQuoted(path):
+		case plain.IsQuoted(path):
 			return remedy.New("remove them", "has quotation marks around its path, which are taken as part of it")
 		case strings.Contains(path, "://"):
 			return remedy.New("write a path", "holds a URL")

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"evergate/internal/plain"
 	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
@@ -73,17 +74,17 @@ func serverOf(getenv func(string) string) (string, error) {
 
 func (a account) token() (token.Secret, error) {
 	b, err := readfile.Read(filepath.Join(string(a), "token"), largestFile)
-	var s token.Secret
-	if err == nil {
-		err = s.UnmarshalText(b)
+	if err != nil {
+		return token.Secret{}, remedy.New(mountIt, "the ServiceAccount's token cannot be read: %w", err)
 	}
+	value, err := plain.Value(string(b))
 	switch {
 	case err != nil:
-		return token.Secret{}, remedy.New(mountIt, "the ServiceAccount's token cannot be read: %w", err)
-	case s.Empty():
+		return token.Secret{}, remedy.New(mountIt, "the ServiceAccount's token in %s %w", a, err)
+	case value == "":
 		return token.Secret{}, remedy.New(mountIt, "the ServiceAccount's token in %s is empty", a)
 	}
-	return s, nil
+	return token.NewSecret(value), nil
 }
 
 const mountIt = "set automountServiceAccountToken: true for the pod, or mount a projected token there"

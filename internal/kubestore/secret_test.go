@@ -155,6 +155,12 @@ func TestTokenIsReadForEachCall(t *testing.T) {
 	if len(f.tokens) != 2 || f.tokens[0] != "Bearer first" || f.tokens[1] != "Bearer second" {
 		t.Errorf("sent %q", f.tokens)
 	}
+	if err := os.WriteFile(filepath.Join(string(b.client.account), "token"), []byte("first\r\nsecond"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Swap(t.Context(), "", storetest.Named("a")); err == nil || !strings.Contains(err.Error(), "more than one line") || len(f.tokens) != 2 {
+		t.Errorf("a token of two lines: %v", err)
+	}
 	if err := os.Remove(filepath.Join(string(b.client.account), "token")); err != nil {
 		t.Fatal(err)
 	}

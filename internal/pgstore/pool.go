@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -35,6 +36,9 @@ const urlRemedy = "write postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=ver
 func parse(url string) (*pgconn.Config, error) {
 	if !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
 		return nil, remedy.New(urlRemedy, "EVERGATE_STORE is no URL of a PostgreSQL database")
+	}
+	if err := checkFiles(url, os.Getenv); err != nil {
+		return nil, err
 	}
 	c, err := pgconn.ParseConfig(url)
 	if err != nil {

@@ -9,6 +9,7 @@
 package readfile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"evergate/internal/plain"
 	"evergate/internal/remedy"
 )
 
@@ -39,9 +41,17 @@ func Read(path string, most int64) ([]byte, error) {
 }
 
 // Owned is Read for a file that decides who may do what, or who is believed: one that others could write or replace is
+// refused. All of them are text, which is returned without the byte order mark that some editors write; UTF-16 is
 // refused. The info is that of what was read.
 func Owned(path string, most int64) ([]byte, fs.FileInfo, error) {
-	return readInTime(path, most, func(info fs.FileInfo) error { return checkOwned(path, info) })
+	text, info, err := readInTime(path, most, func(info fs.FileInfo) error { return checkOwned(path, info) })
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case plain.IsUTF16(string(text[:min(len(text), 1<<10)])):
+		return nil, nil, remedy.New("save it as UTF-8", "%s is UTF-16 text", path)
+	}
+	return bytes.TrimPrefix(text, []byte(plain.Mark)), info, nil
 }
 
 // checkOwned refuses a file that others can write, or could have put there.

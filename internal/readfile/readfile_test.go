@@ -162,3 +162,18 @@ func TestAMountedSecretIsFollowed(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 }
+
+// TestWhatDecidesIsText: the rules of a policy, keys and certificates are.
+func TestWhatDecidesIsText(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	for content, want := range map[string]string{"two": "two", "\uFEFFtwo": "two", "": "", "\xff\xfet\x00w\x00o\x00": "UTF-16", "t\x00w\x00o\x00\n\x00": "UTF-16", "\xfe\xff\x00t": "UTF-16"} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		text, _, err := Owned(path, most)
+		if err == nil && string(text) != want || err != nil && (!strings.Contains(err.Error(), want) || want == "" || !strings.Contains(err.Error(), path)) {
+			t.Errorf("%q: %q, %v", content, text, err)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"maps"
 	"net/url"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"evergate/internal/plain"
 	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
@@ -188,7 +190,10 @@ func (a *address) credentials(rueidis.AuthCredentialsContext) (rueidis.AuthCrede
 	if err != nil {
 		return rueidis.AuthCredentials{}, &fileError{remedy.New("see to the file, or correct the path", "the password_file of EVERGATE_STORE: %w", err)}
 	}
-	password := strings.TrimSpace(string(b))
+	password, err := plain.Value(string(b))
+	if err != nil {
+		return rueidis.AuthCredentials{}, &fileError{fmt.Errorf("the password_file of EVERGATE_STORE, %s, %w", a.password, err)}
+	}
 	a.filed.Store(&password)
 	return rueidis.AuthCredentials{Username: a.option.Username, Password: password}, nil
 }

@@ -1,9 +1,13 @@
 package redisstore
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/redis/rueidis"
 
 	"evergate/internal/envelope"
 	"evergate/internal/token"
@@ -102,5 +106,29 @@ func TestASharedStoreNeedsAKey(t *testing.T) {
 	}
 	if b, err := Open("redis://h", envelope.Keys{Current: token.NewSecret("short")}); b != nil || err == nil {
 		t.Errorf("%v, %v", b, err)
+	}
+}
+
+// TestThePasswordInAFileIsReadAsASecretIs has what editors and copying leave in it.
+func TestThePasswordInAFileIsReadAsASecretIs(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "password")
+	a, err := parse("redis://h?password_file=" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{"hunter2\n": "hunter2", "\uFEFFhunter2\r\n": "hunter2", "hunter 2": "hunter 2", "hunter2\nhunter3": "more than one line", "hunter2\x00": "a NUL", "h\x00u\x00n\x00t\x00": "UTF-16", "hun\u200bter2": "of no width"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := a.credentials(rueidis.AuthCredentialsContext{})
+		switch said := ""; {
+		case err != nil:
+			if said = err.Error(); !strings.Contains(said, want) || !strings.Contains(said, path) || strings.Contains(said, "hunter") {
+				t.Errorf("%q: %v", text, err)
+			}
+		case c.Password != want:
+			t.Errorf("%q: %q", text, c.Password)
+		}
 	}
 }

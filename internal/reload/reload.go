@@ -11,7 +11,6 @@
 package reload
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -192,13 +191,8 @@ func readOwned(path string, largest int) ([]byte, fs.FileInfo, error) {
 		return nil, nil, remedy.New("give the path of one", "%s is no file", path)
 	}
 	b, info, err := readfile.Owned(path, int64(largest))
-	switch {
-	case errors.As(err, new(*fs.PathError)):
-		return nil, nil, fmt.Errorf("the file cannot be read: %w", err)
-	case err != nil:
-		return nil, nil, err
-	case bytes.HasPrefix(b, []byte("\xff\xfe")), bytes.HasPrefix(b, []byte("\xfe\xff")):
-		return nil, nil, remedy.New("save it as UTF-8", "%s is UTF-16 text", path)
+	if errors.As(err, new(*fs.PathError)) {
+		err = fmt.Errorf("the file cannot be read: %w", err)
 	}
-	return bytes.TrimPrefix(b, []byte("\uFEFF")), info, nil // a byte order mark, which some editors write
+	return b, info, err
 }
