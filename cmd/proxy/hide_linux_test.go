@@ -96,6 +96,42 @@ func TestNobodyOfTheSameUserReadsTheSecretsFromProc(t *testing.T) {
 	}
 }
 
+// TestCommandsThatWaitForAPersonAreHiddenToo has one that waits with the client secret in its environment.
+func TestCommandsThatWaitForAPersonAreHiddenToo(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdin, typed, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	defer typed.Close()
+	store, err := os.MkdirTemp("", "hidden-") // another user must get there, which t.TempDir does not let it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(store)
+	if err := os.Chmod(store, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self)
+	cmd.Stdin = stdin
+	cmd.Env = []string{
+		"PROXY_TEST_COMMAND=proxy login --paste", "SHOPIFY_SHOP=" + shopsim.DefaultShop, "SHOPIFY_CLIENT_ID=" + shopsim.DefaultClientID,
+		"SHOPIFY_CLIENT_SECRET=" + shopsim.DefaultClientSecret, "EVERGATE_STORE=file:" + store + "/grants",
+	}
+	p := process.Launch(t, cmd)
+	p.AwaitText(t, &p.Out, "the address to open", func(said string) bool { return strings.Contains(said, "/admin/oauth/authorize?") })
+	for _, name := range []string{"environ", "mem"} {
+		if owner := ownerOf(t, fmt.Sprintf("/proc/%d/%s", cmd.Process.Pid, name)); owner != 0 {
+			t.Errorf("%s belongs to %d: whoever is that user reads the secrets", name, owner)
+		}
+	}
+}
+
 // An agent is the command of `run` and the same user. It is told to look for whatever it could call Shopify with by itself.
 func TestACommandThatLooksForTheTokenFindsNone(t *testing.T) {
 	t.Parallel()

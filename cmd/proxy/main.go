@@ -219,6 +219,7 @@ func dispatch(w env) error {
 	if w.args, err = parseFlags(w, s, s.withEnvFiles(a, &files), flags); err != nil {
 		return err
 	}
+	_ = hideMemory() // login and wait have the secrets for minutes, too; serve, run and demo say why it is not allowed
 	if w.environ, err = w.addEnvFiles(files); err != nil {
 		return err
 	}
