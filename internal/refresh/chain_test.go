@@ -134,6 +134,28 @@ func TestARefusedTokenOfAYoungPairIsA503UntilItMayBeReplaced(t *testing.T) {
 	})
 }
 
+// Nothing is decided about a token while its replacement is under way, however long that takes.
+func TestARefusedTokenThatIsBeingReplacedIsA503(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf, c := chainOf(t, 30*time.Minute, time.Hour)
+		c.answer = func(int, string) error { time.Sleep(8 * time.Second); return nil }
+		s := named("a", shelf, c, quiet)
+		run(t, s)
+		refused, err := s.Token(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var u *token.UnavailableError
+		if _, err := s.Replace(t.Context(), refused); !errors.As(err, &u) {
+			t.Errorf("%v", err)
+		}
+		time.Sleep(4 * time.Second)
+		if next, err := s.Replace(t.Context(), refused); err != nil || next.Access.Equal(refused.Access) || len(c.calls()) != 1 {
+			t.Errorf("%v after %d POSTs", err, len(c.calls()))
+		}
+	})
+}
+
 func TestA401AboutTheCallIsPassedOnHoweverYoungThePair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shelf, c := chainOf(t, time.Second, time.Hour)

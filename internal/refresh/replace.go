@@ -19,11 +19,12 @@ var ErrRefused = errors.New("the refused token is the current one, and no other 
 // other caller in the same place, and then holds further refreshes of this kind for 30
 // seconds. If the token ended on its way, the refusal says nothing about it and the caller
 // waits like one of Token. The error is ErrRefused, a *token.UnavailableError, which also says
-// that the pair is too young to be replaced, or ctx's cause if ctx ended first.
+// that the pair is too young to be replaced, or that it is being replaced for longer than callers wait, or ctx's cause if ctx ended first.
 func (s *Source) Replace(caller context.Context, refused token.Token) (token.Token, error) {
 	ctx, cancel := context.WithTimeoutCause(caller, s.opt.Wait, errWaited)
 	defer cancel()
 	deadline, _ := ctx.Deadline()
+	underWay := false
 	for {
 		if t, ok := s.usable(); ok && !t.Access.Equal(refused.Access) {
 			return t, nil
@@ -44,6 +45,7 @@ func (s *Source) Replace(caller context.Context, refused token.Token) (token.Tok
 		}
 		h := s.look()
 		due := s.now().until(h.notBefore)
+		underWay = ended != nil
 		if ended != nil || !errors.Is(err, token.ErrTransient) || due > time.Until(deadline) || h.closed {
 			break
 		}
@@ -56,7 +58,7 @@ func (s *Source) Replace(caller context.Context, refused token.Token) (token.Tok
 		return t, nil
 	}
 	s.noteRefusal(refused)
-	if s.isResting() {
+	if s.isResting() || underWay && !s.isCleared() {
 		return token.Token{}, s.unavailable()
 	}
 	return token.Token{}, ErrRefused
@@ -65,8 +67,14 @@ func (s *Source) Replace(caller context.Context, refused token.Token) (token.Tok
 // isResting reports whether there is no other token only because the pair was written moments ago. A client that gets a 401
 // gives up, and one that is told when to come again does. But where Shopify has said that the token is good, the 401 is about the call.
 func (s *Source) isResting() bool {
-	h, e := s.look(), s.current.Load()
-	return isResting(h.err) && s.now().until(h.notBefore) > 0 && e != nil && !e.cleared.Load()
+	h := s.look()
+	return isResting(h.err) && s.now().until(h.notBefore) > 0 && !s.isCleared()
+}
+
+// isCleared reports whether Shopify has said that the token is good which it refuses.
+func (s *Source) isCleared() bool {
+	e := s.current.Load()
+	return e == nil || e.cleared.Load()
 }
 
 // noteRefusal counts a 401 that stands.

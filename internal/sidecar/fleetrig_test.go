@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"sync"
@@ -28,6 +30,12 @@ type fleetRig struct {
 
 // newFleetRig starts one with some shops at Shopify, a store in memory and this shops file, below the defaults.
 func newFleetRig(t *testing.T, shops []string, file string, environ ...string) *fleetRig {
+	t.Helper()
+	return newFleetRigOn(t, func(b token.Backend) token.Backend { return b }, shops, file, environ...)
+}
+
+// newFleetRigOn is newFleetRig on what the store in memory is made into.
+func newFleetRigOn(t *testing.T, wrap func(token.Backend) token.Backend, shops []string, file string, environ ...string) *fleetRig {
 	t.Helper()
 	r := &fleetRig{file: filepath.Join(t.TempDir(), "shops.yaml"), posts: map[string]int{}}
 	o := shopsim.Options{Apps: []shopsim.App{{ClientID: shopsim.DefaultClientID, ClientSecret: shopsim.DefaultClientSecret, Scopes: shopsim.AllScopes}}}
@@ -57,6 +65,7 @@ func newFleetRig(t *testing.T, shops []string, file string, environ ...string) *
 	if r.Sidecar, err = Assemble(settings, NewLogger(settings.Config, io.Discard, FormatJSON, nil), environ, Build{Version: "dev"}); err != nil {
 		t.Fatal(err)
 	}
+	r.app.Backend = wrap(r.app.Backend)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { r.many.run(ctx); close(done) }()
@@ -84,6 +93,11 @@ func (r *fleetRig) asked(name string) int {
 
 // store puts a pair of that age into the store, as another process would.
 func (r *fleetRig) store(t *testing.T, name string, age time.Duration) {
+	r.storeFor(t, name, age, time.Hour)
+}
+
+// storeFor is store with another life than an hour; it returns the access token.
+func (r *fleetRig) storeFor(t *testing.T, name string, age, life time.Duration) string {
 	t.Helper()
 	shop := named(t, name)
 	s, err := r.app.Backend.Shop(shop)
@@ -95,13 +109,23 @@ func (r *fleetRig) store(t *testing.T, name string, age time.Duration) {
 	_, err = s.Swap(t.Context(), handle, token.Begin(token.Record{
 		Shop: shop.Domain(), ClientID: shopsim.DefaultClientID, Grant: config.GrantOffline,
 		Current: token.Pair{
-			Token:   token.Token{Access: token.NewSecret(access), Issued: time.Now().Add(-age), Life: time.Hour},
+			Token:   token.Token{Access: token.NewSecret(access), Issued: time.Now().Add(-age), Life: life},
 			Refresh: token.NewSecret(refresh), RefreshExpires: time.Now().AddDate(0, 0, 90),
 		},
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return access
+}
+
+// call asks for a shop as a tool does.
+func (r *fleetRig) call(name string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	req := httptest.NewRequest(http.MethodGet, "http://localhost/"+name+".myshopify.com/admin/api/2026-10/shop.json", nil)
+	req.RequestURI = req.URL.Path
+	r.proxy.Handler.ServeHTTP(w, req)
+	return w
 }
 
 func named(t *testing.T, name string) token.Shop {
