@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"evergate/internal/admin"
 	"evergate/internal/denial"
@@ -31,7 +32,7 @@ func (s shownShops) Find(ctx context.Context, name string) (admin.Tokens, error)
 	return found.source, nil
 }
 
-// List implements admin.Shops: of those that are listed, and those that are active.
+// List implements admin.Shops: of those that are listed, those that are active, and one that is only stored if the whole name is searched for.
 func (s shownShops) List(after, search string, most int) (page []refresh.Status, more bool) {
 	search = strings.ToLower(search)
 	var names []string
@@ -44,6 +45,9 @@ func (s shownShops) List(after, search string, most int) (page []refresh.Status,
 		take(domain)
 	}
 	for shop := range s.m.fleet.Active {
+		take(shop.Domain())
+	}
+	if shop, stored := s.searched(search); stored {
 		take(shop.Domain())
 	}
 	slices.Sort(names)
@@ -61,6 +65,29 @@ func (s shownShops) List(after, search string, most int) (page []refresh.Status,
 		page = append(page, st)
 	}
 	return page, more
+}
+
+// searchWait bounds the look for a shop into the store.
+const searchWait = 2 * time.Second
+
+// searched is the shop that has the text for its name, if nothing is kept of it and it has a grant in the store: it would be
+// served if it were called.
+func (s shownShops) searched(text string) (token.Shop, bool) {
+	shop, ok := s.m.dir.Find(text)
+	if !ok || s.m.app.Backend == nil {
+		return token.Shop{}, false
+	}
+	if _, active := s.m.fleet.Peek(shop); active {
+		return token.Shop{}, false // it is there anyway
+	}
+	place, err := s.m.app.Backend.Shop(shop)
+	if err != nil {
+		return token.Shop{}, false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), searchWait)
+	defer cancel()
+	_, handle, err := place.Load(ctx)
+	return shop, err == nil && handle != ""
 }
 
 // Count implements admin.Shops.
