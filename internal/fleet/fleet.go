@@ -349,6 +349,14 @@ func (f *Fleet[M]) Peek(shop token.Shop) (M, bool) {
 	return s.(*seat[M]).member, true
 }
 
+// Reconsider has shops looked for again that there were not.
+func (f *Fleet[M]) Reconsider() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.changes.Add(1)
+	f.unknown.Purge()
+}
+
 // Changed is told that the record of a shop may have been changed by others; an empty domain stands for all of them.
 func (f *Fleet[M]) Changed(domain string) {
 	f.mu.Lock()

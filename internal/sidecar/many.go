@@ -72,7 +72,7 @@ func openFleet(app *App, dir *directory, met *metrics.Metrics, log Logger) *many
 
 // fileChanged has those shops made anew of which the shops file says something else now.
 func (m *many) fileChanged(before, now *shopsfile.File) {
-	m.fleet.Changed("") // a name that was none may be one
+	m.fleet.Reconsider() // a name that was none may be one
 	m.fleet.Forget(func(s *shop) bool {
 		e, served := m.dir.entry(s.in.Shop)
 		return !served || !reflect.DeepEqual(e.said, s.said)
@@ -295,7 +295,7 @@ func (m *many) renewDue(ctx context.Context, sessions token.Dues) {
 		places <- struct{}{}
 		renewing.Go(func() {
 			defer func() { <-places }()
-			m.renew(ctx, name, aheadLeast+(aheadMost-aheadLeast)*rand.Float64()) //nolint:gosec // G404: nothing secret
+			_ = m.renew(ctx, name, aheadLeast+(aheadMost-aheadLeast)*rand.Float64()) //nolint:gosec // G404: nothing secret
 		})
 	}
 }
@@ -347,7 +347,7 @@ func (m *many) look(ctx context.Context) {
 
 // renewUnused renews the grants that nobody has used for a week, one after the other.
 func (m *many) renewUnused(ctx context.Context) {
-	n := int64(0)
+	n, full := int64(0), false
 	for listed, err := range m.app.Backend.All(ctx) {
 		if ctx.Err() != nil {
 			return
@@ -357,11 +357,11 @@ func (m *many) renewUnused(ctx context.Context) {
 			return
 		}
 		n++
-		if err != nil || !m.isUnused(listed.Record) {
+		if err != nil || full || !m.isUnused(listed.Record) {
 			continue
 		}
 		if name, err := token.ParseShop(listed.Domain); err == nil {
-			m.renew(ctx, name, 0)
+			full = errors.Is(m.renew(ctx, name, 0), fleet.ErrFull) // the store takes nothing: the next round goes on
 		}
 	}
 	m.noteStore(nil)
@@ -378,8 +378,9 @@ func (m *many) isUnused(r token.Record) bool {
 	return time.Since(t.Issued) > keptAlive
 }
 
-// renew has the token of a grant renewed of whose life less than a share is left, whether or not somebody calls the shop.
-func (m *many) renew(ctx context.Context, name token.Shop, share float64) {
+// renew has the token of a grant renewed of whose life less than a share is left, whether or not somebody calls the shop. The error, which
+// is logged, is that the shop could not be visited.
+func (m *many) renew(ctx context.Context, name token.Shop, share float64) error {
 	err := m.fleet.Visit(ctx, name, func(s *shop) {
 		if s.source.Lasts(ctx, share) || m.fleet.Turn(ctx) != nil {
 			return // nothing is begun that the end would not wait for
@@ -391,6 +392,7 @@ func (m *many) renew(ctx context.Context, name token.Shop, share float64) {
 	if err != nil && ctx.Err() == nil && !errors.Is(err, fleet.ErrUnknown) { // one that the file does not let be served is left alone
 		m.log.Warn("a grant that nobody uses cannot be renewed", "shop", name.Domain(), "err", err)
 	}
+	return err
 }
 
 // shortestUsual is the life of the tokens that public apps get.

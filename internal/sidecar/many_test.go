@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -175,6 +176,80 @@ func TestALoginAtAnotherReplicaEndsAnInferredGrant(t *testing.T) {
 	for _, name := range []string{"other", "named"} {
 		if s, err := r.many.member(t.Context(), named(t, name)); err != nil || s != before[name] {
 			t.Errorf("%s was made anew: %v", name, err)
+		}
+	}
+}
+
+// counted counts how often records are looked at.
+type counted struct {
+	token.Backend
+	looks *atomic.Int64
+}
+
+func (b counted) Shop(shop token.Shop) (token.Store, error) {
+	s, err := b.Backend.Shop(shop)
+	return countedStore{s, b.looks}, err
+}
+
+type countedStore struct {
+	token.Store
+	looks *atomic.Int64
+}
+
+func (s countedStore) Load(ctx context.Context) (token.Record, token.Handle, error) {
+	s.looks.Add(1)
+	return s.Store.Load(ctx)
+}
+
+func (s countedStore) Changed(ctx context.Context, old token.Handle) (bool, error) {
+	s.looks.Add(1)
+	return s.Store.Changed(ctx, old)
+}
+
+// The file may be edited every second, and ten thousand shops be active of which it says what it said.
+func TestAnEditCostsTheStoreNothingForShopsOfWhichItSaysNothing(t *testing.T) {
+	t.Parallel()
+	var looks atomic.Int64
+	shops := []string{"late"}
+	file := "shops:\n"
+	for n := range 30 {
+		shops = append(shops, fmt.Sprintf("acme-%d", n))
+		file += fmt.Sprintf("  acme-%d: {grant: offline}\n", n)
+	}
+	r := newFleetRigOn(t, func(b token.Backend) token.Backend { return counted{b, &looks} }, shops, file)
+	before := map[string]*shop{}
+	for _, name := range shops {
+		r.store(t, name, time.Minute)
+		if w := r.call(name); (w.Code == http.StatusOK) != (name != "late") {
+			t.Fatalf("%s: %d %s", name, w.Code, w.Body)
+		}
+		before[name], _ = r.many.fleet.Peek(named(t, name))
+	}
+	was := looks.Load()
+	for range 3 {
+		r.edit(t, file+"  late: {}\n")
+		r.many.again <- struct{}{}
+		eventually(t, func() error {
+			if w := r.call("late"); w.Code != http.StatusOK {
+				return fmt.Errorf("late: %d %s", w.Code, w.Body)
+			}
+			return nil
+		})
+		r.edit(t, file)
+		r.many.again <- struct{}{}
+		eventually(t, func() error {
+			if w := r.call("late"); w.Code != http.StatusNotFound {
+				return fmt.Errorf("late: %d %s", w.Code, w.Body)
+			}
+			return nil
+		})
+	}
+	if n := looks.Load() - was; n > 3*5 { // those for the shop that came and went
+		t.Errorf("six edits cost %d looks into the store", n)
+	}
+	for _, name := range shops[1:] {
+		if s, _ := r.many.fleet.Peek(named(t, name)); s != before[name] {
+			t.Errorf("%s was made anew", name)
 		}
 	}
 }
