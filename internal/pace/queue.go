@@ -90,6 +90,8 @@ type place struct {
 	// counted says that virtual time has advanced for it: once, however often it is sent, or those
 	// who come later would start behind requests that were refused and wait for their turn still.
 	counted bool
+	// back says that its group has been given its turn back.
+	back bool
 }
 
 const (
@@ -168,7 +170,10 @@ func (q *queue) enter(caller Caller, cost int64, p place, deadline int64) (*wait
 		g.callers[caller.Key] = c
 	}
 	if p.taken { // the group has been charged for it already
-		g.returned(p, q.virtual)
+		if !p.back {
+			g.returned(p, q.virtual)
+			p.back = true
+		}
 	} else {
 		if err := q.admit(g, c, cost, deadline); err != nil {
 			return nil, err

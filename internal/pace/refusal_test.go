@@ -1,9 +1,11 @@
 package pace
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -88,6 +90,47 @@ func TestWhatIsRefusedForEverIsHardlySentAgain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWhoIsRefusedAgainAndAgainTakesNoMoreTurnsThanOthers has strangers ask for what Shopify always refuses, while the bucket is full, so that
+// nobody can tell whether it is the bucket's refusal.
+func TestWhoIsRefusedAgainAndAgainTakesNoMoreTurnsThanOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const length = time.Minute
+		p := New(Options{MaxWait: time.Minute})
+		full := func() *http.Response { return response(200, "{}", callLimitHeader, "40/40") }
+		do(t, p, REST, "", full())
+		ctx, stop := context.WithTimeout(t.Context(), length)
+		defer stop()
+		var all sync.WaitGroup
+		for i := range 50 {
+			all.Go(func() {
+				for ctx.Err() == nil {
+					r := p.Reserve(REST, Caller{Key: i}, nil)
+					for again := true; again; {
+						if _, err := r.Wait(ctx); err != nil {
+							break
+						}
+						again = observe(&r, response(429, "", "Retry-After", "30"))
+					}
+				}
+			})
+		}
+		served := 0
+		for {
+			r := p.Reserve(REST, Caller{Key: "known", Known: true}, nil)
+			if _, err := r.Wait(ctx); err != nil {
+				break
+			}
+			observe(&r, full())
+			served++
+		}
+		all.Wait()
+		if served < 48 { // of 120 that fit, of which half are its own
+			t.Errorf("%d calls in %s", served, length)
+		}
+	})
 }
 
 func TestRetryAfterIsObeyedWithinTheLongestWait(t *testing.T) {
