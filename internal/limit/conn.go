@@ -45,6 +45,7 @@ type Conn struct {
 	holder holder       // see Hold; kept by mu
 	began  atomic.Int64 // when the request under way began; 0: nobody has said whose it is
 	told   atomic.Int64 // when it was told to make room; 0: it was not
+	kept   atomic.Bool  // see keeps
 }
 
 var (

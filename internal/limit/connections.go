@@ -339,6 +339,8 @@ func (c *Conn) rank(now time.Time) (rank int, since int64) {
 	age := now.UnixNano() - since
 	old := age > int64(young)
 	switch asked := c.asked.Load(); {
+	case !old && c.kept.Load():
+		return never, 0
 	case old && !asked:
 		return neverAsked, since
 	case old:
@@ -416,8 +418,11 @@ func State(served net.Conn, state http.ConnState) {
 		c.since.Store(time.Now().UnixNano())
 		c.headEnded()
 		c.serving.Store(false)
-		if c.set.crowd.Load() > 0 {
+		switch crowded := c.set.crowd.Load() > 0; {
+		case crowded && !c.set.keeps(c):
 			c.set.leave(c) // its next request may have come already, and then another
+		case !crowded && c.kept.Load():
+			c.kept.Store(false)
 		}
 	}
 }

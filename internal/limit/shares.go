@@ -149,6 +149,40 @@ func (s *Connections) pickByShare(now time.Time) candidate {
 	return leaves
 }
 
+// keeps reports whether a connection that has got its answer stays while newcomers wait, for a moment: that of a caller that is known and has no
+// more than an equal part of the places, newcomers having one, too. If it had to come again for each call, it would wait behind all the others each time.
+func (s *Connections) keeps(c *Conn) bool {
+	h := c.heldBy()
+	if h.known {
+		s.mu.Lock()
+		h.known = s.isWithinPart(h)
+		s.mu.Unlock()
+	}
+	c.kept.Store(h.known)
+	return h.known
+}
+
+// isWithinPart reports whether a known caller has no more than an equal part of the places, if newcomers have one. s.mu is held.
+func (s *Connections) isWithinPart(h holder) bool {
+	others := map[holder]struct{}{}
+	seen, own := 0, 0
+	for c := range s.open {
+		if seen++; seen > looked {
+			break
+		}
+		one := c.heldBy()
+		if one == h {
+			own++
+			continue
+		}
+		if !one.known {
+			one = holder{}
+		}
+		others[one] = struct{}{}
+	}
+	return own*(len(others)+2) <= min(seen, looked)
+}
+
 // heldBy is who has the place.
 func (c *Conn) heldBy() holder {
 	c.mu.Lock()

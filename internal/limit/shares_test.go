@@ -241,3 +241,63 @@ func TestNobodyMakesRoomWherePlacesBecomeFree(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoIsKnownAndHasFewPlacesKeepsThemBetweenItsCalls has others wait for places meanwhile.
+func TestWhoIsKnownAndHasFewPlacesKeepsThemBetweenItsCalls(t *testing.T) {
+	for _, c := range []struct {
+		name, caller string
+		places       int
+		stays        bool
+	}{
+		{"a caller with few", "few", 2, true},
+		{"one with more than its part", "many", 4, false},
+		{"a stranger", "", 1, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			const limit = 8
+			h := newHouse(t, limit, nil, func(w http.ResponseWriter, r *http.Request) {
+				conn, caller := FromContext(r.Context()), r.Header.Get("Caller")
+				conn.Hold(caller, caller != "", time.Now())
+				if r.URL.Path == "/wait" {
+					<-r.Context().Done()
+				}
+			})
+			h.set.OnCrowd(func() bool { return false })
+			call := strings.Replace(get, "\r\n\r\n", "\r\nCaller: "+c.caller+"\r\n\r\n", 1)
+			var ends []<-chan struct{}
+			var own []net.Conn
+			for range c.places {
+				conn, ended := h.dial(t, call)
+				own, ends = append(own, conn), append(ends, ended)
+			}
+			for range limit - c.places {
+				h.dial(t, strings.Replace(get, "/", "/wait", 1))
+			}
+			begin := func() {
+				for _, conn := range own {
+					_, _ = io.WriteString(conn, call)
+				}
+			}
+			newcomer, theirs := net.Pipe()
+			defer newcomer.Close()
+			begin() // nobody waits yet, and the newcomer does before the answers are there
+			go func() { h.pipes.conns <- theirs }()
+			h.set.crowd.Add(1)
+			begin()
+			h.set.crowd.Add(-1)
+			stayed := 0
+			for _, ended := range ends {
+				if !over(ended) {
+					stayed++
+				}
+			}
+			if (stayed == c.places) != c.stays {
+				t.Errorf("%s: %d of %d connections stay", c.name, stayed, c.places)
+			}
+			time.Sleep(2 * young)
+			if c.stays && h.set.Closed() == 0 {
+				t.Errorf("%s: it keeps a place in which it asks for nothing", c.name)
+			}
+		})
+	}
+}
