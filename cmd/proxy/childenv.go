@@ -31,7 +31,8 @@ func (s childEnv) remove() {
 type target struct {
 	url   string                 // for tools
 	key   token.Secret           // that the command shows; empty: none
-	shop  string                 // its domain
+	shop  string                 // its domain; empty: there are several
+	meant bool                   // the command line names it
 	roots func() ([]byte, error) // of the local CA; nil: no forward proxy is offered
 }
 
@@ -45,7 +46,7 @@ func newChildEnv(environ []string, to target, log *slog.Logger) (s childEnv, err
 	}()
 	getenv := config.Getenv(environ)
 	o := clientenv.Options{
-		URL: to.url, Shop: to.shop, ClientID: getenv("SHOPIFY_CLIENT_ID"), Environ: commandEnviron(environ), Read: readBounded, Nonce: rand.Text(),
+		URL: to.url, Shop: to.shop, ShopMeant: to.meant, ClientID: getenv("SHOPIFY_CLIENT_ID"), Environ: commandEnviron(environ), Read: readBounded, Nonce: rand.Text(),
 	}
 	if to.roots != nil {
 		if o.Proxy = proxyOf(to.url, to.key); o.Proxy == "" {

@@ -24,7 +24,7 @@ import (
 type envOptions struct {
 	form         string // one of forms
 	dir, mounted string
-	url          string
+	url, shop    string
 	noProxy      bool
 }
 
@@ -59,6 +59,7 @@ func envCommand() action {
 					return nil
 				})
 			}
+			fs.StringVar(&p.shop, "shop", "", "the `SHOP` of a sidecar with many that programs are to call: it stands in EVERGATE_URL, and is what they find of a shop")
 			fs.StringVar(&p.dir, "dir", "", "the `DIRECTORY` to write the files to (default: clients in EVERGATE_CA_DIR)")
 			fs.StringVar(&p.mounted, "mounted", "", "the `DIRECTORY` under which the program sees these files, if that is another")
 			fs.StringVar(&p.url, "url", "", "the `ADDRESS` at which the program reaches the sidecar, if it is not that of EVERGATE_LISTEN")
@@ -94,8 +95,8 @@ func (p *envOptions) run(w env) error {
 		if o.Roots, err = c.Get(ctx, "/ca.pem"); err != nil {
 			return err
 		}
-		if o.Shop == "" {
-			if o.Shop, err = shopOf(ctx, c); err != nil {
+		if o.Shop == "" || p.shop != "" { // a shop that is named has to be one
+			if o.Shop, err = shopOf(ctx, c, p.shop); err != nil {
 				return err
 			}
 		}
@@ -126,7 +127,7 @@ func (p *envOptions) run(w env) error {
 
 // options are what does not need the sidecar.
 func (p *envOptions) options(cfg *config.Config, environ []string, f form) (clientenv.Options, error) {
-	o := clientenv.Options{URL: p.url, Nonce: rand.Text()}
+	o := clientenv.Options{URL: p.url, Nonce: rand.Text(), ShopMeant: p.shop != ""}
 	if !f.container {
 		o.Environ, o.Read, o.ClientID = environ, readBounded, cfg.ClientID
 	}
@@ -138,17 +139,25 @@ func (p *envOptions) options(cfg *config.Config, environ []string, f form) (clie
 	} else if u, err := url.Parse(o.URL); err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
 		return o, fmt.Errorf("--url=%q: write for example http://evergate:8080", o.URL)
 	}
+	base := strings.TrimSuffix(o.URL, "/")
+	if p.shop != "" {
+		shop, err := token.ParseShop(p.shop)
+		if err != nil {
+			return o, fmt.Errorf("--shop: %w", err)
+		}
+		o.Shop, o.URL = shop.Domain(), base+"/"+shop.Domain()
+	}
 	if p.noProxy || cfg.Connect == config.ConnectOff {
 		return o, nil
 	}
-	if cfg.ShopName != "" {
+	if p.shop == "" && cfg.ShopName != "" {
 		shop, err := token.ParseShop(cfg.ShopName)
 		if err != nil {
 			return o, fmt.Errorf("SHOPIFY_SHOP: %w", err)
 		}
 		o.Shop = shop.Domain()
 	}
-	if o.Proxy = proxyOf(strings.TrimSuffix(o.URL, "/"), token.Secret{}); o.Proxy == "" {
+	if o.Proxy = proxyOf(base, token.Secret{}); o.Proxy == "" {
 		return o, fmt.Errorf("a forward proxy needs an address without TLS, and %s has none: add one to EVERGATE_LISTEN, name it with --url, or ask for --no-proxy", o.URL)
 	}
 	return o, nil
@@ -179,11 +188,14 @@ func toolsURL(setting string) (string, error) {
 }
 
 // shopOf asks a sidecar which shop it is for.
-func shopOf(ctx context.Context, c *admin.Client) (string, error) {
+func shopOf(ctx context.Context, c *admin.Client, named string) (string, error) {
 	var status struct{ Shop string }
-	text, err := c.Get(ctx, "/status")
+	text, err := c.Get(ctx, forShop("/status", named))
 	if err == nil {
 		err = json.Unmarshal(text, &status)
+	}
+	if err != nil && named != "" {
+		return "", fmt.Errorf("--shop: %w", err)
 	}
 	if err != nil {
 		return "", fmt.Errorf("set SHOPIFY_SHOP, because the sidecar does not say which shop it is for: %w", err)
@@ -222,6 +234,9 @@ func writeFor(f form, e clientenv.Environment, dir string) error {
 func (p *envOptions) notes(cfg *config.Config, f form, o clientenv.Options) (notes []string) {
 	if o.Proxy == "" {
 		return nil
+	}
+	if o.Shop == "" {
+		notes = append(notes, "this sidecar serves several shops, and a program is told of none: name one with --shop")
 	}
 	if cfg.Connect == config.ConnectShops {
 		notes = append(notes, "this sidecar is a proxy for the shop alone: programs reach other hosts if it runs with EVERGATE_CONNECT=tunnel, or if NO_PROXY lists them")

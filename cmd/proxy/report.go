@@ -24,7 +24,7 @@ func reportConfig(c *config.Config, err error, w io.Writer, usual string) error 
 		return &exitError{exitConfig, nil}
 	}
 	hint := "`evergate config` lists every setting"
-	if _, err := os.Stat(initFile); err == nil && c.ShopName == "" {
+	if _, err := os.Stat(initFile); err == nil && c.ShopName == "" && c.ShopsFile == "" {
 		hint = initFile + ", which is in this directory, is read if you say so: `evergate --env-file " + initFile + "`\n" + hint
 	}
 	return configError(errors.New("the configuration is not right:\n  - " + strings.Join(mistakes, "\n  - ") + "\n" + hint))

@@ -40,11 +40,13 @@ const childName = "run"
 
 // runOptions is what `run` is asked for.
 type runOptions struct {
+	shop    string
 	policy  string
 	noProxy bool
 	timeout time.Duration
 
-	key token.Secret // that CMD shows, and that ends with it; empty: none
+	only token.Shop   // the one that is meant; zero: there is a choice, and CMD names it with each call
+	key  token.Secret // that CMD shows, and that ends with it; empty: none
 }
 
 // runCommand starts the sidecar on a free port, runs CMD with EVERGATE_URL pointing at it
@@ -53,6 +55,7 @@ func runCommand() action {
 	a := &runOptions{timeout: readyWithin}
 	return action{
 		flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&a.shop, "shop", "", "the `shop` of EVERGATE_SHOPS_FILE that CMD is to call, and no other: all that it finds is of this one")
 			fs.StringVar(&a.policy, "policy", "", "what CMD may do: full, read-only or a `POLICY` of EVERGATE_POLICY_FILE; it holds for everybody who calls this sidecar, in place of EVERGATE_POLICY")
 			fs.BoolVar(&a.noProxy, "no-proxy", false, "give CMD nothing but EVERGATE_URL: no HTTPS_PROXY, no certificates, no placeholder for a token")
 			fs.DurationVar(&a.timeout, "timeout", a.timeout, "how long to wait for the token before CMD is started")
@@ -64,7 +67,7 @@ func runCommand() action {
 // hold has the sidecar hold CMD to what --policy says. The whole sidecar is there for CMD, and some programs cannot
 // be made to show a key, so that whoever shows none gets no more than whoever does.
 func (a *runOptions) hold(c *config.Config) error {
-	c.AuditDenials = true
+	c.AuditDenials, c.OnlyShop = true, a.shop
 	if a.policy == "" {
 		return nil
 	}
@@ -111,6 +114,11 @@ func (a *runOptions) runWithSidecar(w env) error {
 	if err != nil {
 		return reportConfig(cfg.Config, err, w.err, sidecar.FormatText)
 	}
+	if a.shop != "" {
+		if a.only, err = cfg.Named(a.shop); err != nil {
+			return err
+		}
+	}
 	w.await(passedOn(sidecar.IsTerminal(w.stdin))...)
 	log := sidecar.NewLogger(cfg.Config, w.err, sidecar.FormatText, w.environ)
 	hide(log.Logger)
@@ -154,7 +162,13 @@ type program struct {
 
 // offer is what CMD is pointed at.
 func (a *runOptions) offer(cfg sidecar.Settings, s *sidecar.Sidecar) target {
-	to := target{url: s.URL(), key: a.key, shop: cfg.Shop.Domain()}
+	to := target{url: s.URL(), key: a.key}
+	switch {
+	case !a.only.IsZero():
+		to.shop, to.meant = a.only.Domain(), true
+	case !cfg.Shop.IsZero():
+		to.shop = cfg.Shop.Domain()
+	}
 	if !a.noProxy && cfg.Connect != config.ConnectOff {
 		to.roots = cfg.CA.Roots
 	}
@@ -176,9 +190,9 @@ func (a *runOptions) runReady(w env, s *sidecar.Sidecar, served <-chan struct{},
 	defer stop()
 	ready := make(chan error, 1)
 	go func() {
-		err := s.WaitForToken(ctx)
+		err := s.WaitForToken(ctx, a.only)
 		if err == nil {
-			err = s.ProveToken(ctx)
+			err = s.ProveToken(ctx, a.only)
 		}
 		ready <- err
 	}()

@@ -29,7 +29,9 @@ type Options struct {
 	// Proxy is the address of the forward proxy, as http://host:port, with a key as its user information where one is to be
 	// shown; empty: the program gets URL alone.
 	Proxy string
-	// Shop is the domain of the shop that is served.
+	// ShopMeant says that Shop takes the place of what the environment calls the shop.
+	ShopMeant bool
+	// Shop is the domain of the shop that is served; empty: several are, and none of them is meant.
 	Shop string
 	// ClientID is the app's client id, which is no secret; empty: something stands for it.
 	ClientID string
@@ -217,7 +219,8 @@ func (e *builder) setPlaceholders() {
 		{tokenNames, shopify.PlaceholderToken}, {secretNames, "placeholder-" + e.opt.Nonce}, {keyNames, id}, {shopNames, e.opt.Shop},
 	} {
 		for _, name := range p.names {
-			if e.get(name) == "" {
+			meant := e.opt.ShopMeant && slices.Contains(shopNames, name)
+			if p.value != "" && (e.get(name) == "" || meant) {
 				e.set(name, p.value)
 			}
 		}

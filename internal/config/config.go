@@ -109,6 +109,7 @@ type Config struct {
 	// What follows is for the program that a command starts, and set by that command.
 
 	HeldTo       string // a policy for everybody who calls, whatever the settings say
+	OnlyShop     string // the one of EVERGATE_SHOPS_FILE that all listeners for tools are for; empty: there is none
 	ChildKey     string // a line as of ClientKeysFile, of the key that the program shows
 	AuditDenials bool   // a line in the log for each call that is refused
 

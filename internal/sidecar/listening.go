@@ -18,7 +18,7 @@ import (
 // Listen opens every listener, so that nobody who starts beside us is refused a
 // connection; requests are answered with 503 until there is a token.
 func (s *Sidecar) Listen(ctx context.Context) error {
-	return s.listenOn(ctx, s.cfg.Listeners, s.cfg.Admin, true)
+	return s.listenOn(ctx, s.cfg.Listeners, s.cfg.Admin, s.cfg.OnlyShop == "")
 }
 
 // ListenOn is Listen for other addresses than those of the settings and the shops file.

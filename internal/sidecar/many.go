@@ -225,9 +225,11 @@ func (m *many) run(ctx context.Context) {
 	parts.Go(func() { m.dir.files.Watch(ctx, m.log.Logger, m.again, func() {}) })
 	if b := m.app.Backend; b != nil {
 		parts.Go(func() { b.Watch(ctx, m.fleet.Changed) })
-		parts.Go(func() { m.keep(ctx) })
-		parts.Go(func() { m.watchStore(ctx) })
-		if dues, ok := b.(token.Dues); ok && !m.mayRest(nil) {
+		if m.app.Config.OnlyShop == "" { // else the others are not this process's to care for
+			parts.Go(func() { m.keep(ctx) })
+			parts.Go(func() { m.watchStore(ctx) })
+		}
+		if dues, ok := b.(token.Dues); ok && !m.mayRest(nil) && m.app.Config.OnlyShop == "" {
 			parts.Go(func() { m.keepAhead(ctx, dues) })
 		}
 	}

@@ -40,11 +40,34 @@ func Load(environ []string, others ...func(*config.Config) error) (Settings, err
 		}
 		return err
 	}, func(c *config.Config) (err error) {
+		if s.Config = c; c.OnlyShop != "" {
+			if err := s.pin(); err != nil {
+				return err
+			}
+		}
 		s.CA = OpenCA(c, environ)
 		s.Access, err = access.New(accessOptions(c, s.CA, s.directory))
 		return err
 	})...)
 	return s, err
+}
+
+// pin has every listener for tools be for the one shop that is meant.
+func (s Settings) pin() error {
+	c := s.Config
+	if c.OnlyShop == "" || c.ShopsFile == "" || s.Shops == nil { // where the file cannot be read, that has been said
+		return nil
+	}
+	shop, err := s.Named(c.OnlyShop)
+	if err != nil {
+		return err
+	}
+	for i := range c.Listeners {
+		if c.Listeners[i].Shop.IsZero() {
+			c.Listeners[i].Shop = shop
+		}
+	}
+	return listen.CheckPins(c.Listeners, shop)
 }
 
 // OpenCA returns the local CA of these settings. It touches nothing.

@@ -26,6 +26,7 @@ import (
 	"evergate/internal/listen"
 	"evergate/internal/localca"
 	"evergate/internal/metrics"
+	"evergate/internal/token"
 	"evergate/internal/tracing"
 	"evergate/internal/tunnel"
 )
@@ -239,21 +240,31 @@ func (s *Sidecar) Reread() {
 	}
 }
 
-// ProveToken asks Shopify whether it takes the token, unless it has just handed it out. If not,
+// ProveToken asks Shopify whether it takes the token of a shop, unless it has just handed it out. If not,
 // another one is obtained; the error says that there is none. It is for `run`: its
 // command would otherwise meet a 401 with every call.
-func (s *Sidecar) ProveToken(ctx context.Context) error {
-	if s.shop == nil {
-		return nil // which shop the command will call is not known
+func (s *Sidecar) ProveToken(ctx context.Context, shop token.Shop) error {
+	one, err := s.meant(ctx, shop)
+	if one == nil || err != nil {
+		return err
 	}
-	return s.shop.proveToken(ctx)
+	return one.proveToken(ctx)
 }
 
-// WaitForToken waits for the first token; it is for `run`, which starts its command after
+// WaitForToken waits for the first token of a shop; it is for `run`, which starts its command after
 // it. What only a person can mend is not waited for.
-func (s *Sidecar) WaitForToken(ctx context.Context) error {
-	if s.shop == nil {
-		return nil
+func (s *Sidecar) WaitForToken(ctx context.Context, shop token.Shop) error {
+	one, err := s.meant(ctx, shop)
+	if one == nil || err != nil {
+		return err
 	}
-	return s.shop.waitForToken(ctx)
+	return one.waitForToken(ctx)
+}
+
+// meant is the one shop, or of many that which is named; nil: which the command will call is not known.
+func (s *Sidecar) meant(ctx context.Context, named token.Shop) (*shop, error) {
+	if s.many == nil || named.IsZero() {
+		return s.shop, nil
+	}
+	return s.many.member(ctx, named)
 }
