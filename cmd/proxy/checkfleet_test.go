@@ -28,7 +28,7 @@ func TestCheckOfManyShops(t *testing.T) {
 	s := newGrantShop(t)
 	s.put(t, token.Record{Current: s.pair()})
 	s.asFleet(t, "shops: {blue-finch: {}, acme: {grant: offline}}\nstored: true\n")
-	// The first in the alphabet is acme, which the simulator does not have.
+	// The first in the alphabet is acme, which the simulator does not have; blue-finch is looked at all the same.
 	byName, names := s.results(t, exitFailure)
 	if want := []string{"configuration", "secret-files", "access", "local-ca", "limits", "store", "listeners", "dns", "connection", "shop", "clock"}; !slices.Equal(names, want) {
 		t.Errorf("%q", names)
@@ -38,6 +38,7 @@ func TestCheckOfManyShops(t *testing.T) {
 			t.Errorf("nothing of %q in %s", part, byName[name])
 		}
 	}
+	s.must(t, exitFailure, "", []string{"check"}, "1 of 2 that are listed exist", "there is no shop acme.myshopify.com: check its name in EVERGATE_SHOPS_FILE")
 	s = newGrantShop(t)
 	s.asFleet(t, "shops: {blue-finch: {}}\n")
 	s.must(t, exitOK, "", []string{"check"}, "shops.yaml: 1", "connection")
@@ -55,4 +56,23 @@ func TestCheckNamesTheLinesOfMistakesInAShopsFile(t *testing.T) {
 	one := newGrantShop(t)
 	one.environ = append(one.environ, "EVERGATE_SHOPS_FILE="+filepath.Join(t.TempDir(), "none.yaml"))
 	one.must(t, exitConfig, "", []string{"check"}, "EVERGATE_SHOPS_FILE", "none.yaml")
+}
+
+func TestManyShopsAreLookedAtWithinABound(t *testing.T) {
+	t.Parallel()
+	s := newGrantShop(t)
+	s.asFleet(t, "shops: {blue-finch: {}"+furtherShops(2*mostAsked)+"}\n")
+	o := s.must(t, exitFailure, "", []string{"check"}, fmt.Sprintf("1 of %d that are listed exist; the first %d were looked at", 2*mostAsked+1, mostAsked))
+	if n := strings.Count(o.out, "there is no shop"); n != mostAsked-1 {
+		t.Errorf("%d shops are said to be none", n)
+	}
+}
+
+// furtherShops are shops behind blue-finch in the alphabet that the simulator does not have.
+func furtherShops(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, ", shop-%d: {}", i)
+	}
+	return b.String()
 }
