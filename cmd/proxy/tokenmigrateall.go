@@ -26,7 +26,7 @@ type migration struct {
 const defaultPerSecond = 2
 
 func (m *migration) flags(fs *flag.FlagSet) {
-	fs.BoolVar(&m.all, "all", false, "migrate every permanent token of the store and of EVERGATE_SHOPS_FILE")
+	fs.BoolVar(&m.all, "all", false, "migrate every permanent token of the store, of EVERGATE_SHOPS_FILE, and SHOPIFY_ACCESS_TOKEN beside it")
 	fs.BoolVar(&m.dryRun, "dry-run", false, "with --all: say what would be done, and do nothing")
 	fs.BoolVar(&m.asJSON, "json", false, "with --all: print an array of {shop, outcome, error}")
 	fs.Float64Var(&m.perSecond, "per-second", defaultPerSecond, "with --all: begin `N` shops a second at most")
@@ -51,7 +51,7 @@ type migrated struct {
 	Outcome string `json:"outcome"`
 	Error   string `json:"error,omitempty"`
 
-	static bool // its token is in the shops file
+	static bool // its token is in the shops file or, of SHOPIFY_SHOP, in the settings
 }
 
 // run migrates one shop after the other. What is migrated is not there any more when it is run again, and what was begun is done again.
@@ -145,15 +145,21 @@ func permanentTokens(ctx context.Context, app *sidecar.App, settings sidecar.Set
 	for _, f := range all {
 		seen[f.Shop] = true
 	}
-	for _, s := range settings.Shops.Shops {
-		domain := s.Name.Domain()
+	add := func(shop token.Shop, grant string) {
+		domain := shop.Domain()
 		switch {
-		case s.Grant != config.GrantStatic || seen[domain]:
+		case grant != config.GrantStatic || seen[domain]:
 		case renewed[domain]:
 			all = append(all, migrated{Shop: domain, Outcome: "already"})
 		default:
 			all = append(all, migrated{Shop: domain, Outcome: "permanent", static: true})
 		}
+	}
+	if own := settings.Config; !own.Shop.IsZero() { // SHOPIFY_SHOP, beside the file
+		add(own.Shop, own.Grant)
+	}
+	for _, s := range settings.Shops.Shops {
+		add(s.Name, s.Grant)
 	}
 	slices.SortFunc(all, func(a, b migrated) int { return strings.Compare(a.Shop, b.Shop) })
 	return all, nil

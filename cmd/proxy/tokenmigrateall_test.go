@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/shopsim"
 	"evergate/internal/token"
 )
 
@@ -36,4 +37,18 @@ func TestAMigrationThatWasBegunIsDoneAgainWithAllOthers(t *testing.T) {
 	s.asFleet(t, "shops: {blue-finch: {grant: offline}}\n")
 	s.must(t, exitOK, "", []string{"token", "migrate", "--all", "--yes"}, "blue-finch.myshopify.com  migrated")
 	s.must(t, exitOK, "", []string{"token", "migrate", "--all"}, "0 migrated")
+}
+
+// TestTheShopBesideTheFileIsMigratedWithAllOthers has the token of SHOPIFY_SHOP in the settings.
+func TestTheShopBesideTheFileIsMigratedWithAllOthers(t *testing.T) {
+	t.Parallel()
+	s := newGrantShop(t)
+	access, own := s.permanent(), s.withEnviron()
+	s.asFleet(t, "shops: {acme: {}}\n")
+	s.environ = append(s.environ, "SHOPIFY_SHOP=blue-finch", "SHOPIFY_CLIENT_ID="+shopsim.DefaultClientID, "SHOPIFY_CLIENT_SECRET="+shopsim.DefaultClientSecret,
+		"SHOPIFY_ACCESS_TOKEN="+access.Reveal(), "EVERGATE_GRANT=static")
+	s.must(t, exitOK, "", []string{"token", "migrate", "--all", "--dry-run"}, "blue-finch.myshopify.com  permanent", "1 permanent")
+	s.must(t, exitOK, "", []string{"token", "migrate", "--all", "--yes"}, "blue-finch.myshopify.com  migrated", "1 migrated")
+	own.migrated(t, access)
+	s.must(t, exitOK, "", []string{"token", "migrate", "--all"}, "0 migrated, 1 migrated before")
 }
