@@ -27,6 +27,7 @@ func TestMistakenPeersAreAllReported(t *testing.T) {
 		"uid:4294967296": "no usable number", "uid:1000 ": "", "UID:1": "is neither", "uid:65534": "names nobody", "gid:65534": "names nobody",
 		"user:no-such-user-here": "does not know", "group:no-such-group-here": "does not know", "user:": "does not know",
 		"=uid:1": "no usable name", "a b=uid:1": "no usable name", "anonymous=uid:1": "no usable name", "other=uid:1": "no usable name", "a=": "is neither",
+		"cert:agent=uid:1": "no usable name",
 	} {
 		_, err := parsePeers(entry)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

@@ -21,7 +21,7 @@ const largestEnvFile = 1 << 20
 // ReadEnvFile reads settings from a file of NAME=value lines, in the form of os.Environ. The file may be one of
 // compose, of systemd or of a shell: where those read a line in different ways it is refused, and the error says how all
 // of them read it alike. Names that are not for Evergate are left out: such a file may be an app's own. All mistakes are
-// reported at once, with their lines; no error repeats a value. The warning says that others can read a secret in it.
+// reported at once, with their lines; no error repeats a value. The warning says that others can read a secret in it, or change it.
 func ReadEnvFile(path string) (environ []string, warning, _ error) {
 	if path == "" {
 		return nil, nil, remedy.New("name one", "--env-file: there is no file")
@@ -44,6 +44,9 @@ func ReadEnvFile(path string) (environ []string, warning, _ error) {
 	// A mode says nothing on Windows.
 	if err == nil && runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 && holdsSecret(environ) {
 		warning = remedy.New("chmod 600 "+path, "%s holds a secret, and other users may read it (mode %#o)", path, info.Mode().Perm())
+	}
+	if err == nil && warning == nil && info.Mode().IsRegular() && readfile.IsForeign(info) {
+		warning = remedy.New(fmt.Sprintf("chown it to the user that runs Evergate, and chmod go-w %s", path), "%s can be changed by another user, who decides where the token goes with it", path)
 	}
 	return environ, warning, err
 }

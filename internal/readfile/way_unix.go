@@ -65,6 +65,13 @@ func checkWay(path string) error {
 	return nil
 }
 
+// IsForeign reports whether a file belongs to another user than root and that of this process, or whether everybody can
+// write it.
+func IsForeign(info fs.FileInfo) bool {
+	owner := ownerOf(info)
+	return owner != 0 && owner != os.Geteuid() || info.Mode().Perm()&0o002 != 0
+}
+
 func parts(path string) []string {
 	return strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
 }
