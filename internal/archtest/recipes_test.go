@@ -43,7 +43,7 @@ func TestRecipesNameWhatThereIs(t *testing.T) {
 			}
 		}
 	}
-	for _, title := range []string{"Add a setting", "Add a metric", "Add a command", "Add a grant", "Add a fact about Shopify to the simulator"} {
+	for _, title := range []string{"Add a setting", "Add a metric", "Add a command", "Add a grant", "Add a store", "Add a fact about Shopify to the simulator"} {
 		if !found[title] {
 			t.Errorf("CONTRIBUTING.md does not say how to %s", strings.ToLower(title))
 		}

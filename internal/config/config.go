@@ -80,9 +80,9 @@ type Config struct {
 	ShutdownDelay   time.Duration `group:"The end, and the log" env:"EVERGATE_SHUTDOWN_DELAY" envDefault:"0s" help:"After SIGTERM, go on accepting requests for this long."`
 	ShutdownTimeout time.Duration `env:"EVERGATE_SHUTDOWN_TIMEOUT" envDefault:"30s" help:"After that, let the requests under way end for at most this long."`
 
-	LogLevel  slog.Level `env:"EVERGATE_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error; error is silent in a normal life. POST /-/log-level?level=debug on the admin listener changes it while it runs."`
-	AccessLog Share      `env:"EVERGATE_ACCESS_LOG" envDefault:"off" help:"Log requests, without path, query or body: off, all, or a share such as 0.01. A request that failed is always among them, unless off."`
-	LogFormat string     `env:"EVERGATE_LOG_FORMAT" help:"text or json; without it what suits people on a terminal and from run and login, and json from serve elsewhere."`
+	LogLevel  slog.Level    `env:"EVERGATE_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error; error is silent in a normal life. POST /-/log-level?level=debug on the admin listener changes it while it runs."`
+	AccessLog SamplingRatio `env:"EVERGATE_ACCESS_LOG" envDefault:"off" help:"Log requests, without path, query or body: off, all, or a share such as 0.01. A request that failed is always among them, unless off."`
+	LogFormat string        `env:"EVERGATE_LOG_FORMAT" help:"text or json; without it what suits people on a terminal and from run and login, and json from serve elsewhere."`
 
 	UpstreamURL     string        `group:"The way to Shopify" env:"EVERGATE_UPSTREAM_URL" envDefault:"https://{shop}" help:"Where to connect, for tests and gateways; {shop} stands for the shop's domain. The Host sent is always the shop's domain."`
 	UpstreamProxy   token.Secret  `env:"EVERGATE_UPSTREAM_PROXY" help:"A forward proxy to reach Shopify through, API and token endpoint alike: http://, https:// or socks5://, with user:password@ if it asks for them. Without it HTTPS_PROXY and NO_PROXY of the environment count."`

@@ -26,14 +26,14 @@ func Load(environ []string, others ...func(*Config) error) (*Config, error) {
 	for _, check := range others {
 		err = errors.Join(err, check(c))
 	}
-	return c, hush(err)
+	return c, Redacted(err)
 }
 
 // Parse reads the settings without checking that they make sense together. It is for
 // commands that need a few of them only, such as a health check.
 func Parse(environ []string) (*Config, error) {
 	c, _, err := parse(environ)
-	return c, hush(err)
+	return c, Redacted(err)
 }
 
 // parse returns the variables, too, as they were read.
@@ -164,8 +164,8 @@ func shapeOf(t reflect.Type) (wrong, do string) {
 		return "not a boolean", "write true or false"
 	case "slog.Level":
 		return "not a log level", "write debug, info, warn or error"
-	case "config.Share":
-		return "not a share", "write off, all, or a number from 0 to 1 such as 0.01"
+	case "config.SamplingRatio":
+		return "not a sampling ratio", "write off, all, or a number from 0 to 1 such as 0.01"
 	case "config.Size":
 		return "not a size", "write a number of bytes, or one with KiB or MiB, for example 1MiB"
 	}

@@ -86,7 +86,7 @@ func (b *Backend) answered(err *rueidis.RedisError) error {
 	if i := strings.Index(text, ", with args beginning with"); i >= 0 {
 		text = text[:i]
 	}
-	e := &refused{"Redis at " + b.address.servers + " answers: " + brief.Text(b.scrub(text), longestReason), err}
+	e := &refused{"Redis at " + b.address.servers + " answers: " + brief.Text(b.redact(text), longestReason), err}
 	for _, r := range remedies {
 		if !strings.HasPrefix(text, r.code) {
 			continue
@@ -100,8 +100,8 @@ func (b *Backend) answered(err *rueidis.RedisError) error {
 	return remedy.New("see docs/operating/store-redis.md for what the server must be", "%w", e)
 }
 
-// scrub takes the passwords out of a text.
-func (b *Backend) scrub(text string) string {
+// redact takes the passwords out of a text.
+func (b *Backend) redact(text string) string {
 	for _, secret := range b.address.secrets {
 		text = strings.ReplaceAll(text, secret.Reveal(), "[redacted]")
 	}

@@ -25,7 +25,7 @@ func Load(c *config.Config, take func(*File)) (*File, *reload.Value, error) {
 		file = f
 	})
 	if err := value.Load(); err != nil {
-		return nil, nil, config.Hush(err)
+		return nil, nil, config.Redacted(err)
 	}
 	for _, s := range file.Shops {
 		for _, a := range s.Listen {

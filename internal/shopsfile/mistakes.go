@@ -54,5 +54,5 @@ func (m *mistakes) join(path string) error {
 	if m.more > 0 {
 		errs = append(errs, remedy.New("mend those first", "%s: %d more mistakes", path, m.more))
 	}
-	return config.Hush(errors.Join(errs...))
+	return config.Redacted(errors.Join(errs...))
 }

@@ -5,37 +5,37 @@ import (
 	"strconv"
 )
 
-// Share is how many of the requests are logged.
-type Share struct {
+// SamplingRatio is how many of the requests are logged.
+type SamplingRatio struct {
 	On bool
 	Of float64 // from 0 to 1
 }
 
 // UnmarshalText reads off, all, or a number from 0 to 1.
-func (s *Share) UnmarshalText(text []byte) error {
+func (r *SamplingRatio) UnmarshalText(text []byte) error {
 	switch string(text) {
 	case "", "off":
-		*s = Share{}
+		*r = SamplingRatio{}
 		return nil
 	case "all":
-		*s = Share{true, 1}
+		*r = SamplingRatio{true, 1}
 		return nil
 	}
 	n, err := strconv.ParseFloat(string(text), 64)
 	if err != nil || !(n >= 0 && n <= 1) {
-		return errors.New("not a share")
+		return errors.New("not a sampling ratio")
 	}
-	*s = Share{true, n}
+	*r = SamplingRatio{true, n}
 	return nil
 }
 
 // String is how UnmarshalText reads it.
-func (s Share) String() string {
+func (r SamplingRatio) String() string {
 	switch {
-	case !s.On:
+	case !r.On:
 		return "off"
-	case s.Of == 1:
+	case r.Of == 1:
 		return "all"
 	}
-	return strconv.FormatFloat(s.Of, 'g', -1, 64)
+	return strconv.FormatFloat(r.Of, 'g', -1, 64)
 }
