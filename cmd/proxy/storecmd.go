@@ -52,6 +52,18 @@ func openPlace(w env, spec string) (sidecar.Place, error) {
 	return sidecar.OpenPlace(cfg, spec, w.environ)
 }
 
+// withPlace does something with the store of this environment, until a signal ends it.
+func withPlace(w env, do func(context.Context, sidecar.Place) error) error {
+	p, err := openPlace(w, "")
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	ctx, stop := w.untilSignal()
+	defer stop()
+	return do(ctx, p)
+}
+
 // listedGrant is a stored grant as `store list --json` prints it.
 type listedGrant struct {
 	grantadmin.State
@@ -99,32 +111,31 @@ func storeList() action {
 			fs.BoolVar(&asJSON, "json", false, "print an array, each with the fields of `token show --json`")
 		},
 		run: func(w env) error {
-			p, err := openPlace(w, "")
-			if err != nil {
-				return err
-			}
-			defer p.Close()
-			ctx, stop := w.untilSignal()
-			defer stop()
-			all, err := grants(ctx, p)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(w.out, all)
-			}
-			t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(t, "SHOP\tGRANT\tTOKEN\tREFRESH TOKEN UNTIL\tWRITTEN BY")
-			for _, g := range all {
-				until := "-"
-				if !g.RefreshTokenExpires.IsZero() {
-					until = g.RefreshTokenExpires.UTC().Format(time.DateOnly)
+			return withPlace(w, func(ctx context.Context, p sidecar.Place) error {
+				all, err := grants(ctx, p)
+				if err != nil {
+					return err
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", g.Shop, dash(g.Grant), g.says(), until, dash(g.Writer))
-			}
-			return t.Flush()
+				if asJSON {
+					return printJSON(w.out, all)
+				}
+				return printGrants(w.out, all)
+			})
 		},
 	}
+}
+
+func printGrants(to io.Writer, all []listedGrant) error {
+	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SHOP\tGRANT\tTOKEN\tREFRESH TOKEN UNTIL\tWRITTEN BY")
+	for _, g := range all {
+		until := "-"
+		if !g.RefreshTokenExpires.IsZero() {
+			until = g.RefreshTokenExpires.UTC().Format(time.DateOnly)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", g.Shop, dash(g.Grant), g.says(), until, dash(g.Writer))
+	}
+	return t.Flush()
 }
 
 func dash(s string) string {
@@ -158,34 +169,32 @@ func storeCheck() action {
 			fs.BoolVar(&asJSON, "json", false, "print an array of {shop, failed, text, remedy}")
 		},
 		run: func(w env) error {
-			p, err := openPlace(w, "")
-			if err != nil {
-				return err
-			}
-			defer p.Close()
-			ctx, stop := w.untilSignal()
-			defer stop()
-			found, n := examineStore(ctx, p)
-			failed := slices.ContainsFunc(found, func(f storeFinding) bool { return f.Failed })
-			if asJSON {
-				if err := printJSON(w.out, append([]storeFinding{}, found...)); err != nil {
-					return err
-				}
-			} else {
-				for _, f := range found {
-					mark := "advice"
-					if f.Failed {
-						mark = "FAILED"
+			return withPlace(w, func(ctx context.Context, p sidecar.Place) error {
+				found, n := examineStore(ctx, p)
+				if asJSON {
+					if err := printJSON(w.out, append([]storeFinding{}, found...)); err != nil {
+						return err
 					}
-					fmt.Fprintf(w.out, "%s  %s\n", mark, strings.TrimSuffix(strings.TrimPrefix(f.Shop+": ", ": ")+f.Text+": "+f.Do, ": "))
+				} else {
+					printFindings(w.out, found)
+					fmt.Fprintf(w.out, "%d grants in %s, %d findings\n", n, p.Where, len(found))
 				}
-				fmt.Fprintf(w.out, "%d grants in %s, %d findings\n", n, p.Where, len(found))
-			}
-			if failed {
-				return &exitError{code: exitFailure}
-			}
-			return nil
+				if slices.ContainsFunc(found, func(f storeFinding) bool { return f.Failed }) {
+					return &exitError{code: exitFailure}
+				}
+				return nil
+			})
 		},
+	}
+}
+
+func printFindings(to io.Writer, found []storeFinding) {
+	for _, f := range found {
+		mark := "advice"
+		if f.Failed {
+			mark = "FAILED"
+		}
+		fmt.Fprintf(to, "%s  %s\n", mark, strings.TrimSuffix(strings.TrimPrefix(f.Shop+": ", ": ")+f.Text+": "+f.Do, ": "))
 	}
 }
 
@@ -219,37 +228,32 @@ func storeExport() action {
 		flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&file, "file", "", "write to this `file` (mode 0600; it must not exist) instead of standard output")
 		},
-		run: func(w env) (err error) {
-			p, err := openPlace(w, "")
-			if err != nil {
-				return err
-			}
-			defer p.Close()
+		run: func(w env) error {
 			if file == "" && sidecar.IsTerminal(w.out) {
 				return configError(errors.New("an archive is not for a terminal: name a file with --file, or lead standard output into one"))
 			}
-			ctx, stop := w.untilSignal()
-			defer stop()
-			to := w.out
-			if file != "" {
-				f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+			return withPlace(w, func(ctx context.Context, p sidecar.Place) (err error) {
+				to := w.out
+				if file != "" {
+					f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+					if err != nil {
+						return err
+					}
+					defer func() {
+						if failed := errors.Join(err, f.Sync(), f.Close()); failed != nil {
+							err = failed
+							_ = os.Remove(file) // it is no whole archive
+						}
+					}()
+					to = f
+				}
+				n, err := grantadmin.Export(ctx, p, p.Keys, to)
 				if err != nil {
 					return err
 				}
-				defer func() {
-					if failed := errors.Join(err, f.Sync(), f.Close()); failed != nil {
-						err = failed
-						_ = os.Remove(file) // it is no whole archive
-					}
-				}()
-				to = f
-			}
-			n, err := grantadmin.Export(ctx, p, p.Keys, to)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(w.err, "%d grants of %s are in the archive. Whoever has it and EVERGATE_STORE_KEY has these shops; a grant that is renewed after this is newer in the store.\n", n, p.Where)
-			return nil
+				fmt.Fprintf(w.err, "%d grants of %s are in the archive. Whoever has it and EVERGATE_STORE_KEY has these shops; a grant that is renewed after this is newer in the store.\n", n, p.Where)
+				return nil
+			})
 		},
 	}
 }
@@ -290,11 +294,6 @@ func storeImport() action {
 			fs.BoolVar(&overwrite, "overwrite", false, overwriteHelp)
 		},
 		run: func(w env) error {
-			p, err := openPlace(w, "")
-			if err != nil {
-				return err
-			}
-			defer p.Close()
 			from := w.stdin
 			if file != "" {
 				f, err := os.Open(file)
@@ -304,11 +303,11 @@ func storeImport() action {
 				defer func() { _ = f.Close() }() // it was only read
 				from = f
 			}
-			ctx, stop := w.untilSignal()
-			defer stop()
-			t := &tally{w, map[grantadmin.Outcome]int{}}
-			err = grantadmin.Import(ctx, from, p.Keys, p, overwrite, t.report)
-			return errors.Join(err, t.sum(p.Where))
+			return withPlace(w, func(ctx context.Context, p sidecar.Place) error {
+				t := &tally{w, map[grantadmin.Outcome]int{}}
+				err := grantadmin.Import(ctx, from, p.Keys, p, overwrite, t.report)
+				return errors.Join(err, t.sum(p.Where))
+			})
 		},
 	}
 }
@@ -324,24 +323,19 @@ func storeCopy() action {
 			if to == "" {
 				return configError(errors.New("which store? give it with --to, for example --to redis://localhost"))
 			}
-			from, err := openPlace(w, "")
-			if err != nil {
-				return err
-			}
-			defer from.Close()
-			other, err := openPlace(w, to)
-			if err != nil {
-				return err
-			}
-			defer other.Close()
-			ctx, stop := w.untilSignal()
-			defer stop()
-			t := &tally{w, map[grantadmin.Outcome]int{}}
-			if err := grantadmin.Copy(ctx, from, other, overwrite, t.report); err != nil {
-				return err
-			}
-			fmt.Fprintf(w.err, "From now on one of the two stores may be used, not both: of each chain there may be one. Have every sidecar use %s, and run this once more when the last one does.\n", other.Where)
-			return t.sum(other.Where)
+			return withPlace(w, func(ctx context.Context, from sidecar.Place) error {
+				other, err := openPlace(w, to)
+				if err != nil {
+					return err
+				}
+				defer other.Close()
+				t := &tally{w, map[grantadmin.Outcome]int{}}
+				if err := grantadmin.Copy(ctx, from, other, overwrite, t.report); err != nil {
+					return err
+				}
+				fmt.Fprintf(w.err, "From now on one of the two stores may be used, not both: of each chain there may be one. Have every sidecar use %s, and run this once more when the last one does.\n", other.Where)
+				return t.sum(other.Where)
+			})
 		},
 	}
 }

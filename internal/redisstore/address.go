@@ -204,7 +204,7 @@ func (a *address) readTLS(o *rueidis.ClientOption) error {
 	}
 	o.TLSConfig = o.TLSConfig.Clone()
 	if a.roots != "" {
-		pem, _, err := readfile.Owned(a.roots, largestPEM)
+		pem, _, err := readfile.Owned(a.roots, readfile.LargestPEM)
 		if err != nil {
 			return &fileError{remedy.New("see to the file, or correct the path", "the ca_file of EVERGATE_STORE: %w", err)}
 		}
@@ -218,28 +218,13 @@ func (a *address) readTLS(o *rueidis.ClientOption) error {
 		o.TLSConfig.RootCAs = pool
 	}
 	if a.certificate != "" {
-		pair, err := readPair(a.certificate, a.key)
+		pair, err := readfile.KeyPair(a.certificate, a.key)
 		if err != nil {
 			return &fileError{remedy.New("see to the file, or correct the path", "the cert_file and key_file of EVERGATE_STORE: %w", err)}
 		}
 		o.TLSConfig.Certificates = []tls.Certificate{pair}
 	}
 	return nil
-}
-
-// largestPEM bounds in bytes what is read of a file of certificates.
-const largestPEM = 4 << 20
-
-func readPair(cert, key string) (tls.Certificate, error) {
-	certificate, _, err := readfile.Owned(cert, largestPEM)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	private, _, err := readfile.Owned(key, largestPEM)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.X509KeyPair(certificate, private)
 }
 
 // fileError is a file that the address names and that cannot be used.

@@ -112,7 +112,7 @@ func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 func (s *settings) readFiles(getenv func(string) string) error {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if name, file := setting(getenv, "CERTIFICATE"); file != "" {
-		pem, _, err := readfile.Owned(file, largestPEM)
+		pem, _, err := readfile.Owned(file, readfile.LargestPEM)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -125,7 +125,7 @@ func (s *settings) readFiles(getenv func(string) string) error {
 	keyName, key := setting(getenv, "CLIENT_KEY")
 	switch {
 	case cert != "" && key != "":
-		pair, err := readPair(cert, key)
+		pair, err := readfile.KeyPair(cert, key)
 		if err != nil {
 			return fmt.Errorf("%s and %s: %w", certName, keyName, err)
 		}
@@ -141,19 +141,4 @@ func (s *settings) readFiles(getenv func(string) string) error {
 	}
 	s.tls = c
 	return nil
-}
-
-// largestPEM bounds in bytes what is read of a file of certificates.
-const largestPEM = 4 << 20
-
-func readPair(cert, key string) (tls.Certificate, error) {
-	certificate, _, err := readfile.Owned(cert, largestPEM)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	private, _, err := readfile.Owned(key, largestPEM)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.X509KeyPair(certificate, private)
 }
