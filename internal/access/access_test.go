@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -15,6 +14,7 @@ import (
 
 	"evergate/internal/caller"
 	"evergate/internal/denial"
+	"evergate/internal/reload/reloadtest"
 	"evergate/internal/request"
 	"evergate/internal/shopify"
 )
@@ -33,7 +33,7 @@ func TestASummaryIsShortHoweverManyCallersThereAre(t *testing.T) {
 		`{"default":"none","callers":{"a":"full","b":"read-only"}}`:         "by default none, a full, b read-only, keys: 1",
 		`{"default":"none","callers":{` + strings.Join(callers, ",") + `}}`: "by default none, c00 full, c01 full, c02 full, c03 full, c04 full, 15 more callers, keys: 1",
 	} {
-		a, err := New(Options{PolicyFile: writeFile(t, text), KeysFile: writeFile(t, line)})
+		a, err := New(Options{PolicyFile: reloadtest.WriteFile(t, text), KeysFile: reloadtest.WriteFile(t, line)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,9 +49,9 @@ func TestAPolicyForEverybodyHoldsWhoeverCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := writeFile(t, `{"default":"full","callers":{"agent":"full","anonymous":"full"},"policies":{"shop":{"base":"none"}}}`)
+	file := reloadtest.WriteFile(t, `{"default":"full","callers":{"agent":"full","anonymous":"full"},"policies":{"shop":{"base":"none"}}}`)
 	for _, everybody := range []string{"read-only", "shop"} {
-		a, err := New(Options{Everybody: everybody, PolicyFile: file, KeysFile: writeFile(t, line)})
+		a, err := New(Options{Everybody: everybody, PolicyFile: file, KeysFile: reloadtest.WriteFile(t, line)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +82,7 @@ func TestEveryMistakeNamesItsSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = New(Options{
-		PolicyFile: writeFile(t, `{"default":"x","y":1}`), KeysFile: writeFile(t, "x\ny\n"), Peers: "uid:x,nobody", CertFile: writeFile(t, ""), KeyFile: filepath.Join(t.TempDir(), "missing"),
+		PolicyFile: reloadtest.WriteFile(t, `{"default":"x","y":1}`), KeysFile: reloadtest.WriteFile(t, "x\ny\n"), Peers: "uid:x,nobody", CertFile: reloadtest.WriteFile(t, ""), KeyFile: filepath.Join(t.TempDir(), "missing"),
 	})
 	if err == nil {
 		t.Fatal("accepted")
@@ -97,7 +97,7 @@ func TestEveryMistakeNamesItsSetting(t *testing.T) {
 			t.Errorf("nothing of %s in %v", setting, err)
 		}
 	}
-	_, err = New(Options{KeysFile: writeFile(t, line)})
+	_, err = New(Options{KeysFile: reloadtest.WriteFile(t, line)})
 	if err == nil || !strings.Contains(err.Error(), "the key of agent names the policy nowhere") {
 		t.Errorf("%v", err)
 	}
@@ -106,23 +106,13 @@ func TestEveryMistakeNamesItsSetting(t *testing.T) {
 	}
 }
 
-// writeFile writes a file that only its owner can write.
-func writeFile(t testing.TB, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 func TestOrdersNeedSomebodyKnownWhereCallersDo(t *testing.T) {
 	t.Parallel()
 	key, line, err := caller.NewKey("agent", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := func() Options { return Options{KeysFile: writeFile(t, line)} }
+	keys := func() Options { return Options{KeysFile: reloadtest.WriteFile(t, line)} }
 	for name, c := range map[string]struct {
 		options Options
 		key     string
@@ -133,10 +123,10 @@ func TestOrdersNeedSomebodyKnownWhereCallersDo(t *testing.T) {
 		"keys, and none shown":       {keys(), "", false},
 		"keys, and one shown":        {keys(), key.Reveal(), true},
 		"keys, and another":          {keys(), key.Reveal()[:len(key.Reveal())-1] + "_", false},
-		"an empty file of keys":      {Options{KeysFile: writeFile(t, "")}, "", false},
+		"an empty file of keys":      {Options{KeysFile: reloadtest.WriteFile(t, "")}, "", false},
 		"by default nothing":         {Options{Policy: "none"}, "", false},
-		"a file, by default nothing": {Options{PolicyFile: writeFile(t, `{"default":"none"}`)}, "", false},
-		"a file, by default reading": {Options{PolicyFile: writeFile(t, `{"default":"read-only"}`)}, "", true},
+		"a file, by default nothing": {Options{PolicyFile: reloadtest.WriteFile(t, `{"default":"none"}`)}, "", false},
+		"a file, by default reading": {Options{PolicyFile: reloadtest.WriteFile(t, `{"default":"read-only"}`)}, "", true},
 	} {
 		a, err := New(c.options)
 		if err != nil {

@@ -102,27 +102,27 @@ func New(o Options) http.Handler {
 // named keeps out web pages whose name was made to resolve to this machine. What is left are the
 // names by which monitoring calls: addresses, and those of a cluster.
 func (h *handler) named(next http.HandlerFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		view := request.Of(r)
-		if refused := denial.Of(h.Admission.CheckScrape(&view)); refused != nil {
-			refused.Answer(w)
-			return
-		}
-		next(w, r)
-	})
+	return checked(h.Admission.CheckScrape, next)
 }
 
 // local keeps out other hosts' names, web pages of other sites, and what has come through
 // something that may have let in anybody.
 func (h *handler) local(next http.HandlerFunc) http.Handler {
+	return checked(h.Admission.CheckLocal, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next(w, r)
+	})
+}
+
+// checked answers what check refuses.
+func checked(check func(*request.Request) error, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		view := request.Of(r)
-		if refused := denial.Of(h.Admission.CheckLocal(&view)); refused != nil {
+		if refused := denial.Of(check(&view)); refused != nil {
 			refused.Answer(w)
 			return
 		}
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
 		next(w, r)
 	})
 }

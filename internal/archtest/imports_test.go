@@ -73,6 +73,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"examples/go/products":       {}, // whoever copies it has nothing else
 	"examples/simulator/go":      {}, // likewise
 	"internal/denial/denialtest": {ours: []string{"denial"}},
+	"internal/reload/reloadtest": {},
 	"internal/redisstore":        {ours: []string{"brief", "clock", "envelope", "netfail", "pace", "plain", "readfile", "remedy", "token"}, others: []string{"github.com/redis/rueidis"}},
 	"internal/store/storetest":   {ours: []string{"token"}}, // the suite that every store passes
 }

@@ -7,6 +7,7 @@ import (
 	"evergate/internal/access"
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
+	"evergate/internal/reload/reloadtest"
 )
 
 // A bulk operation carries a document in a string. What is judged is what will run, so that one is judged
@@ -18,7 +19,7 @@ func TestTheDocumentOfABulkOperationIsJudged(t *testing.T) {
 		"narrow": {"base": "none", "queries": ["products"], "mutations": ["bulkOperationRunQuery", "bulkOperationRunMutation", "productUpdate"]},
 		"exporter": {"base": "read-only", "mutations": ["bulkOperationRunQuery"]}}}`
 	with := func(name string) *Admission {
-		return admissionWith(t, access.Options{PolicyFile: writeFile(t, `{"default": "`+name+file[len(`{"default": "PICK`):])})
+		return admissionWith(t, access.Options{PolicyFile: reloadtest.WriteFile(t, `{"default": "`+name+file[len(`{"default": "PICK`):])})
 	}
 	rules, narrow, exporter := with("rules"), with("narrow"), with("exporter")
 	const secret = "{ shop { storefrontAccessTokens(first: 9) { edges { node { accessToken } } } } }"

@@ -12,6 +12,7 @@ import (
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
 	"evergate/internal/policy"
+	"evergate/internal/reload/reloadtest"
 	"evergate/internal/token"
 )
 
@@ -40,7 +41,7 @@ func TestACallerIsKnownByItsKey(t *testing.T) {
 	agent2, agentLine2 := newKey(t, "agent", "none")
 	erp, erpLine := newKey(t, "erp", "", "other")
 	gone, goneLine := newKey(t, "gone", "nowhere")
-	keys := writeFile(t, "# keys\n\n"+agentLine+"\n  "+agentLine2+"\t\r\n"+erpLine+"\n"+goneLine)
+	keys := reloadtest.WriteFile(t, "# keys\n\n"+agentLine+"\n  "+agentLine2+"\t\r\n"+erpLine+"\n"+goneLine)
 	admission := newAdmission(t)
 	admission.access, _ = access.New(access.Options{KeysFile: keys}) // its error is that one key's policy is nowhere
 	unknown, _ := newKey(t, "agent", "")
@@ -89,7 +90,7 @@ func TestACallerIsKnownByItsKey(t *testing.T) {
 func TestKeysOfOneCallerShareItsFairShare(t *testing.T) {
 	first, firstLine := newKey(t, "agent", "")
 	second, secondLine := newKey(t, "agent", "")
-	admission := admissionWith(t, access.Options{KeysFile: writeFile(t, firstLine+"\n"+secondLine)})
+	admission := admissionWith(t, access.Options{KeysFile: reloadtest.WriteFile(t, firstLine+"\n"+secondLine)})
 	keyOf := func(key string) any {
 		r := call(t, "GET", "/admin/shop.json", "")
 		if key != "" {
@@ -113,7 +114,7 @@ func TestKeysOfOneCallerShareItsFairShare(t *testing.T) {
 // A listener that others can reach asks for more than one on this machine.
 func TestWhoMustSayWhoTheyAre(t *testing.T) {
 	key, line := newKey(t, "agent", "")
-	ring := writeFile(t, line)
+	ring := reloadtest.WriteFile(t, line)
 	for _, c := range []struct {
 		what         string
 		authenticate bool

@@ -20,6 +20,7 @@ import (
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
 	"evergate/internal/listen"
+	"evergate/internal/reload/reloadtest"
 	"evergate/internal/token"
 )
 
@@ -72,7 +73,7 @@ func newTLSRig(t *testing.T, o access.Options) *tlsRig {
 	t.Helper()
 	r := &tlsRig{roots: newAuthority(t, "servers"), clients: newAuthority(t, "clients")}
 	certificate, key := r.roots.server(t)
-	o.CertFile, o.KeyFile, o.ClientCAFile = writeFile(t, certificate), writeFile(t, key), writeFile(t, r.clients.pem)
+	o.CertFile, o.KeyFile, o.ClientCAFile = reloadtest.WriteFile(t, certificate), reloadtest.WriteFile(t, key), reloadtest.WriteFile(t, r.clients.pem)
 	r.access, r.files = accessWith(t, o), o
 	l := serveAccess(t, r.access, listen.Address{Network: "tcp", Address: "0.0.0.0:0", TLS: true})
 	_, port, _ := net.SplitHostPort(l.Addr().String())
@@ -128,7 +129,7 @@ func uri(s string) []*url.URL {
 }
 
 func TestACertificateSaysWhoCalls(t *testing.T) {
-	r := newTLSRig(t, access.Options{PolicyFile: writeFile(t, `{"default":"read-only","callers":{"agent":"full","erp.example.com":"none","spiffe://example.com/report":"full"}}`)})
+	r := newTLSRig(t, access.Options{PolicyFile: reloadtest.WriteFile(t, `{"default":"read-only","callers":{"agent":"full","erp.example.com":"none","spiffe://example.com/report":"full"}}`)})
 	for _, c := range []struct {
 		what         string
 		names        x509.Certificate
@@ -162,7 +163,7 @@ func TestACertificateIsNotTheKeyOfItsName(t *testing.T) {
 		`{"default":"none","callers":{"agent":"full","cert:agent":"none"}}`:      {"cert:agent", denial.CodeDeniedOperation},
 		`{"default":"none","callers":{"cert:other":"full"}}`:                     {caller.Other, denial.CodeDeniedOperation},
 	} {
-		r := newTLSRig(t, access.Options{PolicyFile: writeFile(t, policies), KeysFile: writeFile(t, line)})
+		r := newTLSRig(t, access.Options{PolicyFile: reloadtest.WriteFile(t, policies), KeysFile: reloadtest.WriteFile(t, line)})
 		resp, err := r.get(t, r.client(t, r.clients.client(t, agent)), nil)
 		if err != nil || resp.Header.Get("X-Caller") != want.caller || resp.Header.Get(denial.Header) != want.code {
 			t.Errorf("%s: %v, %v, want %v", policies, resp, err, want)
@@ -181,7 +182,7 @@ func TestACertificateIsNotTheKeyOfItsName(t *testing.T) {
 
 func TestAStrangerOverTLSGetsAnAnswerItCanRead(t *testing.T) {
 	key, line := newKey(t, "agent", "")
-	r := newTLSRig(t, access.Options{KeysFile: writeFile(t, line)})
+	r := newTLSRig(t, access.Options{KeysFile: reloadtest.WriteFile(t, line)})
 	resp, err := r.get(t, r.client(t), nil)
 	if err != nil || resp.StatusCode != 403 || resp.Header.Get(denial.Header) != denial.CodeUnauthenticated {
 		t.Errorf("without anything: %v, %v", resp, err)
@@ -252,7 +253,7 @@ func TestACertificateEndsOnAnOpenConnectionToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clients := newAuthority(t, "clients")
 		certificate, key := clients.server(t)
-		a := accessWith(t, access.Options{CertFile: writeFile(t, certificate), KeyFile: writeFile(t, key), ClientCAFile: writeFile(t, clients.pem)})
+		a := accessWith(t, access.Options{CertFile: reloadtest.WriteFile(t, certificate), KeyFile: reloadtest.WriteFile(t, key), ClientCAFile: reloadtest.WriteFile(t, clients.pem)})
 		leaf := clients.sign(t, x509.Certificate{NotAfter: time.Now().Add(time.Minute), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}).Leaf
 		r := call(t, "GET", "/admin/shop.json", "")
 		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}
@@ -312,9 +313,9 @@ func TestMistakenCertificatesAreExplained(t *testing.T) {
 		"another key":  {[]string{certificate, otherKey}, "do not go together"},
 		"no authority": {[]string{certificate, key, "x"}, "EVERGATE_TLS_CLIENT_CA_FILE holds no certificate"},
 	} {
-		o := access.Options{CertFile: writeFile(t, c.contents[0]), KeyFile: writeFile(t, c.contents[1])}
+		o := access.Options{CertFile: reloadtest.WriteFile(t, c.contents[0]), KeyFile: reloadtest.WriteFile(t, c.contents[1])}
 		if len(c.contents) > 2 {
-			o.ClientCAFile = writeFile(t, c.contents[2])
+			o.ClientCAFile = reloadtest.WriteFile(t, c.contents[2])
 		}
 		if _, err := access.New(o); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "PRIVATE") {
 			t.Errorf("%s: %v", what, err)

@@ -7,6 +7,7 @@ import (
 	"evergate/internal/access"
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
+	"evergate/internal/reload/reloadtest"
 )
 
 // Whatever is judged shows no credential and mints none, wherever in a document it stands.
@@ -16,7 +17,7 @@ func TestNoPolicyButFullShowsOrMintsCredentials(t *testing.T) {
 		"rules": {"base": "none", "queries": ["*"], "mutations": ["*"]},
 		"minter": {"base": "read-only", "mutations": ["storefrontAccessTokenCreate", "productCreate"]}}}`
 	readOnly := admissionWith(t, access.Options{Policy: "read-only"})
-	rules := admissionWith(t, access.Options{PolicyFile: writeFile(t, file)})
+	rules := admissionWith(t, access.Options{PolicyFile: reloadtest.WriteFile(t, file)})
 	full := admissionWith(t, access.Options{Policy: "full"})
 	shows := []string{
 		"{ shop { storefrontAccessTokens(first: 1) { edges { node { title } } } } }",
@@ -50,7 +51,7 @@ func TestNoPolicyButFullShowsOrMintsCredentials(t *testing.T) {
 	}
 
 	// Whoever is to mint is listed by name; then what it mints is shown, and nothing beside it.
-	minter := admissionWith(t, access.Options{PolicyFile: writeFile(t, `{"default": "minter"`+file[len(`{"default": "rules"`):])})
+	minter := admissionWith(t, access.Options{PolicyFile: reloadtest.WriteFile(t, `{"default": "minter"`+file[len(`{"default": "rules"`):])})
 	for document, want := range map[string]string{
 		"mutation { storefrontAccessTokenCreate(input: {title: $t}) { storefrontAccessToken { accessToken } } }":                      "",
 		"mutation { productCreate { product { id } } }":                                                                               "",

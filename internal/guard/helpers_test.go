@@ -18,16 +18,6 @@ import (
 	"evergate/internal/request"
 )
 
-// writeFile writes a file that only its owner can write.
-func writeFile(t testing.TB, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // serveAccess answers on address with who the caller is, or why it may not pass.
 func serveAccess(t *testing.T, a *access.Access, address listen.Address) net.Listener {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	"evergate/internal/denial"
 	"evergate/internal/denial/denialtest"
 	"evergate/internal/policy"
+	"evergate/internal/reload/reloadtest"
 	"evergate/internal/request"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
@@ -159,10 +160,10 @@ func TestNoneLetsNothingThrough(t *testing.T) {
 }
 
 func TestRulesLetThroughWhatTheyNameAndNothingElse(t *testing.T) {
-	admission := admissionWith(t, access.Options{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"none",
+	admission := admissionWith(t, access.Options{PolicyFile: reloadtest.WriteFile(t, `{"default":"p","policies":{"p":{"base":"none",
 		"rest":[{"methods":["GET","POST"],"path":"/admin/api/*/products/*"},{"methods":["DELETE"],"path":"/admin/api/2026-10/orders/**"},{"methods":["PUT","POST","GET"],"path":"/admin/api/**"}],
 		"queries":["shop","__schema"],"mutations":["productUpdate"]}}}`)})
-	narrow := admissionWith(t, access.Options{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"none",
+	narrow := admissionWith(t, access.Options{PolicyFile: reloadtest.WriteFile(t, `{"default":"p","policies":{"p":{"base":"none",
 		"rest":[{"methods":["GET","POST"],"path":"/admin/api/*/products/*"},{"methods":["DELETE"],"path":"/admin/api/2026-10/orders/**"}]}}}`)})
 	for _, c := range []struct {
 		admission                               *Admission
@@ -210,7 +211,7 @@ func TestRulesLetThroughWhatTheyNameAndNothingElse(t *testing.T) {
 }
 
 func TestReadOnlyMayListSomeChanges(t *testing.T) {
-	admission := admissionWith(t, access.Options{PolicyFile: writeFile(t, `{"default":"p","policies":{"p":{"base":"read-only",
+	admission := admissionWith(t, access.Options{PolicyFile: reloadtest.WriteFile(t, `{"default":"p","policies":{"p":{"base":"read-only",
 		"rest":[{"methods":["PUT"],"path":"/admin/api/*/products/*"}],"mutations":["productUpdate"]}}}`)})
 	for _, c := range []struct{ method, target, contentType, body, code string }{
 		{"GET", "/admin/api/2026-10/orders.json", "", "", ""},
@@ -228,8 +229,8 @@ func TestReadOnlyMayListSomeChanges(t *testing.T) {
 // What a policy would refuse is the same whether it enforces or reports.
 func TestReportingRefusesNothingAndSaysWhatWouldBe(t *testing.T) {
 	const policy = `{"default":"p","policies":{"p":{"base":"read-only","mutations":["x"],"mode":"MODE"}}}`
-	report := admissionWith(t, access.Options{PolicyFile: writeFile(t, strings.Replace(policy, "MODE", "report", 1))})
-	enforce := admissionWith(t, access.Options{PolicyFile: writeFile(t, strings.Replace(policy, "MODE", "enforce", 1))})
+	report := admissionWith(t, access.Options{PolicyFile: reloadtest.WriteFile(t, strings.Replace(policy, "MODE", "report", 1))})
+	enforce := admissionWith(t, access.Options{PolicyFile: reloadtest.WriteFile(t, strings.Replace(policy, "MODE", "enforce", 1))})
 	for _, c := range []struct{ method, target, contentType, body string }{
 		{"GET", "/admin/shop.json", "", ""}, {"DELETE", "/admin/api/2026-10/products/1.json", "", ""}, {"POST", graphQL, typeJSON, aRead},
 		{"POST", graphQL, typeJSON, aChange}, {"POST", graphQL, typeJSON, "nonsense"}, {"GET", graphQL, "", ""}, {"POST", graphQL + "?a", typeJSON, aRead},

@@ -1,7 +1,6 @@
 package reload
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,53 +8,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/reload/reloadtest"
 )
-
-// rewrite replaces a file's content and gives it the bubble's time.
-func rewrite(t testing.TB, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chtimes(path, time.Now(), time.Now()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// tape is a log that one goroutine writes and another reads.
-type tape struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *tape) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *tape) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-func (l *tape) Reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.buf.Reset()
-}
-
-// pause lets time pass in a bubble, and lets everything happen that it brings.
-func pause(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
 
 // setting is what the tests keep in a file: one word that must be known.
 type setting struct{ word atomic.Pointer[string] }
@@ -72,7 +31,7 @@ func (s *setting) take(contents [][]byte) error {
 func (s *setting) String() string { return *s.word.Load() }
 
 // watched runs f beside a goroutine that watches the file at path.
-func watched(t *testing.T, path string, f func(s *setting, all Values, log *tape)) {
+func watched(t *testing.T, path string, f func(s *setting, all Values, log *reloadtest.Tape)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var s setting
@@ -80,7 +39,7 @@ func watched(t *testing.T, path string, f func(s *setting, all Values, log *tape
 	if err := all.Load(); err != nil {
 		t.Fatal(err)
 	}
-	var log tape
+	var log reloadtest.Tape
 	done := make(chan struct{})
 	go func() { defer close(done); all.Watch(ctx, slog.New(slog.NewTextHandler(&log, nil)), nil, nil) }()
 	f(&s, all, &log)
@@ -88,26 +47,17 @@ func watched(t *testing.T, path string, f func(s *setting, all Values, log *tape
 	<-done
 }
 
-func writeFile(t testing.TB, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 func TestAChangedFileIsInForceWithinSeconds(t *testing.T) {
-	path := writeFile(t, "")
+	path := reloadtest.WriteFile(t, "")
 	synctest.Test(t, func(t *testing.T) {
-		rewrite(t, path, "one")
-		watched(t, path, func(s *setting, all Values, log *tape) {
-			pause(time.Minute)
+		reloadtest.Rewrite(t, path, "one")
+		watched(t, path, func(s *setting, all Values, log *reloadtest.Tape) {
+			reloadtest.Pause(time.Minute)
 			if s.String() != "one" || log.String() != "" {
 				t.Errorf("%s: %s", s.String(), log)
 			}
-			rewrite(t, path, "two")
-			pause(Interval)
+			reloadtest.Rewrite(t, path, "two")
+			reloadtest.Pause(Interval)
 			if s.String() != "two" || strings.Count(log.String(), "a changed file is in force") != 1 || all.Broken() != "" {
 				t.Errorf("%s, %q: %s", s.String(), all.Broken(), log)
 			}
@@ -117,15 +67,15 @@ func TestAChangedFileIsInForceWithinSeconds(t *testing.T) {
 
 // A file that is written twice in one tick of the file system's clock looks the same.
 func TestAChangeThatLeavesNoTraceIsNotMissed(t *testing.T) {
-	path := writeFile(t, "")
+	path := reloadtest.WriteFile(t, "")
 	synctest.Test(t, func(t *testing.T) {
 		stamp := time.Now().Add(Interval)
-		rewrite(t, path, "one")
-		watched(t, path, func(s *setting, _ Values, _ *tape) {
-			pause(Interval - time.Millisecond)
-			rewrite(t, path, "two")
+		reloadtest.Rewrite(t, path, "one")
+		watched(t, path, func(s *setting, _ Values, _ *reloadtest.Tape) {
+			reloadtest.Pause(Interval - time.Millisecond)
+			reloadtest.Rewrite(t, path, "two")
 			_ = os.Chtimes(path, stamp, stamp)
-			pause(time.Millisecond)
+			reloadtest.Pause(time.Millisecond)
 			if s.String() != "two" {
 				t.Fatal("the change was not seen")
 			}
@@ -133,7 +83,7 @@ func TestAChangeThatLeavesNoTraceIsNotMissed(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = os.Chtimes(path, stamp, stamp)
-			pause(Interval)
+			reloadtest.Pause(Interval)
 			if s.String() != "one" {
 				t.Error("a change of the same size and time was not seen")
 			}
@@ -142,30 +92,30 @@ func TestAChangeThatLeavesNoTraceIsNotMissed(t *testing.T) {
 }
 
 func TestABrokenFileLeavesWhatHeldInForce(t *testing.T) {
-	path := writeFile(t, "")
+	path := reloadtest.WriteFile(t, "")
 	synctest.Test(t, func(t *testing.T) {
-		rewrite(t, path, "one")
-		watched(t, path, func(s *setting, all Values, log *tape) {
-			pause(time.Minute)
+		reloadtest.Rewrite(t, path, "one")
+		watched(t, path, func(s *setting, all Values, log *reloadtest.Tape) {
+			reloadtest.Pause(time.Minute)
 			for what, spoil := range map[string]func(){
-				"a mistake":        func() { rewrite(t, path, "three") },
-				"nothing in it":    func() { rewrite(t, path, "") },
+				"a mistake":        func() { reloadtest.Rewrite(t, path, "three") },
+				"nothing in it":    func() { reloadtest.Rewrite(t, path, "") },
 				"no file":          func() { _ = os.Remove(path) },
-				"others may write": func() { rewrite(t, path, "two"); _ = os.Chmod(path, 0o622) },
+				"others may write": func() { reloadtest.Rewrite(t, path, "two"); _ = os.Chmod(path, 0o622) },
 			} {
 				if what == "others may write" && runtime.GOOS == "windows" {
 					continue
 				}
 				log.Reset()
 				spoil()
-				pause(time.Minute)
+				reloadtest.Pause(time.Minute)
 				if s.String() != "one" || all.Broken() == "" || strings.Count(log.String(), "a changed file is not used") != 1 || !strings.Contains(log.String(), "level=ERROR") {
 					t.Errorf("%s: %s, %q: %s", what, s.String(), all.Broken(), log)
 				}
 				log.Reset()
 				_ = os.Chmod(path, 0o600)
-				rewrite(t, path, "one")
-				pause(Interval)
+				reloadtest.Rewrite(t, path, "one")
+				reloadtest.Pause(Interval)
 				if s.String() != "one" || all.Broken() != "" || strings.Count(log.String(), "a changed file is in force") != 1 {
 					t.Errorf("after %s: %s, %q: %s", what, s.String(), all.Broken(), log)
 				}
@@ -198,9 +148,9 @@ func TestAFileBehindASwappedLinkIsReadAgain(t *testing.T) {
 	}
 	link("one")
 	synctest.Test(t, func(t *testing.T) {
-		watched(t, filepath.Join(dir, "data", "policy"), func(s *setting, _ Values, log *tape) {
+		watched(t, filepath.Join(dir, "data", "policy"), func(s *setting, _ Values, log *reloadtest.Tape) {
 			link("two")
-			pause(Interval)
+			reloadtest.Pause(Interval)
 			if s.String() != "two" {
 				t.Errorf("%s: %s", s.String(), log)
 			}
@@ -213,7 +163,7 @@ func TestAFileThatOthersCanWriteIsRefused(t *testing.T) {
 		t.Skip("modes say nothing there")
 	}
 	for mode, ok := range map[os.FileMode]bool{0o600: true, 0o400: true, 0o644: true, 0o640: true, 0o620: false, 0o602: false, 0o666: false} {
-		path := writeFile(t, "two")
+		path := reloadtest.WriteFile(t, "two")
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
@@ -221,7 +171,7 @@ func TestAFileThatOthersCanWriteIsRefused(t *testing.T) {
 			t.Errorf("mode %#o: %v", mode, err)
 		}
 	}
-	for _, path := range []string{t.TempDir(), writeFile(t, strings.Repeat(" ", usualLargest+1))} {
+	for _, path := range []string{t.TempDir(), reloadtest.WriteFile(t, strings.Repeat(" ", usualLargest+1))} {
 		if err := load(path); err == nil {
 			t.Errorf("%s is accepted", path)
 		}

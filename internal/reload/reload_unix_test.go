@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/reload/reloadtest"
 )
 
 func TestAFileThatOthersCouldReplaceNamesItsSetting(t *testing.T) {
@@ -32,25 +34,25 @@ func TestAFileThatOthersCouldReplaceNamesItsSetting(t *testing.T) {
 
 // TestAPipeInPlaceOfAFileHoldsNothingUp has one into which nobody ever writes.
 func TestAPipeInPlaceOfAFileHoldsNothingUp(t *testing.T) {
-	path := writeFile(t, "")
+	path := reloadtest.WriteFile(t, "")
 	synctest.Test(t, func(t *testing.T) {
-		rewrite(t, path, "one")
-		watched(t, path, func(s *setting, all Values, log *tape) {
+		reloadtest.Rewrite(t, path, "one")
+		watched(t, path, func(s *setting, all Values, log *reloadtest.Tape) {
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
 			if err := syscall.Mkfifo(path, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			pause(time.Minute)
+			reloadtest.Pause(time.Minute)
 			if s.String() != "one" || !strings.Contains(all.Broken(), "is no file") {
 				t.Errorf("%s, %q: %s", s, all.Broken(), log)
 			}
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
-			rewrite(t, path, "two")
-			pause(Interval)
+			reloadtest.Rewrite(t, path, "two")
+			reloadtest.Pause(Interval)
 			if s.String() != "two" || all.Broken() != "" {
 				t.Errorf("%s, %q: %s", s, all.Broken(), log)
 			}

@@ -92,13 +92,19 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, _, _ := busySidecar(t, setting)
-			s.Signal(t, syscall.SIGTERM)
-			s.AwaitLog(t, "shutting down")
-			s.Signal(t, syscall.SIGTERM)
-			if code := s.Exit(t); code != 1 {
-				t.Errorf("exit code %d", code)
-			}
+			s.mustEndAtASecondSignal(t)
 		})
+	}
+}
+
+// mustEndAtASecondSignal sends one signal, and another when the first has been heard.
+func (s *sidecar) mustEndAtASecondSignal(t *testing.T) {
+	t.Helper()
+	s.Signal(t, syscall.SIGTERM)
+	s.AwaitLog(t, "shutting down")
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Exit(t); code != 1 {
+		t.Errorf("exit code %d", code)
 	}
 }
 
@@ -107,12 +113,7 @@ func TestSecondSignalEndsARotationThatHangs(t *testing.T) {
 	hang := newGate(isTokenPost)
 	s := newShopify(t, shopOptions{around: hang.around}).sidecar(t)
 	hang.awaitOne(t)
-	s.Signal(t, syscall.SIGTERM)
-	s.AwaitLog(t, "shutting down")
-	s.Signal(t, syscall.SIGTERM)
-	if code := s.Exit(t); code != 1 {
-		t.Errorf("exit code %d", code)
-	}
+	s.mustEndAtASecondSignal(t)
 }
 
 func TestRotationThatHasBegunIsFinished(t *testing.T) {

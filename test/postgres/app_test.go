@@ -146,20 +146,23 @@ func (a *app) load(t *testing.T) session {
 	return a.do(t, map[string]any{"order": "load"})
 }
 
+// databaseForApp is one in which an app finds what it does not make itself: the table of prisma's migration.
+func databaseForApp(t *testing.T, layout string) (socket, tcp string) {
+	t.Helper()
+	socket, tcp = database(t)
+	if layout == pgstore.LayoutPrisma {
+		makeTable(t, socket, layout)
+	}
+	return socket, tcp
+}
+
 // withApp runs a test beside each of the packages, on a table that the app has made where it makes one.
 func withApp(t *testing.T, test func(t *testing.T, a *app, s token.Store)) {
 	t.Parallel()
 	for _, layout := range []string{pgstore.LayoutPrisma, pgstore.LayoutShopify} {
 		t.Run(layout, func(t *testing.T) {
 			t.Parallel()
-			socket, tcp := database(t)
-			if layout == pgstore.LayoutPrisma {
-				made, err := testdata.ReadFile("testdata/prisma.sql")
-				if err != nil {
-					t.Fatal(err)
-				}
-				sql(t, socket, string(made))
-			}
+			socket, tcp := databaseForApp(t, layout)
 			a := startApp(t, layout, tcp)
 			s, err := open(t, socket, layout).Shop(storetest.Shop())
 			if err != nil {

@@ -19,12 +19,18 @@ var layouts = []string{pgstore.LayoutPrisma, pgstore.LayoutShopify, pgstore.Layo
 func appDatabase(t *testing.T, layout string) (socket string) {
 	t.Helper()
 	socket, _ = database(t)
+	makeTable(t, socket, layout)
+	return socket
+}
+
+// makeTable makes the table that an app of a layout has.
+func makeTable(t *testing.T, socket, layout string) {
+	t.Helper()
 	made, err := testdata.ReadFile("testdata/" + layout + ".sql")
 	if err != nil {
 		t.Fatal(err)
 	}
 	sql(t, socket, string(made))
-	return socket
 }
 
 func TestLayoutsConform(t *testing.T) {

@@ -27,14 +27,7 @@ func TestEvergateAndTheAppLiveOnOneChain(t *testing.T) {
 	for _, layout := range []string{pgstore.LayoutPrisma, pgstore.LayoutShopify} {
 		t.Run(layout, func(t *testing.T) {
 			t.Parallel()
-			socket, tcp := database(t)
-			if layout == pgstore.LayoutPrisma {
-				made, err := testdata.ReadFile("testdata/prisma.sql")
-				if err != nil {
-					t.Fatal(err)
-				}
-				sql(t, socket, string(made))
-			}
+			socket, tcp := databaseForApp(t, layout)
 			l := &living{app: startApp(t, layout, tcp), socket: socket, get: fmt.Sprintf(appSQL[layout].get, acme)}
 			l.simulate(t)
 			first := l.exchange(t)

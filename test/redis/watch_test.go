@@ -44,6 +44,21 @@ func drain(told map[string]chan struct{}) {
 	}
 }
 
+// changeIsTold writes a record and reports whether a watcher was told of it.
+func changeIsTold(t *testing.T, s token.Store, handle *token.Handle, next token.Record, told <-chan struct{}) error {
+	written, err := s.Swap(t.Context(), *handle, next)
+	if err != nil {
+		return err
+	}
+	*handle = written
+	select {
+	case <-told:
+		return nil
+	case <-time.After(500 * time.Millisecond):
+		return errors.New("nobody was told of a change")
+	}
+}
+
 // TestARestartOfTheServerIsNoticed: what is written while nothing could be told is told of as everything, and what is written
 // afterwards by its name.
 func TestARestartOfTheServerIsNoticed(t *testing.T) {
@@ -69,17 +84,7 @@ func TestARestartOfTheServerIsNoticed(t *testing.T) {
 				drain(told)
 				// That everything may have changed is told when a connection is lost, too, before it can be told of changes again.
 				process.EventuallyWithin(t, process.Patience, 100*time.Millisecond, func() error {
-					next, err := writer.Swap(t.Context(), handle, record("acme", 2))
-					if err != nil {
-						return err
-					}
-					handle = next
-					select {
-					case <-told["acme.myshopify.com"]:
-						return nil
-					case <-time.After(500 * time.Millisecond):
-						return errors.New("nobody was told of a change after the restart")
-					}
+					return changeIsTold(t, writer, &handle, record("acme", 2), told["acme.myshopify.com"])
 				})
 			}
 		})
@@ -224,16 +229,6 @@ func TestAFailoverInAClusterIsNoticed(t *testing.T) {
 	process.Await(t, "that everything may have changed", told[""])
 	drain(told)
 	process.EventuallyWithin(t, time.Minute, time.Second, func() error {
-		next, err := store.Swap(t.Context(), handle, record("acme", 3))
-		if err != nil {
-			return err
-		}
-		handle = next
-		select {
-		case <-told["acme.myshopify.com"]:
-			return nil
-		case <-time.After(500 * time.Millisecond):
-			return errors.New("nobody was told of a change at the new master")
-		}
+		return changeIsTold(t, store, &handle, record("acme", 3), told["acme.myshopify.com"])
 	})
 }
