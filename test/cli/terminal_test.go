@@ -275,3 +275,49 @@ func mustNotBeObeyed(t *testing.T, what, screen string) {
 		}
 	}
 }
+
+// TestNoTerminalObeysAFile has commands read files that somebody else wrote: settings, policies, keys, shops, certificates,
+// fixtures and archives.
+func TestNoTerminalObeysAFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	inJSON := asJSON(hostile)
+	static := "SHOPIFY_ACCESS_TOKEN=" + permanent
+	fixtures := file("fixtures.json", `{"products":[{"title":`+inJSON+`,`+inJSON+`:1}],`+inJSON+`:[]}`)
+	for name, c := range map[string]struct {
+		environ []string
+		args    [][]string
+	}{
+		"settings":  {nil, [][]string{{"check", "--env-file", file("a.env", static+"\nEVERGATE_"+hostile+"=1\nEVERGATE_LISTEN="+hostile+"\nSHOPIFY_SHOP="+hostile)}, {"config", "--env-file", file("b.env", hostile)}}},
+		"a policy":  {[]string{static, "EVERGATE_POLICY_FILE=" + file("policy", `{"policies":{`+inJSON+`:{`+inJSON+`:[`+inJSON+`]}},"default":`+inJSON+`,"callers":{`+inJSON+`:`+inJSON+`}}`)}, nil},
+		"no policy": {[]string{static, "EVERGATE_POLICY_FILE=" + file("nopolicy", hostile)}, nil},
+		"keys":      {[]string{static, "EVERGATE_CLIENT_KEYS_FILE=" + file("keys", hostile+" "+hostile+"\n")}, [][]string{{"key", "list"}, {"key", "revoke", "agent"}}},
+		"shops":     {[]string{"EVERGATE_SHOPS_FILE=" + file("shops", "shops:\n  "+inJSON+":\n    "+inJSON+": 1\n"+inJSON+": x\n"), "SHOPIFY_SHOP="}, nil},
+		"no shops":  {[]string{"EVERGATE_SHOPS_FILE=" + file("noshops", hostile), "SHOPIFY_SHOP="}, nil},
+		"a path":    {[]string{static, "EVERGATE_UPSTREAM_CA_FILE=" + file(strings.NewReplacer("/", "", "\x00", "").Replace(hostile), hostile)}, nil},
+		"fixtures":  {nil, [][]string{{"simulate", "--strict", "--fixtures", fixtures}, {"simulate", "--fixtures", file("f.yaml", hostile)}}},
+		"a store":   {[]string{static, "EVERGATE_STORE=file:" + dir}, [][]string{{"store", "import", "--file", file("archive", hostile)}, {"store", "list"}, {"token", "show"}}},
+		"a record":  {[]string{static, "EVERGATE_STORE=file:" + filepath.Dir(file("acme.myshopify.com.json", `{"version":`+inJSON+`,"shop":`+inJSON+`}`))}, [][]string{{"store", "list", "--json"}, {"store", "check"}, {"token", "show"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, args := range append(c.args, []string{"check"}, []string{"config"}, []string{"serve"}) {
+				p, term := process.OnTerminal(t, process.Command(t, binary, append([]string{"SHOPIFY_SHOP=acme", "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0",
+					"EVERGATE_UPSTREAM_URL=http://127.0.0.1:1"}, c.environ...), args...))
+				if args[0] == "serve" || args[0] == "simulate" { // it may have found nothing wrong
+					_ = p.Printed(t.Context(), &term.Screen, func(screen string) bool { return strings.Contains(screen, "\n") })
+					_, _ = io.WriteString(term.Keys, "\x03")
+				}
+				p.Exit(t)
+				mustNotBeObeyed(t, strings.Join(args, " "), p.Out.String())
+			}
+		})
+	}
+}
