@@ -54,11 +54,7 @@ func TestDeadGrantThatWasFoundDoesNotHideClientCredentials(t *testing.T) {
 			if status, body := get(t, "http://"+operators+"/readyz"); status != 200 {
 				t.Errorf("%d %s", status, body)
 			}
-			r.signals <- os.Interrupt
-			r.mustEnd(t, exitOK)
-			if log := r.err.String(); strings.Count(log, "the stored grant is dead, so another one is used") != 1 || credential.MatchString(log) {
-				t.Error(log)
-			}
+			mustHaveUsedAnother(t, r)
 			proof := filepath.Join(t.TempDir(), "ran")
 			s.must(t, exitOK, "", []string{"run", "--", "touch", proof})
 			if _, err := os.Stat(proof); err != nil {
@@ -73,6 +69,16 @@ func TestDeadGrantThatWasFoundDoesNotHideClientCredentials(t *testing.T) {
 			r.signals <- os.Interrupt
 			r.mustEnd(t, exitOK)
 		})
+	}
+}
+
+// mustHaveUsedAnother ends a sidecar, which has said once that another grant is used.
+func mustHaveUsedAnother(t *testing.T, r *running) {
+	t.Helper()
+	r.signals <- os.Interrupt
+	r.mustEnd(t, exitOK)
+	if log := r.err.String(); strings.Count(log, "the stored grant is dead, so another one is used") != 1 || credential.MatchString(log) {
+		t.Error(log)
 	}
 }
 
@@ -103,11 +109,7 @@ func TestASeedThatIsDeadDoesNotHideClientCredentials(t *testing.T) {
 				if status, body := get(t, "http://"+tools+"/admin/api/2026-10/shop.json"); status != 200 {
 					t.Errorf("%d %s", status, body)
 				}
-				r.signals <- os.Interrupt
-				r.mustEnd(t, exitOK)
-				if log := r.err.String(); strings.Count(log, "the stored grant is dead, so another one is used") != 1 || credential.MatchString(log) {
-					t.Error(log)
-				}
+				mustHaveUsedAnother(t, r)
 			}
 			seeded.must(t, exitOK, "", []string{"run", "--", "true"})
 		})

@@ -11,9 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"evergate/internal/envelope"
 	"evergate/internal/shopsim"
-	"evergate/internal/store"
 	"evergate/internal/token"
 	"evergate/test/process"
 )
@@ -224,16 +222,8 @@ func TestLoginReplacesTheGrantOfAnotherAppAloud(t *testing.T) {
 // seed stores a grant of an app.
 func seed(t *testing.T, dir, clientID string) {
 	t.Helper()
-	shop, err := token.ParseShop(shopsim.DefaultShop)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := store.OpenDir(dir, shop, envelope.Keys{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	record := token.Record{Shop: shop.Domain(), ClientID: clientID, Grant: "offline", Current: token.Pair{Refresh: token.NewSecret("shprt_0")}}
-	if _, err := s.Swap(t.Context(), "", record); err != nil {
+	record := token.Record{Shop: shopsim.DefaultShop, ClientID: clientID, Grant: "offline", Current: token.Pair{Refresh: token.NewSecret("shprt_0")}}
+	if _, err := grantsIn(t, dir).Swap(t.Context(), "", record); err != nil {
 		t.Fatal(err)
 	}
 }

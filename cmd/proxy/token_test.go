@@ -32,6 +32,13 @@ func newGrantShop(t *testing.T, more ...string) *grantShop {
 	t.Helper()
 	sim, environ := simulated(t)
 	dir := filepath.Join(t.TempDir(), "grants")
+	s := grantsIn(t, dir)
+	return &grantShop{sim, append(environ, append([]string{"EVERGATE_STORE=file:" + dir}, more...)...), s, filepath.Join(dir, shopsim.DefaultShop+".json")}
+}
+
+// grantsIn is the store of the simulator's shop in a directory.
+func grantsIn(t *testing.T, dir string) *store.FileStore {
+	t.Helper()
 	shop, err := token.ParseShop(shopsim.DefaultShop)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +47,7 @@ func newGrantShop(t *testing.T, more ...string) *grantShop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &grantShop{sim, append(environ, append([]string{"EVERGATE_STORE=file:" + dir}, more...)...), s, filepath.Join(dir, shopsim.DefaultShop+".json")}
+	return s
 }
 
 var credential = regexp.MustCompile(`shp[a-z]{2}_[0-9a-f]{8,}`)

@@ -49,13 +49,7 @@ func TestAMigrationThatWasInterruptedAnywhereIsRunAgain(t *testing.T) {
 		"the new grant's write":  {write: 2, says: "could not be stored", resumed: true},
 	} {
 		for _, fromStore := range []bool{true, false} {
-			r := newRig(t)
-			permanent, static := r.permanent(), token.Secret{}
-			if fromStore {
-				r.put(t, token.Record{Current: permanentPair(permanent)})
-			} else {
-				static = permanent
-			}
+			r, permanent, static := newPermanentRig(t, fromStore)
 			r.store.before = func(write int) error {
 				if write == tc.write {
 					return full
@@ -81,16 +75,22 @@ func TestAMigrationThatWasInterruptedAnywhereIsRunAgain(t *testing.T) {
 	}
 }
 
+// newPermanentRig is a rig with a permanent token, which the store has or else the settings.
+func newPermanentRig(t *testing.T, stored bool) (r *rig, permanent, static token.Secret) {
+	t.Helper()
+	r = newRig(t)
+	permanent = r.permanent()
+	if !stored {
+		return r, permanent, permanent
+	}
+	r.put(t, token.Record{Current: permanentPair(permanent)})
+	return r, permanent, token.Secret{}
+}
+
 func TestARefusedMigrationTakesItsNoteBack(t *testing.T) {
 	t.Parallel()
 	for _, fromStore := range []bool{true, false} {
-		r := newRig(t)
-		permanent, static := r.permanent(), token.Secret{}
-		if fromStore {
-			r.put(t, token.Record{Current: permanentPair(permanent)})
-		} else {
-			static = permanent
-		}
+		r, permanent, static := newPermanentRig(t, fromStore)
 		r.sim.RevokeTokens(permanent.Reveal())
 		m, err := r.PlanMigration(static)
 		if err != nil {
