@@ -11,6 +11,7 @@ package printable
 
 import (
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -98,7 +99,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	}
 	text := p
 	if len(w.pending) > 0 {
-		text = append(w.pending, p...)
+		text = slices.Concat(w.pending, p)
 	}
 	w.buf = w.buf[:0]
 	for len(text) > 0 {
