@@ -51,25 +51,14 @@ func tlsListeners(t *testing.T, test func(t *testing.T, up *recorder, s *sidecar
 func TestWhatOnlyOpenSSLDoesAtATLSListener(t *testing.T) {
 	t.Parallel()
 	tlsListeners(t, func(t *testing.T, up *recorder, s *sidecar, client openssl) {
-		for _, c := range []struct {
-			name, say string
-			args      []string
-			tells     string
-			served    bool
-		}{
+		for _, c := range []handshake{
 			{"TLS 1.2", last, []string{"-tls1_2"}, "Verify return code: 0 (ok)", true},
 			{"TLS 1.3", last, []string{"-tls1_3"}, "Verify return code: 0 (ok)", true},
 			{"a renegotiation", "R\n", []string{"-tls1_2"}, "unexpected message", false},
 			{"TLS 1.1", last, []string{"-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"}, "protocol version", false},
 			{"an ALPN of HTTP/1.0", last, []string{"-alpn", "http/1.0"}, "no application protocol", false},
 		} {
-			told := client.says(t, c.say, c.args...)
-			if !strings.Contains(told, c.tells) || strings.Contains(told, "HTTP/1.1 200 OK") != c.served {
-				t.Errorf("%s: %s", c.name, told)
-			}
-			if arrived := up.take(t); len(arrived) > 1 || len(arrived) == 1 != c.served {
-				t.Errorf("%s: arrived %q", c.name, below(arrived))
-			}
+			c.try(t, client, up)
 		}
 	})
 }

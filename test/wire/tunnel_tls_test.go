@@ -69,17 +69,31 @@ func (o openssl) says(t *testing.T, say string, args ...string) string {
 // last asks for something and for the end of the connection.
 const last = "GET " + api + "/last.json HTTP/1.1\r\nHost: " + shopDomain + "\r\nConnection: close\r\n\r\n"
 
+// handshake is what OpenSSL is told to do and to send, what it tells of it, and whether a request was served.
+type handshake struct {
+	name, say string
+	args      []string
+	tells     string
+	served    bool
+}
+
+func (h handshake) try(t *testing.T, client openssl, up *recorder) {
+	t.Helper()
+	told := client.says(t, h.say, h.args...)
+	if !strings.Contains(told, h.tells) || strings.Contains(told, "HTTP/1.1 200 OK") != h.served {
+		t.Errorf("%s: %s", h.name, told)
+	}
+	if arrived := up.take(t); len(arrived) > 1 || len(arrived) == 1 != h.served {
+		t.Errorf("%s: arrived %q", h.name, below(arrived))
+	}
+}
+
 func TestWhatOnlyOpenSSLDoesInATunnel(t *testing.T) {
 	t.Parallel()
 	up := newRecorder(t, nil)
 	s := up.sidecar(t, withCA)
 	client := s.openssl(t)
-	for _, c := range []struct {
-		name, say string
-		args      []string
-		tells     string
-		served    bool
-	}{
+	for _, c := range []handshake{
 		{"as clients do", last, []string{"-servername", shopDomain, "-verify_hostname", shopDomain}, "Verify return code: 0 (ok)", true},
 		{"no name", last, []string{"-noservername", "-verify_ip", "127.0.0.1"}, "Verify return code: 0 (ok)", true},
 		{"this machine's address as the name", last, []string{"-servername", "127.0.0.1", "-verify_ip", "127.0.0.1"}, "Verify return code: 0 (ok)", true},
@@ -91,13 +105,7 @@ func TestWhatOnlyOpenSSLDoesInATunnel(t *testing.T) {
 		{"TLS 1.1", last, []string{"-servername", shopDomain, "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"}, "protocol version", false},
 		{"a renegotiation", "R\n", []string{"-servername", shopDomain, "-tls1_2"}, "unexpected message", false},
 	} {
-		told := client.says(t, c.say, c.args...)
-		if !strings.Contains(told, c.tells) || strings.Contains(told, "HTTP/1.1 200 OK") != c.served {
-			t.Errorf("%s: %s", c.name, told)
-		}
-		if arrived := up.take(t); len(arrived) > 1 || len(arrived) == 1 != c.served {
-			t.Errorf("%s: arrived %q", c.name, below(arrived))
-		}
+		c.try(t, client, up)
 	}
 }
 
