@@ -242,7 +242,7 @@ func TestNobodyMakesRoomWherePlacesBecomeFree(t *testing.T) {
 	})
 }
 
-// TestWhoIsKnownAndHasFewPlacesKeepsThemBetweenItsCalls has others wait for places meanwhile.
+// TestWhoIsKnownAndHasFewPlacesKeepsThemBetweenItsCalls ends requests while newcomers wait.
 func TestWhoIsKnownAndHasFewPlacesKeepsThemBetweenItsCalls(t *testing.T) {
 	for _, c := range []struct {
 		name, caller string
@@ -251,51 +251,41 @@ func TestWhoIsKnownAndHasFewPlacesKeepsThemBetweenItsCalls(t *testing.T) {
 	}{
 		{"a caller with few", "few", 2, true},
 		{"one with more than its part", "many", 4, false},
+		{"one that is alone", "alone", 8, false},
 		{"a stranger", "", 1, false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			const limit = 8
-			h := newHouse(t, limit, nil, func(w http.ResponseWriter, r *http.Request) {
-				conn, caller := FromContext(r.Context()), r.Header.Get("Caller")
+			set := NewConnections(8, nil, stall)
+			set.OnCrowd(func() bool { return false })
+			serve := func(caller string) *Conn {
+				conn := &Conn{Conn: fromAddr{Conn: pipe(t), addr: &net.TCPAddr{}}, set: set}
+				set.add(conn)
+				State(conn, http.StateActive)
 				conn.Hold(caller, caller != "", time.Now())
-				if r.URL.Path == "/wait" {
-					<-r.Context().Done()
-				}
-			})
-			h.set.OnCrowd(func() bool { return false })
-			call := strings.Replace(get, "\r\n\r\n", "\r\nCaller: "+c.caller+"\r\n\r\n", 1)
-			var ends []<-chan struct{}
-			var own []net.Conn
+				return conn
+			}
+			var own []*Conn
 			for range c.places {
-				conn, ended := h.dial(t, call)
-				own, ends = append(own, conn), append(ends, ended)
+				own = append(own, serve(c.caller))
 			}
-			for range limit - c.places {
-				h.dial(t, strings.Replace(get, "/", "/wait", 1))
+			for range set.Limit() - c.places {
+				serve("another")
 			}
-			begin := func() {
-				for _, conn := range own {
-					_, _ = io.WriteString(conn, call)
-				}
+			set.crowd.Store(1)
+			State(own[0], http.StateIdle)
+			if own[0].gone.Load() == c.stays {
+				t.Fatalf("%s: it stays: %v", c.name, !c.stays)
 			}
-			newcomer, theirs := net.Pipe()
-			defer newcomer.Close()
-			begin() // nobody waits yet, and the newcomer does before the answers are there
-			go func() { h.pipes.conns <- theirs }()
-			h.set.crowd.Add(1)
-			begin()
-			h.set.crowd.Add(-1)
-			stayed := 0
-			for _, ended := range ends {
-				if !over(ended) {
-					stayed++
-				}
+			if !c.stays {
+				return
 			}
-			if (stayed == c.places) != c.stays {
-				t.Errorf("%s: %d of %d connections stay", c.name, stayed, c.places)
+			newcomer := &Conn{Conn: fromAddr{Conn: pipe(t), addr: &net.TCPAddr{}}, set: set}
+			time.Sleep(young)
+			if set.admit(newcomer) {
+				t.Errorf("%s: a newcomer takes its place in the first second", c.name)
 			}
-			time.Sleep(2 * young)
-			if c.stays && h.set.Closed() == 0 {
+			time.Sleep(time.Millisecond)
+			if !set.admit(newcomer) || !own[0].gone.Load() {
 				t.Errorf("%s: it keeps a place in which it asks for nothing", c.name)
 			}
 		})
