@@ -166,12 +166,13 @@ func (c *checkup) checks() []check.Check {
 		return list
 	}
 	transport := sidecar.NewTransport(c.cfg)
+	sidecar.AvoidLoop(transport, c.addresses())
 	s := &check.Shopify{
 		API:    &shopify.Client{Shop: c.cfg.Shop, Base: c.cfg.Base, Transport: transport, UserAgent: build().UserAgent()},
 		Wanted: c.cfg.Scopes, NewScopes: newScopes(c.cfg.Grant), Token: func() token.Secret { return c.token },
 	}
 	via, err := transport.Via()
-	way := check.Way{Base: c.cfg.Base, Roots: c.cfg.Roots, Via: via.Name(), Err: err, Connect: transport.Connect, LookUp: transport.LookUp}
+	way := check.Way{Base: c.cfg.Base, Roots: c.cfg.Roots, Via: via.Name(), Err: err, Connect: transport.Connect, LookUp: transport.LookUp, Loop: transport.CheckLoop}
 	return append(list,
 		check.DNS(way), check.Connection(way), s.Shop(), s.Clock(),
 		check.Check{Name: "grant", Needs: []string{"configuration", "store", "shop"}, Run: c.grant}, s.Scopes(), s.Version())

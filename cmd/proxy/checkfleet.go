@@ -101,6 +101,7 @@ func together(found [][]check.Result, listed int) (results []check.Result) {
 // fleetWay are the checks of the way to Shopify, which is the same for all: in the name of the first shop, if there is one.
 func (c *checkup) fleetWay() []check.Check {
 	transport := sidecar.NewTransport(c.cfg)
+	sidecar.AvoidLoop(transport, c.addresses())
 	base := c.cfg.Base
 	var shops []token.Shop
 	for _, s := range c.settings.Shops.Shops {
@@ -111,7 +112,7 @@ func (c *checkup) fleetWay() []check.Check {
 	}
 	transport.Expect(base)
 	via, err := transport.Via()
-	way := check.Way{Base: base, Roots: c.cfg.Roots, Via: via.Name(), Err: err, Connect: transport.Connect, LookUp: transport.LookUp}
+	way := check.Way{Base: base, Roots: c.cfg.Roots, Via: via.Name(), Err: err, Connect: transport.Connect, LookUp: transport.LookUp, Loop: transport.CheckLoop}
 	all := []check.Check{check.DNS(way), check.Connection(way)}
 	if len(shops) > 0 {
 		s := &check.Shopify{API: &shopify.Client{Shop: shops[0], Base: base, Transport: transport, UserAgent: build().UserAgent()}}

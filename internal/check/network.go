@@ -33,6 +33,8 @@ type Way struct {
 	Connect func(ctx context.Context) (net.Conn, error)
 	// LookUp finds addresses as the sidecar does; nil: as this system does.
 	LookUp func(ctx context.Context, host string) ([]string, error)
+	// Loop reports whether the upstream's name leads to the sidecar itself; nil: it is not known.
+	Loop func(ctx context.Context) error
 }
 
 // DNS looks the upstream's name up, as the sidecar does before it connects. A proxy does that
@@ -46,7 +48,18 @@ func DNS(w Way) Check {
 	if w.LookUp == nil {
 		w.LookUp = new(net.Resolver).LookupHost
 	}
-	return lookUp(w.Base.Hostname(), w.LookUp)
+	c := lookUp(w.Base.Hostname(), w.LookUp)
+	found := c.Run
+	c.Run = func(ctx context.Context) []Result {
+		results := found(ctx)
+		if w.Loop != nil && results[0].Status == OK {
+			if err := w.Loop(ctx); err != nil {
+				return FromError(Fail, err)
+			}
+		}
+		return results
+	}
+	return c
 }
 
 func lookUp(host string, resolve func(context.Context, string) ([]string, error)) Check {

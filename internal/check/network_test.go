@@ -38,6 +38,23 @@ func TestDNSTellsAMissingNameFromABrokenResolver(t *testing.T) {
 	}
 }
 
+// A file of hosts that leads the shop's name to Evergate is for tools, and has to be said before a connection is refused, or made.
+func TestDNSFindsTheSidecarItself(t *testing.T) {
+	t.Parallel()
+	w := Way{Base: &url.URL{Scheme: "https", Host: "localhost"}, LookUp: func(context.Context, string) ([]string, error) { return []string{"127.0.0.1"}, nil }}
+	for _, loop := range []error{nil, remedy.New("name a name server", "it leads here")} {
+		w.Loop = func(context.Context) error { return loop }
+		got := Run(t.Context(), []Check{DNS(w)}, quiet)[0]
+		if loop == nil {
+			expect(t, got, OK, "localhost is 127.0.0.1")
+			continue
+		}
+		expect(t, got, Fail, "it leads here")
+	}
+	w.LookUp = func(context.Context, string) ([]string, error) { return nil, &net.DNSError{IsNotFound: true} }
+	expect(t, Run(t.Context(), []Check{DNS(w)}, quiet)[0], Fail, "no address is known")
+}
+
 // direct is the way without a proxy.
 func direct(scheme, host string, roots *x509.CertPool) Way {
 	return Way{Base: &url.URL{Scheme: scheme, Host: host}, Roots: roots, Connect: func(ctx context.Context) (net.Conn, error) {

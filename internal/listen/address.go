@@ -150,6 +150,20 @@ func (a Address) Loopback() bool {
 	return err == nil && ip.IsLoopback()
 }
 
+// Known are the addresses that a is, as far as that is known without a look-up: none for a socket and for a name other than localhost.
+func (a Address) Known() (all []netip.AddrPort) {
+	for _, one := range append(loopbacksOf(a, nil), a) {
+		text := one.Address
+		if strings.HasPrefix(text, ":") {
+			text = "[::]" + text // every address of this machine
+		}
+		if at, err := netip.ParseAddrPort(text); err == nil && one.Network == "tcp" {
+			all = append(all, at)
+		}
+	}
+	return all
+}
+
 // Places are the places that an address takes, and those that must be free for it: the same one, and for every address of this
 // machine each single one of that port. With port 0 it takes none.
 func (a Address) Places() (taken, free []string) {

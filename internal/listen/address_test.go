@@ -3,6 +3,7 @@ package listen
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -286,4 +287,24 @@ func rooted(path string) string {
 		panic(err)
 	}
 	return abs
+}
+
+func TestKnownAddresses(t *testing.T) {
+	t.Parallel()
+	for spec, want := range map[string]string{
+		"127.0.0.1:8080":    "[127.0.0.1:8080]",
+		"tls:localhost:443": "[127.0.0.1:443 [::1]:443]",
+		"tls::443":          "[[::]:443]",
+		"0.0.0.0:80":        "[0.0.0.0:80]",
+		"evergate:80":       "[]",
+		"unix:/run/e.sock":  "[]",
+	} {
+		all, err := Parse(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(all[0].Known()); got != want {
+			t.Errorf("%s is %s, want %s", spec, got, want)
+		}
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"evergate/internal/idle"
 	"evergate/internal/limit"
 	"evergate/internal/listen"
+	"evergate/internal/upstream"
 )
 
 // Listen opens every listener, so that nobody who starts beside us is refused a
@@ -72,19 +73,27 @@ func (s *Sidecar) checkLoop(ctx context.Context) error {
 
 // isOurs reports whether tools are listened for at an address.
 func (s *Sidecar) isOurs(at netip.AddrPort) bool {
-	for _, l := range s.everyListener() {
+	return slices.ContainsFunc(s.everyListener(), func(l listen.Opened) bool {
 		tcp, ok := l.Listener.Addr().(*net.TCPAddr)
-		if !ok || tcp.AddrPort().Port() != at.Port() {
-			continue
-		}
-		switch own := tcp.AddrPort().Addr().Unmap(); {
-		case own == at.Addr().Unmap():
-			return true
-		case own.IsUnspecified() && isThisMachine(at.Addr().Unmap()):
-			return true
-		}
+		return ok && isAt(tcp.AddrPort(), at)
+	})
+}
+
+// isAt reports whether whoever calls an address is heard by a listener on own.
+func isAt(own, at netip.AddrPort) bool {
+	ip, called := own.Addr().Unmap(), at.Addr().Unmap()
+	return own.Port() == at.Port() && (ip == called || ip.IsUnspecified() && isThisMachine(called))
+}
+
+// AvoidLoop has a process that does not listen itself refuse a way to Shopify that leads to a sidecar with these addresses.
+func AvoidLoop(t *upstream.Transport, addresses []listen.Address) {
+	var own []netip.AddrPort
+	for _, a := range addresses {
+		own = append(own, a.Known()...)
 	}
-	return false
+	t.AvoidLoop(func(at netip.AddrPort) bool {
+		return slices.ContainsFunc(own, func(o netip.AddrPort) bool { return isAt(o, at) })
+	})
 }
 
 // isThisMachine reports whether an address is one of this machine's.
