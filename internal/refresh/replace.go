@@ -67,8 +67,7 @@ func (s *Source) Replace(caller context.Context, refused token.Token) (token.Tok
 // isResting reports whether there is no other token only because the pair was written moments ago. A client that gets a 401
 // gives up, and one that is told when to come again does. But where Shopify has said that the token is good, the 401 is about the call.
 func (s *Source) isResting() bool {
-	h := s.look()
-	return isResting(h.err) && s.now().until(h.notBefore) > 0 && !s.isCleared()
+	return isResting(s.look().err) && !s.isCleared()
 }
 
 // isCleared reports whether Shopify has said that the token is good which it refuses.

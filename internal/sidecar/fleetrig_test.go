@@ -18,7 +18,7 @@ import (
 	"evergate/internal/token"
 )
 
-// fleetRig is a sidecar for many shops, whose background runs, before a simulated Shopify.
+// fleetRig is a sidecar for many shops before a simulated Shopify.
 type fleetRig struct {
 	*Sidecar
 	sim  *shopsim.Sim
@@ -28,13 +28,13 @@ type fleetRig struct {
 	posts map[string]int // requests for a token, by shop
 }
 
-// newFleetRig starts one with some shops at Shopify, a store in memory and this shops file, below the defaults.
+// newFleetRig is one whose background runs, with some shops at Shopify, a store in memory and this shops file, below the defaults.
 func newFleetRig(t *testing.T, shops []string, file string, environ ...string) *fleetRig {
 	t.Helper()
-	return newFleetRigOn(t, func(b token.Backend) token.Backend { return b }, shops, file, environ...)
+	return newFleetRigOn(t, func(b token.Backend) token.Backend { return b }, shops, file, environ...).run(t)
 }
 
-// newFleetRigOn is newFleetRig on what the store in memory is made into.
+// newFleetRigOn is a rig on what the store in memory is made into; nothing runs yet.
 func newFleetRigOn(t *testing.T, wrap func(token.Backend) token.Backend, shops []string, file string, environ ...string) *fleetRig {
 	t.Helper()
 	r := &fleetRig{file: filepath.Join(t.TempDir(), "shops.yaml"), posts: map[string]int{}}
@@ -66,6 +66,12 @@ func newFleetRigOn(t *testing.T, wrap func(token.Backend) token.Backend, shops [
 		t.Fatal(err)
 	}
 	r.app.Backend = wrap(r.app.Backend)
+	return r
+}
+
+// run runs the background of a rig that does not serve.
+func (r *fleetRig) run(t *testing.T) *fleetRig {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { r.many.run(ctx); close(done) }()

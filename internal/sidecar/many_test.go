@@ -216,7 +216,7 @@ func TestAnEditCostsTheStoreNothingForShopsOfWhichItSaysNothing(t *testing.T) {
 		shops = append(shops, fmt.Sprintf("acme-%d", n))
 		file += fmt.Sprintf("  acme-%d: {grant: offline}\n", n)
 	}
-	r := newFleetRigOn(t, func(b token.Backend) token.Backend { return counted{b, &looks} }, shops, file)
+	r := newFleetRigOn(t, func(b token.Backend) token.Backend { return counted{b, &looks} }, shops, file).run(t)
 	before := map[string]*shop{}
 	for _, name := range shops {
 		r.store(t, name, time.Minute)
