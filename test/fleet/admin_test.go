@@ -47,7 +47,8 @@ func TestOperatorsSeeEveryShop(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "shops.yaml")
 	write(t, file, shopsFile(append(all[:0:0], append(all, "uninstalled")...), ""))
 	c := start(t, s, "EVERGATE_SHOPS_FILE="+file)
-	for _, name := range []string{all[0], all[110]} {
+	called := append(append([]string{}, all[:1]...), all[60:111]...) // so many that one which fails is its own affair
+	for _, name := range called {
 		if a := c.call(t, name); !a.isOf(name) {
 			t.Fatal(a)
 		}
@@ -69,7 +70,7 @@ func TestOperatorsSeeEveryShop(t *testing.T) {
 		return r
 	}
 	first := status("")
-	if !first.Ready || first.Fleet.Listed != 121 || first.Fleet.Active != 3 || first.Fleet.Failing != 1 || len(first.Shops) != 100 || first.Next != all[99]+".myshopify.com" {
+	if !first.Ready || first.Fleet.Listed != 121 || first.Fleet.Active != len(called)+1 || first.Fleet.Failing != 1 || len(first.Shops) != 100 || first.Next != all[99]+".myshopify.com" {
 		t.Errorf("%+v", first)
 	}
 	if first.Shops[0].State != "fresh" || first.Shops[1].State != "idle" {
