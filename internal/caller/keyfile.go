@@ -1,10 +1,10 @@
 package caller
 
 import (
-	"bytes"
 	"encoding/hex"
 	"strings"
 
+	"evergate/internal/plain"
 	"evergate/internal/token"
 )
 
@@ -32,8 +32,9 @@ func ReadKeys(text []byte) ([]KeyLine, error) {
 // WithoutKeys is a file of keys without those of a name whose digest begins with the given digits. Comments and what
 // cannot be read stay as they are.
 func WithoutKeys(text []byte, name, digits string) (rest []byte, removed int) {
-	for line := range bytes.Lines(text) {
-		fields := strings.Fields(string(line))
+	plainText, _ := plain.Text(string(text)) // a mark before the first name would keep it from being found
+	for line := range strings.Lines(plainText) {
+		fields := strings.Fields(line)
 		if len(fields) > 1 && fields[0] == name && strings.HasPrefix(strings.ToLower(fields[1]), digestPrefix+strings.ToLower(digits)) {
 			removed++
 			continue

@@ -15,6 +15,7 @@ import (
 
 	"evergate/internal/ascii"
 	"evergate/internal/denial"
+	"evergate/internal/plain"
 	"evergate/internal/remedy"
 	"evergate/internal/request"
 	"evergate/internal/shopify"
@@ -181,7 +182,8 @@ func parseKeys(text []byte) (*keyring, error) {
 	var errs []error
 	known := make(map[[sha256.Size]byte]int)
 	n := 0
-	for line := range strings.Lines(string(text)) {
+	plainText, hidden := plain.Text(string(text))
+	for line := range strings.Lines(plainText) {
 		n++
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
@@ -201,7 +203,10 @@ func parseKeys(text []byte) (*keyring, error) {
 	if len(ring.keys) > mostKeys {
 		errs = append(errs, remedy.New("let callers with the same rights share one", "there are %d keys, more than %d", len(ring.keys), mostKeys))
 	}
-	if err := errors.Join(errs...); err != nil {
+	switch err := errors.Join(errs...); {
+	case err != nil && hidden != nil:
+		return nil, hidden // what else is found wrong follows from it
+	case err != nil:
 		return nil, err
 	}
 	return ring, nil

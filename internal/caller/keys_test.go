@@ -174,3 +174,24 @@ func TestAKeyCanEndWithTheProcess(t *testing.T) {
 		t.Error("accepted")
 	}
 }
+
+// TestAFileOfKeysIsReadAsEditorsLeaveIt has a byte order mark before the first name, and what nobody can see in one.
+func TestAFileOfKeysIsReadAsEditorsLeaveIt(t *testing.T) {
+	_, first := newKey(t, "first", "")
+	_, second := newKey(t, "second", "")
+	marked := []byte("\uFEFF" + first + "\r\n" + second + "\r\n")
+	lines, err := ReadKeys(marked)
+	if err != nil || len(lines) != 2 || lines[0].Name != "first" {
+		t.Errorf("%+v, %v", lines, err)
+	}
+	rest, removed := WithoutKeys(marked, "first", "")
+	if lines, err := ReadKeys(rest); removed != 1 || err != nil || len(lines) != 1 || lines[0].Name != "second" {
+		t.Errorf("%d removed, %q is left: %+v, %v", removed, rest, lines, err)
+	}
+	if _, err := ReadKeys([]byte(first + "\nsec\u200bond" + second[len("second"):])); err == nil || err.Error() != "line 2 holds a character that cannot be seen (U+200B, of no width): type that line anew" {
+		t.Errorf("%v", err)
+	}
+	if _, err := ReadKeys([]byte("# f\xfcr alle\n" + first)); err != nil {
+		t.Errorf("a comment: %v", err)
+	}
+}

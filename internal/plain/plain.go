@@ -38,6 +38,27 @@ func Value(value string) (string, error) {
 	return value, nil
 }
 
+// Text returns a text of many lines without its byte order marks, and says beside it which line holds what nobody can see:
+// a reader that finds a mistake there can say nothing more useful.
+func Text(text string) (unmarked string, hidden error) {
+	for strings.HasPrefix(text, Mark) {
+		text = text[len(Mark):]
+	}
+	line := 1
+	for i, r := range text {
+		switch {
+		case r == '\n':
+			line++
+		case r == '\r', r == '\t':
+		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\uFFFD"):
+			return text, remedy.New("save it as UTF-8", "line %d holds bytes that are not UTF-8", line)
+		case !IsVisible(r):
+			return text, remedy.New("type that line anew", "line %d holds a character that cannot be seen (%U%s)", line, r, nameOf(r))
+		}
+	}
+	return text, nil
+}
+
 // Unmarked takes byte order marks and white space off; two files put together have two marks.
 func Unmarked(value string) string {
 	value = strings.TrimSpace(value)

@@ -36,6 +36,20 @@ func TestAValueIsWhatWasMeantOrRefused(t *testing.T) {
 	}
 }
 
+func TestTextNamesTheLineThatHidesSomething(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"a\n\tb\r\nц\n": "", Mark + Mark + "a": "", "": "",
+		"a\nb\u200b\n": "line 2 holds a character that cannot be seen (U+200B, of no width)", "a\x00": "line 1 holds", "a\r\n\r\nb\u202ec": "line 3 holds", "a\n\x1b[0m": "U+001B",
+		"a\n\n\xe9": "line 3 holds bytes that are not UTF-8", "a" + Mark: "line 1 holds", "a\u00a0b": "a space that does not break",
+	} {
+		got, hidden := Text(text)
+		if got != strings.TrimLeft(text, Mark) || (hidden == nil) != (want == "") || hidden != nil && !strings.Contains(hidden.Error(), want) {
+			t.Errorf("%q: %q, %v, want %q", text, got, hidden, want)
+		}
+	}
+}
+
 func FuzzValue(f *testing.F) {
 	f.Add(Mark + " hunter2\n")
 	f.Fuzz(func(t *testing.T, text string) {

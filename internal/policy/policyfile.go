@@ -11,6 +11,7 @@ import (
 
 	"evergate/internal/caller"
 	"evergate/internal/denial"
+	"evergate/internal/plain"
 	"evergate/internal/shopify"
 )
 
@@ -27,6 +28,9 @@ var restMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 // place and its remedy. What it does not know is a mistake: a rule that nobody reads would
 // be taken for one that holds.
 func parsePolicies(text []byte) (*book, error) {
+	if _, hidden := plain.Text(string(text)); hidden != nil {
+		return nil, hidden // a name with it is another name
+	}
 	root, err := parseJSON(text)
 	if err != nil {
 		return nil, err

@@ -209,3 +209,13 @@ func headOf(t *testing.T, method, path string) (*request.Request, shopify.Target
 	}
 	return &request.Request{Method: method, Target: path, Fields: request.Header{}}, target
 }
+
+// TestANameThatHidesACharacterIsRefused: it would be another caller's than it looks.
+func TestANameThatHidesACharacterIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, hidden := range []string{"\u200b", "\u2060", "\u202e", "\u00ad", "\U000E0041", "\ufeff", "\xff"} {
+		if b, err := parsePolicies([]byte("{\"default\": \"full\",\n \"callers\": {\"agent" + hidden + "\": \"none\"}}")); b != nil || err == nil || !strings.HasPrefix(err.Error(), "line 2 holds ") {
+			t.Errorf("%q: %v", hidden, err)
+		}
+	}
+}

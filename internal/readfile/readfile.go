@@ -51,7 +51,10 @@ func Owned(path string, most int64) ([]byte, fs.FileInfo, error) {
 	case plain.IsUTF16(string(text[:min(len(text), 1<<10)])):
 		return nil, nil, remedy.New("save it as UTF-8", "%s is UTF-16 text", path)
 	}
-	return bytes.TrimPrefix(text, []byte(plain.Mark)), info, nil
+	for bytes.HasPrefix(text, []byte(plain.Mark)) { // two files put together have two
+		text = text[len(plain.Mark):]
+	}
+	return text, info, nil
 }
 
 // checkOwned refuses a file that others can write, or could have put there.
