@@ -48,6 +48,7 @@ func TestGlobalsOfNetHTTPAreNotUsed(t *testing.T) {
 // has that is no success: X-Evergate-Error.
 var answerers = map[string]string{
 	"internal/denial/denial.go":   "writes it",
+	"internal/front/response.go":  "writes what a handler says",
 	"internal/inject/response.go": "passes Shopify's answers on, which have none",
 	"internal/admin/admin.go":     "successes as JSON, and probes, which get it from sayUnavailable",
 	"internal/admin/deny.go":      "what comes from elsewhere, to which it adds the header",

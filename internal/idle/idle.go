@@ -236,6 +236,12 @@ func (c *conn) Read(p []byte) (int, error) {
 	return c.client.Read(p)
 }
 
+// Unread gives back what has been read of a request, for whoever serves the connection from now on. Nobody else may use it at the time.
+func (c *conn) Unread(b []byte) {
+	c.ahead = append(b, c.ahead...)
+	c.whole, c.phase = 0, busy
+}
+
 // SetReadDeadline implements net.Conn. The one for the wait for a request is kept for
 // later, and the silence is measured instead.
 func (c *conn) SetReadDeadline(t time.Time) error {

@@ -55,8 +55,8 @@ func (s *Sidecar) drain(force <-chan struct{}) error {
 	var tunnels sync.WaitGroup
 	tunnels.Go(func() { s.tunnels.Shutdown(limited) })
 	defer tunnels.Wait()
-	if err := s.proxy.Shutdown(limited); err != nil {
-		_ = s.proxy.Close()
+	if err := s.tools.Shutdown(limited); err != nil {
+		_ = s.tools.Close()
 		stop() // the tunnels end as well
 		return errForced
 	}
@@ -67,7 +67,7 @@ func (s *Sidecar) drain(force <-chan struct{}) error {
 // close ends what is left. The last answers of the other listeners reach clients that are still sending, unless force
 // ends that.
 func (s *Sidecar) close(force <-chan struct{}) {
-	_ = s.proxy.Close()
+	_ = s.tools.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), adminDrain)
 	defer cancel()
 	for _, server := range []*http.Server{s.merchants, s.admin} {

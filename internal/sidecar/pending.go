@@ -30,9 +30,10 @@ type pending struct {
 
 // state is the server's ConnState.
 func (n *pending) state(c net.Conn, state http.ConnState) {
-	if state == http.StateNew {
-		n.count.Add(1)
-		n.conns.Store(c, nil)
+	if state == http.StateNew { // it may be said twice of one that goes from one server to another
+		if _, was := n.conns.LoadOrStore(c, nil); !was {
+			n.count.Add(1)
+		}
 		return
 	}
 	if _, was := n.conns.Load(c); was {

@@ -1,7 +1,9 @@
 package sidecar
 
 import (
+	"context"
 	"log"
+	"net"
 	"net/http"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 
 	"evergate/internal/admin"
 	"evergate/internal/config"
+	"evergate/internal/front"
 	"evergate/internal/inject"
 	"evergate/internal/limit"
 	"evergate/internal/login"
@@ -43,7 +46,7 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *ht
 		DisableGeneralOptionsHandler: true, // OPTIONS * is judged like everything else
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: mostStreams, MaxReceiveBufferPerStream: inject.StreamBuffer, MaxReceiveBufferPerConnection: uploadBuffer},
 		ConnState:                    s.connState,
-		BaseContext:                  s.access.BaseContext, ConnContext: s.connContext,
+		BaseContext:                  func(l net.Listener) context.Context { return s.access.BaseContext(front.Inner(l)) }, ConnContext: s.connContext,
 	}
 	server.RegisterOnShutdown(s.pending.abandon)
 	limitHeader(server)

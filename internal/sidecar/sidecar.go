@@ -21,6 +21,7 @@ import (
 	"evergate/internal/access"
 	"evergate/internal/admin"
 	"evergate/internal/config"
+	"evergate/internal/front"
 	"evergate/internal/guard"
 	"evergate/internal/inject"
 	"evergate/internal/listen"
@@ -58,6 +59,7 @@ type Sidecar struct {
 
 	tunnels       *tunnel.Server
 	proxy, admin  *http.Server
+	tools         *front.Server   // before proxy
 	listeners     []listen.Opened // for tools, beside shops' own
 	own           ownListeners
 	adminOn       []listen.Opened // for operators
@@ -192,6 +194,7 @@ func wire(app *App, settings Settings, log Logger, getenv func(string) string, s
 
 	errorLog := log.serverErrors()
 	s.proxy = s.serverForTools(met, errorLog)
+	s.tools = front.New(s.proxy)
 	s.admin = s.serverForOperators(registry, met, app.Build, getenv, errorLog)
 	s.merchants = s.serverForMerchants(errorLog)
 	return s, nil

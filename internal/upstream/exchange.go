@@ -246,7 +246,7 @@ func (x *exchange) answer(r *http.Request, whole bool) (*http.Response, error) {
 	h := &x.head
 	a := &answered{Response: http.Response{
 		Status: statusText(h), StatusCode: h.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: headerOf(h, x.in[:h.Size()]), ContentLength: h.Length, Close: h.Close, Request: r, Body: http.NoBody,
+		Header: h.Header(), ContentLength: h.Length, Close: h.Close, Request: r, Body: http.NoBody,
 	}}
 	x.r = h.Size()
 	switch {
@@ -345,43 +345,4 @@ func statusText(h *wire.Response) string {
 		return "200 OK"
 	}
 	return strconv.Itoa(h.Status) + " " + string(h.Reason())
-}
-
-// headerOf makes net/http's map of a head, of which nobody reads the buffer again. Names and values are parts of one string.
-func headerOf(h *wire.Response, head []byte) http.Header {
-	n := h.Fields()
-	for i := range n {
-		canonicalize(h.Field(i).Name)
-	}
-	all := string(head)
-	header, values := make(http.Header, n), make([]string, 0, n)
-	for i := range n {
-		nameFrom, nameTo, valueFrom, valueTo := h.At(i)
-		name, value := all[nameFrom:nameTo], all[valueFrom:valueTo]
-		if h.Chunked && name == "Transfer-Encoding" || h.Close && name == "Connection" {
-			continue
-		}
-		if old, has := header[name]; has {
-			header[name] = append(old, value)
-			continue
-		}
-		at := len(values)
-		values = append(values, value)
-		header[name] = values[at : at+1 : at+1]
-	}
-	return header
-}
-
-// canonicalize writes a field's name as net/http has it: textproto.CanonicalMIMEHeaderKey.
-func canonicalize(name []byte) {
-	upper := true
-	for i, c := range name {
-		switch {
-		case upper && 'a' <= c && c <= 'z':
-			name[i] = c - 0x20
-		case !upper && 'A' <= c && c <= 'Z':
-			name[i] = c + 0x20
-		}
-		upper = c == '-'
-	}
 }

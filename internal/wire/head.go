@@ -169,3 +169,42 @@ func ChunkSize(b []byte) (size int64, line int, v Verdict) {
 	}
 	return 0, 0, Incomplete
 }
+
+// header makes net/http's map of the field lines, but for those that skip names. Names and values are parts of one string; the buffer is changed, and
+// nobody may read it again.
+func (f *fields) header(head []byte, skip func(name string) bool) map[string][]string {
+	for i := range f.n {
+		canonicalize(f.at[i].name.of(head))
+	}
+	all := string(head)
+	header, values := make(map[string][]string, f.n), make([]string, 0, f.n)
+	for i := range f.n {
+		at := &f.at[i]
+		name, value := all[at.name.from:at.name.to], all[at.value.from:at.value.to]
+		if skip(name) {
+			continue
+		}
+		if old, has := header[name]; has {
+			header[name] = append(old, value)
+			continue
+		}
+		n := len(values)
+		values = append(values, value)
+		header[name] = values[n : n+1 : n+1]
+	}
+	return header
+}
+
+// canonicalize writes a name as net/http has it: textproto.CanonicalMIMEHeaderKey.
+func canonicalize(name []byte) {
+	upper := true
+	for i, c := range name {
+		switch {
+		case upper && 'a' <= c && c <= 'z':
+			name[i] = c - 0x20
+		case !upper && 'A' <= c && c <= 'Z':
+			name[i] = c + 0x20
+		}
+		upper = c == '-'
+	}
+}

@@ -143,8 +143,10 @@ func (r *Response) Field(i int) Field {
 // Reason is what the status line says behind the status.
 func (r *Response) Reason() []byte { return r.reason.of(r.buf) }
 
-// At says where in the buffer one of the field lines has its name and its value.
-func (r *Response) At(i int) (nameFrom, nameTo, valueFrom, valueTo int) {
-	f := &r.fields.at[i]
-	return int(f.name.from), int(f.name.to), int(f.value.from), int(f.value.to)
+// Header makes a map of the fields as net/http has it: without Transfer-Encoding, and without Connection where it says close. The buffer is
+// changed by that, and the Response can only be asked for its numbers any more.
+func (r *Response) Header() map[string][]string {
+	return r.fields.header(r.buf[:r.size], func(name string) bool {
+		return r.Chunked && name == "Transfer-Encoding" || r.Close && name == "Connection"
+	})
 }

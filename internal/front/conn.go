@@ -1,0 +1,327 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"evergate/internal/wire"
+)
+
+const (
+	// longestBody is how long a body may be. A longer one takes its time, and is net/http's.
+	longestBody = 1 << 20
+	// lingers is how long a connection is kept open on which a body was left unread, so that no reset overtakes the answer.
+	lingers = 500 * time.Millisecond
+)
+
+// The states of a connection.
+const (
+	waits  int32 = iota // for a request
+	serves              // a byte of one has come
+	parted              // it was told to end
+)
+
+// conn is a client's connection. What is not atomic or under mu belongs to its goroutine.
+type conn struct {
+	server *Server
+	hand   *handover
+	net    net.Conn
+	state  atomic.Int32
+
+	in   *[wire.MaxHead]byte
+	r, w int // what of in is not used up
+	head wire.Request
+	next *incoming
+	resp response
+
+	remote string
+	ctx    context.Context //nolint:containedctx // of the connection, as net/http has one
+
+	// gone watches whether the client goes away.
+	gone watch
+}
+
+var buffers = sync.Pool{New: func() any { return new([wire.MaxHead]byte) }}
+
+// part ends a connection that waits.
+func (c *conn) part() {
+	if c.state.CompareAndSwap(waits, parted) {
+		_ = c.net.Close()
+	}
+}
+
+func (c *conn) tell(state http.ConnState) {
+	if hook := c.server.http.ConnState; hook != nil {
+		hook(c.net, state)
+	}
+}
+
+// run serves the connection.
+func (c *conn) run(base context.Context) {
+	defer c.server.forget(c)
+	c.tell(http.StateNew)
+	c.remote = c.net.RemoteAddr().String()
+	c.ctx = context.WithValue(base, http.LocalAddrContextKey, c.net.LocalAddr())
+	if hook := c.server.http.ConnContext; hook != nil {
+		c.ctx = hook(c.ctx, c.net)
+	}
+	c.in = buffers.Get().(*[wire.MaxHead]byte)
+	keep := true
+	if d := c.server.http.ReadHeaderTimeout; d > 0 {
+		_ = c.net.SetReadDeadline(time.Now().Add(d))
+	}
+	for keep {
+		switch c.read() {
+		case wire.Understood:
+			keep = c.serve()
+		case wire.Foreign:
+			c.give()
+			return
+		default:
+			keep = false
+		}
+	}
+	if c.in != nil {
+		buffers.Put(c.in)
+	}
+	c.gone.end()
+	_ = c.net.Close()
+	c.tell(http.StateClosed)
+}
+
+// read reads the head of a request. Incomplete says that there will be none.
+func (c *conn) read() wire.Verdict {
+	limited := false
+	for {
+		if c.w > 0 {
+			switch v := c.head.Parse(c.in[:c.w]); v {
+			case wire.Foreign:
+				return v
+			case wire.Understood:
+				if c.head.Length > longestBody || int64(c.w-c.head.Size()) > c.head.Length { // a second request is here already
+					return wire.Foreign
+				}
+				return c.target()
+			default:
+			}
+			if d := c.server.http.ReadHeaderTimeout; d > 0 && !limited {
+				limited = true
+				_ = c.net.SetReadDeadline(time.Now().Add(d))
+			}
+		}
+		n, err := c.net.Read(c.in[c.w:])
+		if n > 0 && c.w == 0 && !c.state.CompareAndSwap(waits, serves) {
+			return wire.Incomplete // it was told to end before that came
+		}
+		c.w += n
+		switch {
+		case err == nil:
+		case c.w > 0 && errors.Is(err, io.EOF):
+			return wire.Foreign // it says what is wrong with half a request
+		default:
+			return wire.Incomplete
+		}
+	}
+}
+
+// give hands the connection over, with what has come.
+func (c *conn) give() {
+	ahead := append([]byte(nil), c.in[:c.w]...)
+	buffers.Put(c.in)
+	c.gone.end()
+	given := c.net
+	if u, ok := given.(interface{ Unread(b []byte) }); ok {
+		u.Unread(ahead)
+	} else {
+		given = &resumed{given, ahead}
+	}
+	if !c.hand.give(given) {
+		_ = c.net.Close()
+		c.tell(http.StateClosed)
+	}
+}
+
+// resumed is a connection of which some bytes have been read ahead.
+type resumed struct {
+	net.Conn
+	ahead []byte
+}
+
+// Read implements io.Reader.
+func (r *resumed) Read(p []byte) (int, error) {
+	if len(r.ahead) > 0 {
+		n := copy(p, r.ahead)
+		r.ahead = r.ahead[n:]
+		return n, nil
+	}
+	return r.Conn.Read(p)
+}
+
+// CloseWrite lets the server end an answer before it closes.
+func (r *resumed) CloseWrite() error { return closeWrite(r.Conn) }
+
+// NetConn returns the connection itself.
+func (r *resumed) NetConn() net.Conn { return r.Conn }
+
+func closeWrite(c net.Conn) error {
+	if w, ok := c.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// incoming is a request with what is made for it.
+type incoming struct {
+	http.Request
+	url  url.URL
+	body body
+}
+
+// serve serves one request. It reports whether there may be another.
+func (c *conn) serve() bool {
+	c.tell(http.StateActive)
+	in, h := c.next, &c.head
+	c.next = nil
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	in.Request = *in.Request.WithContext(ctx)
+	r := &in.Request
+	r.Method, r.Proto, r.ProtoMajor, r.ProtoMinor = h.Method(), "HTTP/1.1", 1, 1
+	r.URL, r.Host, r.RemoteAddr, r.ContentLength, r.Close = &in.url, string(h.Host()), c.remote, h.Length, h.Close
+	r.Header, r.Body = h.Header(), http.NoBody
+	c.r = h.Size()
+	if h.Length > 0 {
+		in.body.conn, in.body.left = c, h.Length
+		in.body.done.Store(false)
+		r.Body = &in.body
+		if int64(c.w-c.r) < h.Length {
+			_ = c.net.SetReadDeadline(time.Time{}) // that was for the head
+		}
+	} else {
+		in.body.done.Store(true)
+	}
+	c.resp.begin(c, r)
+	c.gone.begin(c, &in.body, cancel)
+	completed := c.call(r)
+	ahead, ok := c.gone.stop(c.net)
+	whole := in.body.done.Load() || !in.body.begun.Load() && int64(c.w-c.r) == h.Length // nobody wanted it, and it is here
+	if !whole {
+		in.body.closed.Store(true)
+		c.in = nil // somebody may still be reading
+	}
+	keep := c.resp.finish(completed) && completed && ok && whole
+	if !keep {
+		if !whole && completed && closeWrite(c.net) == nil {
+			time.Sleep(lingers)
+		}
+		return false
+	}
+	c.r, c.w = 0, 0
+	c.tell(http.StateIdle)
+	if ahead >= 0 {
+		c.in[0], c.w = byte(ahead), 1
+		return true
+	}
+	c.state.Store(waits)
+	if c.server.ended.Load() {
+		c.part()
+		return false
+	}
+	if d := c.server.http.IdleTimeout; d > 0 {
+		_ = c.net.SetReadDeadline(time.Now().Add(d))
+	}
+	return true
+}
+
+// target reads the target, and makes the request that serve completes. What is Foreign about it net/http is to judge.
+func (c *conn) target() wire.Verdict {
+	in := &incoming{}
+	in.RequestURI = string(c.head.Target())
+	path, query, asked := strings.Cut(in.RequestURI, "?")
+	switch {
+	case strings.HasPrefix(path, "//"): // a host, to some
+		return wire.Foreign
+	case strings.Contains(path, "%"):
+		u, err := url.ParseRequestURI(in.RequestURI)
+		if err != nil {
+			return wire.Foreign
+		}
+		in.url = *u
+	default:
+		in.url.Path, in.url.RawQuery, in.url.ForceQuery = path, query, asked && query == ""
+	}
+	c.next = in
+	return wire.Understood
+}
+
+// call has the request handled. It reports false when the handler gave up.
+func (c *conn) call(r *http.Request) (completed bool) {
+	defer func() {
+		if completed {
+			return
+		}
+		if err := recover(); err != nil && err != http.ErrAbortHandler { //nolint:errorlint // net/http compares it like this
+			c.logf("http: panic serving %v: %v\n%s", c.remote, err, debug.Stack())
+		}
+	}()
+	c.server.http.Handler.ServeHTTP(&c.resp, r)
+	return true
+}
+
+func (c *conn) logf(format string, args ...any) {
+	if l := c.server.http.ErrorLog; l != nil {
+		l.Printf(format, args...)
+	}
+}
+
+// body is a request's body.
+type body struct {
+	conn   *conn
+	left   int64
+	begun  atomic.Bool // it has been read from
+	done   atomic.Bool // it has been read to its end
+	closed atomic.Bool // the request is answered
+}
+
+// Read implements io.Reader. The last bytes come with io.EOF.
+func (b *body) Read(p []byte) (int, error) {
+	switch {
+	case b.done.Load():
+		return 0, io.EOF
+	case b.closed.Load():
+		return 0, http.ErrBodyReadAfterClose
+	case len(p) == 0:
+		return 0, nil
+	}
+	b.begun.Store(true)
+	p = p[:min(int64(len(p)), b.left)]
+	c := b.conn
+	var n int
+	var err error
+	if c.r < c.w {
+		n = copy(p, c.in[c.r:c.w])
+		c.r += n
+	} else {
+		n, err = c.net.Read(p)
+	}
+	if b.left -= int64(n); b.left == 0 {
+		b.done.Store(true)
+		return n, io.EOF
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *body) Close() error { return nil }

@@ -1,0 +1,5 @@
+//go:build nethttp
+
+package front
+
+const enabled = false

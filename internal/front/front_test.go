@@ -1,0 +1,391 @@
+package front
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// lanes are the two ways in which a handler may be served.
+type lanes struct{ front, plain net.Addr }
+
+func serveBoth(t testing.TB, handler http.Handler) lanes {
+	t.Helper()
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	server := func() *http.Server {
+		return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), DisableGeneralOptionsHandler: true}
+	}
+	l, m := listen(), listen()
+	one, two := New(server()), server()
+	go func() { _ = one.Serve(l) }()
+	go func() { _ = two.Serve(m) }()
+	t.Cleanup(func() { _, _, _, _ = l.Close(), m.Close(), one.Close(), two.Close() })
+	return lanes{l.Addr(), m.Addr()}
+}
+
+// say sends pieces and returns all that comes until the other side ends, or nothing comes any more.
+func say(t testing.TB, to net.Addr, pieces ...string) string {
+	t.Helper()
+	c, err := net.Dial(to.Network(), to.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, p := range pieces {
+		if _, err := io.WriteString(c, p); err != nil {
+			break // it may have ended
+		}
+	}
+	_ = c.(*net.TCPConn).CloseWrite()
+	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	got, _ := io.ReadAll(c)
+	return string(got)
+}
+
+// echo answers with what it was given.
+func echo(w http.ResponseWriter, r *http.Request) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s %s host=%s len=%d close=%v te=%v path=%s query=%s force=%v\n", r.Method, r.RequestURI, r.Proto, r.Host, r.ContentLength, r.Close, r.TransferEncoding, r.URL.Path, r.URL.RawQuery, r.URL.ForceQuery)
+	var names []string
+	for name := range r.Header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		fmt.Fprintf(&b, "%s=%q\n", name, r.Header[name])
+	}
+	body, err := io.ReadAll(r.Body)
+	fmt.Fprintf(&b, "%d %x %v", len(body), body[:min(len(body), 500)], err)
+	w.Header()["Date"] = nil
+	w.Header().Set("Content-Type", "text/plain")
+	_, _ = io.WriteString(w, b.String())
+}
+
+var requests = [][]string{
+	{"GET /a?b=c HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nx-a: 1\r\nX-A: 2\r\n\r\n"},
+	{"GET /a%20b?c=%2f HTTP/1.1\r\nHost: x\r\n\r\n"},
+	{"GET /a%zz HTTP/1.1\r\nHost: x\r\n\r\n"},
+	{"GET /? HTTP/1.1\r\nHost: x\r\n\r\n"},
+	{"GET //a HTTP/1.1\r\nHost: x\r\n\r\n"},
+	{"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"},
+	{"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", "he", "llo"},
+	{"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe"},
+	{"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"},
+	{"POST /a HTTP/1.1\r\nHost: x\r\n\r\n"},
+	{"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\nHost: x\r\n\r\n"},
+	{"GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n"},
+	{"GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "GET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "GET /c HTTP/1.1\r\nHost: x\r\n\r\n"},
+	{"GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"},
+	{"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"},
+	{"GET /a HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n"},
+	{"GET /a HTTP/1.1\nHost: x\n\n"},
+	{"GET /a HTTP/1.0\r\n\r\n"},
+	{"GET /a HTTP/1.1\r\n\r\n"},
+	{"GET /a HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"},
+	{"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"},
+	{"\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n"},
+	{"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n"},
+	{"garbage\r\n\r\n"}, {"G"}, {""},
+	{"POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc"},
+	{"GET /a HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("b", 20000) + "\r\n\r\n"},
+	{"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100000)},
+}
+
+func TestAHandlerIsGivenWhatNetHTTPGivesIt(t *testing.T) {
+	t.Parallel()
+	both := serveBoth(t, http.HandlerFunc(echo))
+	for _, pieces := range requests {
+		got, want := say(t, both.front, pieces...), say(t, both.plain, pieces...)
+		if got != want {
+			t.Errorf("%.200q:\n%.600q\nnet/http:\n%.600q", pieces, got, want)
+		}
+	}
+}
+
+// TestAnAnswerIsWrittenAsNetHTTPWritesIt compares what goes out for what handlers do.
+func TestAnAnswerIsWrittenAsNetHTTPWritesIt(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("y", 70000)
+	do := map[string]http.HandlerFunc{
+		"nothing":           func(http.ResponseWriter, *http.Request) {},
+		"a status":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
+		"an unknown status": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(799) },
+		"204":               func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) },
+		"204 with a length": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "0")
+			w.WriteHeader(204)
+		},
+		"304 with a length": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "9")
+			w.WriteHeader(304)
+		},
+		"a body": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") },
+		"a body of a length": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "5")
+			_, _ = io.WriteString(w, "hello")
+		},
+		"too long a body": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "4")
+			_, _ = io.WriteString(w, "hello")
+		},
+		"too short a body": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "9")
+			_, _ = io.WriteString(w, "hello")
+		},
+		"a flush": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "he")
+			w.(http.Flusher).Flush()
+			_, _ = io.WriteString(w, "llo")
+		},
+		"a flush of nothing": func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() },
+		"a long body": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "70000")
+			_, _ = io.WriteString(w, long)
+		},
+		"Connection: close": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Connection", "close")
+			_, _ = io.WriteString(w, "hello")
+		},
+		"fields": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["X-A"] = []string{"1", " 2\r\n3 "}
+			w.Header()["x-b"] = []string{""}
+			w.Header()["b c"] = []string{"1"}
+			w.WriteHeader(200)
+		},
+		"a trailer": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Trailer", "X-T")
+			_, _ = io.WriteString(w, "hello")
+			w.Header().Set("X-T", "1")
+		},
+		"an unannounced trailer": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "hello")
+			w.(http.Flusher).Flush()
+			w.Header().Set(http.TrailerPrefix+"X-T", "1")
+		},
+		"giving up": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"giving up in the middle": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "9")
+			_, _ = io.WriteString(w, "he")
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		},
+		"a panic": func(http.ResponseWriter, *http.Request) { panic("x") },
+	}
+	both := serveBoth(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"], w.Header()["Content-Type"] = nil, nil
+		name, _ := strings.CutPrefix(r.URL.Path, "/")
+		do[name](w, r)
+	}))
+	for name := range do {
+		for _, method := range []string{"GET", "HEAD", "POST"} {
+			for _, body := range []string{"", "Content-Length: 3\r\n"} {
+				if body != "" && method != "POST" {
+					continue
+				}
+				first := method + " /" + strings.ReplaceAll(name, " ", "%20") + " HTTP/1.1\r\nHost: x\r\n" + body + "\r\n"
+				if body != "" {
+					first += "abc"
+				}
+				second := "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" // shows whether the connection goes on
+				got, want := one(t, both.front, first, second), one(t, both.plain, first, second)
+				if got != want {
+					t.Errorf("%s %s %q:\n%.300q\nnet/http:\n%.300q", method, name, body, got, want)
+				}
+			}
+		}
+	}
+}
+
+// one sends the second request when the first is answered.
+func one(t testing.TB, to net.Addr, first, second string) string {
+	t.Helper()
+	c, err := net.Dial(to.Network(), to.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	var seen bytes.Buffer
+	r := bufio.NewReader(io.TeeReader(c, &seen))
+	method, _, _ := strings.Cut(first, " ")
+	var said []string
+	for _, request := range []string{first, second} {
+		_, _ = io.WriteString(c, request)
+		seen.Reset()
+		resp, err := http.ReadResponse(r, &http.Request{Method: method})
+		if err != nil {
+			return fmt.Sprint(said, seen.String(), " failed")
+		}
+		body, err := io.ReadAll(resp.Body)
+		said = append(said, seen.String(), strconv.Itoa(len(body)), fmt.Sprint(err))
+		method = "GET"
+	}
+	return fmt.Sprint(said)
+}
+
+// TestWhatIsOrdinaryIsServedHere would notice a front that gives everything away.
+func TestWhatIsOrdinaryIsServedHere(t *testing.T) {
+	t.Parallel()
+	if !enabled {
+		t.Skip("net/http serves everything")
+	}
+	var here atomic.Bool
+	both := serveBoth(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, ours := w.(*response)
+		here.Store(ours)
+	}))
+	for request, want := range map[string]bool{
+		"GET / HTTP/1.1\r\nHost: x\r\n\r\n":                                         true,
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc":                true,
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": false,
+		"GET / HTTP/1.1\nHost: x\n\n":                                               false,
+	} {
+		_ = say(t, both.front, request)
+		if here.Load() != want {
+			t.Errorf("%q: served here: %v", request, here.Load())
+		}
+	}
+}
+
+func TestARequestIsCancelledWhenItsClientGoesAway(t *testing.T) {
+	t.Parallel()
+	began, ended := make(chan struct{}), make(chan error, 1)
+	both := serveBoth(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(began)
+		<-r.Context().Done()
+		ended <- r.Context().Err()
+	}))
+	c, err := net.Dial("tcp", both.front.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-began
+	_ = c.Close()
+	if err := <-ended; err == nil {
+		t.Error("it was not cancelled")
+	}
+}
+
+// TestWhatComesWhileARequestIsServedIsTheNextOne has the watch over the client read a byte of it.
+func TestWhatComesWhileARequestIsServedIsTheNextOne(t *testing.T) {
+	t.Parallel()
+	goOn := make(chan struct{})
+	both := serveBoth(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			<-goOn
+		}
+		w.Header()["Date"] = nil
+		_, _ = io.WriteString(w, r.URL.Path)
+	}))
+	c, err := net.Dial("tcp", both.front.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_, _ = io.WriteString(c, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+	time.AfterFunc(3*unwatched, func() {
+		_, _ = io.WriteString(c, "GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+		time.AfterFunc(unwatched, func() { close(goOn) })
+	})
+	r := bufio.NewReader(c)
+	for _, want := range []string{"/slow", "/next"} {
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, _ := io.ReadAll(resp.Body); string(body) != want {
+			t.Errorf("%q, want %q", body, want)
+		}
+	}
+}
+
+func TestShutdownEndsWhatWaitsAndLetsTheRestEnd(t *testing.T) {
+	t.Parallel()
+	began, goOn := make(chan struct{}), make(chan struct{})
+	s := New(&http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(began)
+			<-goOn
+		}
+		_, _ = io.WriteString(w, "done")
+	})})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	dial := func(request string) (net.Conn, *bufio.Reader) {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = io.WriteString(c, request)
+		return c, bufio.NewReader(c)
+	}
+	rests, restsReader := dial("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	defer rests.Close()
+	if _, err := http.ReadResponse(restsReader, nil); err != nil {
+		t.Fatal(err)
+	}
+	slow, slowReader := dial("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+	defer slow.Close()
+	<-began
+	_ = l.Close()
+	<-served
+	done := make(chan error, 1)
+	go func() { done <- s.Shutdown(t.Context()) }()
+	if _, err := io.ReadAll(io.MultiReader(strings.NewReader(""), restsReader)); err != nil {
+		t.Errorf("the one that rests: %v", err)
+	}
+	select {
+	case <-done:
+		t.Error("it did not wait for the request")
+	default:
+	}
+	close(goOn)
+	if resp, err := http.ReadResponse(slowReader, nil); err != nil || resp.StatusCode != 200 {
+		t.Errorf("the one that is served: %v", err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// FuzzFront compares what handlers are given, and what clients get, for any bytes in two pieces.
+func FuzzFront(f *testing.F) {
+	for _, pieces := range requests {
+		all := strings.Join(pieces, "")
+		if len(all) < 1000 {
+			f.Add([]byte(all), uint16(len(pieces[0])))
+		}
+	}
+	both := serveBoth(f, http.HandlerFunc(echo))
+	f.Fuzz(func(t *testing.T, b []byte, cut uint16) {
+		at := min(int(cut), len(b))
+		pieces := []string{string(b[:at]), string(b[at:])}
+		got, want := say(t, both.front, pieces...), say(t, both.plain, pieces...)
+		if got != want {
+			t.Errorf("%q %d:\n%q\nnet/http:\n%q", b, at, got, want)
+		}
+	})
+}

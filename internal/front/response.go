@@ -1,0 +1,299 @@
+package front
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"evergate/internal/wire"
+)
+
+// outSize is how much of an answer is gathered before it is written. A usual one goes out in one piece, head and body.
+const outSize = 16 << 10
+
+// shortBody is how long the body of an answer of unknown length may be for its length to be said, as net/http has it.
+const shortBody = 2 << 10
+
+var outs = sync.Pool{New: func() any { b := make([]byte, 0, outSize); return &b }}
+
+// response writes one answer. It implements http.ResponseWriter and what http.ResponseController asks for; it guesses no Content-Type.
+type response struct {
+	conn   *conn
+	req    *http.Request
+	header http.Header
+	out    *[]byte
+
+	status   int   // 0: not said yet
+	declared int64 // Content-Length; -1: none
+	written  int64
+	open     bool   // the head lacks its framing: it is not known how long the body will be
+	pending  []byte // what is written of it until then
+	chunked  bool
+	bodyless bool
+	last     bool // the connection ends with this answer
+	// saysClose says that the handler said so.
+	saysClose bool
+	err       error
+}
+
+func (w *response) begin(c *conn, r *http.Request) {
+	pending := w.pending[:0]
+	*w = response{conn: c, req: r, header: make(http.Header, 16), out: outs.Get().(*[]byte), declared: -1, last: r.Close, pending: pending}
+	*w.out = (*w.out)[:0]
+}
+
+// Header implements http.ResponseWriter.
+func (w *response) Header() http.Header { return w.header }
+
+// EnableFullDuplex is for http.ResponseController. Nothing is read of a body but by the handler.
+func (w *response) EnableFullDuplex() error { return nil }
+
+// SetReadDeadline is for http.ResponseController.
+func (w *response) SetReadDeadline(t time.Time) error { return w.conn.net.SetReadDeadline(t) }
+
+// SetWriteDeadline is for http.ResponseController.
+func (w *response) SetWriteDeadline(t time.Time) error { return w.conn.net.SetWriteDeadline(t) }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *response) WriteHeader(status int) {
+	if w.status != 0 {
+		w.conn.logf("http: superfluous response.WriteHeader call for %s", w.conn.remote)
+		return
+	}
+	w.status = status
+	w.bodyless = status < 200 || status == http.StatusNoContent || status == http.StatusNotModified
+	b := append(*w.out, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(b, ' ')
+	if text := http.StatusText(status); text != "" {
+		b = append(b, text...)
+	} else {
+		b = strconv.AppendInt(append(b, "status code "...), int64(status), 10)
+	}
+	b = append(b, "\r\n"...)
+	b = w.appendFields(b)
+	switch {
+	case w.bodyless, w.declared >= 0:
+		b = w.endHead(b)
+	default:
+		w.open = true
+	}
+	*w.out = b
+}
+
+// endHead ends the head, when it is known how long the body will be.
+func (w *response) endHead(b []byte) []byte {
+	if w.req.Close && !w.saysClose {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}
+
+// appendFields writes the header, in order, and takes from it what says something of the message.
+func (w *response) appendFields(b []byte) []byte {
+	var names [32]string
+	sorted := names[:0]
+	dated := false
+	for name, values := range w.header {
+		switch name {
+		case "Content-Length":
+			if n, err := strconv.ParseUint(strings.Join(values, ","), 10, 63); err == nil && !w.bodyless {
+				w.declared = int64(n)
+				break
+			}
+			continue
+		case "Connection":
+			if w.saysClose = slices.Contains(values, "close"); !w.saysClose {
+				continue
+			}
+			w.last = true
+		case "Transfer-Encoding":
+			continue
+		case "Date":
+			dated = true
+		}
+		if !wire.IsToken(name) || strings.HasPrefix(name, http.TrailerPrefix) {
+			continue
+		}
+		sorted = append(sorted, name)
+	}
+	slices.Sort(sorted)
+	for _, name := range sorted {
+		for _, v := range w.header[name] {
+			b = appendField(b, name, v)
+		}
+	}
+	if !dated {
+		b = append(time.Now().UTC().AppendFormat(append(b, "Date: "...), http.TimeFormat), "\r\n"...)
+	}
+	return b
+}
+
+func appendField(b []byte, name, value string) []byte {
+	b = append(append(b, name...), ": "...)
+	value = strings.Trim(value, " \t")
+	if strings.ContainsAny(value, "\r\n") {
+		value = strings.Trim(strings.NewReplacer("\r", " ", "\n", " ").Replace(value), " \t")
+	}
+	return append(append(b, value...), "\r\n"...)
+}
+
+// Write implements io.Writer.
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	switch {
+	case w.err != nil:
+		return 0, w.err
+	case w.bodyless:
+		return 0, http.ErrBodyNotAllowed
+	case w.declared >= 0 && w.written+int64(len(p)) > w.declared:
+		return 0, http.ErrContentLength
+	}
+	w.written += int64(len(p))
+	switch {
+	case w.req.Method == http.MethodHead:
+		if w.written > shortBody {
+			w.settle(false)
+		}
+	case w.open && len(w.pending)+len(p) <= shortBody:
+		w.pending = append(w.pending, p...)
+	default:
+		w.settle(false)
+		w.send(p)
+	}
+	if w.err != nil {
+		return 0, w.err
+	}
+	return len(p), nil
+}
+
+// settle says in the head how long the body is, or that it comes in chunks.
+func (w *response) settle(over bool) {
+	if !w.open {
+		return
+	}
+	w.open = false
+	b, toHead := *w.out, w.req.Method == http.MethodHead
+	switch {
+	case toHead && (!over || w.written == 0 || w.announcesTrailer()):
+	case over && !w.announcesTrailer():
+		b = append(strconv.AppendInt(append(b, "Content-Length: "...), w.written, 10), "\r\n"...)
+	default:
+		w.chunked = true
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	}
+	*w.out = w.endHead(b)
+	w.send(w.pending)
+	w.pending = w.pending[:0]
+}
+
+func (w *response) announcesTrailer() bool { return len(w.header["Trailer"]) > 0 }
+
+// send writes a piece of the body.
+func (w *response) send(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	if w.chunked {
+		w.put(append(strconv.AppendInt(nil, int64(len(p)), 16), "\r\n"...))
+	}
+	w.put(p)
+	if w.chunked {
+		w.put([]byte("\r\n"))
+	}
+}
+
+// put gathers bytes, and writes what is too much to gather.
+func (w *response) put(p []byte) {
+	if w.err != nil {
+		return
+	}
+	b := *w.out
+	if len(b)+len(p) > outSize {
+		n := 0
+		if len(b) < outSize {
+			n = outSize - len(b)
+		}
+		b = append(b, p[:n]...)
+		p = p[n:]
+		if *w.out = b; !w.flush() {
+			return
+		}
+		if len(p) >= outSize/2 {
+			_, w.err = w.conn.net.Write(p)
+			return
+		}
+		b = *w.out
+	}
+	*w.out = append(b, p...)
+}
+
+func (w *response) flush() bool {
+	if len(*w.out) > 0 && w.err == nil {
+		_, w.err = w.conn.net.Write(*w.out)
+	}
+	*w.out = (*w.out)[:0]
+	return w.err == nil
+}
+
+// Flush implements http.Flusher.
+func (w *response) Flush() { _ = w.FlushError() }
+
+// FlushError is for http.ResponseController.
+func (w *response) FlushError() error {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.settle(false)
+	w.flush()
+	return w.err
+}
+
+// finish ends the answer. It reports whether it was written, and another may follow.
+func (w *response) finish(completed bool) bool {
+	if completed {
+		if w.status == 0 {
+			w.WriteHeader(http.StatusOK)
+		}
+		w.settle(true)
+		if w.chunked {
+			w.put([]byte("0\r\n"))
+			w.putTrailer()
+			w.put([]byte("\r\n"))
+		}
+	}
+	w.flush()
+	short := w.declared >= 0 && w.written < w.declared && w.req.Method != http.MethodHead && !w.bodyless
+	if cap(*w.out) <= 2*outSize {
+		outs.Put(w.out)
+	}
+	ok := w.err == nil && !w.last && !short
+	w.out, w.header, w.req = nil, nil, nil
+	return ok
+}
+
+// putTrailer writes the fields behind the body: those that were announced, and those of http.TrailerPrefix.
+func (w *response) putTrailer() {
+	var b []byte
+	for _, list := range w.header["Trailer"] {
+		for name := range strings.SplitSeq(list, ",") {
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			for _, v := range w.header[name] {
+				b = appendField(b, name, v)
+			}
+		}
+	}
+	for name, values := range w.header {
+		if key, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && wire.IsToken(key) {
+			for _, v := range values {
+				b = appendField(b, key, v)
+			}
+		}
+	}
+	w.put(b)
+}

@@ -1,0 +1,160 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Server serves listeners of tools. Its methods are safe for concurrent use.
+type Server struct {
+	// http serves what is not ordinary. Its handler, its hooks and its time-outs hold for both.
+	http  *http.Server
+	ended atomic.Bool
+
+	mu    sync.Mutex // taken when a client comes or goes, not for a request
+	conns map[*conn]struct{}
+	open  sync.WaitGroup // conns
+}
+
+// New returns a Server before h, which must have a Handler, and of whose fields nothing is changed any more.
+func New(h *http.Server) *Server { return &Server{http: h, conns: map[*conn]struct{}{}} }
+
+// Inner is the listener that a BaseContext is to look at: the one that Serve was given.
+func Inner(l net.Listener) net.Listener {
+	if h, ok := l.(*handover); ok {
+		return h.Listener
+	}
+	return l
+}
+
+// ServeHTTPS serves a listener whose connections speak TLS, or run in a tunnel: with net/http alone.
+func (s *Server) ServeHTTPS(l net.Listener) error { return s.http.Serve(l) }
+
+// Serve serves a listener until that is closed, and returns its error. Those who came before are served on.
+func (s *Server) Serve(l net.Listener) error {
+	if !enabled {
+		return s.http.Serve(l)
+	}
+	hand := &handover{Listener: l, conns: make(chan net.Conn), closed: make(chan struct{})}
+	go func() { _ = s.http.Serve(hand) }() // until Shutdown, or until all who came have gone
+	base := context.Background()
+	if s.http.BaseContext != nil {
+		base = s.http.BaseContext(l)
+	}
+	base = context.WithValue(base, http.ServerContextKey, s.http)
+	var pause time.Duration
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			if !isTemporary(err) {
+				go func() { hand.used.Wait(); _ = hand.Close() }()
+				return err
+			}
+			pause = min(max(2*pause, acceptMin), acceptMax)
+			time.Sleep(pause)
+			continue
+		}
+		pause = 0
+		s.begin(&conn{server: s, hand: hand, net: c}, base)
+	}
+}
+
+// acceptMin and acceptMax bound the pause after an error that may pass: there may be no descriptors at the moment.
+const acceptMin, acceptMax = 5 * time.Millisecond, time.Second
+
+func isTemporary(err error) bool {
+	var passing interface{ Temporary() bool }
+	return errors.As(err, &passing) && passing.Temporary()
+}
+
+func (s *Server) begin(c *conn, base context.Context) {
+	s.mu.Lock()
+	if s.ended.Load() {
+		s.mu.Unlock()
+		_ = c.net.Close()
+		return
+	}
+	s.conns[c] = struct{}{}
+	s.open.Add(1)
+	c.hand.used.Add(1)
+	s.mu.Unlock()
+	go c.run(base)
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	c.hand.used.Done()
+	s.open.Done()
+}
+
+// Shutdown closes the connections that wait and lets the requests under way end, until ctx ends; then its error is ctx's.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.ended.Store(true)
+	for c := range s.conns {
+		c.part()
+	}
+	s.mu.Unlock()
+	err := s.http.Shutdown(ctx)
+	done := make(chan struct{})
+	go func() { s.open.Wait(); close(done) }()
+	select {
+	case <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends everything at once.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.ended.Store(true)
+	for c := range s.conns {
+		_ = c.net.Close()
+	}
+	s.mu.Unlock()
+	return s.http.Close()
+}
+
+// handover is the listener by which connections get to the http.Server.
+type handover struct {
+	net.Listener
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+	used   sync.WaitGroup // connections that may still be handed over
+}
+
+// Accept implements net.Listener.
+func (h *handover) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener. The one before it is closed by whoever opened it.
+func (h *handover) Close() error {
+	h.once.Do(func() { close(h.closed) })
+	return nil
+}
+
+// give hands a connection over. It reports false when nobody takes it any more.
+func (h *handover) give(c net.Conn) bool {
+	select {
+	case h.conns <- c:
+		return true
+	case <-h.closed:
+		return false
+	}
+}

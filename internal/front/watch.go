@@ -1,0 +1,94 @@
+package front
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+)
+
+// unwatched is how long a request is served before anybody looks whether its client goes away. Most are answered by then, and cost no read
+// beside their own.
+const unwatched = 20 * time.Millisecond
+
+// watch cancels a request whose client goes away.
+type watch struct {
+	timer *time.Timer
+
+	mu      sync.Mutex
+	conn    *conn
+	body    *body
+	cancel  context.CancelFunc // nil: there is no request
+	reading chan struct{}      // closed when the read ends; nil: there is none
+	n       int
+	err     error
+	b       [1]byte
+}
+
+func (w *watch) begin(c *conn, b *body, cancel context.CancelFunc) {
+	w.mu.Lock()
+	w.conn, w.body, w.cancel = c, b, cancel
+	w.mu.Unlock()
+	if w.timer == nil {
+		w.timer = time.AfterFunc(unwatched, w.look)
+		return
+	}
+	w.timer.Reset(unwatched)
+}
+
+// look reads from the connection until the request is answered. Nothing comes of an honest client, which waits for its answer.
+func (w *watch) look() {
+	w.mu.Lock()
+	switch {
+	case w.cancel == nil || w.reading != nil:
+		w.mu.Unlock()
+		return
+	case !w.body.done.Load():
+		w.timer.Reset(unwatched)
+		w.mu.Unlock()
+		return
+	}
+	cancel, conn, reading := w.cancel, w.conn.net, make(chan struct{})
+	w.reading, w.n, w.err = reading, 0, nil
+	_ = conn.SetReadDeadline(time.Time{})
+	w.mu.Unlock()
+	n, err := conn.Read(w.b[:])
+	w.mu.Lock()
+	w.n, w.err = n, err
+	if err != nil && w.cancel != nil {
+		cancel()
+	}
+	w.mu.Unlock()
+	close(reading)
+}
+
+// stop ends the watch over a request. It returns the byte of another request that has come, -1 for none, and whether the client is still there.
+func (w *watch) stop(c net.Conn) (ahead int, ok bool) {
+	w.timer.Stop()
+	w.mu.Lock()
+	reading := w.reading
+	over := w.err
+	w.cancel = nil
+	if reading != nil && w.n == 0 && over == nil {
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+	}
+	w.mu.Unlock()
+	if reading == nil {
+		return -1, true
+	}
+	<-reading
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reading = nil
+	if w.n > 0 {
+		return int(w.b[0]), true
+	}
+	return -1, over == nil
+}
+
+// end releases the timer.
+func (w *watch) end() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
