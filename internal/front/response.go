@@ -112,6 +112,10 @@ func (w *response) appendFields(b []byte) []byte {
 			w.last = true
 		case "Transfer-Encoding":
 			continue
+		case "Content-Type":
+			if w.status == http.StatusNotModified { // net/http has it so
+				continue
+			}
 		case "Date":
 			dated = true
 		}

@@ -4,6 +4,7 @@ package network
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"sync/atomic"
@@ -25,7 +26,7 @@ func newNamespace(t *testing.T) *namespace {
 	const remedy = "sudo go test ./test/network, with iproute2"
 	process.RequireProgram(t, "ip", remedy)
 	id := os.Getpid()*8%1000*8 + int(made.Add(1))
-	subnet := fmt.Sprintf("198.18.%d.", id%256)
+	subnet := freeSubnet(t, os.Getpid()+int(made.Load()))
 	n := &namespace{
 		name: fmt.Sprintf("evergate-%d", id), cable: fmt.Sprintf("evg%d", id),
 		here: subnet + "1", before: subnet + "2", after: subnet + "3",
@@ -42,6 +43,32 @@ func newNamespace(t *testing.T) *namespace {
 	n.inside(t, "link", "set", "eth0", "up")
 	n.inside(t, "link", "set", "lo", "up")
 	return n
+}
+
+// freeSubnet returns the first three numbers of a network for measurements (RFC 2544) on which this machine has no address yet: another
+// run may be under way, or have been killed.
+func freeSubnet(t *testing.T, start int) string {
+	t.Helper()
+	const networks = 512
+	taken := map[string]bool{}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil {
+			four := n.IP.To4()
+			taken[fmt.Sprintf("%d.%d.%d.", four[0], four[1], four[2])] = true
+		}
+	}
+	for i := range networks {
+		k := (start + i) % networks
+		if subnet := fmt.Sprintf("198.%d.%d.", 18+k/256, k%256); !taken[subnet] {
+			return subnet
+		}
+	}
+	t.Fatal("no network is free")
+	return ""
 }
 
 func (n *namespace) ip(t *testing.T, args ...string) {
