@@ -70,7 +70,7 @@ func isOrdinary(r *http.Request) bool {
 		(r.Body == nil || r.Body == http.NoBody) && r.ContentLength != 0 {
 		return false
 	}
-	for _, name := range [...]string{"Connection", "Expect", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Host", "Content-Length"} {
+	for _, name := range [...]string{"Connection", "Expect", "Te", "Trailer", "Transfer-Encoding", "Upgrade"} {
 		if _, has := r.Header[name]; has {
 			return false
 		}
@@ -100,6 +100,9 @@ func (x *exchange) prepare(r *http.Request) bool {
 		b = append(b, "\r\nUser-Agent: Go-http-client/1.1"...)
 	}
 	for name, values := range r.Header {
+		if name == "Content-Length" || name == "Host" {
+			continue // the request says both itself
+		}
 		if !wire.IsToken(name) {
 			return false
 		}

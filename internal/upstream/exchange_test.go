@@ -231,6 +231,7 @@ func TestRequestsAreWrittenAsNetHTTPWritesThem(t *testing.T) {
 	for name, change := range map[string]func(*http.Request){
 		"plain":               func(*http.Request) {},
 		"a body":              func(r *http.Request) { setBody(r, "hello") },
+		"another length":      func(r *http.Request) { r.Header.Set("Content-Length", "7"); r.Header.Set("Host", "y") },
 		"no user agent":       func(r *http.Request) { r.Header["User-Agent"] = nil },
 		"fields":              func(r *http.Request) { r.Header["X-A"], r.Header["x-b"] = []string{"1", "2"}, []string{"", "a b\tc"} },
 		"the bytes of a path": func(r *http.Request) { r.URL.Opaque, r.URL.RawQuery = "/a%2Fb;c=d/%7e", "x=%20&y=/" },
@@ -308,7 +309,6 @@ func TestWhatIsOutOfTheOrdinaryIsLeftToNetHTTP(t *testing.T) {
 		"two slashes":                  func(r *http.Request) { r.URL.Opaque = "//a/b" },
 		"a host with a path":           func(r *http.Request) { r.Host = "a/b" },
 		"a host with a line end":       func(r *http.Request) { r.Host = "a\r\nb: c" },
-		"another length in the header": func(r *http.Request) { r.Header.Set("Content-Length", "7") },
 	} {
 		r := aRequest(t, "GET")
 		change(r)
