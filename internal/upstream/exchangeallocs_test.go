@@ -42,5 +42,5 @@ func TestAnExchangeCostsFewAllocations(t *testing.T) {
 	}); n > 5 {
 		t.Errorf("%v allocations", n)
 	}
-	l.close(0)
+	l.closeAll()
 }

@@ -186,41 +186,67 @@ func (l *lane) rest(c *conn) bool {
 	return true
 }
 
+const (
+	// longIdle is how long the few connections may rest that are kept for the next burst: the edge closes one after 400 s, and
+	// the probes that the kernel sends keep what is on the way from forgetting it.
+	longIdle = 5 * time.Minute
+	// keptLong is how many they are, of each upstream.
+	keptLong = 32
+)
+
 // sweepIn has those closed that rest for too long, after d. l.mu is held.
 func (l *lane) sweepIn(d time.Duration) {
 	if l.sweep == nil {
-		l.sweep = time.AfterFunc(d, func() { l.close(idleTimeout) })
+		l.sweep = time.AfterFunc(d, l.closeOld)
 		return
 	}
 	l.sweep.Reset(d)
 }
 
-// close closes the connections that have rested for as long as that.
-func (l *lane) close(least time.Duration) {
-	var out []*conn
+// closeOld closes the connections that have rested for too long.
+func (l *lane) closeOld() {
 	now := time.Now()
+	next := longIdle
+	l.close(func(c *conn, behind int) bool {
+		rested, may := now.Sub(c.restedAt), idleTimeout
+		if behind < keptLong {
+			may = longIdle
+		}
+		if rested >= may {
+			return true
+		}
+		next = min(next, may-rested)
+		return false
+	})
 	l.mu.Lock()
-	next := idleTimeout
+	defer l.mu.Unlock()
+	if l.count > 0 {
+		l.sweepIn(max(next, time.Second))
+	}
+}
+
+// closeAll closes all that rest.
+func (l *lane) closeAll() { l.close(func(*conn, int) bool { return true }) }
+
+// close closes the connections that are due, which are those that have rested longest; behind is how many of the same upstream came to rest later.
+func (l *lane) close(due func(c *conn, behind int) bool) {
+	var out []*conn
+	l.mu.Lock()
 	for key, at := range l.resting {
 		n := 0
-		for n < len(at) && now.Sub(at[n].restedAt) >= least {
+		for n < len(at) && due(at[n], len(at)-n-1) {
 			n++
 		}
 		out = append(out, at[:n]...)
 		l.count -= n
 		if n == len(at) {
 			delete(l.resting, key)
-			continue
+		} else {
+			l.resting[key] = slices.Delete(at, 0, n)
 		}
-		l.resting[key] = slices.Delete(at, 0, n)
-		next = min(next, least-now.Sub(at[n].restedAt))
 	}
-	switch {
-	case l.sweep == nil:
-	case l.count == 0:
+	if l.count == 0 && l.sweep != nil {
 		l.sweep.Stop()
-	case least > 0:
-		l.sweepIn(max(next, time.Second))
 	}
 	l.mu.Unlock()
 	for _, c := range out {

@@ -348,7 +348,7 @@ func (t *Transport) giveUp() {
 
 // CloseIdleConnections closes the connections that have been used and are not in use.
 func (t *Transport) CloseIdleConnections() {
-	t.lane.close(0)
+	t.lane.closeAll()
 	t.base.CloseIdleConnections()
 }
 
