@@ -399,6 +399,9 @@ func TestAConnectionThatEndedWhileItRestedCarriesNothing(t *testing.T) {
 // TestAnEarlyAnswerToAShortBodyCounts has a peer that reads the head alone, refuses, and ends the connection with the body unread.
 func TestAnEarlyAnswerToAShortBodyCounts(t *testing.T) {
 	t.Parallel()
+	if !canTell {
+		t.Skip("net/http carries everything here, and loses one now and then")
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
