@@ -15,7 +15,7 @@ const mostMistakes = 100
 
 // mistakes collects what is wrong, with the lines.
 type mistakes struct {
-	list []mistake
+	list []*mistake // pointers: sorting slices of structs takes 10 KiB of code for each kind of struct
 	more int
 }
 
@@ -32,7 +32,7 @@ func (m *mistakes) add(line int, err error) {
 	case len(m.list) == mostMistakes:
 		m.more++
 	default:
-		m.list = append(m.list, mistake{line, err})
+		m.list = append(m.list, &mistake{line, err})
 	}
 }
 
@@ -42,7 +42,7 @@ func (m *mistakes) addf(line int, do, format string, args ...any) {
 
 // join is all of them as one error, in the order of their lines; nil: there are none.
 func (m *mistakes) join(path string) error {
-	slices.SortStableFunc(m.list, func(a, b mistake) int { return cmp.Compare(a.line, b.line) })
+	slices.SortStableFunc(m.list, func(a, b *mistake) int { return cmp.Compare(a.line, b.line) })
 	var errs []error
 	for _, one := range m.list {
 		place := path
