@@ -18,6 +18,8 @@ const minutes = 60
 type History struct {
 	gatherer prometheus.Gatherer
 	failures func() []Failure
+	quiet    func(minutes int) // nil: nobody is told
+	silence  int               // minutes in which nobody called, up to now
 
 	mu   sync.Mutex
 	last snapshot // at the end of the last whole minute
@@ -35,6 +37,10 @@ func NewHistory(g prometheus.Gatherer, failures func() []Failure) *History {
 	return &History{gatherer: g, failures: failures, before: [][]Failure{nil}}
 }
 
+// OnQuiet has f called at the end of each minute in which nobody called, with how many there have been in a row. It must be
+// called before Run.
+func (h *History) OnQuiet(f func(minutes int)) { h.quiet = f }
+
 // Run takes notes each minute until ctx ends.
 func (h *History) Run(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
@@ -43,6 +49,7 @@ func (h *History) Run(ctx context.Context) {
 		select {
 		case <-tick.C:
 			h.note(takeSnapshot(h.gatherer, h.failures))
+			h.tellQuiet()
 		case <-ctx.Done():
 			return
 		}
@@ -57,6 +64,17 @@ func (h *History) note(now snapshot) {
 	h.last = now
 	h.before = append(h.before, now.failures)
 	h.before = h.before[max(0, len(h.before)-recentMinutes):]
+}
+
+func (h *History) tellQuiet() {
+	if h.past[len(h.past)-1].Requests > 0 {
+		h.silence = 0
+		return
+	}
+	h.silence++
+	if h.quiet != nil {
+		h.quiet(h.silence)
+	}
 }
 
 func between(from, to snapshot) minute {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -103,6 +104,28 @@ func TestTheHourIsTheLastSixtyMinutes(t *testing.T) {
 			}
 		}
 		cancel()
+	})
+}
+
+func TestQuietMinutesAreTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := publish()
+		var told []int
+		h := NewHistory(p, nil)
+		h.OnQuiet(func(minutes int) { told = append(told, minutes) })
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go h.Run(ctx)
+		synctest.Wait()
+		for _, calls := range []int{0, 0, 3, 1, 0, 0, 0, 2, 0} {
+			p.serve("200", calls)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+		}
+		if want := []int{1, 2, 1, 2, 3, 1}; !slices.Equal(told, want) {
+			t.Errorf("%v, want %v", told, want)
+		}
 	})
 }
 

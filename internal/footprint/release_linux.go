@@ -10,10 +10,10 @@ import (
 	"syscall"
 )
 
-// Release gives back the pages of the program's file that are in the process's memory. The kernel maps sixteen of them for
+// ReleaseFile gives back the pages of the program's file that are in the process's memory. The kernel maps sixteen of them for
 // each that is touched, and a start touches code all over the file, so after it nearly the whole file is there; what a process
 // that waits for requests touches is a fifth of it. Those pages come back, from the kernel's cache, as they are needed.
-func Release() error {
+func ReleaseFile() error {
 	smaps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		return fmt.Errorf("which pages can be given back is not known: %w", err)

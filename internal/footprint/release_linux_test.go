@@ -86,7 +86,7 @@ func TestWhatIsReleasedLeavesMemory(t *testing.T) { //nolint:paralleltest // wha
 	if before == 0 {
 		t.Skip("this test was not linked to a fixed address")
 	}
-	if err := Release(); err != nil {
+	if err := ReleaseFile(); err != nil {
 		t.Fatal(err)
 	}
 	if after := resident(t); after == 0 || after > before*3/4 {

@@ -2,5 +2,5 @@
 
 package footprint
 
-// Release does nothing: only Linux can be told.
-func Release() error { return nil }
+// ReleaseFile does nothing: only Linux can be told.
+func ReleaseFile() error { return nil }

@@ -13,12 +13,25 @@ const settleAfter = 2 * time.Second
 
 // settle gives back what only the start needed.
 func (s *Sidecar) settle(ctx context.Context) {
-	if clock.Sleep(ctx, settleAfter) != nil {
+	if clock.Sleep(ctx, settleAfter) == nil {
+		s.sayReleased(footprint.Release())
+	}
+}
+
+// rest gives back what is not needed while nobody calls. What the background touches is little and comes back each time, so
+// the garbage collector is not run for it.
+func (s *Sidecar) rest(minutes int) {
+	if minutes == 1 {
+		s.sayReleased(footprint.Release())
+	} else {
+		s.sayReleased(footprint.ReleaseFile())
+	}
+}
+
+func (s *Sidecar) sayReleased(err error) {
+	if err != nil {
+		s.log.Debug("memory that is not needed at rest is kept", "err", err)
 		return
 	}
-	if err := footprint.Release(); err != nil {
-		s.log.Debug("memory that only the start needed is kept", "err", err)
-		return
-	}
-	s.log.Debug("memory that only the start needed is given back")
+	s.log.Debug("memory that is not needed at rest is given back")
 }

@@ -190,6 +190,7 @@ func wire(app *App, settings Settings, log Logger, getenv func(string) string, s
 		met.RegisterFleet(registry, s.many.state)
 	}
 	s.history = admin.NewHistory(registry, failuresOf(met))
+	s.history.OnQuiet(s.rest)
 	s.tunnels = s.newTunnels()
 
 	errorLog := log.serverErrors()
