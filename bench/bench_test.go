@@ -268,10 +268,14 @@ func TestRatiosAreThoseOfARound(t *testing.T) {
 	}
 	for _, g := range []struct {
 		goal
-		met bool
-	}{{goal{row: "CPU", to: nginxName, most: 3}, true}, {goal{row: "CPU", to: nginxName, most: 2.9}, false}, {goal{row: "CPU", most: 20}, true}, {goal{row: "CPU", most: 21, least: true}, false}} {
-		if figure, met, ok := g.reached(table); !ok || met != g.met {
-			t.Errorf("%s: %v is met: %t", g.goal, figure, met)
+		verdict string
+	}{
+		{goal{row: "CPU", to: nginxName, most: 4}, "met"}, {goal{row: "CPU", to: nginxName, most: 2}, "missed by 50 %"}, {goal{row: "CPU", most: 0.1}, "missed"},
+		{goal{row: "CPU", to: nginxName, most: 3.2}, "met, and within the quartiles"}, {goal{row: "CPU", most: 300, least: true}, "missed by 93 %"},
+	} {
+		s, ok := g.reached(table)
+		if verdict := g.goal.verdict(s); !ok || verdict != g.verdict {
+			t.Errorf("%s: of %v it says %q", g.goal, s, verdict)
 		}
 	}
 }

@@ -35,6 +35,9 @@ check nothing: about the least that a proxy in Go can need.
 	if r.plan.rounds == quick.rounds {
 		b.WriteString("This was a quick run, with so few rounds that only large differences mean anything.\n\n")
 	}
+	if r.busy() {
+		b.WriteString("The machine was busy with other things while this was measured. Ratios of CPU time bear that to some degree, memory, sizes and\ncounts bear it well; latencies, starts and throughputs do not, and are here to be measured again.\n\n")
+	}
 	b.WriteString(r.circumstances() + "\n## Goals\n\n" + r.goals() + "\n## Figures\n\n" + r.figures())
 	b.WriteString("\nDirect is the same upstream without a proxy: over TCP alone for latencies, over TLS for curl. Behind a figure is the median\nof its ratios to nginx's figure of the same round.\n\n## Configurations\n")
 	for _, p := range r.peers {

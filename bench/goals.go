@@ -48,17 +48,31 @@ func goalsOf(p plan) (goals []goal) {
 	return append(goals, goal{row: pauseRow(p), most: roundTrips * millis(distance)}, goal{row: firstRow, most: roundTrips * millis(distance)}, goal{row: sizeRow, most: 15})
 }
 
-// reached says what was measured, and whether it is the goal; ok is false where it was not measured.
-func (g goal) reached(t *table) (figure float64, met, ok bool) {
-	r := t.row(g.row)
-	s, ok := r.figure(evergateName)
+// reached is what was measured; ok is false where it was not.
+func (g goal) reached(t *table) (s spread, ok bool) {
 	if g.to != "" {
-		s, ok = r.ratio(evergateName, g.to)
+		return t.row(g.row).ratio(evergateName, g.to)
 	}
+	return t.row(g.row).figure(evergateName)
+}
+
+// verdict says whether a goal is met, as far as the figures tell.
+func (g goal) verdict(s spread) string {
+	met, by := s.median <= g.most, s.median/g.most-1
 	if g.least {
-		return s.median, s.median >= g.most, ok
+		met, by = s.median >= g.most, 1-s.median/g.most
 	}
-	return s.median, s.median <= g.most, ok
+	text := "met"
+	switch {
+	case !met && by > 10:
+		text = "missed"
+	case !met:
+		text = fmt.Sprintf("missed by %.0f %%", 100*by)
+	}
+	if s.low < g.most && g.most < s.high {
+		text += ", and within the quartiles"
+	}
+	return text
 }
 
 func (g goal) String() string {

@@ -30,6 +30,7 @@ type options struct {
 	docs, raw, profile string
 	connections        int
 	call               string
+	share              float64
 	serve              string
 	args               []string
 }
@@ -38,6 +39,7 @@ func run() error {
 	var o options
 	flag.BoolVar(&o.quick, "quick", false, "fewer and shorter rounds: less than a minute")
 	flag.BoolVar(&o.bar, "bar", false, "fail if the CPU per POST has risen by a tenth over bench/bar.txt, against nginx")
+	flag.Float64Var(&o.share, "share", 1, "of the rounds of a run that is not quick")
 	flag.StringVar(&o.only, "only", "", "phases, comma separated: cpu, latency, renewal, memory, start, bulk, far, size, allocations, syscalls")
 	flag.StringVar(&o.evergate, "evergate", "", "a binary to measure in place of what the source makes")
 	flag.StringVar(&o.also, "also", "", "another binary of Evergate, to compare: NAME=PATH")
@@ -118,7 +120,7 @@ func (r *rig) choosePeers(o options) error {
 }
 
 func (r *rig) compare(o options) error {
-	rep := &report{plan: full, peers: r.peers, began: time.Now(), loads: [2]string{loadAverage(), ""}}
+	rep := &report{plan: full.part(o.share), peers: r.peers, began: time.Now(), loads: [2]string{loadAverage(), ""}}
 	if o.quick {
 		rep.plan = quick
 	}

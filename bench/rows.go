@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -33,6 +34,14 @@ var (
 	quick = plan{rounds: 3, window: 120 * time.Millisecond, warm: 40 * time.Millisecond, latency: 1, listen: time.Second, starts: 5, rests: 1,
 		settle: 500 * time.Millisecond, bulks: 1, pause: 2 * time.Second, curls: 3, renewals: 2, farRounds: 1}
 )
+
+// part is a plan with fewer rounds.
+func (p plan) part(share float64) plan {
+	for _, rounds := range []*int{&p.rounds, &p.latency, &p.starts, &p.rests, &p.bulks, &p.renewals, &p.farRounds} {
+		*rounds = max(1, int(math.Round(float64(*rounds)*share)))
+	}
+	return p
+}
 
 const directName = "direct"
 
