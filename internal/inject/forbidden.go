@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -80,14 +81,21 @@ func (u *Unexplained) routes() string {
 	return names
 }
 
-// watchForbidden has the beginning of a 403's body looked at, where its reason stands. A compressed
-// body is not looked into.
+// watchForbidden has the beginning of a 403's body looked at, where its reason stands. Most clients ask for compressed
+// answers; what cannot be read says nothing.
 func (h *Handler) watchForbidden(rec *record, resp *http.Response, tok token.Token) {
-	if rec.in.Method == http.MethodHead || !plain(resp.Header["Content-Encoding"]) {
+	if rec.in.Method == http.MethodHead {
 		return
 	}
+	compressed := !plain(resp.Header["Content-Encoding"])
+	header := http.Header{"Content-Encoding": slices.Clone(resp.Header["Content-Encoding"])}
 	ctx, shop, route, id := rec.in.Context(), rec.shop, rec.route, first(resp.Header["X-Request-Id"]) // not rec, which stays on the stack
 	resp.Body = &forbiddenReader{ReadCloser: resp.Body, decide: func(beginning []byte) {
+		if compressed {
+			if beginning = shop.Pace.PlainBeginning(header, beginning); len(beginning) == 0 {
+				return
+			}
+		}
 		switch {
 		case shopify.RefusesNonExpiring(http.StatusForbidden, beginning):
 			if !tok.Expires() && shop.PermanentRetired != nil {

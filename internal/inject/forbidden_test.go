@@ -2,8 +2,10 @@ package inject
 
 import (
 	"bytes"
+	"compress/gzip"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"evergate/internal/pace"
 	"evergate/internal/shopify"
 	"evergate/internal/upstream"
 )
@@ -27,7 +30,7 @@ type forbidding struct {
 	notices Unexplained
 }
 
-func newForbidding(t *testing.T, body string) *forbidding {
+func newForbidding(t *testing.T, body string, more ...func(*Shop)) *forbidding {
 	t.Helper()
 	f := &forbidding{status: http.StatusForbidden, header: http.Header{}, body: body}
 	f.rig = newRig(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -38,6 +41,9 @@ func newForbidding(t *testing.T, body string) *forbidding {
 		_, _ = io.WriteString(w, f.body)
 	}, func(o *Options, _ *upstream.Options) {
 		o.Log, oneShop(*o).Unexplained = slog.New(slog.NewTextHandler(&f.log, nil)), &f.notices
+		for _, set := range more {
+			set(oneShop(*o))
+		}
 	})
 	return f
 }
@@ -79,6 +85,47 @@ func TestForbiddenWithoutAKnownReasonNamesTheAllowlistOncePerRoute(t *testing.T)
 	}
 }
 
+func gzipped(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := io.WriteString(z, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestForbiddenIsReadThroughItsCompression has answers as most clients get them, which ask for compressed ones.
+func TestForbiddenIsReadThroughItsCompression(t *testing.T) {
+	noise := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // G404: it makes text
+	page := []byte("<html>private-words")
+	for range 100 << 10 {
+		page = append(page, 'a'+byte(noise.IntN(26)))
+	}
+	unpaced := func(*Shop) {}
+	paced := func(s *Shop) { s.Pace = pace.New(pace.Options{MaxWait: time.Second}) }
+	for name, body := range map[string]string{"short": `{"errors":"private-words"}`, "long": string(page)} {
+		for _, set := range []func(*Shop){unpaced, paced} {
+			f := newForbidding(t, gzipped(t, body), set)
+			f.header = headerOf("Content-Encoding", "gzip")
+			f.call(t, "GET", "/admin/api/2026-10/shop.json")
+			if log := f.log.String(); strings.Count(log, "IP allowlist") != 1 || strings.Contains(log, "private-words") || !strings.HasSuffix(f.notices.Notice(), ": rest:shop") {
+				t.Errorf("%s: %s %q", name, log, f.notices.Notice())
+			}
+		}
+	}
+	retired := 0
+	f := newForbidding(t, gzipped(t, `{"errors":"[API] Non-expiring access tokens are no longer accepted for the Admin API."}`), paced, func(s *Shop) { s.PermanentRetired = func() { retired++ } })
+	f.header = headerOf("Content-Encoding", "gzip")
+	f.call(t, "GET", "/admin/api/2026-10/shop.json")
+	if retired != 1 {
+		t.Errorf("a token that Shopify no longer accepts was noticed %d times", retired)
+	}
+}
+
 func TestForbiddenOfWhichNothingIsSaid(t *testing.T) {
 	const path = "/admin/api/2026-10/shop.json"
 	for name, c := range map[string]struct {
@@ -90,7 +137,9 @@ func TestForbiddenOfWhichNothingIsSaid(t *testing.T) {
 		"customer data": {body: `{"errors":"[API] This app is not approved to access REST endpoints with protected customer data."}`},
 		"closed":        {body: `{"errors":"Unavailable Shop"}`},
 		"permanent":     {body: `{"errors":"[API] Non-expiring access tokens are no longer accepted for the Admin API."}`},
-		"compressed":    {body: "\x1f\x8b\x08\x00", header: headerOf("Content-Encoding", "gzip")},
+		"broken":        {body: "\x1f\x8b\x08\x00", header: headerOf("Content-Encoding", "gzip")},
+		"unknown":       {body: "private-words", header: headerOf("Content-Encoding", "x-pack")},
+		"compressed":    {body: gzipped(t, `{"errors":"[API] This action requires merchant approval for read_themes scope."}`), header: headerOf("Content-Encoding", "gzip")},
 		"HEAD":          {method: "HEAD"},
 		"404":           {body: `{"errors":"Not Found"}`, status: 404},
 	} {

@@ -86,6 +86,18 @@ func (d *decompressor) scanInto(s *scanner, complete bool) {
 	d.unreadable = true
 }
 
+// PlainBeginning is the beginning of a short text of which these are the header fields, whatever it is compressed with;
+// nothing if it cannot be read. A nil Pacer can do it, too.
+func (p *Pacer) PlainBeginning(h Header, text []byte) []byte {
+	by := new(decoders)
+	if p != nil {
+		by = &p.decoders
+	} else {
+		by.init()
+	}
+	return by.plainBeginning(text, contentEncoding(h))
+}
+
 // plainBeginning is the beginning of a short text that may be compressed; nothing if it cannot
 // be read. Only refusals are read this way.
 func (by *decoders) plainBeginning(text []byte, encoding string) []byte {
