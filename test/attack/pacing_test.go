@@ -66,6 +66,9 @@ func TestPlacesThatWaitForTheRateLimit(t *testing.T) {
 				slowest = max(slowest, time.Since(sent))
 			}
 			t.Logf("%d calls in %s, the slowest in %s, beside %d of strangers", 2*rounds, time.Since(began), slowest, sent.Load())
+			if took := time.Since(began); took > 2*rounds*2*time.Second {
+				t.Errorf("a call takes %s, and two fit in each second", took/(2*rounds))
+			}
 			s.mustHoldLittle(t, 256)
 		})
 	}
