@@ -263,6 +263,7 @@ func (i *initDialog) try(w env, c *checkup) error {
 	case !check.Failed(results):
 		return nil
 	}
+	stop() // a signal is from now on for who waits for an answer
 	if i.yes || i.rounds == 1 {
 		return i.someone.confirm(i.yes, "\nNot everything is right.", "Write "+i.file+" all the same?")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,5 +103,25 @@ func TestInitPrintsFileNamesAsShellsReadThem(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%s: %s", file, out.String())
 		}
+	}
+}
+
+// TestAnInterruptEndsTheQuestionWhetherToWrite interrupts init after what it has tried failed: the tries listened for signals, too.
+func TestAnInterruptEndsTheQuestionWhetherToWrite(t *testing.T) {
+	t.Parallel()
+	_, environ := simulated(t)
+	environ = slices.DeleteFunc(environ, func(e string) bool { return strings.HasPrefix(e, "SHOPIFY_") })
+	for range 20 {
+		in, typing := io.Pipe()
+		r := &running{newTail(), newTail(), make(chan os.Signal, 4), make(chan int, 1)}
+		w := env{args: []string{"init", "--shop", "blue-finch", "--client-id", aClientID, "--file", filepath.Join(t.TempDir(), "e")}, environ: environ, stdin: in, out: r.out, err: r.err, signals: r.signals}
+		go func() { r.code <- run(w) }()
+		if _, err := io.WriteString(typing, "wrong\n"); err != nil {
+			t.Fatal(err)
+		}
+		r.err.next(t, has("Not everything is right."))
+		r.signals <- os.Interrupt
+		r.mustEnd(t, exitFailure)
+		_ = typing.Close()
 	}
 }
