@@ -107,6 +107,7 @@ func (a *runOptions) runWithSidecar(w env) error {
 		code := exitNotFound
 		if errors.Is(err, os.ErrPermission) {
 			code = exitNotExecutable
+			err = remedy.New("make it executable, as `chmod +x` does, or name the program that reads it, as in sh "+argv[0], "%w", err)
 		}
 		return &exitError{code, err}
 	}

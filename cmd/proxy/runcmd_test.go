@@ -143,7 +143,11 @@ func TestRunWithoutACommandThatCanRun(t *testing.T) {
 		{[]string{"run", "--timeout", "soon", "true"}, exitConfig},
 		{[]string{"run", "--policy", "no-such-policy", "true"}, exitConfig},
 	} {
-		if o := execute(right(), tc.args...); o.code != tc.want || o.err == "" || o.out != "" {
+		o := execute(right(), tc.args...)
+		if told := strings.Contains(o.err, "chmod +x"); told != (tc.want == exitNotExecutable) {
+			t.Errorf("%q: whether it says how a file is made executable: %v\n%s", tc.args, told, o.err)
+		}
+		if o.code != tc.want || o.err == "" || o.out != "" {
 			t.Errorf("%q: %+v, want %d", tc.args, o, tc.want)
 		}
 	}

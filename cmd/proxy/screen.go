@@ -39,7 +39,7 @@ func sizeOf(out io.Writer) size {
 // this escape; empty: there are none.
 func fit(text string, on size, escape string) string {
 	noColour := ""
-	if escape != "" {
+	if escape != "" && strings.Contains(text, escape) {
 		noColour = escape + "[0m"
 	}
 	var lines []string

@@ -11,16 +11,17 @@ func TestFit(t *testing.T) {
 	t.Parallel()
 	const text = "\x1b[31mAll is lost here.\x1b[0m\n\ntoken   fresh\nabcdefghijkl\n"
 	for _, test := range []struct {
-		on   size
-		want string
+		on         size
+		text, want string
 	}{
-		{size{}, text},
-		{size{80, 24}, text},
-		{size{10, 24}, "\x1b[31mAll is\nlost here.\x1b[0m\n\ntoken\nfresh\nabcdefghij\nkl\n"},
-		{size{80, 4}, "\x1b[31mAll is lost here.\x1b[0m\n\n\x1b[0m(2 more lines)\x1b[0m"},
-		{size{80, 1}, "\x1b[31mAll is lost here.\x1b[0m\x1b[0m"},
+		{size{}, text, text},
+		{size{80, 24}, text, text},
+		{size{10, 24}, text, "\x1b[31mAll is\nlost here.\x1b[0m\n\ntoken\nfresh\nabcdefghij\nkl\n"},
+		{size{80, 4}, text, "\x1b[31mAll is lost here.\x1b[0m\n\n\x1b[0m(2 more lines)\x1b[0m"},
+		{size{80, 4}, "All\nis\nwell\nhere\n", "All\nis\n(2 more lines)"},
+		{size{80, 1}, text, "\x1b[31mAll is lost here.\x1b[0m\x1b[0m"},
 	} {
-		if got := fit(text, test.on, "\x1b"); got != test.want {
+		if got := fit(test.text, test.on, "\x1b"); got != test.want {
 			t.Errorf("%v:\n%q\n%q", test.on, got, test.want)
 		}
 	}
