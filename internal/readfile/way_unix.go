@@ -72,6 +72,12 @@ func IsForeign(info fs.FileInfo) bool {
 	return owner != 0 && owner != os.Geteuid() || info.Mode().Perm()&0o002 != 0
 }
 
+// IsForAll reports whether every user can write to what is at path, or connect to it.
+func IsForAll(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().Perm()&0o002 != 0 && !isSecluded(filepath.Dir(path))
+}
+
 func parts(path string) []string {
 	return strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
 }

@@ -14,6 +14,7 @@ import (
 	"evergate/internal/admin"
 	"evergate/internal/config"
 	"evergate/internal/listen"
+	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 	"evergate/internal/systemd"
 )
@@ -69,6 +70,9 @@ func (s *Sidecar) adoptOne(socket systemd.Socket) error {
 		return fmt.Errorf("the socket %s that systemd passed is abstract: it has no file mode, so every user of the machine can call it; "+
 			"write a path such as ListenStream=/run/evergate/evergate.sock in the socket unit", a)
 	}
+	if err := s.checkMode(l); err != nil {
+		return err
+	}
 	if socket.Name == socketForAdmin {
 		if len(s.adminOn) > 0 {
 			return remedy.New(fmt.Sprintf("keep one ListenStream= in the socket unit with FileDescriptorName=%s", socketForAdmin), "two sockets were passed for operators")
@@ -91,6 +95,17 @@ func (s *Sidecar) adoptOne(socket systemd.Socket) error {
 	s.listeners = append(s.listeners, listen.Opened{Listener: s.access.Adopt(l, a, s.wrappers()), Address: a})
 	s.announce("listening for tools", "address", l.Addr().String(), "opened_by", "systemd")
 	return nil
+}
+
+// checkMode refuses a socket that every user of the machine may call without being asked who he is. systemd makes them so
+// unless its unit says otherwise.
+func (s *Sidecar) checkMode(l net.Listener) error {
+	a := addressOf(l)
+	if a.Network != "unix" || s.cfg.UnsafeListen || s.cfg.ClientKeysFile != "" || s.cfg.SocketPeers != "" || !readfile.IsForAll(a.Address) {
+		return nil
+	}
+	return remedy.New("write SocketMode=0660 and SocketGroup= in the socket unit, say who may call (EVERGATE_SOCKET_PEERS or EVERGATE_CLIENT_KEYS_FILE), or set EVERGATE_UNSAFE_LISTEN=true to accept that",
+		"the socket %s that systemd passed can be called by every user of the machine, who acts as your app then", a)
 }
 
 // isForTools knows the names that a socket has when nobody gave it one, too.
