@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"evergate/internal/access"
 	"evergate/internal/admin"
@@ -22,6 +23,18 @@ type ownListeners struct {
 	failed map[listen.Address]error           // could not be opened
 	follow bool                               // the file is followed: it is served, and the end has not begun
 	fail   func(error)                        // is told of one that ends by itself
+	// every are those that are open now, in the order of their addresses: who dials looks at them, and waits for nobody who opens one.
+	every atomic.Pointer[[]listen.Opened]
+}
+
+// publish is called when opened has changed. The lock is held.
+func (o *ownListeners) publish() {
+	var every []listen.Opened
+	for _, opened := range o.opened {
+		every = append(every, opened...)
+	}
+	slices.SortFunc(every, func(a, b listen.Opened) int { return cmp.Compare(a.Address.String(), b.Address.String()) })
+	o.every.Store(&every)
 }
 
 // openOwn opens those of the file at the start.
@@ -29,6 +42,7 @@ func (s *Sidecar) openOwn(ctx context.Context, addresses []listen.Address) error
 	s.own.mu.Lock()
 	defer s.own.mu.Unlock()
 	s.own.opened, s.own.failed = map[listen.Address][]listen.Opened{}, map[listen.Address]error{}
+	defer s.own.publish()
 	for _, a := range addresses {
 		if err := s.openOne(ctx, a); err != nil {
 			return fmt.Errorf("EVERGATE_SHOPS_FILE: %s: listen: %w", a.Shop, err)
@@ -92,6 +106,7 @@ func (s *Sidecar) followFile() {
 	if !s.own.follow {
 		return
 	}
+	defer s.own.publish()
 	wanted := map[listen.Address]bool{}
 	for _, a := range s.many.dir.listeners() {
 		wanted[a] = true
@@ -157,15 +172,11 @@ func (s *Sidecar) closeOwn() {
 
 // everyListener are all on which tools are listened for.
 func (s *Sidecar) everyListener() []listen.Opened {
-	s.own.mu.Lock()
-	defer s.own.mu.Unlock()
-	all := slices.Clone(s.listeners)
-	var own []listen.Opened
-	for _, opened := range s.own.opened {
-		own = append(own, opened...)
+	own := s.own.every.Load()
+	if own == nil || len(*own) == 0 {
+		return s.listeners
 	}
-	slices.SortFunc(own, func(a, b listen.Opened) int { return cmp.Compare(a.Address.String(), b.Address.String()) })
-	return append(all, own...)
+	return slices.Concat(s.listeners, *own)
 }
 
 // ownNotices say what of the shops file is not in force.
