@@ -40,8 +40,12 @@ type response struct {
 }
 
 func (w *response) begin(c *conn, r *http.Request) {
-	pending := w.pending[:0]
-	*w = response{conn: c, req: r, header: make(http.Header, 16), out: outs.Get().(*[]byte), declared: -1, last: r.Close, pending: pending}
+	pending, header := w.pending[:0], w.header
+	if header == nil {
+		header = make(http.Header, 16)
+	}
+	clear(header)
+	*w = response{conn: c, req: r, header: header, out: outs.Get().(*[]byte), declared: -1, last: r.Close, pending: pending}
 	*w.out = (*w.out)[:0]
 }
 
@@ -277,7 +281,7 @@ func (w *response) finish(completed bool) bool {
 		outs.Put(w.out)
 	}
 	ok := w.err == nil && !w.last && !short
-	w.out, w.header, w.req = nil, nil, nil
+	w.out, w.req = nil, nil
 	return ok
 }
 

@@ -456,3 +456,33 @@ func TestConnectionsRestForAsLongAsTheyMay(t *testing.T) {
 		}
 	})
 }
+
+// An answer that nobody reads, such as a refusal whose request is sent again, costs a connection only if its rest is still to come.
+func TestAnUnreadAnswerThatHasComeKeepsItsConnection(t *testing.T) {
+	t.Parallel()
+	for answer, kept := range map[string]int{
+		"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 4\r\n\r\nbody":               1,
+		"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 5\r\n\r\nbody":               0,
+		"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 3\r\n\r\nbody":               0,
+		"HTTP/1.1 429 Too Many Requests\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": 0,
+	} {
+		l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]chan dialled{}, one: true, spare: func(c *conn) { _ = c.Close() }}
+		l.connect = func(context.Context, laneKey) (*conn, error) {
+			c := newConn(newScripted([]byte(answer), 1000), time.Time{}, Options{}, &Transport{}, nil)
+			c.inLane, c.abort = true, func() { _ = c.Close() }
+			return c, nil
+		}
+		resp, err, ok := l.carry(aRequest(t, "GET"))
+		if !ok {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if l.count != kept {
+			t.Errorf("%q: %d connections rest, want %d", answer, l.count, kept)
+		}
+		l.closeAll()
+	}
+}

@@ -56,24 +56,29 @@ func (b *answerBody) Read(p []byte) (n int, err error) {
 		}
 	}
 	if err != nil {
-		b.end(err)
+		b.finish(err, errors.Is(err, io.EOF))
 	}
 	return n, err
 }
 
-// Close implements io.Closer.
+// Close implements io.Closer. The connection can be used again if the rest has come already.
 func (b *answerBody) Close() error {
-	if b.x != nil {
-		b.keep = false
-		b.end(errBodyClosed)
+	if b.x == nil {
+		return nil
 	}
+	x := b.x
+	whole := !b.chunked && int64(x.w-x.r) == b.left
+	if whole {
+		x.r = x.w
+	}
+	b.finish(errBodyClosed, whole)
 	return nil
 }
 
-func (b *answerBody) end(err error) {
+func (b *answerBody) finish(err error, whole bool) {
 	x := b.x
 	b.x, b.err = nil, err
-	x.end(b.keep && errors.Is(err, io.EOF))
+	x.end(b.keep && whole)
 }
 
 // readPlain reads a body of known length.
