@@ -44,7 +44,6 @@ func (w *response) begin(c *conn, r *http.Request) {
 	if header == nil {
 		header = make(http.Header, 16)
 	}
-	clear(header)
 	*w = response{conn: c, req: r, header: header, out: outs.Get().(*[]byte), declared: -1, last: r.Close, pending: pending}
 	*w.out = (*w.out)[:0]
 }
@@ -281,6 +280,7 @@ func (w *response) finish(completed bool) bool {
 		outs.Put(w.out)
 	}
 	ok := w.err == nil && !w.last && !short
+	clear(w.header)
 	w.out, w.req = nil, nil
 	return ok
 }
