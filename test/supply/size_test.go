@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -39,7 +40,13 @@ const (
 	mostAtRest = 9 << 10
 	// mostGoroutines are those that wait in it, those of the scrape that counts them included.
 	mostGoroutines = 20
+	// mostInitialised is what all packages may allocate before main begins, in bytes, and mostOfOurs what one of ours may:
+	// everybody pays for it at each start, whatever the command, and keeps most of it.
+	mostInitialised, mostOfOurs = 420 << 10, 6 << 10
 )
+
+// initialised is a line of GODEBUG=inittrace=1.
+var initialised = regexp.MustCompile(`(?m)^init (\S+) @.*?, (\d+) bytes,`)
 
 func TestAProcessThatNobodyCallsIsSmall(t *testing.T) {
 	t.Parallel()
@@ -52,7 +59,7 @@ func TestAProcessThatNobodyCallsIsSmall(t *testing.T) {
 	}
 	p := process.Start(t, process.Command(t, build(t, here), []string{
 		"SHOPIFY_SHOP=acme", "SHOPIFY_ACCESS_TOKEN=shpat_0123456789abcdef0123456789abcdef", "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0",
-		"EVERGATE_UPSTREAM_URL=https://127.0.0.1:1", "EVERGATE_LOG_LEVEL=debug", "EVERGATE_LOG_FORMAT=json",
+		"EVERGATE_UPSTREAM_URL=https://127.0.0.1:1", "EVERGATE_LOG_LEVEL=debug", "EVERGATE_LOG_FORMAT=json", "GODEBUG=inittrace=1",
 	}))
 	p.AwaitLog(t, "memory that is not needed at rest is given back")
 	rollup, err := os.ReadFile("/proc/" + strconv.Itoa(p.Cmd.Process.Pid) + "/smaps_rollup")
@@ -66,6 +73,16 @@ func TestAProcessThatNobodyCallsIsSmall(t *testing.T) {
 	}
 	if kib > mostAtRest {
 		t.Errorf("it has %d KiB at rest, and %d are allowed:\n%s", kib, mostAtRest, rollup)
+	}
+	total := 0
+	for _, m := range initialised.FindAllStringSubmatch(p.Err.String(), -1) {
+		n, _ := strconv.Atoi(m[2])
+		if total += n; n > mostOfOurs && strings.HasPrefix(m[1], "evergate/") {
+			t.Errorf("%s allocates %d bytes before main begins, and %d are allowed: make it when it is first used", m[1], n, mostOfOurs)
+		}
+	}
+	if total == 0 || total > mostInitialised {
+		t.Errorf("the packages allocate %d bytes before main begins, and %d are allowed; GODEBUG=inittrace=1 says which", total, mostInitialised)
 	}
 	scrape := process.Fetch(t, "http://"+p.AwaitLog(t, "listening for operators").Address+"/metrics")
 	if n, found := process.Metric(scrape, "go_goroutines"); !found || n > mostGoroutines {
