@@ -16,7 +16,7 @@ func TestRootsThatOthersCanWriteAreRefused(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(path, 0o622); err != nil { //nolint:gosec // G302: that is what is refused
+	if err := os.Chmod(path, 0o622); err != nil {
 		t.Fatal(err)
 	}
 	mustSay(t, mistakes(t, minimal("EVERGATE_UPSTREAM_CA_FILE="+path)...), "EVERGATE_UPSTREAM_CA_FILE", "chmod go-w "+path)
@@ -36,7 +36,7 @@ func TestAnEnvFileThatOthersCanChangeIsSaid(t *testing.T) {
 			t.Errorf("mode %#o: %q, %v, %v", mode, environ, warning, err)
 		}
 	}
-	if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // G302: not by its mode
+	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chown(path, 1234, -1); err != nil {

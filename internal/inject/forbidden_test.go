@@ -100,7 +100,7 @@ func gzipped(t *testing.T, text string) string {
 
 // TestForbiddenIsReadThroughItsCompression has answers as most clients get them, which ask for compressed ones.
 func TestForbiddenIsReadThroughItsCompression(t *testing.T) {
-	noise := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // G404: it makes text
+	noise := rand.New(rand.NewPCG(1, 2))
 	page := []byte("<html>private-words")
 	for range 100 << 10 {
 		page = append(page, 'a'+byte(noise.IntN(26)))

@@ -96,7 +96,7 @@ func IsStream(path string) bool {
 }
 
 func readKind(ctx context.Context, path string, most int64, judge func(fs.FileInfo) error) ([]byte, fs.FileInfo, error) {
-	info, err := os.Stat(path)
+	info, err := os.Stat(path) //nolint:gosec // G703: the operator names the file
 	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
 		return nil, nil, &fs.PathError{Op: "open", Path: failed.Path, Err: failed.Err} // what people know
 	} else if err != nil {
@@ -116,7 +116,7 @@ func readKind(ctx context.Context, path string, most int64, judge func(fs.FileIn
 
 // readAll reads what may be a pipe, or may have become one since it was looked at.
 func readAll(ctx context.Context, path string, most int64, judge func(fs.FileInfo) error) ([]byte, fs.FileInfo, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|withoutWaiting, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|withoutWaiting, 0) //nolint:gosec // G703: as above
 	if err != nil {
 		return nil, nil, err
 	}

@@ -187,7 +187,7 @@ func (all Values) Broken() string {
 
 // readOwned reads a file that decides who may do what, and that can be read again.
 func readOwned(path string, largest int) ([]byte, fs.FileInfo, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { //nolint:gosec // G703: the operator names the file
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, nil, remedy.New("give the path of one", "%s is no file", path)
 	}
 	b, info, err := readfile.Owned(path, int64(largest))

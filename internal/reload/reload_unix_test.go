@@ -20,7 +20,7 @@ func TestAFileThatOthersCouldReplaceNamesItsSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // G302: that is what is refused
+	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "file")
