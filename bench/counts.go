@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"time"
 )
@@ -98,18 +97,25 @@ func countAllocations(t *table, p plan, run *running) error {
 	return nil
 }
 
-// allocated is what a request has Evergate allocate, in objects and in bytes: everything that happens meanwhile, divided by
-// the answers.
+// allocated is what a request has Evergate allocate, in objects and in bytes: everything that happens meanwhile, without what
+// asking for it costs, divided by the answers.
 func allocated(run *running, c *client, length time.Duration) (objects, bytes float64, err error) {
-	objectsBefore, err1 := metric(run.place, "go_memstats_mallocs_total")
-	bytesBefore, err2 := metric(run.place, "go_memstats_alloc_bytes_total")
-	done, err3 := c.closed(length)
-	objectsAfter, err4 := metric(run.place, "go_memstats_mallocs_total")
-	bytesAfter, err5 := metric(run.place, "go_memstats_alloc_bytes_total")
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
-		return 0, 0, err
+	var of [2][3]float64
+	done := 0
+	for i := range 3 {
+		for j, name := range []string{"go_memstats_mallocs_total", "go_memstats_alloc_bytes_total"} {
+			if of[j][i], err = metric(run.place, name); err != nil {
+				return 0, 0, err
+			}
+		}
+		if i == 1 {
+			if done, err = c.closed(length); err != nil {
+				return 0, 0, err
+			}
+		}
 	}
-	return (objectsAfter - objectsBefore) / float64(done), (bytesAfter - bytesBefore) / float64(done), nil
+	each := func(n [3]float64) float64 { return ((n[2] - n[1]) - (n[1] - n[0])) / float64(done) }
+	return each(of[0]), each(of[1]), nil
 }
 
 func allocationsRow(call string) string { return "allocations per " + call + ", 16 connections" }
