@@ -229,8 +229,8 @@ func (e *builder) setPlaceholders() {
 
 // The names under which Shopify's templates and libraries, and others' programs, look for what they need.
 var (
-	tokenNames  = []string{"SHOPIFY_ACCESS_TOKEN", "SHOPIFY_ADMIN_API_ACCESS_TOKEN", "SHOPIFY_ADMIN_ACCESS_TOKEN"}
+	tokenNames  = []string{"SHOPIFY_ACCESS_TOKEN", "SHOPIFY_ADMIN_API_ACCESS_TOKEN", "SHOPIFY_ADMIN_ACCESS_TOKEN", "SHOPIFY_CLI_THEME_TOKEN"}
 	secretNames = []string{"SHOPIFY_API_SECRET", "SHOPIFY_API_SECRET_KEY"}
 	keyNames    = []string{"SHOPIFY_API_KEY"}
-	shopNames   = []string{"SHOPIFY_SHOP", "SHOPIFY_STORE_DOMAIN", "MYSHOPIFY_DOMAIN"}
+	shopNames   = []string{"SHOPIFY_SHOP", "SHOPIFY_STORE_DOMAIN", "SHOPIFY_DOMAIN", "MYSHOPIFY_DOMAIN", "SHOPIFY_FLAG_STORE"}
 )

@@ -103,8 +103,9 @@ func TestEveryEcosystemIsPointedAtTheProxy(t *testing.T) {
 		"NO_PROXY": "localhost,127.0.0.1,::1", "no_proxy": "localhost,127.0.0.1,::1", "SHOPIFY_NO_PROXY": "localhost,127.0.0.1,::1",
 		"NODE_USE_ENV_PROXY": "1", "PERL_LWP_ENV_PROXY": "1", "MOJO_PROXY": "1",
 		"SHOPIFY_ACCESS_TOKEN": shopify.PlaceholderToken, "SHOPIFY_ADMIN_API_ACCESS_TOKEN": shopify.PlaceholderToken, "SHOPIFY_ADMIN_ACCESS_TOKEN": shopify.PlaceholderToken,
-		"SHOPIFY_API_SECRET": "placeholder-n0nce", "SHOPIFY_API_SECRET_KEY": "placeholder-n0nce", "SHOPIFY_API_KEY": strings.Repeat("0", 32),
-		"SHOPIFY_SHOP": aShop, "SHOPIFY_STORE_DOMAIN": aShop, "MYSHOPIFY_DOMAIN": aShop,
+		"SHOPIFY_CLI_THEME_TOKEN": shopify.PlaceholderToken,
+		"SHOPIFY_API_SECRET":      "placeholder-n0nce", "SHOPIFY_API_SECRET_KEY": "placeholder-n0nce", "SHOPIFY_API_KEY": strings.Repeat("0", 32),
+		"SHOPIFY_SHOP": aShop, "SHOPIFY_STORE_DOMAIN": aShop, "SHOPIFY_DOMAIN": aShop, "MYSHOPIFY_DOMAIN": aShop, "SHOPIFY_FLAG_STORE": aShop,
 	}
 	for name, value := range want {
 		if m.vars[name] != value {
