@@ -70,14 +70,14 @@ func healthcheck() action {
 }
 
 func wait() action {
-	o := waiting{timeout: 60 * time.Second}
+	o := &waiting{timeout: 60 * time.Second}
 	return action{
 		flags: func(fs *flag.FlagSet) {
 			shopFlag(fs, &o.shop)
 			fs.DurationVar(&o.timeout, "timeout", o.timeout, "how long to wait")
 			fs.IntVar(&o.pid, "pid", 0, "wait no longer than the process with this `number` lives: the sidecar's, $! in a shell that has just started it")
 		},
-		run: func(w env) error { return o.run(w) },
+		run: o.run,
 	}
 }
 
@@ -91,7 +91,7 @@ type waiting struct {
 // quietly is how long a wait needs no explanation.
 const quietly = 2 * time.Second
 
-func (o waiting) run(w env) error {
+func (o *waiting) run(w env) error {
 	c, err := newAdminClient(w.environ)
 	if err != nil {
 		return err
