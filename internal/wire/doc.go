@@ -27,6 +27,3 @@ const (
 	// MaxHead is how long a head may be in bytes.
 	MaxHead = 16 << 10
 )
-
-// Field is a field line.
-type Field struct{ Name, Value []byte }

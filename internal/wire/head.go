@@ -76,6 +76,20 @@ func (f *fields) add(buf []byte, line span) bool {
 	return true
 }
 
+// next reads the next field line of a head. It reports false at the end of the head.
+func (f *fields) next(l *lines) (at *fieldSpan, more bool, v Verdict) {
+	line, v := l.line()
+	switch {
+	case v != Understood:
+		return nil, false, v
+	case line.from == line.to:
+		return nil, false, Understood
+	case !f.add(l.buf, line):
+		return nil, false, Foreign
+	}
+	return &f.at[f.n-1], true, Understood
+}
+
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
 // isToken are the characters of a token (RFC 9110, 5.6.2).
@@ -88,8 +102,8 @@ var isToken = [256]bool{
 	'n': true, 'o': true, 'p': true, 'q': true, 'r': true, 's': true, 't': true, 'u': true, 'v': true, 'w': true, 'x': true, 'y': true, 'z': true,
 }
 
-// EqualFold reports whether a name is want, which is in lower case.
-func EqualFold(name []byte, want string) bool {
+// equalFold reports whether a name is want, which is in lower case.
+func equalFold(name []byte, want string) bool {
 	if len(name) != len(want) {
 		return false
 	}
@@ -127,7 +141,7 @@ func hasToken(list []byte, want string) bool {
 		} else {
 			item, list = list, nil
 		}
-		if EqualFold(bytes.Trim(item, " \t"), want) {
+		if equalFold(bytes.Trim(item, " \t"), want) {
 			return true
 		}
 	}

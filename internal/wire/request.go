@@ -31,14 +31,14 @@ func (r *Request) Parse(b []byte) Verdict {
 		return Foreign
 	}
 	for {
-		line, v := l.line()
+		at, more, v := r.fields.next(&l)
 		if v != Understood {
 			return v
 		}
-		if line.from == line.to {
+		if !more {
 			break
 		}
-		if !r.fields.add(b, line) || !r.note(&r.fields.at[r.fields.n-1]) {
+		if !r.note(at) {
 			return Foreign
 		}
 	}
@@ -93,9 +93,9 @@ func (r *Request) note(at *fieldSpan) bool {
 	name, value := at.name.of(r.buf), at.value.of(r.buf)
 	switch len(name) {
 	case len("te"):
-		return !EqualFold(name, "te")
+		return !equalFold(name, "te")
 	case len("host"):
-		if !EqualFold(name, "host") {
+		if !equalFold(name, "host") {
 			return true
 		}
 		if r.host.to > 0 || !isHost(value) {
@@ -103,23 +103,23 @@ func (r *Request) note(at *fieldSpan) bool {
 		}
 		r.host = at.value
 	case len("expect"): // and pragma, of which net/http makes a Cache-Control
-		return !EqualFold(name, "expect") && !EqualFold(name, "pragma")
+		return !equalFold(name, "expect") && !equalFold(name, "pragma")
 	case len("upgrade"): // and trailer
-		return !EqualFold(name, "upgrade") && !EqualFold(name, "trailer")
+		return !equalFold(name, "upgrade") && !equalFold(name, "trailer")
 	case len("connection"):
-		if !EqualFold(name, "connection") {
+		if !equalFold(name, "connection") {
 			return true
 		}
-		if EqualFold(value, "close") {
+		if equalFold(value, "close") {
 			r.Close = true
 			return true
 		}
-		return EqualFold(value, "keep-alive")
+		return equalFold(value, "keep-alive")
 	case len("content-length"): // and http2-settings
-		if EqualFold(name, "http2-settings") {
+		if equalFold(name, "http2-settings") {
 			return false
 		}
-		if !EqualFold(name, "content-length") {
+		if !equalFold(name, "content-length") {
 			return true
 		}
 		n, ok := length(value)
@@ -128,7 +128,7 @@ func (r *Request) note(at *fieldSpan) bool {
 		}
 		r.Length, r.declared = n, true
 	case len("transfer-encoding"):
-		return !EqualFold(name, "transfer-encoding")
+		return !equalFold(name, "transfer-encoding")
 	}
 	return true
 }

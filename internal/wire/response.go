@@ -35,14 +35,14 @@ func (r *Response) Parse(b []byte, toHead bool) Verdict {
 		return Foreign
 	}
 	for {
-		line, v := l.line()
+		at, more, v := r.fields.next(&l)
 		if v != Understood {
 			return v
 		}
-		if line.from == line.to {
+		if !more {
 			break
 		}
-		if !r.fields.add(b, line) || !r.note(r.Field(r.fields.n-1)) {
+		if !r.note(at) {
 			return Foreign
 		}
 	}
@@ -78,31 +78,32 @@ func (r *Response) statusLine(line span) bool {
 }
 
 // note takes what a field says of the message itself.
-func (r *Response) note(f Field) bool {
-	switch len(f.Name) {
+func (r *Response) note(at *fieldSpan) bool {
+	name, value := at.name.of(r.buf), at.value.of(r.buf)
+	switch len(name) {
 	case len("content-length"):
-		if !EqualFold(f.Name, "content-length") {
+		if !equalFold(name, "content-length") {
 			return true
 		}
-		n, ok := length(f.Value)
+		n, ok := length(value)
 		if !ok || r.Declared >= 0 {
 			return false
 		}
 		r.Declared = n
 	case len("transfer-encoding"):
-		if !EqualFold(f.Name, "transfer-encoding") {
+		if !equalFold(name, "transfer-encoding") {
 			return true
 		}
-		if r.Chunked || !EqualFold(f.Value, "chunked") {
+		if r.Chunked || !equalFold(value, "chunked") {
 			return false
 		}
 		r.Chunked = true
 	case len("connection"):
-		if EqualFold(f.Name, "connection") && hasToken(f.Value, "close") {
+		if equalFold(name, "connection") && hasToken(value, "close") {
 			r.Close = true
 		}
 	case len("trailer"), len("pragma"):
-		if EqualFold(f.Name, "trailer") || EqualFold(f.Name, "pragma") { // net/http makes a Cache-Control of the latter
+		if equalFold(name, "trailer") || equalFold(name, "pragma") { // net/http makes a Cache-Control of the latter
 			return false
 		}
 	}
@@ -130,15 +131,6 @@ func (r *Response) frame(toHead bool) Verdict {
 
 // Size is how long the head is, in bytes.
 func (r *Response) Size() int { return r.size }
-
-// Fields is how many field lines there are.
-func (r *Response) Fields() int { return r.fields.n }
-
-// Field returns one of them.
-func (r *Response) Field(i int) Field {
-	f := &r.fields.at[i]
-	return Field{f.name.of(r.buf), f.value.of(r.buf)}
-}
 
 // Reason is what the status line says behind the status.
 func (r *Response) Reason() []byte { return r.reason.of(r.buf) }
