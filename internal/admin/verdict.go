@@ -143,17 +143,22 @@ func ofToken(f facts) []Verdict {
 		return nil
 	}
 	v := Verdict{Level: LevelError}
+	refused := st.Refused && st.State != "expired" // a token whose time has passed is not sent, and no 401 comes of it
 	switch life := st.Expires.Sub(st.Issued); {
 	case st.State == "none" && st.Err == nil && !st.Reauthorize:
 		v = Verdict{Level: LevelWarning, Code: codeStarting, label: "Starting", Text: "The first token is being obtained."}
 	case st.Reauthorize:
 		v.Code, v.label, v.WhatToDo = codeReauthorize, "Log in again", f.setup.loginAgain()
-		v.Text = "A person must authorise the app anew. Requests are answered with 503."
-		if st.Usable {
-			v.Text = "A person must authorise the app anew; until the token ends, requests still work."
+		switch {
+		case refused:
+			v.Text = "A person must authorise the app anew. Shopify refuses the token, and its 401 is passed on."
+		case st.Usable:
+			v.Text = "A person must authorise the app anew; until the token ends, requests work if Shopify still accepts it."
+		default:
+			v.Text = "A person must authorise the app anew. Requests are answered with 503."
 		}
 		v.Text += f.reason()
-	case st.Refused:
+	case refused:
 		v.Code, v.label, v.WhatToDo = codeTokenRefused, "Token refused", f.setup.replaceToken(st.Grant)
 		v.Text = "Shopify refuses the token, and there is no other. Its 401 is passed on."
 	case !st.Usable:

@@ -63,7 +63,12 @@ func TestTheVerdictIsTheWorstThatIsTrue(t *testing.T) {
 		{"dead grant", func(f *facts) { f.status.Grant, f.status.Reauthorize, f.status.Usable = "offline", true, false }, LevelError, "reauthorization_required", "503", "`evergate login`"},
 		{"dead grant before the first token", func(f *facts) { f.status = waiting; f.status.Reauthorize = true }, LevelError, "reauthorization_required", "503", "login"},
 		{"dead grant, living token", func(f *facts) { f.status.Reauthorize = true }, LevelError, "reauthorization_required", "until the token ends", "login"},
+		{"dead grant, refused token", func(f *facts) {
+			f.status.State, f.status.Reauthorize, f.status.Refused, f.status.Usable = "refused", true, true, false
+		}, LevelError, "reauthorization_required", "its 401 is passed on", "login"},
+		{"dead grant, refused token that has ended", func(f *facts) { f.status = expired; f.status.Reauthorize, f.status.Refused = true, true }, LevelError, "reauthorization_required", "503", "login"},
 		{"token refused", func(f *facts) { f.status.Grant, f.status.Refused, f.status.Usable = "static", true, false }, LevelError, "token_refused", "401", "SHOPIFY_ACCESS_TOKEN"},
+		{"refused token that has ended", func(f *facts) { f.status = expired; f.status.Refused, f.status.Err = true, wrongSecret }, LevelError, "no_token", "503", "SHOPIFY_CLIENT_SECRET"},
 		{"token dies", func(f *facts) { f.status.Left, f.status.Err = 3*time.Hour, wrongSecret }, LevelError, "token_ends", "3 h", "SHOPIFY_CLIENT_SECRET"},
 		{"token dies for no known reason", func(f *facts) { f.status.Left = time.Hour }, LevelError, "token_ends", "1 h", ""},
 		{"renewal fails", func(f *facts) { f.status.State, f.status.Left, f.status.Err = "stale", 5*time.Hour, wrongSecret }, LevelWarning, "refresh_fails", "renewal fails", "SHOPIFY_CLIENT_SECRET"},
