@@ -28,7 +28,7 @@ var typed = map[string][]block{
 		{first: "evergate run --policy read-only -- claude", not: "the programs are others': test/clients/libraries runs them with these lines"},
 		{first: "useradd --system evergate", not: needsSystem},
 		{first: "EVERGATE_POLICY=read-only", not: "these are lines of a file, and name a user that the block before makes"},
-		{first: "runuser -u evergate -- evergate --env-file /etc/evergate/evergate.env", not: "it needs the user"},
+		{first: "install bin/evergate /usr/local/bin/evergate", not: "it needs the user"},
 		{first: "curl --unix-socket /run/evergate/agent.sock http://localhost/admin/api/2026-10/shop.json", not: "it needs the user; docs/operating/authentication.md has the same call"},
 		{first: "export EVERGATE_CLIENT_KEYS_FILE=/etc/evergate/keys", says: "evg_"},
 		{first: "export EVERGATE_POLICY=none", after: "evergate; curl -s http://localhost:8080/admin/api/2026-10/shop.json", says: "has to know who calls"},
