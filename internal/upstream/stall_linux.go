@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"net"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,22 +18,4 @@ func unacknowledgedBytes(c net.Conn) bool {
 	var failed error
 	err := raw.Control(func(fd uintptr) { info, failed = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) })
 	return err == nil && failed == nil && (info.Unacked > 0 && info.Retransmits >= 2 || info.Notsent_bytes > 0 && info.Probes >= 2)
-}
-
-// socket is what lies below a connection and its layers of TLS.
-func socket(c net.Conn) syscall.RawConn {
-	for {
-		switch layer := c.(type) {
-		case interface{ NetConn() net.Conn }:
-			c = layer.NetConn()
-		case syscall.Conn:
-			raw, err := layer.SyscallConn()
-			if err != nil {
-				return nil
-			}
-			return raw
-		default:
-			return nil
-		}
-	}
 }
