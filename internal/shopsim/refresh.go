@@ -191,14 +191,15 @@ func (s *Sim) refreshGrant(q *request, a *app, f Fault) *response {
 }
 
 // liveAccess is the access token of a pair that is handed out again. It gets a
-// life of its own once more if it had expired, and is replaced if it was ended.
+// life of its own once more if it had expired, or would within the second that
+// expires_in cannot tell, and is replaced if it was ended.
 func (st *state) liveAccess(r *refreshToken, now time.Time) *token {
 	t := r.access
 	switch {
 	case t.ended:
 		r.access = st.mint(token{grantKey: r.grantKey, kind: kindOffline, scopes: r.scopes, secret: r.secret},
 			st.settings.OfflineLife, now)
-	case !t.alive(now):
+	case !t.alive(now.Add(time.Second)):
 		t.expires = now.Add(st.settings.OfflineLife)
 		st.tokens[t.value] = t
 	}

@@ -95,10 +95,9 @@ func (g *grantPlaces) replicasShareAChain(t *testing.T) {
 	}
 	process.Eventually(t, func() error { return callShop(urls[0]) }) // the list of those that are stored has been read
 	process.Eventually(t, func() error { return callShop(urls[1]) })
-	callAll(15 * time.Second)
+	callAll(5 * time.Second)
 	replicas[0].Kill()
 	urls = urls[1:]
-	callAll(20 * time.Second)
 	before := len(sim.Generations("acme", shopsim.DefaultClientID))
 	g.cluster.restartAPI(g.owner)
 	process.EventuallyWithin(t, patience, 200*time.Millisecond, func() error {

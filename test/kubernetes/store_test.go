@@ -46,6 +46,7 @@ func TestGrantsInSecrets(t *testing.T) {
 		{"token_file_rotates", grants.tokenRotates},
 		{"lists_many_shops", grants.listsManyShops},
 		{"replicas_share_a_chain", grants.replicasShareAChain},
+		{"race", grants.race},
 		{"watch_survives_a_restart", grants.watchSurvivesARestart},
 		{"watch_survives_a_compaction", grants.watchSurvivesACompaction},
 	} {

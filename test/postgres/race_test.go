@@ -4,7 +4,6 @@ import (
 	"net/url"
 	"testing"
 
-	"evergate/internal/shopsim"
 	"evergate/test/pgserver"
 	"evergate/test/race"
 )
@@ -26,7 +25,7 @@ func TestTheRace(t *testing.T) {
 		t.Fatal(err)
 	}
 	race.Run(t, race.Options{
-		Binary: binary(t), Retry: shopsim.RetryNewPair, Address: u.Host,
+		Binary: binary(t), Address: u.Host,
 		Store: func(address string) string {
 			v := *u
 			v.Host = address

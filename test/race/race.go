@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,9 +53,9 @@ type Options struct {
 	Address string
 	// Disturb does something to the store itself, and returns when it is there again; nil: nothing happens to it.
 	Disturb func()
-	// Retry is Shopify's answer to a refresh token that was used before and is still honoured.
-	Retry shopsim.Retry
-	// Length is how long things go wrong. Zero: 40 seconds, or what EVERGATE_RACE_LENGTH says.
+	// Environ is what a replica that reaches the store at an address needs beside that; nil: nothing.
+	Environ func(address string) []string
+	// Length is how long things go wrong, unless EVERGATE_RACE_LENGTH says otherwise. Zero: 40 seconds.
 	Length time.Duration
 	// Shops and Replicas are how many there are. Zero: 200 and 5.
 	Shops, Replicas int
@@ -64,6 +65,7 @@ type Options struct {
 type race struct {
 	Options
 	t        *testing.T
+	retries  []shopsim.Retry
 	sim      *shopsim.Sim
 	environ  []string
 	shops    []string
@@ -85,14 +87,21 @@ func Run(t *testing.T, o Options) {
 	t.Helper()
 	if o.Length == 0 {
 		o.Length = 40 * time.Second
-		if d, err := time.ParseDuration(os.Getenv("EVERGATE_RACE_LENGTH")); err == nil {
-			o.Length = d
+	}
+	if text := os.Getenv("EVERGATE_RACE_LENGTH"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
 		}
+		o.Length = d
+	}
+	if o.Environ == nil {
+		o.Environ = func(string) []string { return nil }
 	}
 	if o.Shops == 0 {
 		o.Shops, o.Replicas = 200, 5
 	}
-	r := &race{Options: o, t: t, minted: map[string]time.Time{}, errs: map[string]int{}}
+	r := &race{Options: o, t: t, retries: retries(t), minted: map[string]time.Time{}, errs: map[string]int{}}
 	for i := range o.Shops {
 		r.shops = append(r.shops, fmt.Sprintf("shop-%03d", i))
 	}
@@ -112,9 +121,24 @@ func Run(t *testing.T, o Options) {
 	r.mustBeWhole()
 }
 
+// retries are Shopify's answers to a refresh token that was used before and is still honoured, which it does not document: each for a
+// part of the race, or that of EVERGATE_RACE_RETRY for all of it.
+func retries(t *testing.T) []shopsim.Retry {
+	t.Helper()
+	both := []shopsim.Retry{shopsim.RetryNewPair, shopsim.RetrySamePair}
+	only := shopsim.Retry(os.Getenv("EVERGATE_RACE_RETRY"))
+	switch {
+	case only == "":
+		return both
+	case !slices.Contains(both, only):
+		t.Fatalf("EVERGATE_RACE_RETRY=%s is none of %q", only, both)
+	}
+	return []shopsim.Retry{only}
+}
+
 // shopify starts the simulated Shopify.
 func (r *race) shopify() {
-	settings := shopsim.Settings{OfflineLife: life, Retry: r.Retry, RESTSize: 1e6, RESTLeak: 1e6}
+	settings := shopsim.Settings{OfflineLife: life, Retry: r.retries[0], RESTSize: 1e6, RESTLeak: 1e6}
 	o := shopsim.Options{Settings: settings, JournalSize: 1, JournalBody: 1,
 		Apps: []shopsim.App{{ClientID: shopsim.DefaultClientID, ClientSecret: shopsim.DefaultClientSecret, Scopes: shopsim.AllScopes}}}
 	for _, name := range r.shops {
@@ -141,6 +165,16 @@ func (r *race) shopify() {
 	}
 }
 
+// getenv is the environment of who reaches the store directly.
+func (r *race) getenv(name string) string {
+	for _, line := range r.Environ(r.Address) {
+		if value, ok := strings.CutPrefix(line, name+"="); ok {
+			return value
+		}
+	}
+	return os.Getenv(name)
+}
+
 // seed gives each shop a grant, as logins would.
 func (r *race) seed() {
 	r.t.Helper()
@@ -148,7 +182,7 @@ func (r *race) seed() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	b, err := store.OpenBackend(store.Options{Spec: r.Store(r.Address), Keys: envelope.Keys{Current: key}, ClientID: shopsim.DefaultClientID, Getenv: os.Getenv})
+	b, err := store.OpenBackend(store.Options{Spec: r.Store(r.Address), Keys: envelope.Keys{Current: key}, ClientID: shopsim.DefaultClientID, Getenv: r.getenv})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -247,7 +281,10 @@ func (r *race) get(ctx context.Context, url string) (status int, code string, _ 
 func (r *race) havoc() {
 	counts := map[string]int{}
 	var troubles sync.WaitGroup
-	for end := time.Now().Add(r.Length); time.Now().Before(end); {
+	part := r.Length / time.Duration(len(r.retries))
+	for began := time.Now(); time.Since(began) < r.Length; {
+		retry := r.retries[min(int(time.Since(began)/part), len(r.retries)-1)]
+		r.sim.Change(func(s *shopsim.Settings) { s.Retry = retry })
 		p := r.replicas[rand.IntN(len(r.replicas))]
 		what := "kill"
 		switch n := rand.IntN(10); {
@@ -291,7 +328,7 @@ func (r *race) mustBeWhole() {
 		process.Eventually(t, func() error {
 			status, code, err := r.get(t.Context(), p.current().url+"/"+name+".myshopify.com/admin/api/2026-10/shop.json")
 			if err == nil && status != http.StatusOK {
-				err = fmt.Errorf("%s is lost: %d %s", name, status, code)
+				err = fmt.Errorf("%s is lost: %d %s; Shopify honours what it handed out: %t\n%s", name, status, code, r.sim.ChainAlive(name, shopsim.DefaultClientID), r.toldOf(name))
 			}
 			return err
 		})
@@ -346,7 +383,7 @@ func (p *replica) start() {
 	if p.way != nil {
 		address = p.way.address
 	}
-	c := process.Launch(p.r.t, process.Command(p.r.t, p.r.Binary, append([]string{"EVERGATE_STORE=" + p.r.Store(address)}, p.r.environ...), "serve"))
+	c := process.Launch(p.r.t, process.Command(p.r.t, p.r.Binary, slices.Concat([]string{"EVERGATE_STORE=" + p.r.Store(address)}, p.r.Environ(address), p.r.environ), "serve"))
 	p.r.t.Cleanup(c.Kill)
 	a := &alive{c, "http://" + c.AwaitLog(p.r.t, "listening for tools").Address}
 	p.mu.Lock()
@@ -417,6 +454,21 @@ func (p *replica) cutOff(d time.Duration) {
 	p.way.close()
 	time.Sleep(d)
 	p.way.open()
+}
+
+// toldOf is what the replicas have last said of a shop.
+func (r *race) toldOf(name string) string {
+	var lines []string
+	for _, p := range r.replicas {
+		for _, text := range p.told() {
+			for line := range strings.Lines(text) {
+				if strings.Contains(line, name+".") {
+					lines = append(lines, fmt.Sprintf("replica %d: %s", p.number, line))
+				}
+			}
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-30):], "")
 }
 
 func (p *replica) told() (all []string) {

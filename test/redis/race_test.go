@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"evergate/internal/shopsim"
 	"evergate/test/process"
 	"evergate/test/race"
 )
@@ -17,7 +16,7 @@ func TestTheRace(t *testing.T) {
 	}
 	s := start(t, "--appendonly", "yes", "--appendfsync", "always")
 	race.Run(t, race.Options{
-		Binary: binary, Retry: shopsim.RetryNewPair, Address: s.address(), Store: func(address string) string { return "redis://" + address },
+		Binary: binary, Address: s.address(), Store: func(address string) string { return "redis://" + address },
 		Disturb: func() { s.Kill(); s.again(t) },
 	})
 }
@@ -29,7 +28,7 @@ func TestTheRaceWithFailovers(t *testing.T) {
 	}
 	f := startFleet(t)
 	race.Run(t, race.Options{
-		Binary: binary, Retry: shopsim.RetrySamePair, Store: func(string) string { return f.url() },
+		Binary: binary, Store: func(string) string { return f.url() },
 		Disturb: func() { f.failover(t); f.restore(t) },
 	})
 }
