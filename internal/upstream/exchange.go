@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"math"
@@ -199,8 +200,10 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 	if writeErr != nil && n == 0 && reused {
 		return nil, &notCarriedOut{writeErr}
 	}
+	var by time.Time // the head has to be here; zero: it may take for ever
 	if d := c.writeTimeout; d > 0 {
-		if err := c.SetReadDeadline(time.Now().Add(d)); err != nil {
+		by = time.Now().Add(d)
+		if err := c.SetReadDeadline(by); err != nil {
 			return nil, err
 		}
 	}
@@ -226,6 +229,9 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 		}
 		switch {
 		case err == nil:
+			if c.fresh.Load() != nil { // it may have taken the other's place just now, and has no deadline
+				_ = c.SetReadDeadline(by)
+			}
 		case x.w == 0 && safe && reused && !errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, &notCarriedOut{err}
 		case writeErr != nil && x.w == 0:
@@ -334,12 +340,24 @@ func (x *exchange) end(keep bool) {
 	if x.stop != nil && !x.stop() {
 		keep = false // the request was given up, and the connection ended with it
 	}
-	keep = keep && x.r == x.w
+	keep = keep && x.r == x.w && c.holdsNothing(x.in[:1])
 	x.free()
 	c.used = true
 	if !keep || !l.rest(c) {
 		_ = c.Close()
 	}
+}
+
+// holdsNothing reports whether everything has been read that came, where a layer of TLS reads ahead, which nobody who looks at the socket sees.
+// What is left is no answer to anything, or the end of the connection.
+func (c *conn) holdsNothing(b []byte) bool {
+	way := c.way()
+	if _, ok := way.(*tls.Conn); !ok {
+		return true
+	}
+	_ = way.SetReadDeadline(time.Unix(1, 0)) // nothing is asked of the kernel
+	n, err := way.Read(b)
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && way.SetReadDeadline(time.Time{}) == nil
 }
 
 // statusText is the status line as net/http has it.

@@ -78,11 +78,14 @@ func (l *lane) carry(r *http.Request) (resp *http.Response, err error, ok bool) 
 func (l *lane) get(ctx context.Context, key laneKey) (c *conn, reused bool, err error) {
 	for {
 		c, ready := l.take(key)
+		reused := true
 		if c == nil {
-			return l.wait(ctx, key, ready)
+			if c, reused, err = l.wait(ctx, key, ready); err != nil || !c.used {
+				return c, reused, err
+			}
 		}
 		if err = c.probe.quiet(); err == nil {
-			return c, true, nil
+			return c, reused, nil
 		}
 		_ = c.Close()
 		if errors.Is(err, syscall.ETIMEDOUT) {
@@ -166,6 +169,9 @@ func (l *lane) leave(key laneKey, i int) {
 // used and may have what belongs to its handshake waiting, which cannot be told from what a server says that is about to end.
 func (l *lane) rest(c *conn) bool {
 	key := c.key
+	if c.used {
+		c.probe.follow(c)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.waiting[key]) > 0 {
@@ -177,7 +183,6 @@ func (l *lane) rest(c *conn) bool {
 	if !c.used || l.count >= maxIdle {
 		return false
 	}
-	c.probe.follow(c)
 	c.restedAt = time.Now()
 	l.resting[key] = append(l.resting[key], c)
 	if l.count++; l.count == 1 {
