@@ -90,9 +90,7 @@ func (c *conn) run(base context.Context) {
 			keep = false
 		}
 	}
-	if c.in != nil {
-		buffers.Put(c.in)
-	}
+	buffers.Put(c.in)
 	c.gone.end()
 	_ = c.net.Close()
 	c.tell(http.StateClosed)
@@ -201,7 +199,6 @@ func (c *conn) serve() bool {
 	c.r = h.Size()
 	if h.Length > 0 {
 		in.body.conn, in.body.left = c, h.Length
-		in.body.done.Store(false)
 		r.Body = &in.body
 		if int64(c.w-c.r) < h.Length {
 			_ = c.net.SetReadDeadline(time.Time{}) // that was for the head
@@ -213,11 +210,7 @@ func (c *conn) serve() bool {
 	c.gone.begin(c, &in.body, cancel)
 	completed := c.call(r)
 	ahead, ok := c.gone.stop(c.net)
-	whole := in.body.done.Load() || !in.body.begun.Load() && int64(c.w-c.r) == h.Length // nobody wanted it, and it is here
-	if !whole {
-		in.body.closed.Store(true)
-		c.in = nil // somebody may still be reading
-	}
+	whole := in.body.end()
 	keep := c.resp.finish(completed) && completed && ok && whole
 	if !keep {
 		if !whole && completed && closeWrite(c.net) == nil {
@@ -285,11 +278,13 @@ func (c *conn) logf(format string, args ...any) {
 
 // body is a request's body.
 type body struct {
-	conn   *conn
-	left   int64
-	begun  atomic.Bool // it has been read from
-	done   atomic.Bool // it has been read to its end
-	closed atomic.Bool // the request is answered
+	conn *conn
+	left int64
+	done atomic.Bool // it has been read to its end
+
+	mu     sync.Mutex // keeps who reads on, though the request is answered, from the next request's bytes
+	begun  bool       // it has been read from
+	closed bool       // the request is answered
 }
 
 // Read implements io.Reader. The last bytes come with io.EOF.
@@ -297,21 +292,12 @@ func (b *body) Read(p []byte) (int, error) {
 	switch {
 	case b.done.Load():
 		return 0, io.EOF
-	case b.closed.Load():
-		return 0, http.ErrBodyReadAfterClose
 	case len(p) == 0:
 		return 0, nil
 	}
-	b.begun.Store(true)
-	p = p[:min(int64(len(p)), b.left)]
-	c := b.conn
-	var n int
-	var err error
-	if c.r < c.w {
-		n = copy(p, c.in[c.r:c.w])
-		c.r += n
-	} else {
-		n, err = c.net.Read(p)
+	n, err := b.take(p)
+	if n == 0 && err == nil { // whoever is here when the request is answered has the connection end
+		n, err = b.conn.net.Read(p[:min(int64(len(p)), b.left)])
 	}
 	if b.left -= int64(n); b.left == 0 {
 		b.done.Store(true)
@@ -321,6 +307,28 @@ func (b *body) Read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
+}
+
+// take returns what has come with the head.
+func (b *body) take(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	b.begun = true
+	c := b.conn
+	n := copy(p[:min(int64(len(p)), b.left)], c.in[c.r:c.w])
+	c.r += n
+	return n, nil
+}
+
+// end has nobody read any more. It reports whether the connection has nothing more of the body to come.
+func (b *body) end() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	return b.done.Load() || !b.begun && int64(b.conn.w-b.conn.r) == b.left // nobody wanted it, and it is here
 }
 
 // Close implements io.Closer.

@@ -189,6 +189,15 @@ func TestAnAnswerIsWrittenAsNetHTTPWritesIt(t *testing.T) {
 			w.(http.Flusher).Flush()
 			panic(http.ErrAbortHandler)
 		},
+		"giving up after a short body": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "he")
+			panic(http.ErrAbortHandler)
+		},
+		"giving up after a part": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "9")
+			_, _ = io.WriteString(w, "he")
+			panic(http.ErrAbortHandler)
+		},
 		"a panic": func(http.ResponseWriter, *http.Request) { panic("x") },
 	}
 	both := serveBoth(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -318,6 +327,28 @@ func TestWhatComesWhileARequestIsServedIsTheNextOne(t *testing.T) {
 		if body, _ := io.ReadAll(resp.Body); string(body) != want {
 			t.Errorf("%q, want %q", body, want)
 		}
+	}
+}
+
+// TestABodyIsNotReadAfterItsRequest has somebody read on behind the handler, as a transport may whose request was given up.
+func TestABodyIsNotReadAfterItsRequest(t *testing.T) {
+	t.Parallel()
+	bodies := make(chan io.Reader, 1)
+	both := serveBoth(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"], w.Header()["Content-Type"] = nil, nil
+		if r.URL.Path == "/first" {
+			bodies <- r.Body
+			return
+		}
+		b := make([]byte, 10)
+		n, err := (<-bodies).Read(b)
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%q %v %q", b[:n], err, body)
+	}))
+	const head = " HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
+	got, want := one(t, both.front, "POST /first"+head+"abc", "POST /second"+head+"def"), one(t, both.plain, "POST /first"+head+"abc", "POST /second"+head+"def")
+	if got != want || !strings.Contains(got, `"def"`) {
+		t.Errorf("%q\nnet/http:\n%q", got, want)
 	}
 }
 

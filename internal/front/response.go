@@ -36,6 +36,7 @@ type response struct {
 	last     bool // the connection ends with this answer
 	// saysClose says that the handler said so.
 	saysClose bool
+	begun     bool // something has been sent
 	err       error
 }
 
@@ -242,6 +243,7 @@ func (w *response) put(p []byte) {
 
 func (w *response) flush() bool {
 	if len(*w.out) > 0 && w.err == nil {
+		w.begun = true
 		_, w.err = w.conn.net.Write(*w.out)
 	}
 	*w.out = (*w.out)[:0]
@@ -274,7 +276,9 @@ func (w *response) finish(completed bool) bool {
 			w.put([]byte("\r\n"))
 		}
 	}
-	w.flush()
+	if completed || w.begun || w.written > shortBody { // a client is not given half a head, and net/http keeps as much
+		w.flush()
+	}
 	short := w.declared >= 0 && w.written < w.declared && w.req.Method != http.MethodHead && !w.bodyless
 	if cap(*w.out) <= 2*outSize {
 		outs.Put(w.out)
