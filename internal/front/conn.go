@@ -74,11 +74,11 @@ func (c *conn) run(base context.Context) {
 	if hook := c.server.http.ConnContext; hook != nil {
 		c.ctx = hook(c.ctx, c.net)
 	}
-	c.in = buffers.Get().(*[wire.MaxHead]byte)
-	keep := true
 	if d := c.server.http.ReadHeaderTimeout; d > 0 {
 		_ = c.net.SetReadDeadline(time.Now().Add(d))
 	}
+	keep := c.hear()
+	c.in = buffers.Get().(*[wire.MaxHead]byte)
 	for keep {
 		switch c.read() {
 		case wire.Understood:
@@ -95,6 +95,28 @@ func (c *conn) run(base context.Context) {
 	_ = c.net.Close()
 	c.tell(http.StateClosed)
 }
+
+// hears is how much the first read of a connection asks for: most heads are shorter.
+const hears = 1 << 10
+
+// hear waits for a connection's first bytes, so that one that says nothing has no buffer for a head. They are given back to be read again, which asks
+// nothing of the kernel.
+func (c *conn) hear() bool {
+	u, ok := c.net.(unreader)
+	if !ok {
+		return true
+	}
+	b := make([]byte, hears)
+	n, err := c.net.Read(b)
+	if n == 0 && err != nil {
+		return false
+	}
+	u.Unread(b[:n])
+	return true
+}
+
+// unreader is a connection to which bytes can be given back. It keeps no part of the slice.
+type unreader interface{ Unread(b []byte) }
 
 // read reads the head of a request. Incomplete says that there will be none.
 func (c *conn) read() wire.Verdict {
@@ -137,7 +159,7 @@ func (c *conn) give() {
 	buffers.Put(c.in)
 	c.gone.end()
 	given := c.net
-	if u, ok := given.(interface{ Unread(b []byte) }); ok {
+	if u, ok := given.(unreader); ok {
 		u.Unread(ahead)
 	} else {
 		given = &resumed{given, ahead}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -349,6 +350,67 @@ func TestABodyIsNotReadAfterItsRequest(t *testing.T) {
 	got, want := one(t, both.front, "POST /first"+head+"abc", "POST /second"+head+"def"), one(t, both.plain, "POST /first"+head+"abc", "POST /second"+head+"def")
 	if got != want || !strings.Contains(got, `"def"`) {
 		t.Errorf("%q\nnet/http:\n%q", got, want)
+	}
+}
+
+// attentive is a connection that knows how much was asked for before its first byte came.
+type attentive struct {
+	net.Conn
+	ahead []byte
+	asked atomic.Int64
+	once  sync.Once
+}
+
+func (a *attentive) Read(p []byte) (int, error) {
+	a.once.Do(func() { a.asked.Store(int64(len(p))) })
+	if len(a.ahead) > 0 {
+		n := copy(p, a.ahead)
+		a.ahead = a.ahead[n:]
+		return n, nil
+	}
+	return a.Conn.Read(p)
+}
+
+func (a *attentive) Unread(b []byte) { a.ahead = slices.Concat(b, a.ahead) }
+
+type attentiveListener struct {
+	net.Listener
+	came chan *attentive
+}
+
+func (l *attentiveListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	a := &attentive{Conn: c}
+	l.came <- a
+	return a, nil
+}
+
+// TestWhoSaysNothingHasNoBuffer has requests longer and shorter than the first read.
+func TestWhoSaysNothingHasNoBuffer(t *testing.T) {
+	t.Parallel()
+	if !enabled {
+		t.Skip("net/http serves everything")
+	}
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &attentiveListener{inner, make(chan *attentive, 1)}
+	s := New(&http.Server{Handler: http.HandlerFunc(echo), ReadHeaderTimeout: 5 * time.Second})
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { _, _ = l.Close(), s.Close() })
+	both := serveBoth(t, http.HandlerFunc(echo))
+	for _, n := range []int{1, hears - 60, hears, hears + 200} {
+		request := "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nA: " + strings.Repeat("a", n) + "\r\n\r\nabc"
+		if got, want := say(t, l.Addr(), request), say(t, both.plain, request); got != want {
+			t.Errorf("%d:\n%.300q\nnet/http:\n%.300q", n, got, want)
+		}
+		if asked := (<-l.came).asked.Load(); asked > hears {
+			t.Errorf("%d bytes were kept for who may say nothing", asked)
+		}
 	}
 }
 

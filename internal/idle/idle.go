@@ -20,6 +20,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -238,7 +239,7 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // Unread gives back what has been read of a request, for whoever serves the connection from now on. Nobody else may use it at the time.
 func (c *conn) Unread(b []byte) {
-	c.ahead = append(b, c.ahead...)
+	c.ahead = slices.Concat(b, c.ahead)
 	c.whole, c.phase = 0, busy
 }
 
