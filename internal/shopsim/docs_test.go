@@ -47,12 +47,12 @@ func TestManualNamesEverySwitch(t *testing.T) {
 	}
 	for method := range reflect.TypeFor[*Sim]().Methods() {
 		if !strings.Contains(string(manual), "`"+method.Name+"(") && !strings.Contains(string(manual), "`"+method.Name+"`") {
-			t.Errorf("the manual does not name the method %s", method.Name)
+			t.Errorf("docs/reference/simulator.md does not name the method %s", method.Name)
 		}
 	}
 	for _, name := range names {
 		if !strings.Contains(string(manual), "`"+name+"`") {
-			t.Errorf("the manual does not name `%s`", name)
+			t.Errorf("docs/reference/simulator.md does not name `%s`: it needs a row there", name)
 		}
 	}
 	source, err := os.ReadFile("control.go")
