@@ -414,6 +414,27 @@ func TestWhoSaysNothingHasNoBuffer(t *testing.T) {
 	}
 }
 
+// TestABodyMayTakeItsTime has the watch over the client wait for the body, which it must not read.
+func TestABodyMayTakeItsTime(t *testing.T) {
+	t.Parallel()
+	both := serveBoth(t, http.HandlerFunc(echo))
+	c, err := net.Dial("tcp", both.front.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+	time.AfterFunc(3*unwatched, func() { _, _ = io.WriteString(c, "hello") })
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(resp.Body); err != nil || !strings.HasSuffix(string(body), fmt.Sprintf("5 %x <nil>", "hello")) {
+		t.Errorf("%q, %v", body, err)
+	}
+}
+
 func TestShutdownEndsWhatWaitsAndLetsTheRestEnd(t *testing.T) {
 	t.Parallel()
 	began, goOn := make(chan struct{}), make(chan struct{})

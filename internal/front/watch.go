@@ -27,8 +27,8 @@ type watch struct {
 
 func (w *watch) begin(c *conn, b *body, cancel context.CancelFunc) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.conn, w.body, w.cancel = c, b, cancel
-	w.mu.Unlock()
 	if w.timer == nil {
 		w.timer = time.AfterFunc(unwatched, w.look)
 		return
