@@ -435,6 +435,28 @@ func TestABodyMayTakeItsTime(t *testing.T) {
 	}
 }
 
+// TestTheWatchsDeadlineIsNotTheNextRequests has a server that bounds nothing.
+func TestTheWatchsDeadlineIsNotTheNextRequests(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Date"], w.Header()["Content-Type"] = nil, nil
+		goOn := make(chan struct{})
+		time.AfterFunc(3*unwatched, func() { close(goOn) })
+		<-goOn
+		_, _ = io.WriteString(w, "done")
+	})})
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { _, _ = l.Close(), s.Close() })
+	const request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+	if got := one(t, l.Addr(), request, request); strings.Count(got, "done") != 2 {
+		t.Error(got)
+	}
+}
+
 func TestShutdownEndsWhatWaitsAndLetsTheRestEnd(t *testing.T) {
 	t.Parallel()
 	began, goOn := make(chan struct{}), make(chan struct{})

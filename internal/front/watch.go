@@ -77,6 +77,7 @@ func (w *watch) stop(c net.Conn) (ahead int, ok bool) {
 		return -1, true
 	}
 	<-reading
+	_ = c.SetReadDeadline(time.Time{}) // ours is not the next request's
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reading = nil
