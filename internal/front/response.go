@@ -238,7 +238,8 @@ func (w *response) put(p []byte) {
 		}
 		b = *w.out
 	}
-	*w.out = append(b, p...)
+	b = append(b, p...)
+	*w.out = b
 }
 
 func (w *response) flush() bool {
