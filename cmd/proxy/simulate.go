@@ -200,7 +200,7 @@ const exitFindings = 3
 // conclude says what the program under test did wrong.
 func (m *simulation) conclude(out io.Writer, r shopsim.Report) error {
 	if !m.quiet || len(r.Findings) > 0 {
-		fmt.Fprintf(out, "%d requests, %d findings\n", r.Requests, len(r.Findings))
+		fmt.Fprintf(out, "%s, %s\n", counted(float64(r.Requests), "request"), counted(float64(len(r.Findings)), "finding"))
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(out, "\n%s (%d), first at %s by request %d, %s %s\n  The program %s.\n  Shopify %s.\n", f.Code, f.Count,

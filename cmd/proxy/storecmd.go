@@ -187,7 +187,7 @@ func storeCheck() action {
 					}
 				} else {
 					printFindings(w.out, found)
-					fmt.Fprintf(w.out, "%d grants in %s, %d findings\n", n, p.Where, len(found))
+					fmt.Fprintf(w.out, "%s in %s, %s\n", counted(float64(n), "grant"), p.Where, counted(float64(len(found)), "finding"))
 				}
 				if slices.ContainsFunc(found, func(f storeFinding) bool { return f.Failed }) {
 					return &exitError{code: exitFailure}

@@ -2,12 +2,14 @@ package simulator
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"evergate/test/process"
 )
@@ -22,7 +24,10 @@ const examples = "../../examples/simulator/"
 func run(t *testing.T, dir, name string, args ...string) (string, int) {
 	t.Helper()
 	var said bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), name, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute) // one that does not end is a failure, too
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.WaitDelay = time.Second
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"), "PYTHONDONTWRITEBYTECODE=1")
 	cmd.Stdout, cmd.Stderr = &said, &said
@@ -44,6 +49,7 @@ type language struct {
 	passes        string // what it says when a test has passed
 	code          string // the file with the code under test, and how that becomes code that asks for a token twice
 	right, wrong  string
+	fails         string // takes the place of right, and has the test fail before its end
 }
 
 func languages(t *testing.T) map[string]language {
@@ -54,13 +60,13 @@ func languages(t *testing.T) map[string]language {
 	}
 	return map[string]language{
 		"go": {"go", "install Go", []string{"go", "test", "-count=1", "-v", "."}, "--- PASS: TestATokenIsFetchedAlthoughAnAnswerIsLost",
-			"shopify_test.go", "token, err := fetchToken(s)\n", "_, _ = fetchToken(s)\n\ttoken, err := fetchToken(s)\n"},
+			"shopify_test.go", "token, err := fetchToken(s)\n", "_, _ = fetchToken(s)\n\ttoken, err := fetchToken(s)\n", "token, err := \"\", error(nil)\n\tt.Fatal(\"in its middle\")\n"},
 		"python": {python, "apt-get install python3-pytest", []string{python, "-m", "pytest", "-q", "-p", "no:cacheprovider"}, "1 passed",
-			"test_shopify.py", "    request = urllib.request.Request(\n", "    fetch_token(shopify)\n    request = urllib.request.Request(\n"},
+			"test_shopify.py", "    request = urllib.request.Request(\n", "    fetch_token(shopify)\n    request = urllib.request.Request(\n", "    raise RuntimeError\n    request = urllib.request.Request(\n"},
 		"node": {"node", "apt-get install nodejs", []string{"node", "--test"}, "# pass 1",
-			"shopify.test.mjs", "  const headers =", "  await fetchToken(shopify);\n  const headers ="},
+			"shopify.test.mjs", "  const headers =", "  await fetchToken(shopify);\n  const headers =", "  throw new Error();\n  const headers ="},
 		"bash": {"curl", "apt-get install curl", []string{"bash", "test.sh", "./count.sh"}, `{"count":10}`,
-			"count.sh", "\ntoken=$(", "\ncurl -sS --fail --retry 1 --retry-all-errors \"$SIMULATOR_URL/admin/oauth/access_token\" -d grant_type=client_credentials -d \"client_id=$SHOPIFY_CLIENT_ID\" -d \"client_secret=$SHOPIFY_CLIENT_SECRET\"\ntoken=$("},
+			"count.sh", "\ntoken=$(", "\ncurl -sS --fail --retry 1 --retry-all-errors \"$SIMULATOR_URL/admin/oauth/access_token\" -d grant_type=client_credentials -d \"client_id=$SHOPIFY_CLIENT_ID\" -d \"client_secret=$SHOPIFY_CLIENT_SECRET\"\ntoken=$(", "\nexit 7\ntoken=$("},
 	}
 }
 
@@ -84,12 +90,20 @@ func TestTheExamplesOfEachLanguage(t *testing.T) {
 			if strings.Count(text, l.right) != 1 {
 				t.Fatalf("%s has no %q", l.code, l.right)
 			}
-			if err := os.WriteFile(file, []byte(strings.Replace(text, l.right, l.wrong, 1)), 0o700); err != nil {
-				t.Fatal(err)
+			with := func(code string) (string, int) {
+				t.Helper()
+				if err := os.WriteFile(file, []byte(strings.Replace(text, l.right, code, 1)), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				return run(t, dir, l.command[0], l.command[1:]...)
 			}
 			// Both tokens were asked for within a moment, the second for nothing.
-			if out, code := run(t, dir, l.command[0], l.command[1:]...); code == 0 || !strings.Contains(out, "token_parallel") && !strings.Contains(out, "token_per_call") {
+			if out, code := with(l.wrong); code == 0 || !strings.Contains(out, "token_parallel") && !strings.Contains(out, "token_per_call") {
 				t.Errorf("code that asks for a token twice passes: exit code %d\n%s", code, out)
+			}
+			// A test that fails has its simulator end, and ends itself.
+			if out, code := with(l.fails); code == 0 || !strings.Contains(out, " requests, 0 findings") {
+				t.Errorf("a test that fails in its middle: exit code %d\n%s", code, out)
 			}
 		})
 	}

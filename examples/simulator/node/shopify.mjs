@@ -3,13 +3,20 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 
-export async function start(...args) {
+// start starts a simulator that runs until the end of a test, t, also of one that fails. The test fails if the code under test
+// did anything that is in the simulator's report.
+export async function start(t, ...args) {
   const child = spawn(
     "evergate",
     ["simulate", "--plain", "--json", "--strict", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", ...args],
     { stdio: ["ignore", "pipe", "inherit"] },
   );
   const ended = once(child, "exit");
+  t.after(async () => {
+    child.kill("SIGINT");
+    const [code] = await ended;
+    if (code !== 0) throw new Error(`the simulator has something to report: exit code ${code}`);
+  });
   const [line] = await once(createInterface(child.stdout), "line");
   const said = JSON.parse(line);
   return {
@@ -21,11 +28,6 @@ export async function start(...args) {
     async control(what, order) {
       const answer = await fetch(`${said.control_url}/_sim/${what}`, { method: "POST", body: JSON.stringify(order) });
       if (!answer.ok) throw new Error(await answer.text());
-    },
-    async stop() {
-      child.kill("SIGINT");
-      const [code] = await ended;
-      if (code !== 0) throw new Error(`the simulator has something to report: exit code ${code}`);
     },
   };
 }

@@ -14,12 +14,11 @@ async function fetchToken(shopify) {
   throw new Error(`no token: ${answer.status}`);
 }
 
-test("a token is fetched although an answer is lost", async () => {
-  const shopify = await start("--products", "3");
+test("a token is fetched although an answer is lost", async (t) => {
+  const shopify = await start(t, "--products", "3");
   await shopify.control("faults", { kind: "status", status: 520, endpoint: "token", after_commit: true, count: 1 });
 
   const headers = { "X-Shopify-Access-Token": await fetchToken(shopify) };
   const answer = await fetch(`${shopify.url}/admin/api/2026-10/products/count.json`, { headers });
   assert.deepEqual(await answer.json(), { count: 3 });
-  await shopify.stop();
 });
