@@ -486,3 +486,44 @@ func TestAnUnreadAnswerThatHasComeKeepsItsConnection(t *testing.T) {
 		l.closeAll()
 	}
 }
+
+// TestWhatComesUnaskedEndsAConnectionThatRests has a peer say something more when its answer has been read.
+func TestWhatComesUnaskedEndsAConnectionThatRests(t *testing.T) {
+	t.Parallel()
+	if !canTell {
+		t.Skip("net/http carries everything here")
+	}
+	more := make(chan struct{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_, _ = c.Read(make([]byte, 1000))
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		<-more
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno")
+		_, _ = c.Read(make([]byte, 1000)) // until it is closed
+	}()
+	tr := New(Options{Base: parse(t, "http://"+l.Addr().String()), HeaderTimeout: testTimeout})
+	if got := readAll(tr.RoundTrip(request(t, http.MethodGet, "http://"+l.Addr().String()))); got.body != "ok" {
+		t.Fatalf("%+v", got)
+	}
+	rest := func() int {
+		tr.lane.closeOld()
+		tr.lane.mu.Lock()
+		defer tr.lane.mu.Unlock()
+		return tr.lane.count
+	}
+	if n := rest(); n != 1 {
+		t.Fatalf("%d connections rest, want 1", n)
+	}
+	close(more)
+	until(t, "the connection has been given up", func() bool { return rest() == 0 })
+}

@@ -186,7 +186,7 @@ func (l *lane) rest(c *conn) bool {
 	c.restedAt = time.Now()
 	l.resting[key] = append(l.resting[key], c)
 	if l.count++; l.count == 1 {
-		l.sweepIn(idleTimeout)
+		l.sweepIn(lookEvery)
 	}
 	return true
 }
@@ -197,6 +197,8 @@ const (
 	longIdle = 5 * time.Minute
 	// keptLong is how many they are, of each upstream.
 	keptLong = 32
+	// lookEvery is how often those that rest are looked at, so that one that has ended, or on which something came unasked, is not kept.
+	lookEvery = 10 * time.Second
 )
 
 // sweepIn has those closed that rest for too long, after d. l.mu is held.
@@ -211,13 +213,13 @@ func (l *lane) sweepIn(d time.Duration) {
 // closeOld closes the connections that have rested for too long.
 func (l *lane) closeOld() {
 	now := time.Now()
-	next := longIdle
+	next := lookEvery
 	l.close(func(c *conn, behind int) bool {
 		rested, may := now.Sub(c.restedAt), idleTimeout
 		if behind < keptLong {
 			may = longIdle
 		}
-		if rested >= may {
+		if rested >= may || c.probe.quiet() != nil {
 			return true
 		}
 		next = min(next, may-rested)
@@ -233,21 +235,23 @@ func (l *lane) closeOld() {
 // closeAll closes all that rest.
 func (l *lane) closeAll() { l.close(func(*conn, int) bool { return true }) }
 
-// close closes the connections that are due, which are those that have rested longest; behind is how many of the same upstream came to rest later.
+// close closes the connections that are due; behind is how many of the same upstream came to rest later.
 func (l *lane) close(due func(c *conn, behind int) bool) {
 	var out []*conn
 	l.mu.Lock()
 	for key, at := range l.resting {
-		n := 0
-		for n < len(at) && due(at[n], len(at)-n-1) {
-			n++
+		kept := at[:0]
+		for i, c := range at {
+			if due(c, len(at)-i-1) {
+				out = append(out, c)
+			} else {
+				kept = append(kept, c)
+			}
 		}
-		out = append(out, at[:n]...)
-		l.count -= n
-		if n == len(at) {
+		clear(at[len(kept):])
+		l.count -= len(at) - len(kept)
+		if l.resting[key] = kept; len(kept) == 0 {
 			delete(l.resting, key)
-		} else {
-			l.resting[key] = slices.Delete(at, 0, n)
 		}
 	}
 	if l.count == 0 && l.sweep != nil {

@@ -107,7 +107,7 @@ func startFleet(t testing.TB) *fleet {
 	dir := t.TempDir()
 	f.sentinel = &server{port: process.FreePort(t)}
 	conf := filepath.Join(dir, "sentinel.conf")
-	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor shops 127.0.0.1 %s 1\nsentinel down-after-milliseconds shops 500\nsentinel failover-timeout shops 3000\n",
+	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor shops 127.0.0.1 %s 1\nsentinel down-after-milliseconds shops 1000\nsentinel failover-timeout shops 3000\n",
 		f.sentinel.port, dir, f.master.port)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
