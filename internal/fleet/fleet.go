@@ -98,6 +98,7 @@ type Fleet[M Member] struct {
 	visited map[*seat[M]]struct{} // made for a Visit, and not called
 	unborn  map[token.Shop]bool   // being made, and whether others may have stored something meanwhile
 	due     schedule[M]
+	turns   schedule[M] // renewals that are due, by when they have no time any more
 	rate    throttle
 	// forgets and changes count the calls of Forget and Changed: what was made or looked for meanwhile may be of before.
 	forgets, changes atomic.Int64
@@ -111,8 +112,8 @@ type seat[M Member] struct {
 
 	// The rest is the schedule's; it is guarded by the Fleet's lock.
 	state state
-	at    time.Time // of its turn, while it waits
-	index int       // in the heap, while it waits
+	at    time.Time // of its turn, while it waits; when it has no time any more, while it queues
+	index int       // in the heap, while it waits or queues
 	again bool      // its turn has come while somebody was at work
 	gone  bool      // its place was taken away
 	look  bool      // others may have stored something
@@ -125,7 +126,8 @@ type state int
 
 const (
 	made    state = iota // and not yet in its place
-	waiting              // for its turn
+	waiting              // until something is due
+	queuing              // for its turn to renew
 	working
 	resting // until somebody calls
 )
@@ -308,8 +310,11 @@ func (f *Fleet[M]) drop(s *seat[M]) {
 		f.hurry(s)
 		return
 	}
-	if s.state == waiting {
+	switch s.state {
+	case waiting:
 		heap.Remove(&f.due, s.index)
+	case queuing:
+		heap.Remove(&f.turns, s.index)
 	}
 	s.state = made
 }
@@ -411,6 +416,9 @@ func (f *Fleet[M]) hurry(s *seat[M]) {
 		s.at = time.Now()
 		heap.Fix(&f.due, s.index)
 		f.wake()
+	case queuing:
+		heap.Remove(&f.turns, s.index)
+		f.put(s, time.Now())
 	case working:
 		s.again = true
 	case resting:
@@ -467,42 +475,69 @@ func (f *Fleet[M]) next() (*seat[M], time.Duration) {
 	defer f.mu.Unlock()
 	for len(f.due) > 0 {
 		s := f.due[0]
-		if wait := time.Until(s.at); wait > 0 {
-			return nil, min(wait, longestSleep)
+		if time.Until(s.at) > 0 {
+			break
 		}
 		heap.Pop(&f.due)
-		if _, leaving := f.leaving[s]; leaving && s.member.MayForget() { // what it had to lose is safe
-			delete(f.leaving, s)
-			s.state = made
-			continue
-		}
-		s.state = made
-		if f.leave(s) {
-			continue
-		}
-		s.state = working
-		if s.look {
-			return s, 0
-		}
-		due := s.member.Due()
-		switch {
-		case due > 0:
-			f.put(s, time.Now().Add(due))
-		case !s.member.MayForget():
-			return s, 0 // what is unsaved waits for nobody
-		case f.rests(s), f.isVisited(s):
-			s.state = resting
-		case !s.member.Renews():
-			return s, 0
-		default:
-			if wait := f.rate.wait(s.member, len(f.due)+1); wait > 0 {
-				f.put(s, time.Now().Add(wait))
-				continue
-			}
+		if f.judge(s) {
 			return s, 0
 		}
 	}
-	return nil, longestSleep
+	for len(f.turns) > 0 {
+		s := f.turns[0]
+		if due := s.member.Due(); due > 0 { // a call has renewed it meanwhile
+			heap.Pop(&f.turns)
+			f.put(s, time.Now().Add(due))
+			continue
+		}
+		// Who comes first has the least time: while its turn has not come, nobody's has, however many there are.
+		if wait := f.rate.wait(s.member, len(f.due)+len(f.turns)); wait > 0 {
+			return nil, min(wait, f.untilDue())
+		}
+		heap.Pop(&f.turns)
+		s.state = working
+		return s, 0
+	}
+	return nil, f.untilDue()
+}
+
+func (f *Fleet[M]) untilDue() time.Duration {
+	if len(f.due) == 0 {
+		return longestSleep
+	}
+	return min(time.Until(f.due[0].at), longestSleep)
+}
+
+// judge reports whether a Member that was taken out of the schedule is to be worked on now, or places it where it belongs. The lock is held.
+func (f *Fleet[M]) judge(s *seat[M]) bool {
+	_, leaving := f.leaving[s]
+	s.state = made
+	if leaving && s.member.MayForget() { // what it had to lose is safe
+		delete(f.leaving, s)
+		return false
+	}
+	if f.leave(s) {
+		return false
+	}
+	if s.look {
+		s.state = working
+		return true
+	}
+	due := s.member.Due()
+	switch {
+	case due > 0:
+		f.put(s, time.Now().Add(due))
+	case !s.member.MayForget(): // what is unsaved waits for nobody
+		s.state = working
+	case f.rests(s), f.isVisited(s):
+		s.state = resting
+	case !s.member.Renews():
+		s.state = working
+	default:
+		s.state, s.at = queuing, time.Now().Add(slack(s.member))
+		heap.Push(&f.turns, s)
+	}
+	return s.state == working
 }
 
 // rests reports whether a Member's token need not be renewed, because nobody has called since it was obtained.

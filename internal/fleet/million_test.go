@@ -152,6 +152,46 @@ func TestWhereAMillionShopsBreak(t *testing.T) {
 	}
 }
 
+// asked counts how often the schedule looks at it.
+type asked struct {
+	*installed
+	times *atomic.Int64
+}
+
+func (m asked) Due() time.Duration {
+	m.times.Add(1)
+	return m.installed.Due()
+}
+
+// A renewal costs the schedule the same however many others wait for theirs.
+func TestAScheduleThatIsBehindLooksAtWhoseTurnItIs(t *testing.T) {
+	t.Parallel()
+	const shops, seconds = 3000, 60
+	synctest.Test(t, func(t *testing.T) {
+		w := &fleetWorld{life: simLife}
+		var times atomic.Int64
+		f := New(Options[asked]{Most: shops, PerSecond: 1, Idle: func(asked) bool { return false }, Make: func(context.Context, token.Shop, func()) (asked, error) {
+			m := &installed{world: w}
+			m.obtained(time.Now().Add(-simLife))
+			return asked{m, &times}, nil
+		}})
+		for n := range shops {
+			if _, err := f.Of(t.Context(), shopNo(t, n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { f.Run(ctx) })
+		time.Sleep(seconds * time.Second)
+		cancel()
+		running.Wait()
+		if n := times.Load(); n > 4*shops {
+			t.Errorf("in %d seconds, with a renewal in each, %d shops were looked at %d times", seconds, shops, n)
+		}
+	})
+}
+
 // usualMost is the default of EVERGATE_MAX_RENEWALS.
 func usualMost(t *testing.T) float64 {
 	t.Helper()

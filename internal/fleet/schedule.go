@@ -50,18 +50,23 @@ type throttle struct {
 	hard      time.Time
 }
 
+// slack is for how long a renewal still has time; not positive where it has none, as without a token.
+func slack(m Member) time.Duration {
+	left, life := m.Rest()
+	return left - time.Duration(urgentPart*float64(life))
+}
+
 // wait returns for how long a renewal has to wait, or takes its turn. of is how many Members there are.
 func (t *throttle) wait(m Member, of int) time.Duration {
 	now := time.Now()
-	left, life := m.Rest()
-	slack := left - time.Duration(urgentPart*float64(life)) // zero, where there is no token at all
+	slack := slack(m)
 	if wait := min(t.spread.Sub(now), slack); wait > 0 {
 		return wait
 	}
 	if wait := t.begin(now); wait > 0 {
 		return wait
 	}
-	if slack > 0 {
+	if _, life := m.Rest(); slack > 0 {
 		t.spread = later(t.spread, now).Add(time.Duration(float64(life) * renewedAt / headroom / float64(of)))
 	}
 	return 0
