@@ -53,8 +53,12 @@ func TestListenersFollowTheFile(t *testing.T) {
 	write(t, file, text(at[0], at[1], ""))
 	c := start(t, s, "EVERGATE_SHOPS_FILE="+file)
 	isOf := func(address, name string) error {
-		if a, err := c.get(t.Context(), "http://"+address+shopJSON, ""); err != nil || !a.isOf(name) {
-			return fmt.Errorf("%s at %s: %s, %v", name, address, a, err)
+		a, err := c.get(t.Context(), "http://"+address+shopJSON, "")
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s at %s: %w", name, address, err)
+		case !a.isOf(name):
+			return fmt.Errorf("%s at %s: %s", name, address, a)
 		}
 		return nil
 	}
