@@ -37,9 +37,9 @@ type bucket struct {
 	share *share
 }
 
-func newBucket(assumed limit) *bucket {
+func newBucket(assumed *limit) *bucket {
 	b := &bucket{}
-	b.limit.Store(&assumed)
+	b.limit.Store(assumed)
 	return b
 }
 

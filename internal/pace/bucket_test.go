@@ -12,7 +12,7 @@ const second = int64(time.Second)
 
 func TestABucketGivesItsSizeAtOnceAndItsRateAfterwards(t *testing.T) {
 	t.Parallel()
-	b, now := newBucket(limit{size: 40, rate: 2}), int64(0)
+	b, now := newBucket(&limit{size: 40, rate: 2}), int64(0)
 	for i := range 40 {
 		if _, _, ok := b.take(now, 1); !ok {
 			t.Fatalf("call %d of 40 did not fit", i+1)
@@ -32,7 +32,7 @@ func TestABucketGivesItsSizeAtOnceAndItsRateAfterwards(t *testing.T) {
 
 func TestWhatIsLargerThanTheBucketPassesWhenTheBucketIsEmpty(t *testing.T) {
 	t.Parallel()
-	b := newBucket(limit{size: 100, rate: 10})
+	b := newBucket(&limit{size: 100, rate: 10})
 	if _, _, ok := b.take(0, 5000); !ok {
 		t.Error("it would wait for ever, and Shopify's own refusal says why")
 	}
@@ -43,7 +43,7 @@ func TestWhatIsLargerThanTheBucketPassesWhenTheBucketIsEmpty(t *testing.T) {
 
 func TestForcingNeverOverfillsTheBucket(t *testing.T) {
 	t.Parallel()
-	b := newBucket(limit{size: 40, rate: 2})
+	b := newBucket(&limit{size: 40, rate: 2})
 	for range 500 {
 		b.force(0, 1)
 	}
@@ -69,7 +69,7 @@ func TestAnObservationCorrectsOnlyWhatItContradicts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBucket(limit{size: 40, rate: 2})
+			b := newBucket(&limit{size: 40, rate: 2})
 			now := 10 * second
 			b.emptyAt.Store(now + b.limit.Load().span(c.before))
 			b.learn(now, observation{sent: 9 * second, least: c.least, most: c.most, unseen: c.unseen})
@@ -82,7 +82,7 @@ func TestAnObservationCorrectsOnlyWhatItContradicts(t *testing.T) {
 
 func TestAnotherRateKeepsHowFullTheBucketIs(t *testing.T) {
 	t.Parallel()
-	b := newBucket(limit{size: 40, rate: 2})
+	b := newBucket(&limit{size: 40, rate: 2})
 	b.force(0, 30)
 	b.learnLimit(0, 400, 20)
 	if a := b.available(0); a < 369.9 || a > 370.1 {
@@ -98,7 +98,7 @@ func TestAnotherRateKeepsHowFullTheBucketIs(t *testing.T) {
 
 func TestTogetherNoMoreIsTakenThanThereIs(t *testing.T) {
 	t.Parallel()
-	b := newBucket(limit{size: 1000, rate: 50})
+	b := newBucket(&limit{size: 1000, rate: 50})
 	var taken atomic.Int64
 	var group sync.WaitGroup
 	for range 8 {

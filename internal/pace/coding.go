@@ -16,14 +16,16 @@ type coding struct {
 	pool sync.Pool
 }
 
-// decoders are the codings that one Pacer can read.
+// decoders are the codings that can be read.
 type decoders struct{ gzip, deflate, brotli, zstd coding }
 
-func (by *decoders) init() {
-	by.gzip.open = func(r io.Reader) (resetter, error) { return gzip.NewReader(r) }
-	by.deflate.open = openZlib
-	by.brotli.open = openBrotli
-	by.zstd.open = openZstd
+func newDecoders() *decoders {
+	return &decoders{
+		gzip:    coding{open: func(r io.Reader) (resetter, error) { return gzip.NewReader(r) }},
+		deflate: coding{open: openZlib},
+		brotli:  coding{open: openBrotli},
+		zstd:    coding{open: openZstd},
+	}
 }
 
 // resetter is a decompressing reader that can be used again.

@@ -36,7 +36,7 @@ var costWorks = sync.Pool{New: func() any { return new(costWork) }}
 func newCostReader(src io.ReadCloser, r Reservation, encoding string) *costReader {
 	c := &costReader{src: src, reservation: r, work: costWorks.Get().(*costWork)}
 	c.work.scan.reset()
-	c.work.compressed.reset(&r.pacer.decoders, encoding)
+	c.work.compressed.reset(r.pacer.common.decoders, encoding)
 	c.passed.Rest = c
 	return c
 }

@@ -16,27 +16,36 @@ const (
 	defaultCost = 10
 )
 
-// Costs remembers what Shopify asked for a document before it ran: its requested cost, which is the same in every shop. It
+// Common is what the Pacers of several shops may share. It is safe for concurrent use.
+type Common struct {
+	costs *costs
+	// decoders read copies of answers; their tables are too large for each shop to have its own.
+	decoders *decoders
+}
+
+// NewCommon returns what knows no document yet.
+func NewCommon() *Common { return &Common{newCosts(), newDecoders()} }
+
+// costs remembers what Shopify asked for a document before it ran: its requested cost, which is the same in every shop. It
 // is safe for concurrent use.
-type Costs struct {
+type costs struct {
 	shards  [costShards]*lru.Cache[uint64, int64]
 	average atomic.Int64 // a moving average of what is asked
 }
 
-// NewCosts returns an empty memory.
-func NewCosts() *Costs {
-	c := &Costs{}
+func newCosts() *costs {
+	c := &costs{}
 	for i := range c.shards {
 		c.shards[i], _ = lru.New[uint64, int64](rememberedCosts / costShards) // it fails for a size of 0 only
 	}
 	return c
 }
 
-func (c *Costs) shard(hash uint64) *lru.Cache[uint64, int64] { return c.shards[hash%costShards] }
+func (c *costs) shard(hash uint64) *lru.Cache[uint64, int64] { return c.shards[hash%costShards] }
 
 // estimate returns what is known of d's cost, or else the average. A streamed body cannot be
 // read, so its document is not known.
-func (c *Costs) estimate(d document) int64 {
+func (c *costs) estimate(d document) int64 {
 	if d.known {
 		for _, hash := range [...]uint64{d.whole, d.text} {
 			if cost, ok := c.shard(hash).Get(hash); ok {
@@ -51,7 +60,7 @@ func (c *Costs) estimate(d document) int64 {
 }
 
 // remember is told what Shopify asked for d.
-func (c *Costs) remember(d document, requested int64) {
+func (c *costs) remember(d document, requested int64) {
 	average := c.average.Load()
 	if average == 0 {
 		average = requested

@@ -16,6 +16,9 @@ type rester struct {
 func (q *queue) rest(ctx context.Context, caller Caller, d time.Duration, deadline int64) error {
 	r := &rester{caller, deadline, make(chan struct{})}
 	q.mu.Lock()
+	if q.resting == nil {
+		q.resting = map[*rester]struct{}{}
+	}
 	q.resting[r] = struct{}{}
 	q.mu.Unlock()
 	timer := time.NewTimer(d)

@@ -89,11 +89,9 @@ func (d *decompressor) scanInto(s *scanner, complete bool) {
 // PlainBeginning is the beginning of a short text of which these are the header fields, whatever it is compressed with;
 // nothing if it cannot be read. A nil Pacer can do it, too.
 func (p *Pacer) PlainBeginning(h Header, text []byte) []byte {
-	by := new(decoders)
+	by := newDecoders()
 	if p != nil {
-		by = &p.decoders
-	} else {
-		by.init()
+		by = p.common.decoders
 	}
 	return by.plainBeginning(text, contentEncoding(h))
 }

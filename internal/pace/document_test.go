@@ -57,7 +57,7 @@ func FuzzReadDocument(f *testing.F) {
 
 func TestCostsAreRememberedAndBounded(t *testing.T) {
 	t.Parallel()
-	c := NewCosts()
+	c := newCosts()
 	d := document{text: 1, whole: 2, known: true}
 	if got := c.estimate(d); got != defaultCost {
 		t.Errorf("a guess of %d", got)

@@ -69,7 +69,7 @@ func (r *Reservation) learnCost(report costReport, ok, refused bool) {
 		return
 	}
 	requested := int64(report.requested.value)
-	p.costs.remember(r.doc, requested)
+	p.common.costs.remember(r.doc, requested)
 	if refused {
 		r.cost = requested // when it comes back, it waits for as much as it needs
 		r.unexplained = report.available >= report.requested.value

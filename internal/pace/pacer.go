@@ -40,8 +40,8 @@ func (c Caller) group() any {
 // What is assumed of a shop until its first answer: the smallest limits that Shopify is
 // known to have given.
 var (
-	assumedREST    = limit{size: 40, rate: 2}
-	assumedGraphQL = limit{size: 1000, rate: 50}
+	assumedREST    = &limit{size: 40, rate: 2}
+	assumedGraphQL = &limit{size: 1000, rate: 50}
 )
 
 // Observer is told what happens at the rate limit. It must not block.
@@ -58,8 +58,8 @@ type Options struct {
 	MaxWait time.Duration
 	// Observer may be nil.
 	Observer Observer
-	// Costs are shared by the Pacers of several shops; nil: this one has its own.
-	Costs *Costs
+	// Common is shared by the Pacers of several shops; nil: this one has its own.
+	Common *Common
 	// Ledger accounts for what other processes put into the buckets; nil: only what answers say is known of that.
 	Ledger Ledger
 }
@@ -71,9 +71,7 @@ type Pacer struct {
 	epoch   time.Time
 	rest    limiter
 	graphQL limiter
-	costs   *Costs
-	// decoders read copies of answers.
-	decoders decoders
+	common  *Common
 	// named is the REST rate that Shopify named in a refusal, with the size that the bucket
 	// had then; nil: it has not. With another size it is another plan's.
 	named atomic.Pointer[limit]
@@ -88,11 +86,10 @@ type limiter struct {
 
 // New returns a Pacer that knows nothing of the shop yet.
 func New(o Options) *Pacer {
-	p := &Pacer{opt: o, epoch: time.Now(), costs: o.Costs}
-	if p.costs == nil {
-		p.costs = NewCosts()
+	p := &Pacer{opt: o, epoch: time.Now(), common: o.Common}
+	if p.common == nil {
+		p.common = NewCommon()
 	}
-	p.decoders.init()
 	p.rest.init(assumedREST, p.now)
 	p.graphQL.init(assumedGraphQL, p.now)
 	if o.Ledger != nil {
@@ -104,7 +101,7 @@ func New(o Options) *Pacer {
 	return p
 }
 
-func (l *limiter) init(assumed limit, now func() int64) {
+func (l *limiter) init(assumed *limit, now func() int64) {
 	l.bucket = newBucket(assumed)
 	l.queue = newQueue(l.bucket, now)
 }

@@ -36,13 +36,13 @@ type queue struct {
 	waiting atomic.Int32 // requests in all lines, for those who ask without the lock
 
 	mu      sync.Mutex
-	groups  map[any]*group
-	active  int     // groups with a request in their line
-	virtual float64 // the time that groups are served in
+	groups  map[any]*group // made by the first request that waits
+	active  int            // groups with a request in their line
+	virtual float64        // the time that groups are served in
 	arrived uint64
 	turns   uint64
-	timer   *time.Timer // see schedule
-	resting map[*rester]struct{}
+	timer   *time.Timer          // see schedule
+	resting map[*rester]struct{} // made by the first one
 }
 
 // group is those who share one share.
@@ -77,7 +77,7 @@ type waiter struct {
 }
 
 func newQueue(b *bucket, now func() int64) *queue {
-	return &queue{bucket: b, now: now, groups: map[any]*group{}, resting: map[*rester]struct{}{}}
+	return &queue{bucket: b, now: now}
 }
 
 // place is where a request belongs in the line. It keeps its place when it comes back.
@@ -162,6 +162,9 @@ func (q *queue) enter(caller Caller, cost int64, p place, deadline int64) (*wait
 	g := q.groups[caller.group()]
 	if g == nil {
 		g = &group{callers: map[any]*callerState{}}
+		if q.groups == nil {
+			q.groups = map[any]*group{}
+		}
 		q.groups[caller.group()] = g
 	}
 	c := g.callers[caller.Key]

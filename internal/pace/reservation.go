@@ -39,7 +39,7 @@ func (p *Pacer) Reserve(api API, caller Caller, body []byte) Reservation {
 	r := Reservation{pacer: p, limiter: p.limiterOf(api), api: api, caller: caller, cost: 1, deadline: p.now() + int64(p.opt.MaxWait)}
 	if api == GraphQL {
 		r.doc = readDocument(body)
-		r.cost = p.costs.estimate(r.doc)
+		r.cost = p.common.costs.estimate(r.doc)
 	}
 	return r
 }

@@ -47,7 +47,7 @@ func (r *Reservation) learnRESTSize(size float64) {
 func (r *Reservation) refusedREST(a Answer) (body io.ReadCloser) {
 	p, b := r.pacer, r.limiter.bucket
 	text := prefixed.Read(a.Body, largestRefusal)
-	rate, explained := refusedRate(p.decoders.plainBeginning(text.Prefix, contentEncoding(a.Header)))
+	rate, explained := refusedRate(p.common.decoders.plainBeginning(text.Prefix, contentEncoding(a.Header)))
 	used, size, said := callLimit(a.Header)
 	if said {
 		r.learnRESTSize(size)

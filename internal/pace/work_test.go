@@ -67,14 +67,13 @@ func TestACompressedAnswerCostsLittleHoweverItComes(t *testing.T) {
 		for kind, plain := range bodies {
 			body := encode(t, plain, names...)
 			size := len(body)
-			var by decoders // anew, so that the first reader of each coding is counted
-			by.init()
+			by := newDecoders() // so that the first reader of each coding is counted
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			var d decompressor
 			var s scanner
 			s.reset()
-			d.reset(&by, strings.Join(names, ", "))
+			d.reset(by, strings.Join(names, ", "))
 			looks := 0
 			for len(body) > 0 {
 				n := min(8, len(body))
@@ -104,8 +103,7 @@ func TestACompressedAnswerCostsLittleHoweverItComes(t *testing.T) {
 // TestAWideWindowOfBrotliMakesTheSame has text that refers far back.
 func TestAWideWindowOfBrotliMakesTheSame(t *testing.T) {
 	t.Parallel()
-	var by decoders
-	by.init()
+	by := newDecoders()
 	for _, size := range []int{1, 100, 900 << 10, largestWindow/2 - brotliReserved, largestWindow} {
 		once := noise(size)
 		plain := append(bytes.Clone(once), once...)

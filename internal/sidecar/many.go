@@ -38,7 +38,7 @@ type many struct {
 	met   *metrics.Metrics
 	dir   *directory
 	fleet *fleet.Fleet[*shop]
-	costs *pace.Costs
+	paces *pace.Common
 	// unexplained is shared: what an allowlist refuses it refuses to every shop.
 	unexplained inject.Unexplained
 	again       chan struct{} // the shops file is to be read now
@@ -56,7 +56,7 @@ type many struct {
 
 // openFleet opens what the shops of a fleet share.
 func openFleet(app *App, dir *directory, met *metrics.Metrics, log Logger) *many {
-	m := &many{app: app, log: log, met: met, dir: dir, costs: pace.NewCosts(), again: make(chan struct{}, 1), doubt: make(chan struct{}, 1), quiet: slog.New(belowInfo{log.Handler()})}
+	m := &many{app: app, log: log, met: met, dir: dir, paces: pace.NewCommon(), again: make(chan struct{}, 1), doubt: make(chan struct{}, 1), quiet: slog.New(belowInfo{log.Handler()})}
 	m.stored.Store(-1)
 	m.fleet = fleet.New(fleet.Options[*shop]{Make: m.make, Most: app.Config.MaxActiveShops, Idle: m.mayRest, PerSecond: app.Config.MaxRenewals, Evicted: m.failed.keep})
 	dir.changed = m.fileChanged
@@ -108,7 +108,7 @@ func (m *many) make(ctx context.Context, name token.Shop, woke func()) (*shop, e
 		}
 	}
 	s := &shop{in: in, log: m.log, transport: m.app.Transport, said: e.said, made: time.Now(), explained: &m.unexplained}
-	s.pacer = newPacer(m.app.Config, name, m.app.Backend, m.met, m.costs)
+	s.pacer = newPacer(m.app.Config, name, m.app.Backend, m.met, m.paces)
 	if stored != nil && e.inferred && in.Grant == config.GrantClientCredentials { // a merchant may log in, here or at another replica
 		s.outgrown = func() bool { return in.storesOffline(stored) }
 		s.grown = func() { m.fleet.Forget(func(other *shop) bool { return other == s }) }

@@ -9,12 +9,12 @@ import (
 	"evergate/internal/token"
 )
 
-// newPacer returns nil when the rate limit is not waited for. costs may be nil.
-func newPacer(cfg *config.Config, shop token.Shop, where token.Backend, met *metrics.Metrics, costs *pace.Costs) *pace.Pacer {
+// newPacer returns nil when the rate limit is not waited for. common may be nil.
+func newPacer(cfg *config.Config, shop token.Shop, where token.Backend, met *metrics.Metrics, common *pace.Common) *pace.Pacer {
 	if cfg.Pace == config.PaceOff {
 		return nil
 	}
-	o := pace.Options{MaxWait: cfg.PaceMaxWait, Observer: paceObserver{met, shop.Domain()}, Costs: costs}
+	o := pace.Options{MaxWait: cfg.PaceMaxWait, Observer: paceObserver{met, shop.Domain()}, Common: common}
 	if shared, ok := where.(interface{ Ledger(token.Shop) pace.Ledger }); ok && cfg.Pace != config.PaceLocal {
 		o.Ledger = shared.Ledger(shop)
 	}
