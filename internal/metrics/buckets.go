@@ -12,6 +12,8 @@ type BucketState struct {
 // rateLimits are the values of the label api.
 var rateLimits = []string{"rest", "graphql"}
 
+var apiLabels = pairs("api", rateLimits)
+
 var (
 	bucketAvailable = prometheus.NewDesc("evergate_bucket_available",
 		"What the rate limit has room for now, as far as is known: calls for rest, points for graphql.", []string{"shop", "api"}, nil)
@@ -53,6 +55,7 @@ func (c bucketCollector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (s BucketState) publish(ch chan<- prometheus.Metric, l *labels) {
-	ch <- &gauge{bucketAvailable, l.bucket[s.API], s.Available}
-	ch <- &gauge{bucketCapacity, l.bucket[s.API], s.Capacity}
+	both := l.after(apiLabels[s.API])
+	ch <- &gauge{bucketAvailable, both, s.Available}
+	ch <- &gauge{bucketCapacity, both, s.Capacity}
 }

@@ -24,26 +24,29 @@ type shopLabels struct {
 // labels are those of one shop, ready to be published. They are made once: a scrape of a
 // thousand shops would make them anew for each of its ten thousand lines.
 type labels struct {
-	shop    string
-	plain   []*dto.LabelPair
-	failing map[string][]*dto.LabelPair // beside the label result
-	bucket  map[string][]*dto.LabelPair // beside the label api
+	shop  string
+	plain []*dto.LabelPair
 }
 
 func newLabels(shop string) *labels {
-	its := pair("shop", shop)
-	l := &labels{shop: shop, plain: []*dto.LabelPair{its}, failing: map[string][]*dto.LabelPair{}, bucket: map[string][]*dto.LabelPair{}}
-	for _, result := range passing {
-		l.failing[result] = []*dto.LabelPair{pair("result", result), its}
-	}
-	for _, api := range rateLimits {
-		l.bucket[api] = []*dto.LabelPair{pair("api", api), its}
-	}
-	return l
+	return &labels{shop: shop, plain: []*dto.LabelPair{pair("shop", shop)}}
 }
 
-// pair returns a label; a metric's labels must be in the order of their names.
+// after are the labels of a metric that has another one, whose name comes before "shop": they must be in the order of their names.
+func (l *labels) after(other *dto.LabelPair) []*dto.LabelPair {
+	return []*dto.LabelPair{other, l.plain[0]}
+}
+
 func pair(name, value string) *dto.LabelPair { return &dto.LabelPair{Name: &name, Value: &value} }
+
+// pairs are the labels of one name, by their values. All shops share them.
+func pairs(name string, values []string) map[string]*dto.LabelPair {
+	all := map[string]*dto.LabelPair{}
+	for _, v := range values {
+		all[v] = pair(name, v)
+	}
+	return all
+}
 
 // of returns the labels for a shop.
 func (s *shopLabels) of(shop string) *labels {

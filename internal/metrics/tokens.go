@@ -45,6 +45,8 @@ var (
 // last. A grant that is dead has a metric of its own.
 var passing = []string{"transient", "config"}
 
+var resultLabels = pairs("result", passing)
+
 // RegisterTokens publishes what states returns, asked for anew at each scrape. states
 // must be safe for concurrent use and must not block.
 func (m *Metrics) RegisterTokens(reg prometheus.Registerer, states func() []TokenState) {
@@ -82,7 +84,7 @@ func (s TokenState) publish(ch chan<- prometheus.Metric, l *labels) {
 	ch <- &gauge{tokenUsable, l.plain, oneIf(s.Usable)}
 	ch <- &gauge{reauthorize, l.plain, oneIf(s.Reauthorize)}
 	for _, result := range passing {
-		ch <- &gauge{failing, l.failing[result], oneIf(s.Failing == result)}
+		ch <- &gauge{failing, l.after(resultLabels[result]), oneIf(s.Failing == result)}
 	}
 	if !s.RefreshExpires.IsZero() {
 		ch <- &gauge{refreshExpiry, l.plain, unix(s.RefreshExpires)}
