@@ -63,6 +63,25 @@ func LockWritten(ctx context.Context, path string) (unlock func(), err error) {
 	}
 }
 
+// Version tells whether a path still leads to the file that was looked at, as it was then. The zero Version is of no file.
+type Version struct {
+	device, inode uint64
+	size, changed int64 // changed is the nanosecond of the last write
+	mode          fs.FileMode
+}
+
+// VersionOf returns the Version of a file that was looked at.
+func VersionOf(info fs.FileInfo) Version {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return Version{}
+	}
+	return Version{uint64(stat.Dev), stat.Ino, info.Size(), info.ModTime().UnixNano(), info.Mode()} //nolint:unconvert // Dev is of another type elsewhere
+}
+
+// Is reports whether two looks were at the same file, which was not written to between them.
+func (v Version) Is(other Version) bool { return v == other && v != (Version{}) }
+
 // foreignOwner returns the owner if it is not us.
 func foreignOwner(info fs.FileInfo) (user uint32, foreign bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)

@@ -45,6 +45,18 @@ func LockWritten(ctx context.Context, path string) (unlock func(), err error) {
 	return Lock(ctx, path+".lock")
 }
 
+// Version tells whether a path still leads to the file that was looked at, as it was then. The zero Version is of no file.
+type Version struct{ info fs.FileInfo }
+
+// VersionOf returns the Version of a file that was looked at.
+func VersionOf(info fs.FileInfo) Version { return Version{info} }
+
+// Is reports whether two looks were at the same file, which was not written to between them.
+func (v Version) Is(other Version) bool {
+	a, b := v.info, other.info
+	return a != nil && b != nil && a.Mode() == b.Mode() && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
+}
+
 // foreignOwner: a directory in %LocalAppData% is private by its inherited access list,
 // which Go cannot read without another dependency.
 func foreignOwner(fs.FileInfo) (user uint32, foreign bool) { return 0, false }

@@ -45,7 +45,7 @@ type FileStore struct {
 	mu sync.Mutex
 	// seen is the file that was read last, once it had settled.
 	seen struct {
-		info   fs.FileInfo
+		file   durable.Version
 		handle token.Handle
 	}
 	// doubtful is the last write, if its rename could not be made durable.
@@ -295,14 +295,12 @@ func readError(err error) error {
 func (s *FileStore) remember(info fs.FileInfo, handle token.Handle) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seen.info, s.seen.handle = info, handle
+	s.seen.file, s.seen.handle = durable.VersionOf(info), handle
 }
 
 // recall returns the handle of a file that was read before and has not changed since.
 func (s *FileStore) recall(info fs.FileInfo) (token.Handle, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seen := s.seen.info
-	same := seen != nil && seen.Mode() == info.Mode() && seen.Size() == info.Size() && seen.ModTime().Equal(info.ModTime()) && os.SameFile(seen, info)
-	return s.seen.handle, same
+	return s.seen.handle, s.seen.file.Is(durable.VersionOf(info))
 }
