@@ -168,8 +168,10 @@ func (s *Source) publish(t token.Token) error {
 	failures := s.health.failures
 	s.health.failures, s.health.err, s.health.obtained = 0, nil, true
 	s.health.notBefore = now
-	close(s.health.publishing)
-	s.health.publishing = make(chan struct{})
+	if s.health.publishing != nil {
+		close(s.health.publishing)
+		s.health.publishing = nil
+	}
 	s.mu.Unlock()
 
 	if s.opt.Published != nil {

@@ -43,7 +43,7 @@ func (s *Source) Replace(caller context.Context, refused token.Token) (token.Tok
 		if t, ok := s.usable(); ok && !t.Access.Equal(refused.Access) {
 			return t, nil
 		}
-		h := s.look()
+		h := s.lookAndWait()
 		due := s.now().until(h.notBefore)
 		underWay = ended != nil
 		if ended != nil || !errors.Is(err, token.ErrTransient) || due > time.Until(deadline) || h.closed {

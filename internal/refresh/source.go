@@ -114,7 +114,7 @@ type health struct {
 	rotatedAt  instant // when a chain was last rotated because a person asked
 	obtained   bool    // a token has been obtained since the start
 	closed     bool
-	publishing chan struct{} // closed at the next success
+	publishing chan struct{} // closed at the next success; nil: nobody waits for it
 }
 
 const (
@@ -143,12 +143,11 @@ func New(opt Options) *Source {
 		opt.Wait = defaultWait
 	}
 	s := &Source{
-		opt:    opt,
-		epoch:  time.Now(),
-		wall:   time.Now,
-		draw:   rand.Float64,
-		turn:   make(chan struct{}, 1),
-		health: health{publishing: make(chan struct{})},
+		opt:   opt,
+		epoch: time.Now(),
+		wall:  time.Now,
+		draw:  rand.Float64,
+		turn:  make(chan struct{}, 1),
 	}
 	if opt.Woke == nil {
 		s.woken = make(chan struct{}, 1)
@@ -210,7 +209,7 @@ func (s *Source) wait(caller context.Context) (token.Token, error) {
 	defer cancel()
 	deadline, _ := ctx.Deadline()
 	for {
-		h := s.look()
+		h := s.lookAndWait()
 		due := s.now().until(h.notBefore)
 		if due > time.Until(deadline) {
 			return token.Token{}, s.unavailable() // nothing is going to change while we wait
@@ -286,6 +285,16 @@ func (s *Source) do(ctx context.Context, intention string, work func() error) (e
 func (s *Source) look() health {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.health
+}
+
+// lookAndWait is look for somebody who is going to wait for the next success.
+func (s *Source) lookAndWait() health {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.health.publishing == nil {
+		s.health.publishing = make(chan struct{})
+	}
 	return s.health
 }
 
