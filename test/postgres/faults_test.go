@@ -161,13 +161,14 @@ func TestCutConnectionsAreMadeAgain(t *testing.T) {
 	stop()
 	// Whoever watches has connected anew, said so, and hears again.
 	heard.Clear()
-	_, stop = writers(t, b)
+	all, stop = writers(t, b)
 	process.EventuallyWithin(t, time.Minute, 20*time.Millisecond, func() error {
 		if _, ok := heard.Load("shop-0.myshopify.com"); !ok {
 			return errors.New("nothing is heard")
 		}
 		return nil
 	})
+	progress(t, all) // until each of them knows what is there
 	stop()
 }
 
