@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,11 +38,11 @@ func start(t testing.TB, settings ...string) *server {
 	return s
 }
 
-// again starts a server that has ended.
-func (s *server) again(t testing.TB) {
+// again starts a server that has ended; more are options of this time alone.
+func (s *server) again(t testing.TB, more ...string) {
 	t.Helper()
 	process.RequireProgram(t, "redis-server", "scripts/install-test-deps")
-	s.Process = process.Start(t, process.Command(t, "redis-server", nil, s.args...))
+	s.Process = process.Start(t, process.Command(t, "redis-server", nil, slices.Concat(s.args, more)...))
 	s.AwaitText(t, &s.Out, "a server that accepts connections", func(text string) bool {
 		return strings.Contains(text, "Ready to accept connections")
 	})
