@@ -13,7 +13,7 @@ const (
 var typed = map[string][]block{
 	"README.md": {
 		{first: "go run ./cmd/proxy demo", not: "docs/using/agent.md has the demo, with the binary that is tested"},
-		{first: "make build", before: "unset SHOPIFY_SHOP SHOPIFY_CLIENT_ID SHOPIFY_CLIENT_SECRET_FILE", types: "SHOP\nID\nSECRET\n", says: `(?s)Written to evergate.env`},
+		{first: "make build", before: "unset SHOPIFY_SHOP SHOPIFY_CLIENT_ID SHOPIFY_CLIENT_SECRET_FILE", types: "THE-SHOP\nTHE-ID\nTHE-SECRET\n", says: `(?s)Written to evergate.env`},
 		{first: "curl http://localhost:8080/admin/api/2026-10/shop.json", says: `"shop":\{`},
 		{first: "export PATH=$PWD/bin:$PATH", after: "env | grep ^SHOPIFY_CLIENT_SECRET=", says: "shpss_"},
 		{first: "evergate login       # opens a browser, stores the grant; then start Evergate as above", before: "kill $sidecar; ended", says: "is authorised on"},
@@ -103,6 +103,24 @@ var typed = map[string][]block{
 		{first: "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 \\"},
 		{first: "export EVERGATE_LISTEN=tls:0.0.0.0:8443", after: "evergate"},
 		{first: "curl --cacert server.pem --cert erp.pem --key erp-key.pem https://evergate.internal:8443/admin/api/2026-10/shop.json", says: `"shop":\{`},
+	},
+	"docs/operating/fleet.md": {
+		{first: "evergate simulate --plain --listen 127.0.0.1:4443 --control 127.0.0.1:4444 --shops red-oak,green-hill", before: "unset EVERGATE_UPSTREAM_CA_FILE SHOPIFY_CLIENT_SECRET_FILE", says: "simulated Shopify at"},
+		{first: "evergate simulate --print-env --plain --listen 127.0.0.1:4443 >settings", says: `Stored in .*/grants/`},
+		{first: "curl http://localhost:8080/admin/api/2026-10/shop.json", says: `"myshopify_domain":"blue-finch`},
+		{first: "evergate quit"},
+		{first: "redis-server --port 6379 --appendonly yes"},
+		{first: "export EVERGATE_STORE_KEY=$(openssl rand -base64 32)", says: `1 carried into redis:`},
+		{first: "cat >shops.yaml <<END", says: `(?s)blue-finch\S* +offline +expires.*green-hill\S* +offline.*red-oak\S* +offline.*3 grants in redis:.*, 0 findings`},
+		{first: "evergate"},
+		{first: "EVERGATE_LISTEN=127.0.0.1:8081 EVERGATE_ADMIN_LISTEN=127.0.0.1:9091 evergate"},
+		{
+			first: "curl -sS http://localhost:8080/green-hill.myshopify.com/admin/api/2026-10/shop.json",
+			says:  `(?s)"myshopify_domain":"green-hill.*"myshopify_domain":"green-hill.*You may only read here`,
+		},
+		{first: `curl -sS http://127.0.0.1:4444/_sim/chains | jq '.chains[] | select(.shop == "green-hill.myshopify.com").generations | length'`, says: `^2\n$`},
+		{first: "evergate quit", says: `"myshopify_domain":"blue-finch`},
+		{first: "evergate store export --file grants.archive", says: `3 grants of redis:`},
 	},
 	"docs/operating/install.md": {
 		{first: "curl --fail --location --remote-name PLACE/releases/latest/download/install.sh", not: needsPlace},

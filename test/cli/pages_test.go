@@ -91,7 +91,7 @@ func TestWhatThePagesTellToTypeWorks(t *testing.T) {
 				t.Fatalf("%s: there is no block that begins with %q any more", page, plan[len(texts)].first)
 			}
 			if slices.ContainsFunc(plan, func(b block) bool { return b.not == "" }) {
-				run(t, texts, plan, &ports{from: 10_000 + os.Getpid()%100*200 + 8*i})
+				run(t, texts, plan, &ports{from: 10_000 + os.Getpid()%50*400 + 12*i})
 			}
 		})
 	}
@@ -126,6 +126,9 @@ var reader string
 func run(t *testing.T, texts []string, plan []block, free *ports) {
 	for _, program := range []string{"bash", "curl"} {
 		process.RequireProgram(t, program, "apt-get install "+program)
+	}
+	if strings.Contains(strings.Join(texts, ""), "redis-server ") {
+		process.RequireProgram(t, "redis-server", "scripts/install-test-deps")
 	}
 	place, err := os.MkdirTemp("", "pages") // short enough for the name of a socket
 	if err != nil {
@@ -164,12 +167,12 @@ func run(t *testing.T, texts []string, plan []block, free *ports) {
 		"/tmp/rehearsal", place + "/rehearsal", " /clients", " " + place + "/clients", "/usr/bin/evergate", binary,
 		"acme.myshopify.com", shopsim.DefaultShop, "your-shop.myshopify.com", shopsim.DefaultShop,
 		"shpat_...", permanent, "make build\n", "\n", "bin/evergate", "evergate", "PERMANENT", permanent,
-		"SHOP\n", shopsim.DefaultShop + "\n", "ID\n", shopsim.DefaultClientID + "\n", "SECRET\n", shopsim.DefaultClientSecret + "\n",
+		"THE-SHOP\n", shopsim.DefaultShop + "\n", "THE-ID\n", shopsim.DefaultClientID + "\n", "THE-SECRET\n", shopsim.DefaultClientSecret + "\n",
 	}
 	at := map[string]string{} // where what listens on a port of the pages is here
-	for _, port := range []string{"8080", "9090", "4443", "4444", "8090", "8443"} {
+	for _, port := range []string{"8080", "9090", "8081", "9091", "4443", "4444", "8090", "8443", "6379"} {
 		at[port] = free.next(t)
-		pairs = append(pairs, ":"+port, ":"+at[port])
+		pairs = append(pairs, ":"+port, ":"+at[port], "--port "+port, "--port "+at[port])
 	}
 	here := strings.NewReplacer(pairs...)
 

@@ -1,14 +1,15 @@
 # What a reader of the pages does beside typing what they show: he has several terminals, looks whether
 # what he started runs, and has a browser.
 set -eu
-sidecar= simulator= keys=
+sidecar= simulator= redis= keys=
+declare -A sidecars=() # by their admin listeners; the last that was started is $sidecar
 
-# There is one sidecar at a time, as on a reader's ports.
+# There is one sidecar at a time on a reader's ports.
 evergate() {
 	case ${1-serve} in
 	--env-file) if [ $# = 2 ]; then start "$@"; else command evergate "$@"; fi ;;
 	serve | demo) start "$@" ;;
-	simulate) simulate "$@" ;;
+	simulate) case " $* " in *" --print-env "*) command evergate "$@" ;; *) simulate "$@" ;; esac ;;
 	quit) command evergate "$@" && ended ;;
 	login) command evergate login --port 0 ;;
 	key) keyed "$@" ;;
@@ -17,15 +18,25 @@ evergate() {
 }
 
 start() {
+	sidecar=${sidecars[$EVERGATE_ADMIN_LISTEN]-}
 	[ -z "$sidecar" ] || { kill "$sidecar" && ended; }
+	rm -f "$PLACE/log" # another one may still write it
 	command evergate "$@" >"$PLACE/log" 2>&1 </dev/null &
 	sidecar=$! keys=${EVERGATE_CLIENT_KEYS_FILE-}
+	sidecars[$EVERGATE_ADMIN_LISTEN]=$sidecar
 	command evergate wait --timeout 20s || { cat "$PLACE/log"; exit 1; }
 }
 
 ended() {
-	wait "$sidecar" || true
+	wait "${sidecars[$EVERGATE_ADMIN_LISTEN]}" || true
+	unset "sidecars[$EVERGATE_ADMIN_LISTEN]"
 	sidecar= keys=
+}
+
+redis-server() {
+	command redis-server "$@" --dir "$PLACE" >"$PLACE/redis" 2>&1 </dev/null &
+	redis=$!
+	tail -n +1 -f "$PLACE/redis" | grep -q -m1 'Ready to accept connections'
 }
 
 # A key holds from the next look at its file on; a signal makes that now.
@@ -61,4 +72,4 @@ END
 chmod +x "$browser/xdg-open"
 PATH=$browser:$PATH
 
-trap 'kill $sidecar $simulator 2>/dev/null || true; wait' EXIT
+trap 'kill "${sidecars[@]}" $simulator $redis 2>/dev/null || true; wait' EXIT
