@@ -242,22 +242,13 @@ func storeExport() action {
 			if file == "" && sidecar.IsTerminal(w.out) {
 				return configError(errors.New("an archive is not for a terminal: name a file with --file, or lead standard output into one"))
 			}
-			return withPlace(w, func(ctx context.Context, p sidecar.Place) (err error) {
-				to := w.out
-				if file != "" {
-					f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-					if err != nil {
-						return err
-					}
-					defer func() {
-						if failed := errors.Join(err, f.Sync(), f.Close()); failed != nil {
-							err = failed
-							_ = os.Remove(file) // it is no whole archive
-						}
-					}()
-					to = f
+			return withPlace(w, func(ctx context.Context, p sidecar.Place) error {
+				n, err := 0, error(nil)
+				if file == "" {
+					n, err = grantadmin.Export(ctx, p, p.Keys, w.out)
+				} else {
+					n, err = exportTo(ctx, p, file)
 				}
-				n, err := grantadmin.Export(ctx, p, p.Keys, to)
 				if err != nil {
 					return err
 				}
@@ -266,6 +257,19 @@ func storeExport() action {
 			})
 		},
 	}
+}
+
+// exportTo writes an archive into a new file. One that is not whole is removed.
+func exportTo(ctx context.Context, p sidecar.Place, file string) (n int, err error) {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	n, err = grantadmin.Export(ctx, p, p.Keys, f)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		_ = os.Remove(file)
+	}
+	return n, err
 }
 
 // tally counts outcomes and says what did not go well.

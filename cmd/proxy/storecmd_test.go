@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,5 +94,30 @@ func TestTheStoreIsCaredForWithoutAShop(t *testing.T) {
 	}
 	if content, err := os.ReadFile(archive); err != nil || strings.Contains(string(content), "secret_of") {
 		t.Errorf("the archive is in plain text, or none: %v", err)
+	}
+}
+
+// An archive that is not whole is none, and would be in the way of the next one.
+func TestAnExportThatFailsLeavesNoFile(t *testing.T) {
+	t.Parallel()
+	environ := storedGrants(t)
+	dir, _ := strings.CutPrefix(environ[0], "EVERGATE_STORE=file:")
+	damaged := 0
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && strings.Contains(d.Name(), "dead") {
+			damaged++
+			return os.WriteFile(path, []byte("nonsense"), 0o600)
+		}
+		return err
+	})
+	if err != nil || damaged == 0 {
+		t.Fatalf("%d files: %v", damaged, err)
+	}
+	archive := filepath.Join(t.TempDir(), "grants.archive")
+	if o := execute(environ, "store", "export", "--file", archive); o.code != exitFailure || !strings.Contains(o.err, "dead.myshopify.com cannot be exported") {
+		t.Errorf("%+v", o)
+	}
+	if _, err := os.Stat(archive); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a part of an archive is there: %v", err)
 	}
 }
