@@ -19,8 +19,9 @@ type scenario struct {
 	// permanent gives it a custom app's token that does not expire.
 	permanent bool
 	environ   []string
-	// fleet has it serve other shops, too, from a store in that file or directory.
-	fleet string
+	// fleet has it serve other shops, too, from a store in that file or directory, where so many of them have a grant.
+	fleet  string
+	stored int
 	// version is what its tools ask for after the failure has begun; empty: the newest.
 	version string
 	// tools is how many call at once, one call after the other and without a pause; zero: one
@@ -33,6 +34,8 @@ type scenario struct {
 	want string // the alerts that fire, in order; none if empty
 	// heal undoes it, as the runbook says; nil: the alert stays for longer than a test can wait.
 	heal func(*subject)
+	// lingers is for an alert on what has happened, not on what is: it ends by itself, at a time that the test does not wait for.
+	lingers bool
 }
 
 // What tools should ask for today, a version that Shopify no longer serves, and those it does.
@@ -103,6 +106,15 @@ var scenarios = []scenario{
 		want: "EvergateClockIsWrong", heal: func(s *subject) { s.shop.Change(func(c *shopsim.Settings) { c.ClockSkew = 0 }); s.renew() }},
 	{name: "old-version", version: retired, want: "EvergateAPIVersionRetires"},
 	{name: "lost-store", late: true, fleet: lostStore, fail: func(*subject) {}, want: "EvergateStoreUnfit EvergateStoreUnreachable"},
+	// A backup of the store is put in its place.
+	{name: "rolled-back", offline: true, aged: 10 * time.Minute, fail: (*subject).rollBack, want: "EvergateStoreRolledBack", lingers: true},
+	// Somebody else has acquired a grant of each of these shops, and keeps it in a store of their own.
+	{name: "chains-used-elsewhere", fleet: "store", stored: 30, fail: func(s *subject) {
+		for _, name := range s.others() {
+			s.shop.IssuePair(name, "")
+			s.renew("?shop=" + name)
+		}
+	}, want: "EvergateChainUsedElsewhere EvergateHasNoToken EvergateReauthorizationRequired", lingers: true},
 	{name: "killed", fail: func(s *subject) { s.process.Kill() }, want: "EvergateDown", heal: func(s *subject) { s.restart() }},
 }
 

@@ -2,6 +2,7 @@ package prometheus
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -35,7 +36,7 @@ func newShop(t *testing.T, sc scenario) *shop {
 	if !sc.narrow {
 		settings = wide(settings)
 	}
-	s := &shop{Sim: shopsim.New(shopsim.Options{Settings: settings, Versions: served}), caFile: filepath.Join(t.TempDir(), "ca.pem")}
+	s := &shop{Sim: shopsim.New(shopsim.Options{Settings: settings, Versions: served, AnyShop: sc.fleet != ""}), caFile: filepath.Join(t.TempDir(), "ca.pem")}
 	ca, err := shopsim.NewCA()
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +83,8 @@ func newSubject(t *testing.T, sc scenario) *subject {
 		s.environ = []string{"SHOPIFY_CLIENT_ID=", "SHOPIFY_CLIENT_SECRET=", "SHOPIFY_ACCESS_TOKEN=" + s.shop.IssueToken("", "", 0)}
 	}
 	if sc.fleet != "" {
-		s.serveMany(filepath.Join(t.TempDir(), sc.fleet))
+		s.dir = filepath.Join(t.TempDir(), sc.fleet)
+		s.serveMany(s.dir)
 	}
 	s.version.Store(&current)
 	if sc.late {
@@ -99,7 +101,7 @@ const lostStore = "lost"
 func (s *subject) serveMany(place string) {
 	s.t.Helper()
 	file := filepath.Join(s.t.TempDir(), "shops.yaml")
-	text := "defaults:\n  client_id: " + shopsim.DefaultClientID + "\n  client_secret: " + shopsim.DefaultClientSecret + "\nstored: true\n"
+	text := "defaults:\n  client_id: " + shopsim.DefaultClientID + "\n  client_secret: " + shopsim.DefaultClientSecret + "\n  grant: offline\nstored: true\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
@@ -108,14 +110,48 @@ func (s *subject) serveMany(place string) {
 			s.t.Fatal(err)
 		}
 	}
+	for _, name := range s.others() {
+		s.storeOf(name, 0)
+	}
 	s.environ = append(s.environ, "EVERGATE_SHOPS_FILE="+file, "EVERGATE_STORE=file:"+place)
+}
+
+// others are the shops of a fleet that have a grant in its store.
+func (s *subject) others() (names []string) {
+	for i := range s.stored {
+		names = append(names, fmt.Sprintf("shop-%02d.myshopify.com", i))
+	}
+	return names
+}
+
+// rollBack has the store hold again what it held before the last renewal.
+func (s *subject) rollBack() {
+	s.t.Helper()
+	path := filepath.Join(s.dir, shopsim.DefaultShop+".json")
+	before, err := os.ReadFile(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.renew()
+	if err := os.WriteFile(path+".backup", before, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Rename(path+".backup", path); err != nil {
+		s.t.Fatal(err)
+	}
+	s.renew() // for which it reads the store
 }
 
 // store puts a new grant into the store, as a login would. Its access token is as old as
 // said; zero: there is only a refresh token.
 func (s *subject) store(age time.Duration) {
 	s.t.Helper()
-	name, err := token.ParseShop(shopsim.DefaultShop)
+	s.storeOf(shopsim.DefaultShop, age)
+}
+
+func (s *subject) storeOf(domain string, age time.Duration) {
+	s.t.Helper()
+	name, err := token.ParseShop(domain)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -126,13 +162,13 @@ func (s *subject) store(age time.Duration) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	access, refresh := s.shop.IssuePair("", "")
+	access, refresh := s.shop.IssuePair(domain, "")
 	pair := token.Pair{Refresh: token.NewSecret(refresh)}
 	if age > 0 {
 		pair.Token = token.Token{Access: token.NewSecret(access), Issued: time.Now().Add(-age), Life: time.Hour}
 	}
 	err = store.Replace(s.t.Context(), dir, func(token.Record) (token.Record, error) {
-		return token.Record{Shop: shopsim.DefaultShop, ClientID: shopsim.DefaultClientID, Grant: "offline", Current: pair}, nil
+		return token.Record{Shop: domain, ClientID: shopsim.DefaultClientID, Grant: "offline", Current: pair}, nil
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -165,10 +201,10 @@ func (s *subject) restart() {
 	s.start()
 }
 
-// renew asks for a token now. That it may not get one is part of many scenarios.
-func (s *subject) renew() {
+// renew asks for a token now, of the shop that a query names. That it may not get one is part of many scenarios.
+func (s *subject) renew(query ...string) {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+s.admin+"/-/refresh", nil)
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+s.admin+"/-/refresh"+strings.Join(query, ""), nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
