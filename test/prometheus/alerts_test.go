@@ -39,13 +39,13 @@ func newRun(t *testing.T) *run {
 	ctx, stop := context.WithCancel(t.Context())
 	r := &run{subjects: map[string]*subject{}, working: ctx, group: &sync.WaitGroup{}}
 	t.Cleanup(func() { stop(); r.group.Wait() })
-	r.classic = startPrometheus(t, "1s")
 	r.native = startPrometheus(t, "2s", "--enable-feature=native-histograms")
 	for _, sc := range scenarios {
 		if !sc.late {
 			r.begin(t, sc)
 		}
 	}
+	r.classic = startPrometheus(t, "1s") // by now, for it says so if there is no Evergate
 	r.classic.scrape(t, r.addresses())
 	return r
 }
