@@ -22,16 +22,29 @@ type lane struct {
 	mu      sync.Mutex
 	resting map[laneKey][]*conn // those that came last are last
 	count   int
-	waiting map[laneKey][]chan dialled
+	waiting map[laneKey][]*waiter // those that came first are first
 	sweep   *time.Timer
 }
 
 // laneKey says where connections lead.
 type laneKey struct{ scheme, host string }
 
+// waiter is a request that waits for a connection.
+type waiter struct {
+	ready chan dialled
+	dial  *dialling // is under way for it; nil: it does not wait any more
+}
+
 type dialled struct {
 	conn *conn
 	err  error
+}
+
+// dialling makes a connection. There is one for each waiter, so that nobody waits in vain; which it is for changes when another one's
+// brings its waiter a connection first.
+type dialling struct {
+	stop context.CancelFunc
+	of   *waiter
 }
 
 // keyOf says on which connections a request goes.
@@ -77,10 +90,10 @@ func (l *lane) carry(r *http.Request) (resp *http.Response, err error, ok bool) 
 // get takes a connection that rests, or has one made. reused says that it may have ended meanwhile.
 func (l *lane) get(ctx context.Context, key laneKey) (c *conn, reused bool, err error) {
 	for {
-		c, ready := l.take(key)
+		c, w := l.take(ctx, key)
 		reused := true
 		if c == nil {
-			if c, reused, err = l.wait(ctx, key, ready); err != nil || !c.used {
+			if c, reused, err = l.wait(ctx, w, key); err != nil || !c.used {
 				return c, reused, err
 			}
 		}
@@ -94,8 +107,8 @@ func (l *lane) get(ctx context.Context, key laneKey) (c *conn, reused bool, err 
 	}
 }
 
-// take returns the connection that came to rest last, or puts down that one is waited for.
-func (l *lane) take(key laneKey) (*conn, chan dialled) {
+// take returns the connection that came to rest last, or begins to make one, for which is waited.
+func (l *lane) take(ctx context.Context, key laneKey) (*conn, *waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := l.resting[key]
@@ -106,68 +119,97 @@ func (l *lane) take(key laneKey) (*conn, chan dialled) {
 		l.count--
 		return c, nil
 	}
-	ready := make(chan dialled, 1)
-	l.waiting[key] = append(l.waiting[key], ready)
-	return nil, ready
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx)) // it may become another request's
+	w := &waiter{ready: make(chan dialled, 1)}
+	w.dial = &dialling{stop: stop, of: w}
+	l.waiting[key] = append(l.waiting[key], w)
+	go l.dial(ctx, w.dial, key)
+	return nil, w
 }
 
-// wait has a connection made, and returns it, or one that has come to rest meanwhile.
-func (l *lane) wait(ctx context.Context, key laneKey, ready chan dialled) (*conn, bool, error) {
-	dial, stop := context.WithCancel(ctx)
-	defer stop()
-	go func() {
-		c, err := l.connect(dial, key)
-		if err != nil {
-			l.forget(key, ready, err)
-			return
+// dial makes a connection.
+func (l *lane) dial(ctx context.Context, d *dialling, key laneKey) {
+	defer d.stop()
+	c, err := l.connect(ctx, key)
+	if err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.leave(d.of, key) {
+			d.of.ready <- dialled{err: err}
 		}
-		c.key = key
-		if !l.rest(c) {
-			l.spare(c)
-		}
-	}()
+		return
+	}
+	c.key = key
+	if !l.put(c, d) {
+		l.spare(c)
+	}
+}
+
+// wait returns the connection that is made, or one that has come to rest meanwhile.
+func (l *lane) wait(ctx context.Context, w *waiter, key laneKey) (*conn, bool, error) {
 	select {
-	case got := <-ready:
+	case got := <-w.ready:
 		return got.conn, got.conn != nil && (got.conn.used || got.conn.warm), got.err
 	case <-ctx.Done():
 	}
-	l.forget(key, ready, nil)
+	l.mu.Lock()
+	if d := w.dial; l.leave(w, key) {
+		d.stop()
+	}
+	l.mu.Unlock()
 	select {
-	case got := <-ready:
+	case got := <-w.ready:
 		if got.conn != nil && !l.rest(got.conn) {
-			l.spare(got.conn)
+			l.drop(got.conn)
 		}
 	default:
 	}
 	return nil, false, context.Cause(ctx)
 }
 
-// forget takes out who waits, and tells it of an error.
-func (l *lane) forget(key laneKey, ready chan dialled, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	i := slices.Index(l.waiting[key], ready)
-	if i < 0 {
-		return // it has got one
+// drop gets rid of a connection that nobody waits for any more.
+func (l *lane) drop(c *conn) {
+	if c.used {
+		_ = c.Close()
+		return
 	}
-	l.leave(key, i)
-	if err != nil {
-		ready <- dialled{err: err}
-	}
+	l.spare(c)
 }
 
-// leave takes out the one who waits in the i-th place. l.mu is held.
-func (l *lane) leave(key laneKey, i int) {
+// leave takes out a waiter, and reports whether it was there. l.mu is held.
+func (l *lane) leave(w *waiter, key laneKey) bool {
+	i := slices.Index(l.waiting[key], w)
+	if i < 0 {
+		return false
+	}
+	w.dial = nil
 	if rest := slices.Delete(l.waiting[key], i, i+1); len(rest) > 0 {
 		l.waiting[key] = rest
 	} else {
 		delete(l.waiting, key)
 	}
+	return true
+}
+
+// hand gives a connection, which by has made, to whoever has waited longest; nil: it came to rest. l.mu is held.
+func (l *lane) hand(c *conn, by *dialling) {
+	w := l.waiting[c.key][0]
+	theirs := w.dial
+	l.leave(w, c.key)
+	if by != nil && by.of.dial == by { // who waited for this one waits for theirs
+		theirs.of, by.of.dial = by.of, theirs
+	} else {
+		theirs.stop()
+	}
+	w.ready <- dialled{conn: c}
 }
 
 // rest gives a connection to whoever has waited longest, or keeps it. It reports false if that cannot be: there are enough, or it has not been
 // used and may have what belongs to its handshake waiting, which cannot be told from what a server says that is about to end.
-func (l *lane) rest(c *conn) bool {
+func (l *lane) rest(c *conn) bool { return l.put(c, nil) }
+
+// put is rest for a connection that by has made; nil: it has been used.
+func (l *lane) put(c *conn, by *dialling) bool {
 	key := c.key
 	if c.used {
 		c.probe.follow(c)
@@ -175,9 +217,7 @@ func (l *lane) rest(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.waiting[key]) > 0 {
-		ready := l.waiting[key][0]
-		l.leave(key, 0)
-		ready <- dialled{conn: c}
+		l.hand(c, by)
 		return true
 	}
 	if !c.used || l.count >= maxIdle {
