@@ -318,12 +318,24 @@ func storeImport() action {
 				from = f
 			}
 			return withPlace(w, func(ctx context.Context, p sidecar.Place) error {
+				from := readUntil(ctx, from)
 				t := &tally{w, map[grantadmin.Outcome]int{}}
 				err := grantadmin.Import(ctx, from, p.Keys, p, overwrite, t.report)
 				return errors.Join(err, t.sum(p.Where))
 			})
 		},
 	}
+}
+
+// readUntil reads until ctx ends: nothing else ends a read of a terminal or a pipe, and no second signal would.
+func readUntil(ctx context.Context, from io.Reader) io.Reader {
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, from)
+		_ = w.CloseWithError(err) // it never fails
+	}()
+	context.AfterFunc(ctx, func() { _ = r.CloseWithError(context.Cause(ctx)) })
+	return r
 }
 
 func storeCopy() action {

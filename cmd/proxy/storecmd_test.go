@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -119,5 +120,24 @@ func TestAnExportThatFailsLeavesNoFile(t *testing.T) {
 	}
 	if _, err := os.Stat(archive); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a part of an archive is there: %v", err)
+	}
+}
+
+func TestAnImportThatWaitsForItsArchiveCanBeInterrupted(t *testing.T) {
+	t.Parallel()
+	never, _ := io.Pipe()
+	signals, ended := make(chan os.Signal, 1), make(chan int)
+	environ := storedGrants(t)
+	go func() {
+		ended <- run(env{args: []string{"store", "import"}, environ: environ, stdin: never, out: io.Discard, err: io.Discard, signals: signals})
+	}()
+	signals <- os.Interrupt
+	select {
+	case code := <-ended:
+		if code != exitFailure {
+			t.Errorf("code %d", code)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it waits on")
 	}
 }

@@ -86,15 +86,18 @@ var errArchive = errors.New("this is no whole archive of `evergate store export`
 func Import(ctx context.Context, r io.Reader, keys envelope.Keys, to token.Backend, overwrite bool, report Report) error {
 	in := archiveReader{in: bufio.NewReaderSize(r, 2*envelope.MaxSize), digest: sha256.New()}
 	head, err := in.line()
+	if ctx.Err() != nil { // which may have ended the reading
+		return context.Cause(ctx)
+	}
 	if err != nil || head != archiveHead {
 		return fmt.Errorf("%w: it does not begin with %q", errArchive, archiveHead)
 	}
 	for n := 0; ; n++ {
+		before := in.digest.Sum(nil)
+		line, err := in.line()
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		before := in.digest.Sum(nil)
-		line, err := in.line()
 		if err != nil {
 			return fmt.Errorf("%w: it is cut short after %d grants", errArchive, n)
 		}
