@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"evergate/internal/socket"
 )
 
 const (
@@ -120,7 +122,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{Conn: inner, set: l.set}
+	c := &Conn{Conn: socket.Wrap(inner), set: l.set}
 	came := time.Now()
 	c.since.Store(came.UnixNano())
 	queued := came.Sub(began) < atOnce

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"evergate/internal/remedy"
+	"evergate/internal/socket"
 )
 
 // Lookup looks a name up elsewhere than this system does.
@@ -23,7 +24,7 @@ func (d *dialer) direct(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	if _, err := netip.ParseAddr(host); d.lookup == nil || err == nil {
-		return d.net.DialContext(ctx, "tcp", d.address)
+		return wrapped(d.net.DialContext(ctx, "tcp", d.address))
 	}
 	addresses, err := d.lookup(ctx, host)
 	if err != nil {
@@ -39,6 +40,14 @@ func (d *dialer) direct(ctx context.Context) (net.Conn, error) {
 		}
 	}
 	return nil, err
+}
+
+// wrapped is a connection that reads and writes without asking the scheduler.
+func wrapped(c net.Conn, err error) (net.Conn, error) {
+	if err != nil {
+		return nil, err
+	}
+	return socket.Wrap(c), nil
 }
 
 // addresses looks a name up where direct does.
@@ -69,7 +78,7 @@ func (d *dialer) try(ctx context.Context, address string, left int) (net.Conn, e
 		ctx, stop = context.WithTimeout(ctx, max(time.Until(deadline)/time.Duration(left), leastTry))
 		defer stop()
 	}
-	return d.net.DialContext(ctx, "tcp", address)
+	return wrapped(d.net.DialContext(ctx, "tcp", address))
 }
 
 // control looks at an address before it is dialled.

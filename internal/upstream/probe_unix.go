@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"syscall"
+
+	"evergate/internal/socket"
 )
 
 // canTell says that a connection's end is seen without waiting for it.
@@ -25,20 +27,14 @@ type probe struct {
 // follow makes it the probe of a connection.
 func (p *probe) follow(c *conn) {
 	if way := c.way(); p.of != way {
-		p.of, p.raw = way, socket(way)
+		p.of, p.raw = way, below(way)
 	}
 	if p.look == nil {
 		p.look = p.read
 	}
 }
 
-func (p *probe) read(fd uintptr) {
-	for {
-		if p.n, p.err = syscall.Read(int(fd), p.b[:]); !errors.Is(p.err, syscall.EINTR) {
-			return
-		}
-	}
-}
+func (p *probe) read(fd uintptr) { p.n, p.err = socket.ReadNow(fd, p.b[:]) }
 
 var errUnasked = errors.New("the server spoke first")
 

@@ -66,7 +66,7 @@ func (d *dialer) through(ctx context.Context, p Proxy) (net.Conn, error) {
 	if p.URL.Scheme == "socks5" {
 		return d.socks(ctx, p, address)
 	}
-	conn, err := d.net.DialContext(ctx, "tcp", address)
+	conn, err := wrapped(d.net.DialContext(ctx, "tcp", address))
 	if err != nil {
 		return nil, err
 	}

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// socket is what lies below a connection and its layers of TLS.
-func socket(c net.Conn) syscall.RawConn {
+// below is what lies below a connection and its layers of TLS.
+func below(c net.Conn) syscall.RawConn {
 	for {
 		switch layer := c.(type) {
 		case interface{ NetConn() net.Conn }:

@@ -10,7 +10,7 @@ import (
 // probes answered, and nobody has acknowledged it: the peer does not hear us, so it is not the peer that is slow.
 // What does not even leave the machine, because the address is gone, is not sent in the kernel's eyes, and probed for.
 func unacknowledgedBytes(c net.Conn) bool {
-	raw := socket(c)
+	raw := below(c)
 	if raw == nil {
 		return false
 	}

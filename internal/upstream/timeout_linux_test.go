@@ -21,7 +21,7 @@ func TestConnectionEndsWhenNothingIsAcknowledged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	raw, err := conn.(*net.TCPConn).SyscallConn()
+	raw, err := conn.(syscall.Conn).SyscallConn() //nolint:forcetypeassert // it is one of TCP
 	if err != nil {
 		t.Fatal(err)
 	}

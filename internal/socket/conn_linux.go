@@ -1,0 +1,106 @@
+package socket
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// most is how many bytes are asked of the kernel in one such call. Copying them takes a few microseconds, in which nothing else can run on
+// the processor.
+const most = 32 << 10
+
+// conn is a TCP connection.
+type conn struct {
+	*net.TCPConn
+	raw     syscall.RawConn
+	in, out transfer
+}
+
+// transfer is one direction. It is made once for each connection, so that a call allocates nothing.
+type transfer struct {
+	mu   sync.Mutex // held by whoever reads, or writes
+	name string
+	call func(fd uintptr, p []byte) (int, error)
+	p    []byte
+	n    int
+	err  error
+	once func(fd uintptr) (done bool)
+}
+
+// Wrap returns what is to be used in a connection's place; c itself, unless it is one of TCP.
+func Wrap(c net.Conn) net.Conn {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return c
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return c
+	}
+	w := &conn{TCPConn: tcp, raw: raw}
+	w.in.name, w.in.call, w.in.once = "read", ReadNow, w.in.try
+	w.out.name, w.out.call, w.out.once = "write", writeNow, w.out.try
+	return w
+}
+
+// try makes the call. It reports false if nothing can be done until the socket is ready.
+func (t *transfer) try(fd uintptr) (done bool) {
+	t.n, t.err = t.call(fd, t.p)
+	return !errors.Is(t.err, syscall.EAGAIN)
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return c.TCPConn.Read(p)
+	}
+	t := &c.in
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.p = p[:min(len(p), most)]
+	err := c.finish(t, c.raw.Read(t.once))
+	if err == nil && t.n == 0 {
+		err = io.EOF
+	}
+	return t.n, err
+}
+
+// Write implements net.Conn.
+func (c *conn) Write(p []byte) (written int, err error) {
+	if len(p) == 0 || len(p) > most {
+		return c.TCPConn.Write(p)
+	}
+	t := &c.out
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for written < len(p) && err == nil {
+		t.p = p[written:]
+		err = c.finish(t, c.raw.Write(t.once))
+		written += t.n
+	}
+	return written, err
+}
+
+// finish lets go of the bytes, and returns an error as a net.Conn does. raw is the RawConn's.
+func (c *conn) finish(t *transfer, raw error) error {
+	t.p = nil
+	err := t.err
+	if raw != nil {
+		t.n, err = 0, raw
+		if op, ok := errors.AsType[*net.OpError](raw); ok { // which says "raw-read"
+			err = op.Err
+		}
+	}
+	if errno, ok := err.(syscall.Errno); ok { //nolint:errorlint // it is wrapped by nothing
+		err = os.NewSyscallError(t.name, errno)
+	}
+	t.err = nil
+	if err == nil {
+		return nil
+	}
+	return &net.OpError{Op: t.name, Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+}

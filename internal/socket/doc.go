@@ -1,0 +1,6 @@
+// Package socket reads from and writes to TCP connections without telling Go's scheduler that a system call begins.
+//
+// The scheduler takes a processor away from a goroutine that has been in a system call for twenty microseconds, and wakes another
+// thread for it: a socket's call never waits, but sending to a client on the same machine takes about as long. With one processor,
+// as in a container, a tenth of the time of a request went to that and to the thread that watches over it.
+package socket
