@@ -131,7 +131,7 @@ func nginx(program string) *peer {
 }
 
 func haproxy(program string) *peer {
-	return &peer{config: haproxyConfig, start: func(p place) (*process, error) {
+	return &peer{config: haproxyConfig, shares: true, start: func(p place) (*process, error) {
 		file, err := p.write("haproxy.cfg", fmt.Sprintf(haproxyConfig, p.listen, p.upstream, shop, benchToken, p.ca))
 		if err != nil {
 			return nil, err

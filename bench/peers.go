@@ -22,6 +22,8 @@ type peer struct {
 	program string
 	// start begins to run it in front of an upstream, with its files in a directory of its own. It does not wait.
 	start func(p place) (*process, error)
+	// shares says that it shares a file with another peer, OpenSSL for example.
+	shares bool
 	// ready asks whether it says itself that it is ready; nil: it has nothing to ask.
 	ready func(p place) bool
 	// config is what it was told, for the report.

@@ -7,38 +7,66 @@ import (
 	"time"
 )
 
-// rests measures memory while nothing happens. Each peer runs alone, because what is shared with another process counts half.
+// rests measures memory while nothing happens. What is shared with another process counts half, so a peer that shares a file with another
+// runs alone, and the others side by side: that takes two minutes for each figure.
 func (r *rig) rests(t *table, p plan) error {
+	var side, alone []*peer
+	for _, one := range r.peers {
+		if one.shares {
+			alone = append(alone, one)
+		} else {
+			side = append(side, one)
+		}
+	}
+	groups := [][]*peer{side}
+	for _, one := range alone {
+		groups = append(groups, []*peer{one})
+	}
 	for round := range p.rests {
-		for _, peer := range r.peers {
-			if err := r.rest(t, p, peer, round); err != nil {
-				return fmt.Errorf("%s: %w", peer.name, err)
+		for _, group := range groups {
+			if err := r.rest(t, p, group, round); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-func (r *rig) rest(t *table, p plan, peer *peer, round int) error {
-	run, err := r.start(peer, r.at.secure)
-	if err != nil {
-		return err
+func (r *rig) rest(t *table, p plan, group []*peer, round int) error {
+	var runs []*running
+	for _, peer := range group {
+		run, err := r.start(peer, r.at.secure)
+		if err != nil {
+			return fmt.Errorf("%s: %w", peer.name, err)
+		}
+		defer run.stop()
+		runs = append(runs, run)
 	}
-	defer run.stop()
 	for _, connections := range []int{0, 64, 1000} {
+		if err := r.restWith(t, p, runs, round, connections); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restWith measures with so many connections of which each has had one call.
+func (r *rig) restWith(t *table, p plan, runs []*running, round, connections int) error {
+	for _, run := range runs {
 		c, err := newClient(run.listen, connections, post(shop))
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", run.name, err)
 		}
+		defer c.close()
 		if err := c.oneByOne(); err != nil {
-			c.close()
-			return err
+			return fmt.Errorf("%s: %w", run.name, err)
 		}
-		time.Sleep(p.settle)
+	}
+	time.Sleep(p.settle)
+	for _, run := range runs {
 		bytes, err := pss(run.all)
-		c.close()
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", run.name, err)
 		}
 		t.add(restRow(connections), "MiB", 1, run.name, round, bytes/(1<<20))
 	}
