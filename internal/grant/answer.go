@@ -15,13 +15,8 @@ const (
 	// assumedLife is used for a grant that expires when Shopify names no life that can be
 	// believed: under the shortest documented one (3600 s), so that we are never late.
 	assumedLife = 50 * time.Minute
-	// overLife is used instead where Shopify says that the token is over, as it might of one that it hands out once more,
-	// long after an answer was lost. That is not believed, or an Evergate whose Shopify takes the tokens would have none to send;
-	// where it is true, the first call's 401 has the token replaced. But it is asked again soon, and without a call: after
-	// three quarters of a minute, so that a Shopify that always says so is asked eighty times an hour and no more.
-	overLife = time.Minute
-	minLife  = time.Second
-	maxLife  = 366 * 24 * time.Hour
+	minLife     = time.Second
+	maxLife     = 366 * 24 * time.Hour
 )
 
 // answer is a successful response of the token endpoint.
@@ -30,7 +25,6 @@ type answer struct {
 	access    token.Secret
 	scopes    []string
 	expiresIn time.Duration // zero: missing or unbelievable
-	isOver    bool          // Shopify named a life of less than a second, or less than none
 	expires   bool          // Shopify named an end, believable or not
 
 	refresh        token.Secret  // empty: missing or unusable
@@ -67,14 +61,14 @@ func parseAnswer(body []byte) (answer, error) {
 		return answer{}, errNoAccess
 	}
 	a := answer{
-		access:  token.NewSecret(v.AccessToken),
-		scopes:  splitScopes(jsonString(v.Scope)),
-		expires: isPresent(v.ExpiresIn),
+		access:    token.NewSecret(v.AccessToken),
+		scopes:    splitScopes(jsonString(v.Scope)),
+		expiresIn: parseLife(v.ExpiresIn),
+		expires:   isPresent(v.ExpiresIn),
 
-		refreshes: isPresent(v.RefreshToken),
+		refreshes:      isPresent(v.RefreshToken),
+		refreshExpires: parseLife(v.RefreshExpires),
 	}
-	a.expiresIn, a.isOver = parseLife(v.ExpiresIn)
-	a.refreshExpires, _ = parseLife(v.RefreshExpires)
 	if refresh := jsonString(v.RefreshToken); isHeaderSafe(refresh) {
 		a.refresh = token.NewSecret(refresh)
 	}
@@ -110,37 +104,31 @@ func splitScopes(s string) []string {
 }
 
 // parseLife reads expires_in, a number or a number in a string, in seconds. What is
-// missing, unreadable, below a second or beyond a year is zero; isOver tells what is below a second from the rest.
-func parseLife(raw json.RawMessage) (life time.Duration, isOver bool) {
+// missing, unreadable, not positive or beyond a year is zero.
+func parseLife(raw json.RawMessage) time.Duration {
 	text := strings.TrimSpace(string(raw))
 	if s := jsonString(raw); s != "" {
 		text = strings.TrimSpace(s)
 	}
 	seconds, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(seconds) || seconds > maxLife.Seconds() {
-		return 0, false
+	if err != nil || math.IsNaN(seconds) || seconds < minLife.Seconds() || seconds > maxLife.Seconds() {
+		return 0
 	}
-	if seconds < minLife.Seconds() {
-		return 0, true
-	}
-	return time.Duration(seconds * float64(time.Second)), false
+	return time.Duration(seconds * float64(time.Second))
 }
 
 // expiring makes the token of a grant whose tokens always expire. A life that cannot be
-// believed becomes 50 minutes, or one minute if it is over, and is marked as assumed; it is never infinite. longest caps it.
+// believed becomes 50 minutes and is marked as assumed; it is never infinite. longest caps it.
 func (a answer) expiring(longest time.Duration) token.Token {
 	t := token.Token{Access: a.access, Scopes: a.scopes, Issued: a.sent, Life: min(a.expiresIn, longest)}
 	if t.Life <= 0 {
 		t.Life, t.Assumed = assumedLife, true
-		if a.isOver {
-			t.Life = overLife
-		}
 	}
 	return t
 }
 
-// pair makes the pair of a grant that renews itself. A life that cannot be believed is
-// assumed, as for expiring.
+// pair makes the pair of a grant that renews itself. A life that cannot be believed becomes
+// 50 minutes, as for expiring.
 func (a answer) pair() (token.Pair, error) {
 	if a.refresh.Empty() {
 		return token.Pair{}, errNoRefresh

@@ -15,7 +15,7 @@ import (
 func FuzzParseAnswer(f *testing.F) {
 	for _, seed := range [][2]string{
 		{`{"access_token":"`, `","scope":"read_products,write_orders","expires_in":86399}`}, {`{"access_token":"x","scope":"`, `","expires_in":"1e3"}`},
-		{`{"access_token":"`, `","expires_in":-0.5}`}, {"", ""}, {`{"access_token":"x","expires_in":1e400,"`, `":0}`}, {`{"access_token":"\u0000`, `"}`}, {"<html>", "</html>"}, {"[", "]"}, {`{"ACCESS_TOKEN":"`, `"}`},
+		{"", ""}, {`{"access_token":"x","expires_in":1e400,"`, `":0}`}, {`{"access_token":"\u0000`, `"}`}, {"<html>", "</html>"}, {"[", "]"}, {`{"ACCESS_TOKEN":"`, `"}`},
 	} {
 		f.Add(seed[0], seed[1])
 	}
@@ -32,7 +32,7 @@ func FuzzParseAnswer(f *testing.F) {
 			t.Fatalf("%q cannot travel in a header", access)
 		}
 		tok := a.expiring(longestClientCredentials)
-		if tok.Life < time.Second || tok.Life > 25*time.Hour || tok.Assumed && tok.Life != assumedLife && tok.Life != overLife || tok.Assumed != (a.expiresIn == 0) {
+		if tok.Life < time.Second || tok.Life > 25*time.Hour || tok.Assumed && tok.Life != assumedLife || tok.Assumed != (a.expiresIn == 0) {
 			t.Fatalf("life %v, assumed %t, of %v", tok.Life, tok.Assumed, a.expiresIn)
 		}
 		for _, scope := range tok.Scopes {
