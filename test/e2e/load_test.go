@@ -16,10 +16,10 @@ import (
 
 func TestFiftyClientsForAMinuteAcrossRenewals(t *testing.T) {
 	t.Parallel()
-	const life = 3 * time.Second
-	tokens := 26 // a minute: a token is renewed after 2.25 seconds on average
+	const life = 6 * time.Second
+	tokens := 13 // a minute: a token is renewed after 4.5 seconds on average
 	if testing.Short() {
-		tokens = 4
+		tokens = 3
 	}
 	shop := newShopify(t, shopOptions{Settings: wide(life)})
 	s := shop.sidecar(t)

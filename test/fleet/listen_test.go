@@ -13,25 +13,14 @@ import (
 	"evergate/test/process"
 )
 
-// freeAddresses are addresses of this machine that nobody listens on.
-func freeAddresses(t *testing.T, n int) (all []string) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		all = append(all, l.Addr().String())
-	}
-	return all
-}
-
 // TestListenersFollowTheFile opens, hands over and closes addresses of shops' own while they are called.
 func TestListenersFollowTheFile(t *testing.T) {
 	t.Parallel()
 	s := newShopify(t, shopsim.Settings{RESTSize: 1e6, RESTLeak: 1e6}, []string{"acme", "beta", "gamma"})
-	at := freeAddresses(t, 3)
+	var at [3]string
+	for i := range at {
+		at[i] = "127.0.0.1:" + process.FreePort(t)
+	}
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
