@@ -483,6 +483,33 @@ func TestWhatTheOwnerOfAPlaceTakesAwayStaysAway(t *testing.T) {
 	})
 }
 
+// An app that acquires a grant retires the refresh token that we have before it has stored its own.
+func TestAnAppMayTakeAMomentToStoreWhatItHasAcquired(t *testing.T) {
+	for takes, want := range map[time.Duration]string{theirsWithin - time.Second: "", theirsWithin + time.Minute: "none_honoured"} {
+		synctest.Test(t, func(t *testing.T) {
+			shelf, c := chainOf(t, 2*time.Hour, time.Hour)
+			c.answer = func(int, string) error { return errDead }
+			s := named("a", yieldingShelf{shelf}, c, quiet)
+			told := &alarms{}
+			s.opt.Observer = told
+			go func() {
+				time.Sleep(takes)
+				shelf.put(token.Begin(token.Record{Current: pair(70, time.Now().Round(0), time.Hour)}))
+			}()
+			run(t, s)
+			time.Sleep(takes + time.Minute)
+			if got := access(t, s); got != "access-70" {
+				t.Errorf("after %s: %s", takes, got)
+			}
+			if want == "" {
+				told.are(t)
+			} else {
+				told.are(t, want)
+			}
+		})
+	}
+}
+
 type yieldingShelf struct{ *sharedShelf }
 
 func (yieldingShelf) Yields() bool { return true }

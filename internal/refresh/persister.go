@@ -33,6 +33,8 @@ type persister struct {
 	expiring token.Expiring
 	// remembers says that a record that is gone was lost, not taken away.
 	remembers bool
+	// yields says that the place is somebody else's, who also acquires grants and stores them there.
+	yields bool
 	// term is how long the lease at hand was to last when it was taken.
 	term time.Duration
 	// writer is how this process is called in what it writes.
@@ -61,7 +63,7 @@ func newPersister(s token.Store, shop token.Shop, clientID, grant string, log *s
 	p := &persister{store: s, shop: shop, clientID: clientID, grant: grant, log: log, writer: token.ThisProcess()}
 	p.expiring, p.remembers = s.(token.Expiring)
 	if y, ok := s.(token.Yielding); ok && y.Yields() {
-		p.remembers = false
+		p.remembers, p.yields = false, true
 	}
 	return p
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
@@ -226,6 +227,11 @@ func (g rotating) dead(ctx context.Context, used token.Secret, req request, caus
 			return t, err
 		}
 	}
+	if g.yields && g.record.Reauthorize == nil {
+		if t, err, ok := g.awaitTheirs(ctx, used, req); ok {
+			return t, err
+		}
+	}
 	if g.record.Reauthorize == nil {
 		g.raise(noneHonoured, remedy.New("see whether the app was uninstalled, or whether another deployment, or the app itself, renews or acquires the grant of this app and shop with a store of its own",
 			"Shopify honours no refresh token that the store holds, of which the newest is generation %d, by %s; %s sees no newer one", g.record.Generation, nameOf(g.record.Writer), g.writer))
@@ -249,6 +255,23 @@ func (g rotating) isSuperseded(ctx context.Context, refused token.Secret, req re
 		return t, nil, true
 	}
 	return token.Token{}, token.Decide(token.ErrTransient, errors.New("another grant was stored during the refresh")), true
+}
+
+const (
+	// theirsWithin is how long the owner of a place may take to store the pair that it has acquired, which has retired ours: the app has
+	// Shopify's answer and is on its way to its table.
+	theirsWithin = 5 * time.Second
+	theirsLook   = 200 * time.Millisecond
+)
+
+// awaitTheirs is isSuperseded for somebody else's place, where the newer record may be about to be stored.
+func (g rotating) awaitTheirs(ctx context.Context, refused token.Secret, req request) (t token.Token, err error, superseded bool) {
+	for deadline := time.Now().Add(theirsWithin); time.Now().Before(deadline) && clock.Sleep(ctx, theirsLook) == nil; {
+		if t, err, superseded = g.isSuperseded(ctx, refused, req); superseded {
+			break
+		}
+	}
+	return t, err, superseded
 }
 
 // giveUp writes down that a person is needed. Nothing is deleted.
