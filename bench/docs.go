@@ -4,12 +4,18 @@ package main
 
 import (
 	"debug/buildinfo"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 )
+
+// why says what stands between Evergate and the goals that it misses. The shares are those of `-profile`.
+//
+//go:embed why.md
+var why string
 
 const (
 	pageName = "performance.md"
@@ -38,7 +44,7 @@ check nothing: about the least that a proxy in Go can need.
 	if r.busy() {
 		b.WriteString("The machine was busy with other things while this was measured. Ratios of CPU time bear that to some degree, memory, sizes and\ncounts bear it well; latencies, starts and throughputs do not, and are here to be measured again.\n\n")
 	}
-	b.WriteString(r.circumstances() + "\n## Goals\n\n" + r.goals() + "\n## Figures\n\n" + r.figures())
+	b.WriteString(r.circumstances() + "\n## Goals\n\n" + r.goals() + "\n" + strings.ReplaceAll(why, "](../docs/", "](../") + "\n## Figures\n\n" + r.figures())
 	b.WriteString("\nDirect is the same upstream without a proxy: over TCP alone for latencies, over TLS for curl. Behind a figure is the median\nof its ratios to nginx's figure of the same round.\n\n## Configurations\n")
 	for _, p := range r.peers {
 		if p.config != "" {
