@@ -71,12 +71,12 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // Write implements net.Conn.
 func (c *conn) Write(p []byte) (written int, err error) {
-	if len(p) == 0 || len(p) > most {
-		return c.TCPConn.Write(p)
-	}
 	t := &c.out
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(p) == 0 || len(p) > most {
+		return c.TCPConn.Write(p)
+	}
 	for written < len(p) && err == nil {
 		t.p = p[written:]
 		err = c.finish(t, c.raw.Write(t.once))
