@@ -132,16 +132,23 @@ func (p *pool) take() *pgconn.PgConn {
 
 // give takes a connection back, unless it is broken or in a transaction that somebody gave up.
 func (p *pool) give(c *pgconn.PgConn) {
+	if c.IsClosed() || c.IsBusy() || c.TxStatus() != 'I' || !p.keep(c) {
+		closeConn(c)
+	}
+}
+
+// keep reports false if the pool is closed.
+func (p *pool) keep(c *pgconn.PgConn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || c.IsClosed() || c.IsBusy() || c.TxStatus() != 'I' {
-		closeConn(c)
-		return
+	if p.closed {
+		return false
 	}
 	p.idle = append(p.idle, idleConn{c, time.Now()})
 	if p.sweep == nil {
 		p.sweep = time.AfterFunc(idleFor, p.sweepIdle)
 	}
+	return true
 }
 
 // sweepIdle closes what has been idle for long, and comes back while there is something to close.
@@ -158,10 +165,15 @@ func (p *pool) sweepIdle() {
 // closeIdle closes the connections that have been idle since then or longer.
 func (p *pool) closeIdle(since time.Time) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for len(p.idle) > 0 && !p.idle[0].since.After(since) {
-		closeConn(p.idle[0].conn)
-		p.idle = p.idle[1:]
+	n := 0
+	for n < len(p.idle) && !p.idle[n].since.After(since) {
+		n++
+	}
+	var old []idleConn
+	old, p.idle = p.idle[:n:n], p.idle[n:]
+	p.mu.Unlock()
+	for _, c := range old { // a server that cannot be reached takes its time, and others want a connection meanwhile
+		closeConn(c.conn)
 	}
 }
 
