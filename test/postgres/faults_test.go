@@ -27,15 +27,16 @@ type writer struct {
 }
 
 func (w *writer) work(ctx context.Context, t *testing.T) {
+	whole := context.WithoutCancel(ctx)               // what is given up may still be written, when another writer has begun
 	for known := false; !known && ctx.Err() == nil; { // what is there from before, as soon as the server can be asked
-		r, _, err := w.store.Load(ctx)
+		r, _, err := w.store.Load(whole)
 		if err == nil {
 			w.attempted, _ = strconv.ParseInt(strings.TrimPrefix(storetest.NameOf(r), "shpat_"), 10, 64)
 		}
 		known = err == nil || errors.Is(err, token.ErrNotFound)
 	}
 	for ctx.Err() == nil {
-		r, handle, err := w.store.Load(ctx)
+		r, handle, err := w.store.Load(whole)
 		if err != nil && !errors.Is(err, token.ErrNotFound) {
 			continue
 		}
@@ -43,7 +44,7 @@ func (w *writer) work(ctx context.Context, t *testing.T) {
 		next := storetest.Named("shpat_" + strconv.FormatInt(stored+1, 10))
 		next.Shop = w.shop.Domain()
 		w.attempted = max(w.attempted, stored+1)
-		_, err = w.store.Swap(ctx, handle, next)
+		_, err = w.store.Swap(whole, handle, next)
 		switch {
 		case err == nil:
 			w.acknowledged.Store(stored + 1)
