@@ -17,7 +17,7 @@ func now(call, fd uintptr, p []byte) (int, error) {
 		n, _, err := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // G103: as package syscall does
 		switch err {
 		case 0:
-			return int(n), nil //nolint:gosec // G115: no more than len(p)
+			return int(n), nil
 		case syscall.EINTR:
 		default:
 			return 0, err
