@@ -61,6 +61,8 @@ func TestWrongValuesAreRefusedWithTheRemedy(t *testing.T) {
 		"memory_limit_percent":  {`goMemLimitPercent: 120`, "'/goMemLimitPercent': maximum: got 120, want 100"},
 		"external_name":         {`service: {type: ExternalName}`, "'/service/type': value must be one of 'ClusterIP', 'NodePort', 'LoadBalancer'"},
 		"budget_in_words":       {`podDisruptionBudget: {maxUnavailable: one}`, "'/podDisruptionBudget/maxUnavailable'"},
+		"processor_in_words":    {`autoscaling: {targetCPU: half}`, "'/autoscaling/targetCPU': 'half' does not match pattern"},
+		"processor_of_nothing":  {`autoscaling: {targetCPU: 0}`, "'/autoscaling/targetCPU': exclusiveMinimum"},
 		"interval":              {`monitoring: {interval: 30}`, "'/monitoring/interval': got number, want string"},
 		"upper_case_name":       {`fullnameOverride: Evergate`, "'/fullnameOverride': 'Evergate' does not match pattern"},
 		"label_as_number":       {`commonLabels: {version: 2}`, "'/commonLabels/version': got number, want string"},
