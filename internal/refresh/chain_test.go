@@ -510,6 +510,26 @@ func TestAnAppMayTakeAMomentToStoreWhatItHasAcquired(t *testing.T) {
 	}
 }
 
+// Once it has been read nothing tells of it again.
+func TestAPersonIsGivenWhatWasStoredDuringTheRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf, c := chainOf(t, 10*time.Minute, time.Hour)
+		c.answer = func(int, string) error { return errDead }
+		s := named("a", yieldingShelf{shelf}, c, quiet)
+		run(t, s)
+		synctest.Wait()
+		go func() {
+			time.Sleep(time.Second)
+			shelf.put(token.Begin(token.Record{Current: pair(70, time.Now().Round(0), time.Hour)}))
+		}()
+		err := s.Refresh(t.Context())
+		time.Sleep(time.Minute)
+		if got := access(t, s); err != nil || got != "access-70" {
+			t.Errorf("%s: %v", got, err)
+		}
+	})
+}
+
 type yieldingShelf struct{ *sharedShelf }
 
 func (yieldingShelf) Yields() bool { return true }

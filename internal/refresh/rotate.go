@@ -251,6 +251,7 @@ func (g rotating) isSuperseded(ctx context.Context, refused token.Secret, req re
 	if g.record.Current.Refresh.Equal(refused) {
 		return token.Token{}, nil, false
 	}
+	req.force = false // who asked for another one than what was refused is given it
 	if t, ok := g.adopt(req); ok {
 		return t, nil, true
 	}
