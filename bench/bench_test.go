@@ -145,6 +145,24 @@ func TestWhatIsNoAnswerFailsTheRun(t *testing.T) {
 	}
 }
 
+func TestAConnectionThatWasClosedDoesNotWait(t *testing.T) {
+	end := make(chan struct{})
+	c, err := newClient(scripted(t, func(conn net.Conn) { <-end; conn.Close() }), 2, post(shop))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	if err := c.allWait(); err != nil {
+		t.Error(err)
+	}
+	close(end)
+	for began := time.Now(); c.allWait() == nil; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("it is taken to wait")
+		}
+	}
+}
+
 // A server that stands still delays whatever is due meanwhile, not just the one request that it has.
 func TestALateAnswerCountsForEveryRequestThatWasDue(t *testing.T) {
 	const still = 300 * time.Millisecond

@@ -4,8 +4,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"runtime"
@@ -183,6 +185,17 @@ func (c *client) oneByOne() error {
 				return err
 			}
 			answered = len(done) > 0
+		}
+	}
+	return nil
+}
+
+// allWait returns an error unless all connections are open and nothing has come on them: a peer that has closed them does not hold them.
+func (c *client) allWait() error {
+	var b [1]byte
+	for i, k := range c.conns {
+		if n, _, err := unix.Recvfrom(k.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); !errors.Is(err, unix.EAGAIN) {
+			return fmt.Errorf("connection %d does not wait any more: %d bytes, %w", i+1, n, cmp.Or(err, io.EOF))
 		}
 	}
 	return nil

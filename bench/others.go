@@ -24,6 +24,7 @@ http {
   client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
   client_max_body_size 0;
   keepalive_requests 1000000000;
+  keepalive_timeout 10m;
   upstream shop { server %[2]s; keepalive 256; keepalive_requests 1000000000; }
   server {
     listen %[1]s backlog=4096;

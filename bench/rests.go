@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -52,20 +53,22 @@ func (r *rig) rest(t *table, p plan, group []*peer, round int) error {
 
 // restWith measures with so many connections of which each has had one call.
 func (r *rig) restWith(t *table, p plan, runs []*running, round, connections int) error {
+	clients := make([]*client, 0, len(runs))
 	for _, run := range runs {
 		c, err := newClient(run.listen, connections, post(shop))
 		if err != nil {
 			return fmt.Errorf("%s: %w", run.name, err)
 		}
 		defer c.close()
+		clients = append(clients, c)
 		if err := c.oneByOne(); err != nil {
 			return fmt.Errorf("%s: %w", run.name, err)
 		}
 	}
 	time.Sleep(p.settle)
-	for _, run := range runs {
+	for i, run := range runs {
 		bytes, err := pss(run.all)
-		if err != nil {
+		if err = errors.Join(err, clients[i].allWait()); err != nil {
 			return fmt.Errorf("%s: %w", run.name, err)
 		}
 		t.add(restRow(connections), "MiB", 1, run.name, round, bytes/(1<<20))
