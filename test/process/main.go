@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 )
 
@@ -74,6 +75,9 @@ func Missing(t testing.TB, what, remedy string) {
 	t.Skipf("%s: to run this test, `%s`", what, remedy)
 }
 
+// givenPorts are those that FreePort has returned: nobody may listen on one yet.
+var givenPorts sync.Map
+
 // FreePort is a port of 127.0.0.1 that nobody listened on a moment ago. It is for programs
 // that cannot be told to choose one themselves. It is none of those that the kernel gives to whoever connects or listens on port 0, as
 // other tests do all the time: Linux begins with 32768, others with 49152.
@@ -82,6 +86,9 @@ func FreePort(t testing.TB) string {
 	const first, last = 12_000, 32_000
 	for range 100 {
 		port := strconv.Itoa(first + rand.N(last-first))
+		if _, given := givenPorts.LoadOrStore(port, true); given {
+			continue
+		}
 		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
 			_ = l.Close()
 			return port
