@@ -22,7 +22,7 @@ type shopLabels struct {
 }
 
 // labels are those of one shop, ready to be published. They are made once: a scrape of a
-// thousand shops would make them anew for each of its ten thousand lines.
+// thousand shops would make their pairs anew for each of its ten thousand lines.
 type labels struct {
 	shop  string
 	plain []*dto.LabelPair

@@ -24,7 +24,7 @@ func TestFiftyThousandStoredShops(t *testing.T) {
 	if testing.Short() || runtime.GOOS != "linux" {
 		t.Skip("it writes fifty thousand files, and reads /proc")
 	}
-	const stored, few, active = 50_000, 500, 2_000
+	const stored, few, active = 50_000, 100, 2_000
 	const perStored, perActive = 800, 12 << 10 // bytes
 	all := names(stored)
 	s := newShopify(t, shopsim.Settings{}, all[:active])
@@ -58,8 +58,8 @@ func TestFiftyThousandStoredShops(t *testing.T) {
 		t.Errorf("a stored shop costs %d bytes", (before-idle)/stored)
 	}
 
-	// What going through the store left behind is given back when there are calls, so it is the difference that the last
-	// fifteen hundred make that says what one costs: itself and the room that the garbage collector leaves beside it.
+	// What going through the store left behind is given back when there are calls, so it is the difference to the first
+	// hundred that says what one costs: itself and the room that the garbage collector leaves beside it.
 	c.callAll(t, all[:few])
 	before = anonymous(t, c)
 	c.callAll(t, all[few:active])

@@ -27,7 +27,8 @@ type writer struct {
 }
 
 func (w *writer) work(ctx context.Context, t *testing.T) {
-	whole := context.WithoutCancel(ctx)               // what is given up may still be written, when another writer has begun
+	// What is given up may still be written, when another writer has begun.
+	whole := context.WithoutCancel(ctx)
 	for known := false; !known && ctx.Err() == nil; { // what is there from before, as soon as the server can be asked
 		r, _, err := w.store.Load(whole)
 		if err == nil {
