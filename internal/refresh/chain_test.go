@@ -485,49 +485,43 @@ func TestWhatTheOwnerOfAPlaceTakesAwayStaysAway(t *testing.T) {
 
 // An app that acquires a grant retires the refresh token that we have before it has stored its own.
 func TestAnAppMayTakeAMomentToStoreWhatItHasAcquired(t *testing.T) {
-	for takes, want := range map[time.Duration]string{theirsWithin - time.Second: "", theirsWithin + time.Minute: "none_honoured"} {
-		synctest.Test(t, func(t *testing.T) {
-			shelf, c := chainOf(t, 2*time.Hour, time.Hour)
-			c.answer = func(int, string) error { return errDead }
-			s := named("a", yieldingShelf{shelf}, c, quiet)
-			told := &alarms{}
-			s.opt.Observer = told
-			go func() {
-				time.Sleep(takes)
-				shelf.put(token.Begin(token.Record{Current: pair(70, time.Now().Round(0), time.Hour)}))
-			}()
-			run(t, s)
-			time.Sleep(takes + time.Minute)
-			if got := access(t, s); got != "access-70" {
-				t.Errorf("after %s: %s", takes, got)
-			}
-			if want == "" {
-				told.are(t)
-			} else {
-				told.are(t, want)
-			}
+	for name, tc := range map[string]struct {
+		takes   time.Duration
+		deletes bool
+		want    []string
+	}{
+		"a moment":                  {takes: theirsWithin - time.Second},
+		"the older row goes before": {takes: theirsWithin - time.Second, deletes: true},
+		"too long":                  {takes: theirsWithin + time.Minute, want: []string{"none_honoured"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				shelf, c := chainOf(t, 2*time.Hour, time.Hour)
+				c.answer = func(int, string) error { return errDead }
+				s := named("a", yieldingShelf{shelf}, c, quiet)
+				told := &alarms{}
+				s.opt.Observer = told
+				go func() {
+					time.Sleep(tc.takes / 2)
+					if tc.deletes {
+						shelf.forget()
+					}
+					time.Sleep(tc.takes / 2)
+					shelf.put(token.Begin(token.Record{Current: pair(70, time.Now().Round(0), time.Hour)}))
+				}()
+				run(t, s)
+				_, err := s.Token(t.Context()) // a caller is told what came of it
+				if died := errors.Is(err, token.ErrReauthorize); died != (tc.want != nil) || !died && err != nil {
+					t.Error(err)
+				}
+				time.Sleep(tc.takes + time.Minute)
+				if got := access(t, s); got != "access-70" {
+					t.Error(got)
+				}
+				told.are(t, tc.want...)
+			})
 		})
 	}
-}
-
-// Once it has been read nothing tells of it again.
-func TestAPersonIsGivenWhatWasStoredDuringTheRefresh(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		shelf, c := chainOf(t, 10*time.Minute, time.Hour)
-		c.answer = func(int, string) error { return errDead }
-		s := named("a", yieldingShelf{shelf}, c, quiet)
-		run(t, s)
-		synctest.Wait()
-		go func() {
-			time.Sleep(time.Second)
-			shelf.put(token.Begin(token.Record{Current: pair(70, time.Now().Round(0), time.Hour)}))
-		}()
-		err := s.Refresh(t.Context())
-		time.Sleep(time.Minute)
-		if got := access(t, s); err != nil || got != "access-70" {
-			t.Errorf("%s: %v", got, err)
-		}
-	})
 }
 
 type yieldingShelf struct{ *sharedShelf }

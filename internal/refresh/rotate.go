@@ -260,15 +260,15 @@ func (g rotating) isSuperseded(ctx context.Context, refused token.Secret, req re
 
 const (
 	// theirsWithin is how long the owner of a place may take to store the pair that it has acquired, which has retired ours: the app has
-	// Shopify's answer and is on its way to its table.
-	theirsWithin = 5 * time.Second
+	// Shopify's answer and is on its way to its table. Callers wait longer, so that they hear what came of it.
+	theirsWithin = 3 * time.Second
 	theirsLook   = 200 * time.Millisecond
 )
 
-// awaitTheirs is isSuperseded for somebody else's place, where the newer record may be about to be stored.
+// awaitTheirs is isSuperseded for somebody else's place, where the newer record may be about to be stored: some delete the older one first.
 func (g rotating) awaitTheirs(ctx context.Context, refused token.Secret, req request) (t token.Token, err error, superseded bool) {
 	for deadline := time.Now().Add(theirsWithin); time.Now().Before(deadline) && clock.Sleep(ctx, theirsLook) == nil; {
-		if t, err, superseded = g.isSuperseded(ctx, refused, req); superseded {
+		if t, err, superseded = g.isSuperseded(ctx, refused, req); superseded && !g.record.Current.Refresh.Empty() {
 			break
 		}
 	}

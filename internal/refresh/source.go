@@ -244,6 +244,9 @@ func (s *Source) unavailable() error {
 	u := &token.UnavailableError{Err: h.err, RetryAfter: max(s.now().until(h.notBefore), 0)}
 	if u.Err == nil {
 		u.Err = errors.New("the first token is still being obtained")
+		if s.current.Load() != nil {
+			u.Err = errors.New("another token is still being obtained")
+		}
 	}
 	return u
 }
