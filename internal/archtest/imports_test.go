@@ -51,7 +51,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/redact":    {},
 	"internal/refresh":   {ours: []string{"clock", "remedy", "token"}, others: []string{"golang.org/x/sync"}},
 	"internal/remedy":    {},
-	"internal/reload":    {ours: []string{"readfile", "remedy"}},
+	"internal/reload":    {ours: []string{"durable", "readfile", "remedy"}},
 	"internal/request":   {},
 	"internal/resolve":   {ours: []string{"readfile"}, others: []string{"golang.org/x/net/dns/dnsmessage"}},
 	"internal/shopify":   {ours: []string{"ascii", "netfail", "remedy", "token"}},

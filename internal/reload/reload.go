@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/durable"
 	"evergate/internal/readfile"
 	"evergate/internal/remedy"
 )
@@ -46,7 +47,7 @@ type Value struct {
 
 	largest  int
 	contents [][sha256.Size]byte // digests of those that are in force
-	seen     []fs.FileInfo
+	seen     []durable.Version
 	at       time.Time
 	// broken is why the newest contents are not in force; nil when they are.
 	broken atomic.Pointer[string]
@@ -76,13 +77,13 @@ func (v *Value) read() (changed bool, _ error) {
 	v.at = time.Now()
 	var contents [][]byte
 	var digests [][sha256.Size]byte
-	var seen []fs.FileInfo
+	var seen []durable.Version
 	for _, path := range v.paths {
 		b, info, err := readOwned(path, v.largest)
 		if err != nil {
 			return v.seen != nil, remedy.Prefix(v.setting, err)
 		}
-		contents, digests, seen = append(contents, b), append(digests, sha256.Sum256(b)), append(seen, info)
+		contents, digests, seen = append(contents, b), append(digests, sha256.Sum256(b)), append(seen, durable.VersionOf(info))
 	}
 	v.seen = seen
 	if v.contents != nil && slices.Equal(v.contents, digests) {
@@ -103,9 +104,7 @@ func (v *Value) stale() bool {
 	}
 	for i, path := range v.paths {
 		now, err := os.Stat(path)
-		before := v.seen[i]
-		if err != nil || !os.SameFile(now, before) || now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime()) ||
-			now.Mode() != before.Mode() || v.at.Sub(now.ModTime()) < unsettled {
+		if err != nil || !v.seen[i].Is(durable.VersionOf(now)) || v.at.Sub(now.ModTime()) < unsettled {
 			return true
 		}
 	}
