@@ -319,6 +319,7 @@ func storeImport() action {
 			}
 			return withPlace(w, func(ctx context.Context, p sidecar.Place) error {
 				from := readUntil(ctx, from)
+				defer func() { _ = from.Close() }() // it never fails
 				t := &tally{w, map[grantadmin.Outcome]int{}}
 				err := grantadmin.Import(ctx, from, p.Keys, p, overwrite, t.report)
 				return errors.Join(err, t.sum(p.Where))
@@ -328,7 +329,7 @@ func storeImport() action {
 }
 
 // readUntil reads until ctx ends: nothing else ends a read of a terminal or a pipe, and no second signal would.
-func readUntil(ctx context.Context, from io.Reader) io.Reader {
+func readUntil(ctx context.Context, from io.Reader) io.ReadCloser {
 	r, w := io.Pipe()
 	go func() {
 		_, err := io.Copy(w, from)
