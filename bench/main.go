@@ -114,7 +114,9 @@ func (r *rig) choosePeers(o options) error {
 	}
 	r.peers = append(r.peers, limit(self), evergate(evergateName, r.evergate, nil))
 	if name, path, ok := strings.Cut(o.also, "="); ok {
-		r.peers = append(r.peers, evergate(name, path, nil))
+		other := evergate(name, path, nil)
+		other.shares = true // it may be the same program
+		r.peers = append(r.peers, other)
 	}
 	return nil
 }
