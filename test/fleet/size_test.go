@@ -66,7 +66,7 @@ func TestFiftyThousandStoredShops(t *testing.T) {
 	after := anonymous(t, c)
 	each := (after - before) / (active - few)
 	t.Logf("%d active: %d KiB, %d active: %d KiB, %d bytes each", few, before>>10, active, after>>10, each)
-	if each > perActive {
+	if each <= 0 || each > perActive {
 		t.Errorf("an active shop costs %d bytes", each)
 	}
 }
