@@ -33,8 +33,11 @@ type costWork struct {
 
 var costWorks = sync.Pool{New: func() any { return new(costWork) }}
 
+var costReaders = sync.Pool{New: func() any { return new(costReader) }}
+
 func newCostReader(src io.ReadCloser, r Reservation, encoding string) *costReader {
-	c := &costReader{src: src, reservation: r, work: costWorks.Get().(*costWork)}
+	c := costReaders.Get().(*costReader)
+	*c = costReader{src: src, reservation: r, work: costWorks.Get().(*costWork)}
 	c.work.scan.reset()
 	c.work.compressed.reset(r.pacer.common.decoders, encoding)
 	c.passed.Rest = c

@@ -20,7 +20,7 @@ func (r *Reservation) observeGraphQL(a Answer) (body io.ReadCloser, throttled bo
 		return a.Body, false
 	}
 	c := newCostReader(a.Body, *r, contentEncoding(a.Header))
-	r.open = false // the cost reader settles it
+	r.open, r.reader = false, c // which settles it
 	if a.Length > largestRefusal || !c.peek() {
 		return &c.passed, false
 	}

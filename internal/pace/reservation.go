@@ -28,6 +28,8 @@ type Reservation struct {
 	sent     int64 // when it was sent
 	inFlight int64 // what other requests had in flight then
 	charged  int64 // the sum of all charges then
+
+	reader *costReader // of the last answer; nil: nothing of it is read here
 }
 
 // Reserve takes up a request. body is the
@@ -123,6 +125,15 @@ func (r *Reservation) Observe(a Answer) (body io.ReadCloser, again bool) {
 		r.limiter.queue.giveBack(r.caller, r.place)
 	}
 	return body, again
+}
+
+// Release says that nobody uses the body any more that Observe returned last. What it is made of is used again if it has been closed.
+func (r *Reservation) Release() {
+	if c := r.reader; c != nil && c.work == nil {
+		r.reader = nil
+		*c = costReader{}
+		costReaders.Put(c)
+	}
 }
 
 // settle ends the attempt: what was charged beyond used is given back, and then what

@@ -53,8 +53,35 @@ func (s *scanner) write(p []byte) {
 			i = s.str(p, i)
 			continue
 		}
+		if s.depth > 1 && s.kept == nil {
+			i = s.pass(p, i)
+			continue
+		}
 		i = s.mark(p, i)
 	}
+}
+
+// pass goes on to the end of a value that is not kept, of a string that is not all here, or of p. Nothing in it matters but what opens and closes:
+// nearly all of an answer is passed like this.
+func (s *scanner) pass(p []byte, from int) int {
+	for i := from; i < len(p); i++ {
+		switch p[i] {
+		case '"':
+			end := indexByte(p, i+1, '"')
+			if end == len(p) || bytes.IndexByte(p[i+1:end], '\\') >= 0 {
+				s.inStr = true
+				return i + 1
+			}
+			i = end
+		case '{', '[':
+			s.depth++
+		case '}', ']':
+			if s.depth--; s.depth == 1 {
+				return i + 1
+			}
+		}
+	}
+	return len(p)
 }
 
 // str goes on to the end of a string, or of p.

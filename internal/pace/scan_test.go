@@ -68,13 +68,16 @@ func scanned(body []byte, step int) *scanner {
 // What the scanner makes of an answer is what encoding/json makes of it, as far as the
 // answer is JSON whose members are spelt without escapes.
 func FuzzCostReader(f *testing.F) {
-	for _, s := range []string{successBody, throttledBody, tooDearBody, deniedBody, `{"data":null}`, `{"data":1,"data":null}`, `{"errors":[],"errors":{}}`, `{"a":{"b":[1,2,{"c":"]}"}]}}`, `{`, `"`, `{"extensions":"x"}`} {
+	for _, s := range []string{successBody, throttledBody, tooDearBody, deniedBody, `{"data":null}`, `{"data":1,"data":null}`, `{"errors":[],"errors":{}}`, `{"a":{"b":[1,2,{"c":"]}"}]}}`, `{`, `"`, `{"extensions":"x"}`, `{"data":{"a":"\\","b":["\""]},"extensions":{}}`} {
 		f.Add([]byte(s), 3)
 	}
 	f.Fuzz(func(t *testing.T, body []byte, step int) {
 		s := scanned(body, max(1, step))
 		if len(s.errors) > largestErrors || len(s.extensions) > largestExtensions {
 			t.Fatalf("kept %d and %d bytes", len(s.errors), len(s.extensions))
+		}
+		if b := scanned(body, 1); s.data != b.data || s.ended != b.ended || s.broken != b.broken || string(s.errors) != string(b.errors) || string(s.extensions) != string(b.extensions) {
+			t.Fatalf("in steps of %d: %+v; byte by byte: %+v", step, s, b)
 		}
 		var members map[string]json.RawMessage
 		if json.Unmarshal(body, &members) != nil || members == nil || bytes.ContainsRune(body, '\\') || len(body) > largestErrors {
