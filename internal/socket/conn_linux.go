@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -18,6 +19,11 @@ type conn struct {
 	*net.TCPConn
 	raw     syscall.RawConn
 	in, out transfer
+	hushed  bool // kept by in.mu
+
+	asks     atomic.Bool // what is written is kept; changed while out.mu is held
+	question question
+	askFirst func(fd uintptr) (done bool)
 }
 
 // transfer is one direction. It is made once for each connection, so that a call allocates nothing.
@@ -43,8 +49,16 @@ func Wrap(c net.Conn) net.Conn {
 	}
 	w := &conn{TCPConn: tcp, raw: raw}
 	w.in.name, w.in.call, w.in.once = "read", ReadNow, w.in.try
+	w.askFirst = w.askOnce
 	w.out.name, w.out.call, w.out.once = "write", writeNow, w.out.try
 	return w
+}
+
+// Hush implements Husher.
+func (c *conn) Hush(on bool) {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	c.hushed = on
 }
 
 // try makes the call. It reports false if nothing can be done until the socket is ready.
@@ -61,8 +75,24 @@ func (c *conn) Read(p []byte) (int, error) {
 	t := &c.in
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if c.hushed {
+		return 0, os.ErrDeadlineExceeded
+	}
 	t.p = p[:min(len(p), most)]
-	err := c.finish(t, c.raw.Read(t.once))
+	once := t.once
+	if c.asks.Load() {
+		once = c.askFirst
+	}
+	err := c.finish(t, c.raw.Read(once))
+	if errors.Is(err, errRest) {
+		c.out.mu.Lock()
+		wrote := c.writeQuestion()
+		c.out.mu.Unlock()
+		t.p = p[:min(len(p), most)]
+		if err = c.finish(t, c.raw.Read(t.once)); err != nil && wrote != nil {
+			err = wrote
+		}
+	}
 	if err == nil && t.n == 0 {
 		err = io.EOF
 	}
@@ -70,13 +100,30 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 // Write implements net.Conn.
-func (c *conn) Write(p []byte) (written int, err error) {
-	t := &c.out
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (c *conn) Write(p []byte) (int, error) {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	if c.asks.Load() {
+		if c.question.keep(p) {
+			return len(p), nil
+		}
+		c.asks.Store(false)
+		if err := c.writeQuestion(); err != nil {
+			return 0, err
+		}
+		n, err := c.write(p)
+		c.question.sent = c.question.sent || n > 0
+		return n, err
+	}
+	return c.write(p)
+}
+
+// write writes all of p. out.mu is held.
+func (c *conn) write(p []byte) (written int, err error) {
 	if len(p) == 0 || len(p) > most {
 		return c.TCPConn.Write(p)
 	}
+	t := &c.out
 	for written < len(p) && err == nil {
 		t.p = p[written:]
 		err = c.finish(t, c.raw.Write(t.once))

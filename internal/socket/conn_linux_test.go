@@ -181,3 +181,22 @@ func TestReadingAndWritingAllocateNothing(t *testing.T) { //nolint:paralleltest 
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestAHushedConnectionHasNothingToRead keeps what comes meanwhile.
+func TestAHushedConnectionHasNothingToRead(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	h := a.(Husher) //nolint:forcetypeassert // it is one of TCP
+	if _, err := b.Write([]byte("later")); err != nil {
+		t.Fatal(err)
+	}
+	h.Hush(true)
+	buf := make([]byte, 10)
+	if n, err := a.Read(buf); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(n, err)
+	}
+	h.Hush(false)
+	if n, err := io.ReadFull(a, buf[:5]); string(buf[:n]) != "later" || err != nil {
+		t.Errorf("%q, %v", buf[:n], err)
+	}
+}
