@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"evergate/internal/prefixed"
 )
 
 // headerFlushDelay is how long an answer's header waits for the first byte of its body, so
@@ -18,6 +20,9 @@ func (noFlusher) Flush() {}
 // readFirst reads the first part of a body. If that takes longer than headerFlushDelay, the
 // header goes out meanwhile.
 func (h *Handler) readFirst(body io.Reader, buf []byte, flusher http.Flusher) (int, error) {
+	if b, ok := body.(prefixed.Ready); ok && b.Ready() {
+		return body.Read(buf)
+	}
 	p := h.flushers.Get().(*headerFlusher)
 	p.begin(flusher)
 	n, err := body.Read(buf)

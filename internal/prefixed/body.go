@@ -48,6 +48,18 @@ func (b *Body) Read(p []byte) (int, error) {
 	return n, b.Err
 }
 
+// Ready is a body that knows whether the next read waits for nothing.
+type Ready interface{ Ready() bool }
+
+// Ready implements Ready.
+func (b *Body) Ready() bool {
+	if len(b.Prefix) > 0 || b.Err != nil {
+		return true
+	}
+	rest, ok := b.Rest.(Ready)
+	return ok && rest.Ready()
+}
+
 // Close closes Rest. What is left of Prefix is not served any more.
 func (b *Body) Close() error {
 	b.Prefix = nil

@@ -61,6 +61,9 @@ func (b *answerBody) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
+// Ready reports whether the next Read waits for nothing.
+func (b *answerBody) Ready() bool { return b.x == nil || !b.chunked && b.x.r < b.x.w }
+
 // Close implements io.Closer. The connection can be used again if the rest has come already.
 func (b *answerBody) Close() error {
 	if b.x == nil {
