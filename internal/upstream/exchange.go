@@ -3,6 +3,7 @@ package upstream
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"evergate/internal/socket"
 	"evergate/internal/wire"
 )
 
@@ -36,9 +38,10 @@ const (
 
 // exchange is one request and its answer on a connection. It belongs to one goroutine at a time, and is used again for others.
 type exchange struct {
-	lane *lane
-	conn *conn
-	stop func() bool // ends the watch over the request's context; nil: there is none
+	lane  *lane
+	conn  *conn
+	given watchable   // the request's context, if it is such a one
+	stop  func() bool // ends the watch over any other; nil: there is none
 
 	out  []byte // the request as it is written
 	in   [wire.MaxHead]byte
@@ -53,7 +56,7 @@ func (x *exchange) free() {
 	if cap(x.out) > largestBuffered {
 		x.out = nil
 	}
-	x.lane, x.conn, x.stop, x.r, x.w = nil, nil, nil, 0, 0
+	x.lane, x.conn, x.given, x.stop, x.r, x.w = nil, nil, nil, nil, 0, 0
 	exchanges.Put(x)
 }
 
@@ -116,7 +119,7 @@ func (x *exchange) prepare(r *http.Request) bool {
 	}
 	switch {
 	case r.ContentLength > 0:
-		b = append(append(b, "\r\nContent-Length: "...), strconv.AppendInt(nil, r.ContentLength, 10)...)
+		b = strconv.AppendInt(append(b, "\r\nContent-Length: "...), r.ContentLength, 10)
 	case r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch:
 		b = append(b, "\r\nContent-Length: 0"...)
 	}
@@ -143,6 +146,8 @@ func isPlain(v string) bool {
 	}
 	return v == "" || v[0] > ' ' && v[len(v)-1] > ' '
 }
+
+var errUnasked = errors.New("the server spoke first")
 
 var errLongBody = errors.New("the request's body is longer than its Content-Length")
 
@@ -173,19 +178,14 @@ func (e *notCarriedOut) Unwrap() error { return e.err }
 
 // run sends the request on a connection and reads the answer's head. reused says that the connection may have ended while it was at rest.
 // When it fails, the connection is closed, and the exchange is ready for another try.
-func (x *exchange) run(r *http.Request, c *conn, reused bool) (*http.Response, error) {
-	ctx := r.Context()
-	x.conn, x.r, x.w, x.stop = c, 0, 0, nil
-	if ctx.Done() != nil {
-		x.stop = context.AfterFunc(ctx, c.abort)
-	}
+func (x *exchange) run(ctx context.Context, r *http.Request, c *conn, reused bool) (*http.Response, error) {
+	x.conn, x.r, x.w = c, 0, 0
+	x.watch(ctx)
 	resp, err := x.roundTrip(r, reused)
 	if err == nil {
 		return resp, nil
 	}
-	if x.stop != nil {
-		x.stop()
-	}
+	x.unwatch()
 	_ = c.Close()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -193,9 +193,52 @@ func (x *exchange) run(r *http.Request, c *conn, reused bool) (*http.Response, e
 	return nil, err
 }
 
+// watchable is a context that calls one function when it ends, and allocates nothing for that. See request.Context.
+type watchable interface {
+	Watch(f func()) bool
+	Unwatch() bool
+}
+
+// watch has the connection closed when the request is given up.
+func (x *exchange) watch(ctx context.Context) {
+	x.given, x.stop = nil, nil
+	if given, ok := ctx.(watchable); ok && given.Watch(x.conn.abort) {
+		x.given = given
+	} else if ctx.Done() != nil {
+		x.stop = context.AfterFunc(ctx, x.conn.abort)
+	}
+}
+
+// unwatch ends that. It reports whether the connection has not been closed and will not be.
+func (x *exchange) unwatch() bool {
+	switch {
+	case x.given != nil:
+		return x.given.Unwatch()
+	case x.stop != nil:
+		return x.stop()
+	}
+	return true
+}
+
+// asker is the connection where a request of so many bytes can go out when its answer is waited for; nil: it cannot. Only of a connection on
+// which an exchange has ended is it known that a layer of TLS has read nothing ahead, and so asks for something when the answer is read.
+func (c *conn) asker(size int) socket.Asker {
+	if !c.used || size > mostAsked {
+		return nil
+	}
+	return c.probe.asker
+}
+
+// mostAsked leaves room for what TLS adds.
+const mostAsked = socket.MostAsked * 3 / 4
+
 func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, error) {
 	c, safe := x.conn, r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
 	c.watch.begins.Store(true)
+	asker := c.asker(len(x.out))
+	if asker != nil {
+		asker.Ask()
+	}
 	n, writeErr := c.Write(x.out)
 	if writeErr != nil && n == 0 && reused {
 		return nil, &notCarriedOut{writeErr}
@@ -209,6 +252,10 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 	}
 	for informational := 0; ; {
 		n, err := c.Read(x.in[x.w:])
+		if asker != nil && !asker.Asked() {
+			return nil, &notCarriedOut{cmp.Or(err, errUnasked)}
+		}
+		asker = nil
 		x.w += n
 		if n > 0 {
 			verdict := x.head.Parse(x.in[:x.w], r.Method == http.MethodHead)
@@ -244,25 +291,24 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 	}
 }
 
-// answered is a Response with its body.
-type answered struct {
-	http.Response
-	body answerBody
-}
-
 // answer makes the Response of the head that has been read. whole says that the request was sent to its end.
 func (x *exchange) answer(r *http.Request, whole bool) (*http.Response, error) {
 	h := &x.head
-	a := &answered{Response: http.Response{
+	a := newAnswer(h)
+	a.Response = http.Response{
 		Status: statusText(h), StatusCode: h.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: h.Header(), ContentLength: h.Length, Close: h.Close, Request: r, Body: http.NoBody,
-	}}
+		Header: a.header, ContentLength: h.Length, Close: h.Close, Request: r, Body: http.NoBody,
+	}
+	if c, ok := r.Context().(*Context); ok {
+		c.answer = a
+	}
 	x.r = h.Size()
 	switch {
 	case r.Method == http.MethodHead:
 		a.ContentLength = h.Declared
 	case h.Chunked:
-		a.TransferEncoding = []string{"chunked"}
+		a.encoding[0] = "chunked"
+		a.TransferEncoding = a.encoding[:]
 	}
 	// Who refuses a long body may not have read it, and end the connection for that.
 	keep := whole && !h.Close && (h.Status < 400 || r.ContentLength <= likelyRead)
@@ -337,7 +383,7 @@ func (l *lastBody) end() {
 // end is the end of the exchange: the connection rests, if it can be used again.
 func (x *exchange) end(keep bool) {
 	c, l := x.conn, x.lane
-	if x.stop != nil && !x.stop() {
+	if !x.unwatch() {
 		keep = false // the request was given up, and the connection ended with it
 	}
 	keep = keep && x.r == x.w && c.holdsNothing(x.in[:1])
@@ -352,8 +398,15 @@ func (x *exchange) end(keep bool) {
 // What is left is no answer to anything, or the end of the connection.
 func (c *conn) holdsNothing(b []byte) bool {
 	way := c.way()
-	if _, ok := way.(*tls.Conn); !ok {
+	secured, ok := way.(*tls.Conn)
+	if !ok {
 		return true
+	}
+	if below, ok := secured.NetConn().(socket.Husher); ok {
+		below.Hush(true)
+		n, err := way.Read(b)
+		below.Hush(false)
+		return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 	}
 	_ = way.SetReadDeadline(time.Unix(1, 0)) // nothing is asked of the kernel
 	n, err := way.Read(b)

@@ -42,5 +42,19 @@ func TestAnExchangeCostsFewAllocations(t *testing.T) {
 	}); n > 5 {
 		t.Errorf("%v allocations", n)
 	}
+	ctx := new(Context)
+	r = r.WithContext(ctx)
+	if n := testing.AllocsPerRun(200, func() {
+		ctx.Context = context.Background()
+		resp, err, _ := l.carry(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := resp.Body.Read(buf); n != 5 || !errors.Is(err, io.EOF) || !ctx.Release() {
+			t.Fatal(n, err)
+		}
+	}); n > 2 {
+		t.Errorf("%v allocations of one that is released, which is the header's texts", n)
+	}
 	l.closeAll()
 }

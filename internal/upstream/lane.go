@@ -70,13 +70,14 @@ func (l *lane) carry(r *http.Request) (resp *http.Response, err error, ok bool) 
 		return nil, err, true
 	}
 	x.lane = l
+	ctx := lasting(r.Context())
 	for {
-		c, reused, err := l.get(r.Context(), l.keyOf(r.URL))
+		c, reused, err := l.get(ctx, l.keyOf(r.URL), len(x.out))
 		if err != nil {
 			x.free()
 			return nil, err, true
 		}
-		resp, err := x.run(r, c, reused)
+		resp, err := x.run(ctx, r, c, reused)
 		if err == nil {
 			return resp, nil, true
 		}
@@ -87,8 +88,8 @@ func (l *lane) carry(r *http.Request) (resp *http.Response, err error, ok bool) 
 	}
 }
 
-// get takes a connection that rests, or has one made. reused says that it may have ended meanwhile.
-func (l *lane) get(ctx context.Context, key laneKey) (c *conn, reused bool, err error) {
+// get takes a connection that rests, or has one made, for a request of so many bytes. reused says that it may have ended meanwhile.
+func (l *lane) get(ctx context.Context, key laneKey, size int) (c *conn, reused bool, err error) {
 	for {
 		c, w := l.take(ctx, key)
 		reused := true
@@ -96,6 +97,9 @@ func (l *lane) get(ctx context.Context, key laneKey) (c *conn, reused bool, err 
 			if c, reused, err = l.wait(ctx, w, key); err != nil || !c.used {
 				return c, reused, err
 			}
+		}
+		if c.asker(size) != nil {
+			return c, reused, nil // it is looked at when the request goes out
 		}
 		if err = c.probe.quiet(); err == nil {
 			return c, reused, nil

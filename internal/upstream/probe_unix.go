@@ -3,6 +3,7 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -16,18 +17,24 @@ const canTell = true
 
 // probe looks whether something has come on a connection that rests, which can only mean that it is of no use.
 type probe struct {
-	of   net.Conn
-	raw  syscall.RawConn
-	look func(fd uintptr)
-	n    int
-	err  error
-	b    [1]byte
+	of  net.Conn
+	raw syscall.RawConn
+	// asker looks itself, when a request goes out; nil: it cannot.
+	asker socket.Asker
+	look  func(fd uintptr)
+	n     int
+	err   error
+	b     [1]byte
 }
 
 // follow makes it the probe of a connection.
 func (p *probe) follow(c *conn) {
 	if way := c.way(); p.of != way {
 		p.of, p.raw = way, below(way)
+		if secured, ok := way.(*tls.Conn); ok {
+			way = secured.NetConn()
+		}
+		p.asker, _ = way.(socket.Asker)
 	}
 	if p.look == nil {
 		p.look = p.read
@@ -35,8 +42,6 @@ func (p *probe) follow(c *conn) {
 }
 
 func (p *probe) read(fd uintptr) { p.n, p.err = socket.ReadNow(fd, p.b[:]) }
-
-var errUnasked = errors.New("the server spoke first")
 
 // quiet returns nil while the connection is open and nothing has come, as far as can be told: what is no socket is taken to be.
 func (p *probe) quiet() error {

@@ -37,8 +37,13 @@ const (
 var remembered = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // Context is a request's context by which the transport learns on which connection the request
-// begins. RoundTrip makes one for a safe request that has none; whoever has a place for it saves that.
-type Context struct{ context.Context }
+// begins. RoundTrip makes one for a safe request that has none; whoever has a place for it saves that, and can have what an
+// answer is made of used again. See Release.
+type Context struct {
+	context.Context
+	answer *answered // that an exchange has made; nil: there is none, or it has been released
+	lent   bool      // net/http has got the request, and may look at it after its answer
+}
 
 // Value implements context.Context.
 func (c *Context) Value(key any) any {

@@ -304,11 +304,15 @@ func (t *Transport) carry(r *http.Request) (*http.Response, error) {
 	if resp, err, ok := t.lane.carry(r); ok {
 		return resp, told(err)
 	}
+	own, has := r.Context().(*Context)
+	if has {
+		own.lent = true
+	}
 	if r.Body != nil && r.GetBody == nil {
 		return t.upload(r)
 	}
-	if _, has := r.Context().(*Context); !has && isSafe(r) {
-		r = r.WithContext(&Context{r.Context()})
+	if !has && isSafe(r) {
+		r = r.WithContext(&Context{Context: r.Context()})
 	}
 	resp, err := t.base.RoundTrip(r)
 	if err != nil && isSafe(r) && r.Context().Err() == nil {

@@ -184,14 +184,14 @@ func ChunkSize(b []byte) (size int64, line int, v Verdict) {
 	return 0, 0, Incomplete
 }
 
-// header makes net/http's map of the field lines, but for those that skip names. Names and values are parts of one string; the buffer is changed, and
-// nobody may read it again.
-func (f *fields) header(head []byte, skip func(name string) bool) map[string][]string {
+// fill puts the field lines into an empty map as net/http has it, but for those that skip names. Names and values are parts of one string; the buffer is
+// changed, and nobody may read it again. It returns the string.
+func (f *fields) fill(header map[string][]string, head []byte, skip func(name string) bool) (all string) {
 	for i := range f.n {
 		canonicalize(f.at[i].name.of(head))
 	}
-	all := string(head)
-	header, values := make(map[string][]string, f.n), make([]string, 0, f.n)
+	all = string(head)
+	values := make([]string, 0, f.n)
 	for i := range f.n {
 		at := &f.at[i]
 		name, value := all[at.name.from:at.name.to], all[at.value.from:at.value.to]
@@ -206,7 +206,7 @@ func (f *fields) header(head []byte, skip func(name string) bool) map[string][]s
 		values = append(values, value)
 		header[name] = values[n : n+1 : n+1]
 	}
-	return header
+	return all
 }
 
 // canonicalize writes a name as net/http has it: textproto.CanonicalMIMEHeaderKey.

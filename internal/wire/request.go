@@ -165,5 +165,14 @@ func (r *Request) Host() []byte { return r.host.of(r.buf) }
 // Header makes a map of the fields as net/http has it: without Host. The buffer is changed by that, and the Request can only be asked for its
 // numbers any more.
 func (r *Request) Header() map[string][]string {
-	return r.fields.header(r.buf[:r.size], func(name string) bool { return name == "Host" })
+	header := make(map[string][]string, r.fields.n)
+	r.Fill(header)
+	return header
+}
+
+// Fill is Header for who has an empty map, whose values are used by no other and stay as they are. It returns the target and the Host as parts of what
+// they are parts of.
+func (r *Request) Fill(header map[string][]string) (target, host string) {
+	all := r.fields.fill(header, r.buf[:r.size], func(name string) bool { return name == "Host" })
+	return all[r.target.from:r.target.to], all[r.host.from:r.host.to]
 }

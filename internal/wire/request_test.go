@@ -132,6 +132,10 @@ func FuzzRequest(f *testing.F) {
 			want.TransferEncoding != nil || want.Trailer != nil || !want.ProtoAtLeast(1, 1) || want.ProtoMajor != 1 {
 			t.Fatalf("%q: %s %s %s %d %v, net/http: %+v", b, r.Method(), r.Target(), r.Host(), r.Length, r.Close, want)
 		}
-		sameHeader(t, r.Header(), want.Header)
+		header := map[string][]string{}
+		if target, host := r.Fill(header); target != want.RequestURI || host != want.Host {
+			t.Fatalf("%q: %s %s beside the header", b, target, host)
+		}
+		sameHeader(t, header, want.Header)
 	})
 }

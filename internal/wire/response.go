@@ -138,7 +138,14 @@ func (r *Response) Reason() []byte { return r.reason.of(r.buf) }
 // Header makes a map of the fields as net/http has it: without Transfer-Encoding, and without Connection where it says close. The buffer is
 // changed by that, and the Response can only be asked for its numbers any more.
 func (r *Response) Header() map[string][]string {
-	return r.fields.header(r.buf[:r.size], func(name string) bool {
+	header := make(map[string][]string, r.fields.n)
+	r.Fill(header)
+	return header
+}
+
+// Fill is Header for who has an empty map, whose values are used by no other and stay as they are.
+func (r *Response) Fill(header map[string][]string) {
+	r.fields.fill(header, r.buf[:r.size], func(name string) bool {
 		return r.Chunked && name == "Transfer-Encoding" || r.Close && name == "Connection"
 	})
 }

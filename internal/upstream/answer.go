@@ -1,0 +1,54 @@
+package upstream
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	"evergate/internal/wire"
+)
+
+// answered is a Response with its body and its header.
+type answered struct {
+	http.Response
+	body     answerBody
+	header   http.Header
+	encoding [1]string
+}
+
+var answerPool = sync.Pool{New: func() any { return new(answered) }}
+
+// newAnswer makes an answer with the header that has been read, and nothing else.
+func newAnswer(h *wire.Response) *answered {
+	a := answerPool.Get().(*answered)
+	if a.header == nil {
+		a.header = h.Header()
+		return a
+	}
+	h.Fill(a.header)
+	return a
+}
+
+// Release says that nobody uses the answer to the request any more: neither the Response nor its body nor the map that is its header. What the fields
+// say may be kept. They are used again for another answer if an exchange has made them and the body is over. Release reports whether nobody here uses
+// the request either, so that its maker can use it again with all that it is made of: an exchange has done with a request when it has the
+// answer, and net/http has not.
+func (c *Context) Release() bool {
+	a := c.answer
+	if a == nil || a.body.x != nil {
+		return false
+	}
+	clear(a.header)
+	*a = answered{header: a.header, body: answerBody{err: errBodyClosed}}
+	answerPool.Put(a)
+	c.answer = nil
+	return !c.lent
+}
+
+// lasting is a context for what may go on when the request is over whose context it was, such as a connection that is being made.
+func lasting(ctx context.Context) context.Context {
+	if c, ok := ctx.(*Context); ok {
+		return c.Context
+	}
+	return ctx
+}
