@@ -79,12 +79,13 @@ func (h *Handler) reserve(rec *record) (token.Token, error) {
 func (h *Handler) attempt(rec *record, tok token.Token) (*http.Response, error) {
 	out := h.outgoing(rec)
 	rec.body.attach(out)
+	rec.body.lent = rec.body.lent || rec.out != nil // to an attempt of which nobody asks
 	span := rec.span.Send(out.Method, out.Header)
 	out.setToken(tok)
 	began := time.Now()
 	rec.underway = true
 	resp, err := h.opt.Transport.RoundTrip(&out.Request)
-	rec.underway = err != nil && wasSent(err)
+	rec.underway, rec.out = err != nil && wasSent(err), out
 	if err != nil {
 		span.Failed()
 		if rec.body.failed() {

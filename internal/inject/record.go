@@ -19,7 +19,8 @@ type record struct {
 	passage     guard.Admitted
 	shop        *Shop // whose API is called; nil while it is not admitted
 	body        requestBody
-	stream      *stream // of a request of HTTP/2; nil: it is none
+	stream      *stream   // of a request of HTTP/2; nil: it is none
+	out         *outgoing // of the last attempt; nil: there was none
 	reservation pace.Reservation
 	// unauthorized says that a 401 has been met and its token been replaced, or tried to be.
 	unauthorized bool
@@ -62,7 +63,6 @@ func (r *record) named() shopify.Route {
 // observe tells everybody who keeps account of a request that has been answered.
 func (h *Handler) observe(rec *record) {
 	took := time.Since(rec.began)
-	rec.body.release()
 	rec.stream.end(rec.in.Context())
 	h.opt.Metrics.RequestDoneInTrace(rec.span.TraceID(), rec.route, rec.in.Method, rec.status, took)
 	if rec.code != "" || rec.status >= http.StatusBadRequest {
@@ -76,4 +76,7 @@ func (h *Handler) observe(rec *record) {
 	if h.opt.Access != nil {
 		h.opt.Access.write(rec, took)
 	}
+	rec.answer = nil // which is the transport's again, after this
+	rec.reservation.Release()
+	rec.body.release(rec.out != nil && rec.out.release())
 }

@@ -2,9 +2,11 @@ package inject
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"evergate/internal/shopify"
 	"evergate/internal/token"
@@ -13,33 +15,68 @@ import (
 
 // outgoing is the request for Shopify of one attempt, with everything that is made for it, in
 // one piece. Nothing of it is shared with another attempt, because a transport may go on using
-// a request after its answer.
+// a request after its answer. It is used again for another client's once its transport says that it does not: see release.
 type outgoing struct {
 	http.Request
-	ctx   upstream.Context
-	url   url.URL
-	body  bytes.Reader
-	token [1]string
+	ctx    upstream.Context
+	url    url.URL
+	header http.Header
+	token  [1]string
+
+	whole  []byte // the body, where it is in memory
+	body   bytes.Reader
+	reader io.ReadCloser                 // of body
+	anew   func() (io.ReadCloser, error) // another one
 }
+
+var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
 
 // outgoing makes the request for Shopify, without body and token.
 func (h *Handler) outgoing(rec *record) *outgoing {
-	in := rec.in
-	out := &outgoing{
-		ctx: upstream.Context{Context: in.Context()},
-		url: url.URL{
-			Scheme: rec.shop.Base.Scheme,
-			Host:   rec.shop.Base.Host,
-			// Opaque is written as it is; Path would be escaped anew.
-			Opaque:     rec.passage.Target.Path,
-			RawQuery:   in.URL.RawQuery,
-			ForceQuery: in.URL.ForceQuery,
-		},
+	in, out := rec.in, outgoings.Get().(*outgoing)
+	out.ctx = upstream.Context{Context: in.Context()}
+	out.url = url.URL{
+		Scheme: rec.shop.Base.Scheme,
+		Host:   rec.shop.Base.Host,
+		// Opaque is written as it is; Path would be escaped anew.
+		Opaque:     rec.passage.Target.Path,
+		RawQuery:   in.URL.RawQuery,
+		ForceQuery: in.URL.ForceQuery,
 	}
+	if out.header == nil {
+		out.header = make(http.Header, len(in.Header)+2)
+	}
+	fillOutgoing(out.header, in.Header)
 	out.Request = *new(http.Request).WithContext(&out.ctx)
-	out.Method, out.URL, out.Host, out.Header = in.Method, &out.url, rec.passage.Shop.Domain(), outgoingHeader(in.Header)
+	out.Method, out.URL, out.Host, out.Header = in.Method, &out.url, rec.passage.Shop.Domain(), out.header
 	out.Proto, out.ProtoMajor, out.ProtoMinor = "HTTP/1.1", 1, 1
 	return out
+}
+
+// setBody gives the request a body that is in memory.
+func (o *outgoing) setBody(whole []byte) {
+	if o.reader == nil {
+		o.reader = io.NopCloser(&o.body) // which net/http knows to be in memory, so it sends header and body together
+		o.anew = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(o.whole)), nil }
+	}
+	o.whole = whole
+	o.body.Reset(whole)
+	o.ContentLength, o.Body = int64(len(whole)), o.reader
+	// With GetBody the transport sends the request anew when a pooled connection
+	// turns out to be dead before a byte of it was written; never otherwise, for a POST.
+	o.GetBody = o.anew
+}
+
+// release is called when the client's request is over, and nobody uses the answer any more. It reports whether the request's body is nobody's either.
+func (o *outgoing) release() bool {
+	if !o.ctx.Release() {
+		return false
+	}
+	clear(o.header)
+	o.body.Reset(nil)
+	*o = outgoing{header: o.header, body: o.body, reader: o.reader, anew: o.anew}
+	outgoings.Put(o)
+	return true
 }
 
 // setToken comes last: nothing that a client sends can take it away.
@@ -65,10 +102,9 @@ func set(names ...string) map[string]struct{} {
 	return m
 }
 
-// outgoingHeader returns what goes on to Shopify, without the token. The values are
+// fillOutgoing puts what goes on to Shopify into out, without the token. The values are
 // shared with in, which nobody changes.
-func outgoingHeader(in http.Header) http.Header {
-	out := make(http.Header, len(in)+2)
+func fillOutgoing(out, in http.Header) {
 	for name, values := range in {
 		if !droppedUpstream(name) {
 			out[name] = values
@@ -92,7 +128,6 @@ func outgoingHeader(in http.Header) http.Header {
 			out[strings.ToLower(name)] = v
 		}
 	}
-	return out
 }
 
 // droppedUpstream also knows X-Forwarded-… and spellings with an underscore, which many

@@ -25,7 +25,13 @@ type requestBody struct {
 	declared int64      // Content-Length; -1 when unknown
 	broken   bool       // it broke off while it was read
 	loan     limit.Loan // for what is kept of it; a stream has its own
+
+	room *[firstRead]byte // where whole is; nil: elsewhere
+	lent bool             // a transport may still read whole, whatever becomes of the last attempt
 }
+
+// rooms are for bodies that fit.
+var rooms = sync.Pool{New: func() any { return new([firstRead]byte) }}
 
 var errClientBody = errors.New("the request's body broke off or was malformed")
 
@@ -71,10 +77,10 @@ func (b *requestBody) readForPolicy(r *http.Request) (body []byte, whole bool, _
 	case r.ContentLength > policy.LargestJudgedBody:
 		return nil, false, nil
 	case r.ContentLength > 0:
-		body, err := b.keep(r.Body, r.ContentLength)
+		body, err := b.keep(nil, r.Body, r.ContentLength)
 		return body, true, err
 	}
-	body, err := b.keep(io.LimitReader(r.Body, policy.LargestJudgedBody+1), -1)
+	body, err := b.keep(nil, io.LimitReader(r.Body, policy.LargestJudgedBody+1), -1)
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
@@ -95,10 +101,10 @@ var errNoRoom = errors.New("no more bodies can be held now")
 // firstRead is how much room a body gets before any of it has come.
 const firstRead = 4 << 10
 
-// keep reads length bytes of src, or all that there is for -1; then the error is io.EOF. Room is made as they come, not
+// keep reads length bytes of src, or all that there is for -1; then the error is io.EOF. Room beyond the first is made as they come, not
 // for what a client says will come.
-func (b *requestBody) keep(src io.Reader, length int64) ([]byte, error) {
-	var kept []byte
+func (b *requestBody) keep(first []byte, src io.Reader, length int64) ([]byte, error) {
+	kept := first[:0]
 	for length < 0 || int64(len(kept)) < length {
 		if len(kept) == cap(kept) {
 			size := max(int64(2*cap(kept)), firstRead)
@@ -129,8 +135,13 @@ func (b *requestBody) take(conn *limit.Conn, src io.Reader, length, most int64) 
 	switch {
 	case src == nil || src == http.NoBody || length == 0:
 	case length > 0 && length <= most:
+		var first []byte
+		if length <= firstRead {
+			b.room = rooms.Get().(*[firstRead]byte)
+			first = b.room[:length:length]
+		}
 		conn.BeginUpload()
-		kept, err := b.keep(src, length)
+		kept, err := b.keep(first, src, length)
 		conn.EndUpload()
 		switch {
 		case errors.Is(err, errNoRoom): // then it passes once, and is not kept
@@ -159,13 +170,7 @@ func (b *requestBody) take(conn *limit.Conn, src io.Reader, length, most int64) 
 func (b *requestBody) attach(out *outgoing) {
 	switch {
 	case b.whole != nil:
-		whole := b.whole
-		out.ContentLength = int64(len(whole))
-		out.body.Reset(whole)
-		out.Body = io.NopCloser(&out.body) // which net/http knows to be in memory, so it sends header and body together
-		// With GetBody the transport sends the request anew when a pooled connection
-		// turns out to be dead before a byte of it was written; never otherwise, for a POST.
-		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(whole)), nil }
+		out.setBody(b.whole)
 		delete(out.Header, "Expect") // the client's wait ended when we read the body
 	case b.stream != nil:
 		out.ContentLength = b.declared
@@ -196,9 +201,13 @@ func (b *requestBody) allowEarlyAnswer(w http.ResponseWriter) {
 	}
 }
 
-// release gives back what was taken for the body. It is not kept any more.
-func (b *requestBody) release() {
+// release gives back what was taken for the body. It is not kept any more. unused says that the last attempt's transport does not read it any more.
+func (b *requestBody) release(unused bool) {
 	b.loan.Return()
+	if b.room != nil && unused && !b.lent {
+		rooms.Put(b.room)
+	}
+	b.room, b.whole = nil, nil
 	if b.stream == nil {
 		return
 	}

@@ -127,6 +127,7 @@ func (s *staged) readAnswer() {
 		s.fatal(err, s.w.bytes)
 	}
 	_ = s.resp.Body.Close()
+	s.rec.reservation.Release()
 }
 
 // round runs a stage for one request; measured is called around what is the stage's own.
