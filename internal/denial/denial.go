@@ -19,13 +19,14 @@ import (
 
 // The codes of requests that may not pass.
 const (
-	CodeAmbiguousPath   = "ambiguous_path"
-	CodeDeniedPath      = "denied_path"
-	CodeDeniedMethod    = "denied_method"
-	CodeDeniedConnect   = "denied_connect"
-	CodeMisdirectedHost = "misdirected_host"
-	CodeUnknownShop     = "unknown_shop"
-	CodeCrossSite       = "cross_site"
+	CodeAmbiguousRequest = "ambiguous_request"
+	CodeAmbiguousPath    = "ambiguous_path"
+	CodeDeniedPath       = "denied_path"
+	CodeDeniedMethod     = "denied_method"
+	CodeDeniedConnect    = "denied_connect"
+	CodeMisdirectedHost  = "misdirected_host"
+	CodeUnknownShop      = "unknown_shop"
+	CodeCrossSite        = "cross_site"
 
 	CodeUnauthenticated  = "unauthenticated"
 	CodeDeniedPeer       = "denied_peer"

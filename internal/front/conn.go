@@ -2,6 +2,7 @@ package front
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -35,13 +36,22 @@ type conn struct {
 	server *Server
 	hand   *handover
 	net    net.Conn
+	tls    *tls.ConnectionState // nil: the connection is none of TLS
 	state  atomic.Int32
+	lost   bool // somebody has it for good
 
-	in   *[wire.MaxHead]byte
-	r, w int // what of in is not used up
-	head wire.Request
-	next *incoming
-	resp response
+	in      *[wire.MaxHead]byte // nil while a connection of TLS waits
+	r, w    int                 // what of in is not used up
+	first   [1]byte
+	limited bool // the head has its deadline
+	blanks  int  // how many bytes of empty lines may come before it
+	head    wire.Request
+	next    *incoming
+	resp    response
+
+	// What is known of a head that is not ordinary.
+	scan wire.Scan
+	long []byte // what has come of it
 
 	remote string
 	ctx    context.Context //nolint:containedctx // of the connection, as net/http has one
@@ -59,11 +69,7 @@ func (c *conn) part() {
 	}
 }
 
-func (c *conn) tell(state http.ConnState) {
-	if hook := c.server.http.ConnState; hook != nil {
-		hook(c.net, state)
-	}
-}
+func (c *conn) tell(state http.ConnState) { c.server.tell(c.net, state) }
 
 // run serves the connection.
 func (c *conn) run(base context.Context) {
@@ -71,29 +77,43 @@ func (c *conn) run(base context.Context) {
 	c.tell(http.StateNew)
 	c.remote = c.net.RemoteAddr().String()
 	c.ctx = context.WithValue(base, http.LocalAddrContextKey, c.net.LocalAddr())
-	if hook := c.server.http.ConnContext; hook != nil {
-		c.ctx = hook(c.ctx, c.net)
+	keep := true
+	if secured, ok := c.net.(*tls.Conn); ok {
+		if keep = c.shake(secured); keep && c.tls.NegotiatedProtocol != "" && c.tls.NegotiatedProtocol != "http/1.1" {
+			c.giveAway()
+			return
+		}
 	}
-	if d := c.server.http.ReadHeaderTimeout; d > 0 {
-		_ = c.net.SetReadDeadline(time.Now().Add(d))
+	if keep {
+		keep = c.begin()
 	}
-	keep := c.hear()
-	c.in = buffers.Get().(*[wire.MaxHead]byte)
 	for keep {
 		switch c.read() {
 		case wire.Understood:
 			keep = c.serve()
 		case wire.Foreign:
-			c.give()
-			return
+			keep = c.judge() && c.lend()
 		default:
 			keep = false
 		}
 	}
-	buffers.Put(c.in)
+	c.letGo()
 	c.gone.end()
-	_ = c.net.Close()
-	c.tell(http.StateClosed)
+	if !c.lost {
+		_ = c.net.Close()
+		c.tell(http.StateClosed)
+	}
+}
+
+// begin waits for the first request.
+func (c *conn) begin() bool {
+	if hook := c.server.connContext; hook != nil {
+		c.ctx = hook(c.ctx, c.net)
+	}
+	if d := c.server.http.ReadHeaderTimeout; d > 0 {
+		_ = c.net.SetReadDeadline(time.Now().Add(d))
+	}
+	return c.hear()
 }
 
 // hears is how much the first read of a connection asks for: most heads are shorter.
@@ -103,7 +123,7 @@ const hears = 1 << 10
 // nothing of the kernel.
 func (c *conn) hear() bool {
 	u, ok := c.net.(unreader)
-	if !ok {
+	if !ok || c.tls != nil {
 		return true
 	}
 	b := make([]byte, hears)
@@ -120,83 +140,88 @@ type unreader interface{ Unread(b []byte) }
 
 // read reads the head of a request. Incomplete says that there will be none.
 func (c *conn) read() wire.Verdict {
-	limited := false
+	c.limited = false
 	for {
-		if c.w > 0 {
+		if c.skipBlanks(); c.w > 0 {
 			switch v := c.head.Parse(c.in[:c.w]); v {
 			case wire.Foreign:
 				return v
 			case wire.Understood:
-				if c.head.Length > longestBody || int64(c.w-c.head.Size()) > c.head.Length { // a second request is here already
+				if c.head.Length > longestBody || !enabled {
 					return wire.Foreign
 				}
 				return c.target()
 			default:
 			}
-			if d := c.server.http.ReadHeaderTimeout; d > 0 && !limited {
-				limited = true
-				_ = c.net.SetReadDeadline(time.Now().Add(d))
-			}
 		}
-		n, err := c.net.Read(c.in[c.w:])
-		if n > 0 && c.w == 0 && !c.state.CompareAndSwap(waits, serves) {
-			return wire.Incomplete // it was told to end before that came
-		}
+		n, err := c.more()
 		c.w += n
 		switch {
-		case err == nil:
+		case n > 0:
 		case c.w > 0 && errors.Is(err, io.EOF):
-			return wire.Foreign // it says what is wrong with half a request
+			return wire.Foreign // net/http says what is wrong with half a request
 		default:
 			return wire.Incomplete
 		}
 	}
 }
 
-// give hands the connection over, with what has come.
-func (c *conn) give() {
-	ahead := append([]byte(nil), c.in[:c.w]...)
-	buffers.Put(c.in)
-	c.gone.end()
-	given := c.net
-	if u, ok := given.(unreader); ok {
-		u.Unread(ahead)
-	} else {
-		given = &resumed{given, ahead}
+// more reads more of a head. With the first byte the client is one who is served.
+func (c *conn) more() (n int, err error) {
+	switch {
+	case c.w > 0:
+		c.limit()
+		return c.net.Read(c.in[c.w:])
+	case c.tls != nil: // what is decrypted lies there, and a further read costs nothing
+		c.letGo()
+		n, err = c.net.Read(c.first[:])
+		c.take()
+		c.in[0] = c.first[0]
+	default:
+		c.take()
+		n, err = c.net.Read(c.in[:])
 	}
-	if !c.hand.give(given) {
-		_ = c.net.Close()
-		c.tell(http.StateClosed)
+	if n > 0 && !c.state.CompareAndSwap(waits, serves) && c.state.Load() != serves {
+		return 0, net.ErrClosed // it was told to end before that came
+	}
+	return n, err
+}
+
+// mostBlanks is how many bytes of empty lines may come behind a POST, as net/http has it: old clients send one behind the body.
+const mostBlanks = 4
+
+func (c *conn) skipBlanks() {
+	n := 0
+	for ; n < c.w && c.blanks > 0 && (c.in[n] == '\r' || c.in[n] == '\n'); n++ {
+		c.blanks--
+	}
+	if n > 0 {
+		c.w = copy(c.in[:], c.in[n:c.w])
+	}
+	if c.w > 0 {
+		c.blanks = 0
 	}
 }
 
-// resumed is a connection of which some bytes have been read ahead.
-type resumed struct {
-	net.Conn
-	ahead []byte
+// limit bounds how long the rest of a head may take.
+func (c *conn) limit() {
+	if d := c.server.http.ReadHeaderTimeout; d > 0 && !c.limited {
+		c.limited = true
+		_ = c.net.SetReadDeadline(time.Now().Add(d))
+	}
 }
 
-// Read implements io.Reader.
-func (r *resumed) Read(p []byte) (int, error) {
-	if len(r.ahead) > 0 {
-		n := copy(p, r.ahead)
-		r.ahead = r.ahead[n:]
-		return n, nil
+func (c *conn) take() {
+	if c.in == nil {
+		c.in = buffers.Get().(*[wire.MaxHead]byte)
 	}
-	return r.Conn.Read(p)
 }
 
-// CloseWrite lets the server end an answer before it closes.
-func (r *resumed) CloseWrite() error { return closeWrite(r.Conn) }
-
-// NetConn returns the connection itself.
-func (r *resumed) NetConn() net.Conn { return r.Conn }
-
-func closeWrite(c net.Conn) error {
-	if w, ok := c.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
+func (c *conn) letGo() {
+	if c.in != nil {
+		buffers.Put(c.in)
+		c.in = nil
 	}
-	return errors.ErrUnsupported
 }
 
 // incoming is a request with what is made for it.
@@ -217,7 +242,7 @@ func (c *conn) serve() bool {
 	r := &in.Request
 	r.Method, r.Proto, r.ProtoMajor, r.ProtoMinor = h.Method(), "HTTP/1.1", 1, 1
 	r.URL, r.Host, r.RemoteAddr, r.ContentLength, r.Close = &in.url, string(h.Host()), c.remote, h.Length, h.Close
-	r.Header, r.Body = h.Header(), http.NoBody
+	r.Header, r.Body, r.TLS = h.Header(), http.NoBody, c.tls
 	c.r = h.Size()
 	if h.Length > 0 {
 		in.body.conn, in.body.left = c, h.Length
@@ -240,10 +265,22 @@ func (c *conn) serve() bool {
 		}
 		return false
 	}
-	c.r, c.w = 0, 0
-	c.tell(http.StateIdle)
+	c.w = copy(c.in[:], c.in[c.r:c.w]) // of the next request
 	if ahead >= 0 {
-		c.in[0], c.w = byte(ahead), 1
+		c.in[c.w] = byte(ahead)
+		c.w++
+	}
+	return c.rest(r.Method)
+}
+
+// rest is what there is between a request of that method and the next. It reports whether there may be one.
+func (c *conn) rest(method string) bool {
+	c.r, c.blanks = 0, 0
+	if method == http.MethodPost {
+		c.blanks = mostBlanks
+	}
+	c.tell(http.StateIdle)
+	if c.w > 0 {
 		return true
 	}
 	c.state.Store(waits)
@@ -288,7 +325,7 @@ func (c *conn) call(r *http.Request) (completed bool) {
 			c.logf("http: panic serving %v: %v\n%s", c.remote, err, debug.Stack())
 		}
 	}()
-	c.server.http.Handler.ServeHTTP(&c.resp, r)
+	c.server.handler.ServeHTTP(&c.resp, r)
 	return true
 }
 
@@ -350,7 +387,11 @@ func (b *body) end() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	return b.done.Load() || !b.begun && int64(b.conn.w-b.conn.r) == b.left // nobody wanted it, and it is here
+	if c := b.conn; !b.done.Load() && !b.begun && int64(c.w-c.r) >= b.left { // nobody wanted it, and it is here
+		c.r += int(b.left)
+		return true
+	}
+	return b.done.Load()
 }
 
 // Close implements io.Closer.

@@ -12,17 +12,35 @@ import (
 
 // Server serves listeners of tools. Its methods are safe for concurrent use.
 type Server struct {
-	// http serves what is not ordinary. Its handler, its hooks and its time-outs hold for both.
+	// http serves what is not ordinary. Its time-outs hold for both.
 	http  *http.Server
 	ended atomic.Bool
+
+	// What the http.Server was given, and holds for both as well.
+	handler     http.Handler
+	connState   func(net.Conn, http.ConnState)
+	connContext func(context.Context, net.Conn) context.Context
+	// refuse answers a request that can be read in two ways.
+	refuse func(w http.ResponseWriter, doubt string)
 
 	mu    sync.Mutex // taken when a client comes or goes, not for a request
 	conns map[*conn]struct{}
 	open  sync.WaitGroup // conns
 }
 
-// New returns a Server before h, which must have a Handler, and of whose fields nothing is changed any more.
-func New(h *http.Server) *Server { return &Server{http: h, conns: map[*conn]struct{}{}} }
+// New returns a Server before h, which must have a Handler, and of whose fields nobody changes anything any more. refuse answers a request that can be
+// read in two ways; the connection ends with that.
+func New(h *http.Server, refuse func(w http.ResponseWriter, doubt string)) *Server {
+	s := &Server{http: h, handler: h.Handler, connState: h.ConnState, connContext: h.ConnContext, refuse: refuse, conns: map[*conn]struct{}{}}
+	h.Handler, h.ConnState, h.ConnContext = http.HandlerFunc(s.serveGiven), s.hook, s.context
+	return s
+}
+
+func (s *Server) tell(c net.Conn, state http.ConnState) {
+	if s.connState != nil {
+		s.connState(c, state)
+	}
+}
 
 // Inner is the listener that a BaseContext is to look at: the one that Serve was given.
 func Inner(l net.Listener) net.Listener {
@@ -32,14 +50,8 @@ func Inner(l net.Listener) net.Listener {
 	return l
 }
 
-// ServeHTTPS serves a listener whose connections speak TLS, or run in a tunnel: with net/http alone.
-func (s *Server) ServeHTTPS(l net.Listener) error { return s.http.Serve(l) }
-
-// Serve serves a listener until that is closed, and returns its error. Those who came before are served on.
+// Serve serves a listener, whose connections may speak TLS, until that is closed, and returns its error. Those who came before are served on.
 func (s *Server) Serve(l net.Listener) error {
-	if !enabled {
-		return s.http.Serve(l)
-	}
 	hand := &handover{Listener: l, conns: make(chan net.Conn), closed: make(chan struct{})}
 	go func() { _ = s.http.Serve(hand) }() // until Shutdown, or until all who came have gone
 	base := context.Background()
@@ -109,8 +121,23 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-done:
 		return err
 	case <-ctx.Done():
+	}
+	if s.serves() {
 		return ctx.Err()
 	}
+	return err
+}
+
+// serves reports whether a request is under way. Connections that were told to end may take a moment to.
+func (s *Server) serves() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.state.Load() == serves {
+			return true
+		}
+	}
+	return false
 }
 
 // Close ends everything at once.

@@ -78,7 +78,7 @@ var closed = map[string]*regexp.Regexp{
 	"code":     regexp.MustCompile(`^[2-5]\d\d$`),
 	"caller":   regexp.MustCompile(`^anonymous$`), // no other has a name here
 	"outcome":  regexp.MustCompile(`^(passed|denied|reported)$`),
-	"reason":   regexp.MustCompile(`^(401|429|throttled|stalled|bad_request_body|no_token|rate_limit_queue_full|too_many_connections|upstream_unreachable|upstream_timeout|ambiguous_path|denied_path|denied_method|misdirected_host|unknown_shop|cross_site)$`),
+	"reason":   regexp.MustCompile(`^(401|429|throttled|stalled|bad_request_body|no_token|rate_limit_queue_full|too_many_connections|upstream_unreachable|upstream_timeout|ambiguous_request|ambiguous_path|denied_path|denied_method|misdirected_host|unknown_shop|cross_site)$`),
 	"version":  regexp.MustCompile(`^(\d{4}-(01|04|07|10)|unstable|none|other)$`),
 	"served":   regexp.MustCompile(`^(\d{4}-(01|04|07|10)|unstable|none|other)$`),
 	"shop":     regexp.MustCompile(`^blue-finch\.myshopify\.com$`),
@@ -109,7 +109,7 @@ func TestTenThousandStrangersGrowNoMetric(t *testing.T) {
 	statuses := map[int]int{}
 	for range 10_000 {
 		w := httptest.NewRecorder()
-		s.proxy.Handler.ServeHTTP(w, who.request())
+		s.handler.ServeHTTP(w, who.request())
 		statuses[w.Code]++
 	}
 	if statuses[http.StatusOK] < 100 || statuses[http.StatusNotFound] < 100 || statuses[http.StatusMisdirectedRequest] < 100 || statuses[http.StatusBadRequest] < 100 {

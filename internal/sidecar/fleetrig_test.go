@@ -134,7 +134,7 @@ func (r *fleetRig) call(name string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	req := httptest.NewRequest(http.MethodGet, "http://localhost/"+name+".myshopify.com/admin/api/2026-10/shop.json", nil)
 	req.RequestURI = req.URL.Path
-	r.proxy.Handler.ServeHTTP(w, req)
+	r.handler.ServeHTTP(w, req)
 	return w
 }
 

@@ -92,7 +92,7 @@ func (s *Sidecar) serveOwn(fail func(error)) {
 func (s *Sidecar) serveEach(opened []listen.Opened) {
 	for _, l := range opened {
 		s.accepting.Go(func() {
-			if err := s.serveTools(l); !errors.Is(err, net.ErrClosed) {
+			if err := s.tools.Serve(l.Listener); !errors.Is(err, net.ErrClosed) {
 				s.own.fail(err)
 			}
 		})

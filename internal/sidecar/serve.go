@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"evergate/internal/access"
-	"evergate/internal/listen"
 )
 
 func (s *Sidecar) beginQuit() { s.quitOnce.Do(func() { close(s.quit) }) }
@@ -26,7 +25,7 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 
 	failed := make(chan error, 1+len(s.listeners)+len(s.adminOn)+len(s.merchantsOn))
 	for _, l := range s.listeners {
-		s.accepting.Go(func() { failed <- s.serveTools(l) })
+		s.accepting.Go(func() { failed <- s.tools.Serve(l.Listener) })
 	}
 	s.serveOwn(func(err error) {
 		select {
@@ -34,7 +33,7 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 		default: // one is enough
 		}
 	})
-	s.acceptingInside.Go(func() { failed <- s.tools.ServeHTTPS(s.tunnels.Listener()) })
+	s.acceptingInside.Go(func() { failed <- s.tools.Serve(s.tunnels.Listener()) })
 	for _, l := range s.adminOn {
 		go func() { failed <- s.admin.Serve(access.ForOperators(s.limits.operators.Wrap(l.Listener))) }()
 	}
@@ -62,12 +61,4 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 	}
 	s.close(force)
 	return err
-}
-
-// serveTools serves a listener until it is closed.
-func (s *Sidecar) serveTools(l listen.Opened) error {
-	if l.Address.TLS {
-		return s.tools.ServeHTTPS(l.Listener)
-	}
-	return s.tools.Serve(l.Listener)
 }

@@ -35,13 +35,14 @@ const (
 )
 
 // serverForTools answers tools: the request path.
-func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *http.Server {
+func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *front.Server {
+	s.handler = inject.New(inject.Options{
+		Shops: s.served, Admission: s.admission, Transport: s.app.Transport, Tunnels: s.tunnels,
+		ReplayBuffer: int64(s.cfg.ReplayBuffer), Memory: s.limits.memory, Metrics: met, Log: s.log.Logger,
+		Access: accessLog(s.cfg, s.log.whole), AuditDenials: s.auditLog(), Tracer: s.tracer, Stopping: &s.stopping,
+	})
 	server := &http.Server{
-		Handler: inject.New(inject.Options{
-			Shops: s.served, Admission: s.admission, Transport: s.app.Transport, Tunnels: s.tunnels,
-			ReplayBuffer: int64(s.cfg.ReplayBuffer), Memory: s.limits.memory, Metrics: met, Log: s.log.Logger,
-			Access: accessLog(s.cfg, s.log.whole), AuditDenials: s.auditLog(), Tracer: s.tracer, Stopping: &s.stopping,
-		}),
+		Handler:           s.handler,
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, MaxHeaderBytes: largestHeader, ErrorLog: errorLog,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is judged like everything else
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: mostStreams, MaxReceiveBufferPerStream: inject.StreamBuffer, MaxReceiveBufferPerConnection: uploadBuffer},
@@ -50,7 +51,7 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *ht
 	}
 	server.RegisterOnShutdown(s.pending.abandon)
 	limitHeader(server)
-	return server
+	return front.New(server, s.handler.Refuse)
 }
 
 // serverForOperators answers people, probes and Prometheus.

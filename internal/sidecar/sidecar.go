@@ -58,7 +58,8 @@ type Sidecar struct {
 	tracer    *tracing.Tracer // nil when it is off
 
 	tunnels       *tunnel.Server
-	proxy, admin  *http.Server
+	admin         *http.Server
+	handler       *inject.Handler
 	tools         *front.Server   // before proxy
 	listeners     []listen.Opened // for tools, beside shops' own
 	own           ownListeners
@@ -194,8 +195,7 @@ func wire(app *App, settings Settings, log Logger, getenv func(string) string, s
 	s.tunnels = s.newTunnels()
 
 	errorLog := log.serverErrors()
-	s.proxy = s.serverForTools(met, errorLog)
-	s.tools = front.New(s.proxy)
+	s.tools = s.serverForTools(met, errorLog)
 	s.admin = s.serverForOperators(registry, met, app.Build, getenv, errorLog)
 	s.merchants = s.serverForMerchants(errorLog)
 	return s, nil

@@ -48,7 +48,7 @@ var lengths = []attack{
 	passes("length between spaces and tabs", post("Content-Length: \t 5 \t", "hello"), "POST /p.json hello"),
 	passes("length with leading zeros", post("Content-Length: 0000000000000000000000000005", "hello"), "POST /p.json hello"),
 	passes("length twice, the same", post("Content-Length: 5\r\nContent-Length: 5", "hello"), "POST /p.json hello"),
-	passes("length on a folded line", post("Content-Length:\r\n 5", "hello"), "POST /p.json hello"),
+	refused("length on a folded line", post("Content-Length:\r\n 5", "hello"), 400),
 	passes("length of a GET", "GET {api}/p.json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello", "GET /p.json hello"),
 	passes("length of a DELETE that holds a request", "DELETE {api}/p.json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 29\r\n\r\nGET /x HTTP/1.1\r\nHost: evil\r\n", "DELETE /p.json GET /x HTTP/1.1\r\nHost: evil\r\n"),
 	passes("length named by Connection", post("Content-Length: 5\r\nConnection: Content-Length", "hello"), "POST /p.json hello"),
@@ -96,7 +96,7 @@ var lengths = []attack{
 	cutShort("length too small", post("Content-Length: 3", "hello\r\n\r\n"), "POST /p.json hel"),
 	cutShort("length zero before a body", post("Content-Length: 0", "hello\r\n\r\n"), "POST /p.json"),
 	cutShort("no length before a body", post("X-No: length", "hello\r\n\r\n"), "POST /p.json"),
-	cutShort("length hidden on a folded line", post("X-A: b\r\n Content-Length: 5", "hello\r\n\r\n"), "POST /p.json"),
+	refused("length hidden on a folded line", post("X-A: b\r\n Content-Length: 5", "hello\r\n\r\n"), 400),
 }
 
 var codings = []attack{
@@ -105,20 +105,20 @@ var codings = []attack{
 	passes("chunked without a space", post("Transfer-Encoding:chunked", hello), "POST /p.json hello"),
 	passes("chunked behind a tab", post("Transfer-Encoding:\tchunked", hello), "POST /p.json hello"),
 	passes("chunked before spaces", post("Transfer-Encoding: chunked \t ", hello), "POST /p.json hello"),
-	passes("chunked on a folded line", post("Transfer-Encoding:\r\n chunked", hello), "POST /p.json hello"),
-	passes("chunked behind a bare LF", post("X-A: b\nTransfer-Encoding: chunked", hello), "POST /p.json hello"),
+	refused("chunked on a folded line", post("Transfer-Encoding:\r\n chunked", hello), 400),
+	refused("chunked behind a bare LF", post("X-A: b\nTransfer-Encoding: chunked", hello), 400),
 	passes("chunked of a GET", "GET {api}/p.json HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"+hello, "GET /p.json hello"),
 	passes("chunked of a HEAD", "HEAD {api}/p.json HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"+hello, "HEAD /p.json hello"),
 	passes("chunked named by Connection", post("Transfer-Encoding: chunked\r\nConnection: Transfer-Encoding", hello), "POST /p.json hello"),
 	passes("chunked as a content coding", post("Content-Encoding: chunked\r\nContent-Length: 5", "hello"), "POST /p.json hello"),
 	passes("chunked offered in TE", post("TE: chunked\r\nContent-Length: 5", "hello"), "POST /p.json hello"),
 
-	// With both, chunked counts and the length is gone, as RFC 9112 section 6.3 has it.
-	passes("CL.TE", post("Content-Length: "+its+"\r\nTransfer-Encoding: chunked", hello), "POST /p.json hello"),
-	passes("TE.CL", post("Transfer-Encoding: chunked\r\nContent-Length: 3", hello), "POST /p.json hello"),
-	two("CL.TE with a request behind the body", post("Content-Length: "+strconv.Itoa(len(smuggled)+5)+"\r\nTransfer-Encoding: chunked", "0\r\n\r\n"+smuggled), "POST /p.json", "DELETE /smuggled.json"),
-	passes("TE.CL with a request inside the body", post("Content-Length: 4\r\nTransfer-Encoding: chunked",
-		"1f\r\nDELETE /x HTTP/1.1\r\nHost: y\r\n\r\n\r\n0\r\n\r\n"), "POST /p.json DELETE /x HTTP/1.1\r\nHost: y\r\n\r\n"),
+	// With both, servers differ in which counts, so neither does (RFC 9112 section 6.3).
+	refused("CL.TE", post("Content-Length: "+its+"\r\nTransfer-Encoding: chunked", hello), 400),
+	refused("TE.CL", post("Transfer-Encoding: chunked\r\nContent-Length: 3", hello), 400),
+	refused("CL.TE with a request behind the body", post("Content-Length: "+strconv.Itoa(len(smuggled)+5)+"\r\nTransfer-Encoding: chunked", "0\r\n\r\n"+smuggled), 400),
+	refused("TE.CL with a request inside the body", post("Content-Length: 4\r\nTransfer-Encoding: chunked",
+		"1f\r\nDELETE /x HTTP/1.1\r\nHost: y\r\n\r\n\r\n0\r\n\r\n"), 400),
 	refused("CL.TE with a length that is none", post("Content-Length: +5\r\nTransfer-Encoding: chunked", hello), 400),
 	refused("CL.TE with two lengths", post("Content-Length: 5\r\nContent-Length: 6\r\nTransfer-Encoding: chunked", hello), 400),
 
@@ -132,14 +132,14 @@ var codings = []attack{
 	refused("TE.TE list, chunked twice", post("Transfer-Encoding: chunked, chunked", hello), 501),
 	refused("TE.TE list with an empty element", post("Transfer-Encoding: ,chunked", hello), 501),
 	refused("TE.TE gzip and chunked", post("Transfer-Encoding: gzip, chunked", hello), 501),
-	refused("TE.TE on a folded line", post("Transfer-Encoding: chunked\r\n , identity", hello), 501),
+	refused("TE.TE on a folded line", post("Transfer-Encoding: chunked\r\n , identity", hello), 400),
 	refused("TE xchunked", post("Transfer-Encoding: xchunked", hello), 501),
 	refused("TE chunkedx", post("Transfer-Encoding: chunkedx", hello), 501),
 	refused("TE in quotes", post(`Transfer-Encoding: "chunked"`, hello), 501),
 	refused("TE with a parameter", post("Transfer-Encoding: chunked;q=1", hello), 501),
-	refused("TE identity with a length", post("Transfer-Encoding: identity\r\nContent-Length: 5", "hello"), 501),
+	refused("TE identity with a length", post("Transfer-Encoding: identity\r\nContent-Length: 5", "hello"), 400),
 	refused("TE empty", post("Transfer-Encoding:", hello), 501),
-	refused("TE folded in the middle", post("Transfer-Encoding: chu\r\n nked", hello), 501),
+	refused("TE folded in the middle", post("Transfer-Encoding: chu\r\n nked", hello), 400),
 	refused("TE with a Kelvin sign", post("Transfer-Encoding: chun\xe2\x84\xaaed", hello), 501),
 	refused("TE behind a vertical tab", post("Transfer-Encoding: \x0bchunked", hello), 400),
 	refused("TE before a form feed", post("Transfer-Encoding: chunked\x0c", hello), 400),
@@ -152,15 +152,14 @@ var codings = []attack{
 	refused("TE with a NUL in the name", post("Transfer-Encoding\x00: chunked", hello), 400),
 	refused("TE on the first line, which is folded", "POST {api}/p.json HTTP/1.1\r\n Transfer-Encoding: chunked\r\nHost: localhost\r\n\r\n"+hello, 400),
 	cutShort("TE with an underscore", post("Transfer_Encoding: chunked", hello), "POST /p.json"),
-	cutShort("TE hidden on a folded line", post("X-A: b\r\n\tTransfer-Encoding: chunked", hello), "POST /p.json"),
+	refused("TE hidden on a folded line", post("X-A: b\r\n\tTransfer-Encoding: chunked", hello), 400),
 
 	// HTTP/1.0 knows no chunks: there is no body, and what stands there must not become a request.
 	{name: "TE in HTTP/1.0", send: "POST {api}/p.json HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + hello,
 		arrives: []string{"POST /p.json"}, answers: []int{200}, ends: true},
 	{name: "TE in HTTP/1.0 kept alive", send: "POST {api}/p.json HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n" + smuggled,
 		arrives: []string{"POST /p.json"}, answers: []int{200}, ends: true},
-	{name: "TE in HTTP/1.0 kept alive with a length", send: "POST {api}/p.json HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled,
-		arrives: []string{"POST /p.json 0\r\n\r\n"}, answers: []int{200}, ends: true},
+	refused("TE in HTTP/1.0 kept alive with a length", "POST {api}/p.json HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+smuggled, 400),
 }
 
 var chunks = []attack{
@@ -213,7 +212,7 @@ var chunks = []attack{
 	passes("trailer with a coding", chunk("5\r\nhello\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n"), "POST /p.json hello"),
 	passes("trailer with a host", chunk("5\r\nhello\r\n0\r\nHost: evil.example\r\nAuthorization: Bearer x\r\n\r\n"), "POST /p.json hello"),
 	passes("trailer with a space before the colon", chunk("5\r\nhello\r\n0\r\nContent-Length : 5\r\n\r\n"), "POST /p.json hello"),
-	passes("trailer with a bare LF", chunk("5\r\nhello\r\n0\r\nX-Sum: 1\n\r\n"), "POST /p.json hello"),
+	cutShort("trailer with a bare LF", chunk("5\r\nhello\r\n0\r\nX-Sum: 1\n\r\n")+probe, "POST /p.json hello"), // nobody can tell what is behind it
 	refused("trailer that announces a length", post("Transfer-Encoding: chunked\r\nTrailer: Content-Length", hello), 400),
 	refused("trailer that announces a coding", post("Transfer-Encoding: chunked\r\nTrailer: Transfer-Encoding", hello), 400),
 	brokenOff("trailer without a colon", chunk("5\r\nhello\r\n0\r\nnonsense\r\n\r\n")),

@@ -24,7 +24,9 @@ var beside = []struct{ name, send, code string }{
 	{"a body that is short", connect + "Content-Length: 1\r\n\r\n" + smuggled, "denied_connect"},
 	{"chunks", connect + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled, "denied_connect"},
 	{"chunks that are malformed", connect + "Transfer-Encoding: chunked\r\n\r\nzz\r\n" + smuggled, "denied_connect"},
-	{"both", connect + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled, "denied_connect"},
+	{"both", connect + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled, "ambiguous_request"},
+	{"a folded field", connect + "X-A: b\r\n c\r\n\r\n" + hidden, "ambiguous_request"},
+	{"a line that ends with LF", connect + "X-A: b\n\r\n" + hidden, "ambiguous_request"},
 	{"two lengths", connect + "Content-Length: 0\r\nContent-Length: " + its + "\r\n\r\n" + smuggled, "400"},
 	{"a length that is none", connect + "Content-Length: x\r\n\r\n" + smuggled, "400"},
 	{"another coding", connect + "Transfer-Encoding: gzip\r\n\r\n" + smuggled, "501"},
@@ -69,17 +71,16 @@ func TestNothingBesideAConnectIsARequest(t *testing.T) {
 	}
 	// What comes with a CONNECT that opens a tunnel is the tunnel's, where it is no TLS.
 	for name, send := range map[string]string{
-		"a request":                       connect + "\r\n" + hidden,
-		"a request behind a folded field": connect + "X-A: b\r\n c\r\n\r\n" + hidden,
-		"a CONNECT":                       connect + "\r\n" + connect + "\r\n" + hidden,
-		"HTTP/1.0":                        "CONNECT " + shopDomain + ":443 HTTP/1.0\r\n\r\n" + hidden,
-		"no host":                         "CONNECT " + shopDomain + ":443 HTTP/1.1\r\n\r\n" + hidden, // as net/http has it
-		"a length of nothing":             connect + "Content-Length: 0\r\n\r\n" + hidden,
-		"connection: keep-alive":          connect + "Connection: keep-alive\r\nProxy-Connection: keep-alive\r\n\r\n" + hidden,
-		"an upgrade":                      connect + "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + hidden,
-		"garbage":                         connect + "\r\n" + strings.Repeat("\x00", 4<<10),
-		"a TLS hello that is none":        connect + "\r\n\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00" + hidden,
-		"the preface of HTTP/2":           connect + "\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"a request":                connect + "\r\n" + hidden,
+		"a CONNECT":                connect + "\r\n" + connect + "\r\n" + hidden,
+		"HTTP/1.0":                 "CONNECT " + shopDomain + ":443 HTTP/1.0\r\n\r\n" + hidden,
+		"no host":                  "CONNECT " + shopDomain + ":443 HTTP/1.1\r\n\r\n" + hidden, // as net/http has it
+		"a length of nothing":      connect + "Content-Length: 0\r\n\r\n" + hidden,
+		"connection: keep-alive":   connect + "Connection: keep-alive\r\nProxy-Connection: keep-alive\r\n\r\n" + hidden,
+		"an upgrade":               connect + "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + hidden,
+		"garbage":                  connect + "\r\n" + strings.Repeat("\x00", 4<<10),
+		"a TLS hello that is none": connect + "\r\n\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00" + hidden,
+		"the preface of HTTP/2":    connect + "\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 	} {
 		heard := s.heard(t, send)
 		if !strings.HasPrefix(heard, process.TunnelOpen) || strings.Contains(heard, "HTTP/1.1 200 OK") || strings.Count(heard, "established") != 1 {

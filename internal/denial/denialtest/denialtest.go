@@ -15,13 +15,14 @@ import (
 // statuses are those that each code goes out with; some that are well understood GraphQL also
 // go out with 200, in GraphQL's own shape.
 var statuses = map[string]int{
-	denial.CodeAmbiguousPath:   http.StatusBadRequest,
-	denial.CodeDeniedPath:      http.StatusForbidden,
-	denial.CodeDeniedMethod:    http.StatusForbidden,
-	denial.CodeDeniedConnect:   http.StatusForbidden,
-	denial.CodeMisdirectedHost: http.StatusMisdirectedRequest,
-	denial.CodeUnknownShop:     http.StatusNotFound,
-	denial.CodeCrossSite:       http.StatusForbidden,
+	denial.CodeAmbiguousRequest: http.StatusBadRequest,
+	denial.CodeAmbiguousPath:    http.StatusBadRequest,
+	denial.CodeDeniedPath:       http.StatusForbidden,
+	denial.CodeDeniedMethod:     http.StatusForbidden,
+	denial.CodeDeniedConnect:    http.StatusForbidden,
+	denial.CodeMisdirectedHost:  http.StatusMisdirectedRequest,
+	denial.CodeUnknownShop:      http.StatusNotFound,
+	denial.CodeCrossSite:        http.StatusForbidden,
 
 	denial.CodeUnauthenticated:  http.StatusForbidden,
 	denial.CodeDeniedPeer:       http.StatusForbidden,

@@ -1,0 +1,83 @@
+package front
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+
+	"evergate/internal/wire"
+)
+
+// headSlack is how much more than MaxHeaderBytes net/http reads of a head.
+const headSlack = 4 << 10
+
+// judge reads a head that is not ordinary to its end, and answers it if it can be read in two ways. It reports whether net/http may have it.
+func (c *conn) judge() bool {
+	c.scan, c.long = wire.Scan{}, append([]byte(nil), c.in[:c.w]...)
+	c.letGo()
+	most := c.server.http.MaxHeaderBytes
+	if most <= 0 {
+		most = http.DefaultMaxHeaderBytes
+	}
+	for {
+		doubt, v := c.scan.Look(c.long)
+		switch {
+		case doubt != "":
+			c.refuse(doubt)
+			return false
+		case v != wire.Incomplete || len(c.long) >= most+headSlack: // net/http says what is wrong with it
+			return true
+		}
+		c.limit()
+		c.long = slices.Grow(c.long, len(c.long))
+		n, err := c.net.Read(c.long[len(c.long):cap(c.long)])
+		c.long = c.long[:len(c.long)+n]
+		if n == 0 && err != nil {
+			return !errors.Is(err, os.ErrDeadlineExceeded)
+		}
+	}
+}
+
+// refuse answers a request that is not read.
+func (c *conn) refuse(doubt wire.Doubt) {
+	c.tell(http.StateActive)
+	c.resp.begin(c, &http.Request{Method: http.MethodPost, Close: true})
+	c.server.refuse(&c.resp, string(doubt))
+	c.resp.finish(true)
+	if closeWrite(c.net) == nil {
+		time.Sleep(lingers)
+	}
+}
+
+// lend has the http.Server serve one request. It reports whether the connection is back, for another.
+func (c *conn) lend() bool {
+	g := newGiven(c)
+	c.long, c.w = nil, 0
+	if !c.hand.give(g) {
+		return false
+	}
+	switch <-g.back {
+	case kept:
+		c.lost = true
+		return false
+	case ended:
+		return false
+	}
+	next := g.rest()
+	c.take()
+	if len(next) >= len(c.in) {
+		return false // more requests than anybody waits for answers to
+	}
+	c.w = copy(c.in[:], next)
+	return c.rest(g.method)
+}
+
+// giveAway has the http.Server serve the connection for good.
+func (c *conn) giveAway() {
+	if !c.hand.give(c.net) {
+		_ = c.net.Close()
+		c.tell(http.StateClosed)
+	}
+}
