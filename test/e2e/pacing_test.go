@@ -56,7 +56,14 @@ func TestWithPacingOffTheRefusalIsShopifysOwn(t *testing.T) {
 	if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "2.0" || a.header.Get("X-Evergate-Error") != "" {
 		t.Errorf("%v with Retry-After %q", a, a.header.Get("Retry-After"))
 	}
-	if a := s.post(t, "/graphql.json", listProducts); a.status != http.StatusOK || !strings.Contains(a.body, `"THROTTLED"`) {
-		t.Errorf("%v", a)
+	var last answer
+	for range 10 { // a bucket has room for this call half a second after it was empty, which a slow machine may take
+		shop.DrainBuckets("", "")
+		if last = s.post(t, "/graphql.json", listProducts); strings.Contains(last.body, `"THROTTLED"`) {
+			break
+		}
+	}
+	if last.status != http.StatusOK || !strings.Contains(last.body, `"THROTTLED"`) {
+		t.Errorf("%v", last)
 	}
 }
