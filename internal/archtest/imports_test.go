@@ -25,7 +25,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/config":    {ours: []string{"envelope", "guard", "listen", "plain", "readfile", "redact", "remedy", "resolve", "shopify", "spelling", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/denial":    {ours: []string{"brief"}},
 	"internal/durable":   {ours: []string{"clock", "remedy"}},
-	"internal/front":     {ours: []string{"wire"}},
+	"internal/front":     {ours: []string{"request", "wire"}},
 	"internal/fleet":     {ours: []string{"clock", "token"}, others: []string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/sync"}},
 	"internal/footprint": {},
 	"internal/grant":     {ours: []string{"netfail", "remedy", "shopify", "token"}},

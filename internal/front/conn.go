@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/request"
 	"evergate/internal/wire"
 )
 
@@ -53,8 +54,9 @@ type conn struct {
 	scan wire.Scan
 	long []byte // what has come of it
 
-	remote string
-	ctx    context.Context //nolint:containedctx // of the connection, as net/http has one
+	remote    string
+	host, uri string          // of the last request
+	ctx       context.Context //nolint:containedctx // of the connection, as net/http has one
 
 	// gone watches whether the client goes away.
 	gone watch
@@ -227,6 +229,7 @@ func (c *conn) letGo() {
 // incoming is a request with what is made for it.
 type incoming struct {
 	http.Request
+	ctx  request.Context
 	url  url.URL
 	body body
 }
@@ -236,12 +239,12 @@ func (c *conn) serve() bool {
 	c.tell(http.StateActive)
 	in, h := c.next, &c.head
 	c.next = nil
-	ctx, cancel := context.WithCancel(c.ctx)
-	defer cancel()
-	in.Request = *in.Request.WithContext(ctx)
+	in.ctx.Begin(c.ctx)
+	defer in.ctx.End()
+	in.Request = *in.Request.WithContext(&in.ctx)
 	r := &in.Request
 	r.Method, r.Proto, r.ProtoMajor, r.ProtoMinor = h.Method(), "HTTP/1.1", 1, 1
-	r.URL, r.Host, r.RemoteAddr, r.ContentLength, r.Close = &in.url, string(h.Host()), c.remote, h.Length, h.Close
+	r.URL, r.Host, r.RemoteAddr, r.ContentLength, r.Close = &in.url, same(&c.host, h.Host()), c.remote, h.Length, h.Close
 	r.Header, r.Body, r.TLS = h.Header(), http.NoBody, c.tls
 	c.r = h.Size()
 	if h.Length > 0 {
@@ -254,7 +257,7 @@ func (c *conn) serve() bool {
 		in.body.done.Store(true)
 	}
 	c.resp.begin(c, r)
-	c.gone.begin(c, &in.body, cancel)
+	c.gone.begin(c, &in.body, &in.ctx)
 	completed := c.call(r)
 	ahead, ok := c.gone.stop(c.net)
 	whole := in.body.end()
@@ -297,7 +300,7 @@ func (c *conn) rest(method string) bool {
 // target reads the target, and makes the request that serve completes. What is Foreign about it net/http is to judge.
 func (c *conn) target() wire.Verdict {
 	in := &incoming{}
-	in.RequestURI = string(c.head.Target())
+	in.RequestURI = same(&c.uri, c.head.Target())
 	path, query, asked := strings.Cut(in.RequestURI, "?")
 	switch {
 	case strings.HasPrefix(path, "//"): // a host, to some
@@ -313,6 +316,21 @@ func (c *conn) target() wire.Verdict {
 	}
 	c.next = in
 	return wire.Understood
+}
+
+// longestSame is how long a text may be that is kept for the next request: most are shorter, and a connection that waits is to cost little.
+const longestSame = 128
+
+// same returns b as a string: the last one, where a client says the same again.
+func same(last *string, b []byte) string {
+	if *last == string(b) {
+		return *last
+	}
+	s := string(b)
+	if len(s) <= longestSame {
+		*last = s
+	}
+	return s
 }
 
 // call has the request handled. It reports false when the handler gave up.

@@ -1,10 +1,11 @@
 package front
 
 import (
-	"context"
 	"net"
 	"sync"
 	"time"
+
+	"evergate/internal/request"
 )
 
 // unwatched is how long a request is served before anybody looks whether its client goes away. Most are answered by then, and cost no read
@@ -18,17 +19,17 @@ type watch struct {
 	mu      sync.Mutex
 	conn    *conn
 	body    *body
-	cancel  context.CancelFunc // nil: there is no request
-	reading chan struct{}      // closed when the read ends; nil: there is none
+	request *request.Context // nil: there is none
+	reading chan struct{}    // closed when the read ends; nil: there is none
 	n       int
 	err     error
 	b       [1]byte
 }
 
-func (w *watch) begin(c *conn, b *body, cancel context.CancelFunc) {
+func (w *watch) begin(c *conn, b *body, of *request.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.conn, w.body, w.cancel = c, b, cancel
+	w.conn, w.body, w.request = c, b, of
 	if w.timer == nil {
 		w.timer = time.AfterFunc(unwatched, w.look)
 		return
@@ -40,7 +41,7 @@ func (w *watch) begin(c *conn, b *body, cancel context.CancelFunc) {
 func (w *watch) look() {
 	w.mu.Lock()
 	switch {
-	case w.cancel == nil || w.reading != nil:
+	case w.request == nil || w.reading != nil:
 		w.mu.Unlock()
 		return
 	case !w.body.done.Load():
@@ -48,15 +49,15 @@ func (w *watch) look() {
 		w.mu.Unlock()
 		return
 	}
-	cancel, conn, reading := w.cancel, w.conn.net, make(chan struct{})
+	conn, reading := w.conn.net, make(chan struct{})
 	w.reading, w.n, w.err = reading, 0, nil
 	_ = conn.SetReadDeadline(time.Time{})
 	w.mu.Unlock()
 	n, err := conn.Read(w.b[:])
 	w.mu.Lock()
 	w.n, w.err = n, err
-	if err != nil && w.cancel != nil {
-		cancel()
+	if err != nil && w.request != nil {
+		w.request.End()
 	}
 	w.mu.Unlock()
 	close(reading)
@@ -68,7 +69,7 @@ func (w *watch) stop(c net.Conn) (ahead int, ok bool) {
 	w.mu.Lock()
 	reading := w.reading
 	over := w.err
-	w.cancel = nil
+	w.request = nil
 	if reading != nil && w.n == 0 && over == nil {
 		_ = c.SetReadDeadline(time.Unix(1, 0))
 	}
