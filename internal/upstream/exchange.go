@@ -74,15 +74,11 @@ func isOrdinary(r *http.Request) bool {
 		(r.Body == nil || r.Body == http.NoBody) && r.ContentLength != 0 {
 		return false
 	}
-	for _, name := range [...]string{"Connection", "Expect", "Te", "Trailer", "Transfer-Encoding", "Upgrade"} {
-		if _, has := r.Header[name]; has {
-			return false
-		}
-	}
 	return true
 }
 
-// prepare puts the request into x.out. It reports false for one that net/http may refuse, or would write in another way.
+// prepare puts the request into x.out. It reports false for one that net/http may refuse, would write in another way, or has fields about the
+// connection.
 func (x *exchange) prepare(r *http.Request) bool {
 	path := r.URL.Opaque
 	if path == "" {
@@ -104,8 +100,11 @@ func (x *exchange) prepare(r *http.Request) bool {
 		b = append(b, "\r\nUser-Agent: Go-http-client/1.1"...)
 	}
 	for name, values := range r.Header {
-		if name == "Content-Length" || name == "Host" {
+		switch name {
+		case "Content-Length", "Host":
 			continue // the request says both itself
+		case "Connection", "Expect", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+			return false
 		}
 		if !wire.IsToken(name) {
 			return false

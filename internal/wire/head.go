@@ -198,15 +198,23 @@ func (f *fields) fill(header map[string][]string, head []byte, skip func(name st
 		if skip(name) {
 			continue
 		}
-		if old, has := header[name]; has {
-			header[name] = append(old, value)
-			continue
-		}
-		n := len(values)
+		n, names := len(values), len(header)
 		values = append(values, value)
-		header[name] = values[n : n+1 : n+1]
+		if header[name] = values[n : n+1 : n+1]; len(header) == names {
+			header[name] = f.named(name, all, i)
+		}
 	}
 	return all
+}
+
+// named are the values of the fields of one name, up to the last one.
+func (f *fields) named(name, all string, last int) (values []string) {
+	for _, at := range f.at[:last+1] {
+		if all[at.name.from:at.name.to] == name {
+			values = append(values, all[at.value.from:at.value.to])
+		}
+	}
+	return values
 }
 
 // canonicalize writes a name as net/http has it: textproto.CanonicalMIMEHeaderKey.
