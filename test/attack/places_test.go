@@ -20,6 +20,8 @@ import (
 const (
 	silent = api + "silent.json"
 	steady = api + "steady.json"
+	// turn is how long a request keeps its place in any case.
+	turn = 2 * time.Second
 )
 
 // newPatientShopify never answers one path, and answers another as fast as it is asked to in bytes a second, without end.
@@ -95,6 +97,7 @@ func TestPlacesThatAreHeld(t *testing.T) {
 				s.stranger(ctx, nil, func(conn net.Conn) {
 					_ = conn.SetDeadline(time.Now().Add(time.Minute))
 					_, _ = io.WriteString(conn, c.text)
+					sent := time.Now()
 					if c.rate > 0 {
 						ctx, stop := context.WithCancel(ctx)
 						defer stop()
@@ -107,7 +110,10 @@ func TestPlacesThatAreHeld(t *testing.T) {
 						}
 						_, _ = io.Copy(io.Discard, resp.Body)
 					}
-					ended.Add(1)
+					// On a busy machine a stranger may write so late that its connection is closed as one that asks for nothing.
+					if err == nil || time.Since(sent) >= turn {
+						ended.Add(1)
+					}
 					if !c.again {
 						<-ctx.Done()
 					}
