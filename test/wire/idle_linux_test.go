@@ -44,7 +44,7 @@ func TestFiveThousandIdleConnectionsFitIn64MiB(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	if n := s.mustRSS(t); n > most {
+	if n := s.mustMemory(t, "Rss"); n > most {
 		t.Errorf("they take %d MiB", n/mebibyte)
 	} else {
 		t.Logf("they take %d MiB", n/mebibyte)
@@ -57,7 +57,7 @@ func TestFiveThousandIdleConnectionsFitIn64MiB(t *testing.T) {
 			t.Errorf("connection %d after its wait: %v", i, err)
 		}
 	})
-	if n := s.mustRSS(t); n > most {
+	if n := s.mustMemory(t, "Rss"); n > most {
 		t.Errorf("they take %d MiB once each has been used again", n/mebibyte)
 	}
 }
