@@ -162,6 +162,7 @@ func lacks(got, want map[string]string) error {
 func every(scenario) bool { return true }
 
 func TestExactlyTheRightAlertsFire(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	if testing.Short() {
 		t.Skip("takes minutes: not with -short")
 	}
