@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -128,23 +130,25 @@ func saysWhatHasChanged(t *testing.T, a, b token.Backend) {
 	}()
 	all := shops(t)
 	handles := map[token.Shop]token.Handle{}
-	for round := range 3 {
-		for _, shop := range all[:3] {
-			s := storeOf(t, a, shop)
+	for round := range 3 { // of three, two and one: a store that looks now and then is waited for once in each
+		unheard := map[token.Shop]token.Handle{}
+		for _, shop := range all[round:3] {
 			r := of(shop, shop.Domain())
 			r.Generation = uint64(round) + 1
-			before := handles[shop]
-			handles[shop] = swap(t, s, before, r)
-			late := time.After(watchWait)
-			for heard := ""; heard != shop.Domain(); {
-				select {
-				case heard = <-told:
-					if changed, err := storeOf(t, b, shop).Changed(ctx, before); heard == "" && err == nil && changed {
-						heard = shop.Domain() // whoever is told of all of them looks at each
+			unheard[shop] = handles[shop]
+			handles[shop] = swap(t, storeOf(t, a, shop), handles[shop], r)
+		}
+		for late := time.After(watchWait); len(unheard) > 0; {
+			select {
+			case heard := <-told:
+				for shop, before := range unheard {
+					// Whoever is told of all of them looks at each.
+					if changed, err := storeOf(t, b, shop).Changed(ctx, before); heard == shop.Domain() || heard == "" && err == nil && changed {
+						delete(unheard, shop)
 					}
-				case <-late:
-					t.Fatalf("round %d: nobody was told of %s", round, shop)
 				}
+			case <-late:
+				t.Fatalf("round %d: nobody was told of %v", round, slices.Collect(maps.Keys(unheard)))
 			}
 		}
 	}
