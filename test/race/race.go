@@ -55,7 +55,8 @@ type Options struct {
 	Disturb func()
 	// Environ is what a replica that reaches the store at an address needs beside that; nil: nothing.
 	Environ func(address string) []string
-	// Length is how long things go wrong, unless EVERGATE_RACE_LENGTH says otherwise. Zero: 40 seconds.
+	// Length is how long things go wrong, unless EVERGATE_RACE_LENGTH says otherwise. Zero: 30 seconds, for ten troubles with each
+	// of Shopify's readings.
 	Length time.Duration
 	// Shops and Replicas are how many there are. Zero: 200 and 5.
 	Shops, Replicas int
@@ -86,7 +87,7 @@ type race struct {
 func Run(t *testing.T, o Options) {
 	t.Helper()
 	if o.Length == 0 {
-		o.Length = 40 * time.Second
+		o.Length = 30 * time.Second
 	}
 	if text := os.Getenv("EVERGATE_RACE_LENGTH"); text != "" {
 		d, err := time.ParseDuration(text)
@@ -277,25 +278,38 @@ func (r *race) get(ctx context.Context, url string) (status int, code string, _ 
 	return resp.StatusCode, resp.Header.Get("X-Evergate-Error"), err
 }
 
+// troubles are the next ten things that go wrong, so that none is left to chance.
+func (r *race) troubles() []string {
+	all := []string{"kill", "kill", "kill", "pause", "pause", "pause"}
+	for range 2 {
+		cut, store := "kill", "kill"
+		if r.Address != "" {
+			cut = "cut off"
+		}
+		if r.Disturb != nil {
+			store = "store"
+		}
+		all = append(all, cut, store)
+	}
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
 // havoc has one thing after another go wrong.
 func (r *race) havoc() {
 	counts := map[string]int{}
 	var troubles sync.WaitGroup
 	part := r.Length / time.Duration(len(r.retries))
+	var next []string
 	for began := time.Now(); time.Since(began) < r.Length; {
+		if len(next) == 0 {
+			next = r.troubles()
+		}
 		retry := r.retries[min(int(time.Since(began)/part), len(r.retries)-1)]
 		r.sim.Change(func(s *shopsim.Settings) { s.Retry = retry })
 		p := r.replicas[rand.IntN(len(r.replicas))]
-		what := "kill"
-		switch n := rand.IntN(10); {
-		case n < 3:
-		case n < 6:
-			what = "pause"
-		case n < 8 && r.Address != "":
-			what = "cut off"
-		case r.Disturb != nil && n >= 8:
-			what = "store"
-		}
+		what := next[0]
+		next = next[1:]
 		counts[what]++
 		switch what {
 		case "kill":
