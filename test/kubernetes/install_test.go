@@ -10,6 +10,7 @@ import (
 
 // TestAnAPIServer starts one for all its properties: it takes seconds to.
 func TestAnAPIServer(t *testing.T) {
+	t.Parallel() // each has a server of its own, and waits for it
 	if testing.Short() {
 		t.Skip("starts an API server: not with -short")
 	}

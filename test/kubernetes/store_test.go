@@ -22,6 +22,7 @@ const home = "evergate-home"
 
 // TestGrantsInSecrets runs the store of Secrets against an API server that enforces RBAC.
 func TestGrantsInSecrets(t *testing.T) {
+	t.Parallel() // each has a server of its own, and waits for it
 	if testing.Short() {
 		t.Skip("starts an API server: not with -short")
 	}
