@@ -147,6 +147,9 @@ func droppedUpstream(name string) bool {
 // dropNamed deletes the headers that Connection names, but never a Connection of our own.
 func dropNamed(h http.Header, connection []string) {
 	for _, line := range connection {
+		if strings.EqualFold(line, "keep-alive") { // which is dropped already, and is what nearly everybody says
+			continue
+		}
 		for name := range strings.SplitSeq(line, ",") {
 			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); name != "Connection" {
 				delete(h, name)
