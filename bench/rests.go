@@ -66,6 +66,9 @@ func (r *rig) restWith(t *table, p plan, runs []*running, round, connections int
 		}
 	}
 	time.Sleep(p.settle)
+	if connections == 0 {
+		time.Sleep(p.settle / 10) // nobody has to be there any more, and the call with which it started was its last for two minutes
+	}
 	for i, run := range runs {
 		bytes, err := pss(run.all)
 		if err = errors.Join(err, clients[i].allWait()); err != nil {
