@@ -52,8 +52,7 @@ func Inner(l net.Listener) net.Listener {
 
 // Serve serves a listener, whose connections may speak TLS, until that is closed, and returns its error. Those who came before are served on.
 func (s *Server) Serve(l net.Listener) error {
-	hand := &handover{Listener: l, conns: make(chan net.Conn), closed: make(chan struct{})}
-	go func() { _ = s.http.Serve(hand) }() // until Shutdown, or until all who came have gone
+	hand := &handover{Listener: l, http: s.http, conns: make(chan net.Conn), closed: make(chan struct{})}
 	base := context.Background()
 	if s.http.BaseContext != nil {
 		base = s.http.BaseContext(l)
@@ -154,6 +153,8 @@ func (s *Server) Close() error {
 // handover is the listener by which connections get to the http.Server.
 type handover struct {
 	net.Listener
+	http   *http.Server
+	begun  sync.Once // http serves it: from the first connection on that it gets, until Shutdown, or until all who came have gone
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
@@ -178,6 +179,7 @@ func (h *handover) Close() error {
 
 // give hands a connection over. It reports false when nobody takes it any more.
 func (h *handover) give(c net.Conn) bool {
+	h.begun.Do(func() { go func() { _ = h.http.Serve(h) }() }) // which closes h when it returns, also at once
 	select {
 	case h.conns <- c:
 		return true
