@@ -55,8 +55,7 @@ type Options struct {
 	Disturb func()
 	// Environ is what a replica that reaches the store at an address needs beside that; nil: nothing.
 	Environ func(address string) []string
-	// Length is how long things go wrong, unless EVERGATE_RACE_LENGTH says otherwise. Zero: 30 seconds, for ten troubles with each
-	// of Shopify's readings.
+	// Length is how long things go wrong, unless EVERGATE_RACE_LENGTH says otherwise. Zero: 40 seconds.
 	Length time.Duration
 	// Shops and Replicas are how many there are. Zero: 200 and 5.
 	Shops, Replicas int
@@ -87,7 +86,7 @@ type race struct {
 func Run(t *testing.T, o Options) {
 	t.Helper()
 	if o.Length == 0 {
-		o.Length = 30 * time.Second
+		o.Length = 40 * time.Second
 	}
 	if text := os.Getenv("EVERGATE_RACE_LENGTH"); text != "" {
 		d, err := time.ParseDuration(text)

@@ -2,7 +2,6 @@ package supply
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"io/fs"
 	"os"
@@ -91,7 +90,7 @@ func copySource(t *testing.T, to string) {
 func TestTheBinaryCanBeReproduced(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("compiles Evergate anew: not with -short")
+		t.Skip("compiles everything anew: not with -short")
 	}
 	here, err := filepath.Abs(root)
 	if err != nil {
@@ -100,7 +99,7 @@ func TestTheBinaryCanBeReproduced(t *testing.T) {
 	elsewhere := filepath.Join(t.TempDir(), "some where else")
 	copySource(t, elsewhere)
 	first := digest(t, here)
-	second := digest(t, elsewhere, "GOCACHE="+cacheOfOthers(t), "HOME="+t.TempDir(), "TZ=Pacific/Kiritimati", "LANG=tr_TR.UTF-8", "USER=somebody",
+	second := digest(t, elsewhere, "GOCACHE="+t.TempDir(), "HOME="+t.TempDir(), "TZ=Pacific/Kiritimati", "LANG=tr_TR.UTF-8", "USER=somebody",
 		"GOMODCACHE="+goEnv(t, "GOMODCACHE"), "GOPROXY="+goEnv(t, "GOPROXY"))
 	if first != second {
 		t.Errorf("%s here, %s elsewhere", first, second)
@@ -111,49 +110,6 @@ func TestTheBinaryCanBeReproduced(t *testing.T) {
 	if third := digest(t, elsewhere); third == first {
 		t.Error("another source makes the same binary")
 	}
-}
-
-// cacheOfOthers is a new build cache, with the packages that are not Evergate's. Where those are does not change here, and that their compiler
-// makes the same of them twice is Go's to see to: it would take minutes. A cache that is laid out in another way than here makes for that,
-// and for no other result.
-func cacheOfOthers(t *testing.T) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	from := goEnv(t, "GOCACHE")
-	args := append(append([]string{"list", "-deps", "-export", "-f", "{{.ImportPath}} {{.BuildID}} {{.Export}}"}, releaseFlags(t)...), "./cmd/proxy")
-	cmd := exec.CommandContext(t.Context(), "go", args...)
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	linked := 0
-	for line := range strings.Lines(string(out)) {
-		f := strings.Fields(line)
-		if len(f) != 3 || strings.HasPrefix(f[0], "evergate/") {
-			continue
-		}
-		// The first part of a build ID is the beginning of the hash of what the package is made of, by which its entry is found.
-		action, _, _ := strings.Cut(f[1], "/")
-		hash, err := base64.RawURLEncoding.DecodeString(action)
-		if err != nil || len(hash) == 0 {
-			continue
-		}
-		name := hex.EncodeToString(hash)
-		entries, _ := filepath.Glob(filepath.Join(from, name[:2], name+"*-a"))
-		for _, path := range append(entries, f[2]) {
-			link := filepath.Join(dir, filepath.Base(filepath.Dir(path)), filepath.Base(path))
-			if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(path, link); err == nil {
-				linked++
-			}
-		}
-	}
-	t.Logf("%d files of the cache are not Evergate's", linked)
-	return dir
 }
 
 func goEnv(t *testing.T, name string) string {

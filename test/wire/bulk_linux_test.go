@@ -126,8 +126,7 @@ func (s *sidecar) haul(t *testing.T, client *http.Client, up, down int64, known 
 
 func TestLargeBodiesTakeNoMemory(t *testing.T) {
 	const size, most = 256 * mebibyte, 8 * mebibyte
-	// What is in use is meant, and not what a collector leaves lying that waits for a heap of 4 MiB, or for a processor.
-	s := newHauler(t).sidecar(t, "GOGC=10")
+	s := newHauler(t).sidecar(t)
 	transport := &http.Transport{DisableCompression: true}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport, Timeout: 4 * patience}

@@ -130,9 +130,9 @@ func saysWhatHasChanged(t *testing.T, a, b token.Backend) {
 	}()
 	all := shops(t)
 	handles := map[token.Shop]token.Handle{}
-	for round := range 3 { // of three, two and one: a store that looks now and then is waited for once in each
+	for round := range 3 { // a store that looks now and then is waited for once in each
 		unheard := map[token.Shop]token.Handle{}
-		for _, shop := range all[round:3] {
+		for _, shop := range all[:3] {
 			r := of(shop, shop.Domain())
 			r.Generation = uint64(round) + 1
 			unheard[shop] = handles[shop]
