@@ -491,57 +491,51 @@ func TestTheWatchsDeadlineIsNotTheNextRequests(t *testing.T) {
 	}
 }
 
+// TestShutdownEndsWhatWaitsAndLetsTheRestEnd has a request served in either lane.
 func TestShutdownEndsWhatWaitsAndLetsTheRestEnd(t *testing.T) {
 	t.Parallel()
-	began, goOn := make(chan struct{}), make(chan struct{})
-	s := New(&http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/slow" {
-			close(began)
-			<-goOn
-		}
-		_, _ = io.WriteString(w, "done")
-	})}, refused)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
-	dial := func(request string) (net.Conn, *bufio.Reader) {
-		c, err := net.Dial("tcp", l.Addr().String())
+	for _, slow := range []string{"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n", "POST /slow HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"} {
+		began, goOn := make(chan struct{}), make(chan struct{})
+		s := New(&http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			if r.URL.Path == "/slow" {
+				close(began)
+				<-goOn
+			}
+			_, _ = io.WriteString(w, "done")
+		})}, refused)
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-		_, _ = io.WriteString(c, request)
-		return c, bufio.NewReader(c)
-	}
-	rests, restsReader := dial("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	defer rests.Close()
-	if _, err := http.ReadResponse(restsReader, nil); err != nil {
-		t.Fatal(err)
-	}
-	slow, slowReader := dial("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-	defer slow.Close()
-	<-began
-	_ = l.Close()
-	<-served
-	done := make(chan error, 1)
-	go func() { done <- s.Shutdown(t.Context()) }()
-	if _, err := io.ReadAll(io.MultiReader(strings.NewReader(""), restsReader)); err != nil {
-		t.Errorf("the one that rests: %v", err)
-	}
-	select {
-	case <-done:
-		t.Error("it did not wait for the request")
-	default:
-	}
-	close(goOn)
-	if resp, err := http.ReadResponse(slowReader, nil); err != nil || resp.StatusCode != 200 {
-		t.Errorf("the one that is served: %v", err)
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(l) }()
+		rests, serves := dial(t, l.Addr()), dial(t, l.Addr())
+		rests.ask(ordinary)
+		_, _ = io.WriteString(serves, slow)
+		<-began
+		_ = l.Close()
+		<-served
+		done := make(chan error, 1)
+		go func() { done <- s.Shutdown(t.Context()) }()
+		if b, err := io.ReadAll(rests.r); err != nil || len(b) > 0 {
+			t.Errorf("the one that rests: %q, %v", b, err)
+		}
+		select {
+		case <-done:
+			t.Error("it did not wait for the request")
+		default:
+		}
+		close(goOn)
+		if status, body := serves.hear(); status != 200 || body != "done" {
+			t.Errorf("the one that is served: %d %q", status, body)
+		}
+		if _, err := serves.r.ReadByte(); err == nil {
+			t.Error("its connection goes on")
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -302,40 +301,6 @@ func TestManyClientsChangeLanes(t *testing.T) {
 		})
 	}
 	all.Wait()
-}
-
-func TestShutdownEndsAConnectionThatIsLent(t *testing.T) {
-	t.Parallel()
-	began, goOn := make(chan struct{}), make(chan struct{})
-	s := New(&http.Server{ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		close(began)
-		<-goOn
-		_, _ = io.WriteString(w, "done")
-	})}, refused)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
-	c := dial(t, l.Addr())
-	_, _ = io.WriteString(c, chunks)
-	<-began
-	_ = l.Close()
-	<-served
-	done := make(chan error, 1)
-	go func() { done <- s.Shutdown(t.Context()) }()
-	close(goOn)
-	if status, body := c.hear(); status != 200 || body != "done" {
-		t.Errorf("%d %q", status, body)
-	}
-	if _, err := c.r.ReadByte(); err == nil {
-		t.Error("the connection goes on")
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
 }
 
 // TestAShutdownWithoutTimeEndsWhatWaits has nothing under way, and no time at all.

@@ -1,7 +1,6 @@
 package front
 
 import (
-	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -19,25 +17,16 @@ import (
 type secured struct {
 	addr  net.Addr
 	roots *http.Transport
-	log   *lines
+	log   lines
 }
 
-// lines is a log.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
+// lines are those of a log.
+type lines chan string
 
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
+// Write implements io.Writer.
+func (l lines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
 }
 
 func serveTLS(t *testing.T, handler http.Handler) secured {
@@ -51,7 +40,7 @@ func serveTLS(t *testing.T, handler http.Handler) secured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := secured{addr: l.Addr(), roots: own.Client().Transport.(*http.Transport), log: &lines{}}
+	out := secured{addr: l.Addr(), roots: own.Client().Transport.(*http.Transport), log: make(lines, 10)}
 	l = tls.NewListener(l, &tls.Config{Certificates: own.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}})
 	s := New(&http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second, ErrorLog: log.New(out.log, "", 0)}, refused)
 	go func() { _ = s.Serve(l) }()
@@ -132,7 +121,7 @@ func TestWhoSpeaksNoTLSIsTold(t *testing.T) {
 		if want != "" && !strings.HasSuffix(string(got), "\r\n\r\n"+want+"\n") {
 			t.Errorf("%q: %q", said, got)
 		}
-		if logged := s.log.String(); !strings.Contains(logged, "http: TLS handshake error from "+c.LocalAddr().String()) {
+		if logged := <-s.log; !strings.HasPrefix(logged, "http: TLS handshake error from "+c.LocalAddr().String()) {
 			t.Errorf("logged: %s", logged)
 		}
 	}

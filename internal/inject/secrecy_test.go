@@ -1,14 +1,12 @@
 package inject
 
 import (
-	"bytes"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"evergate/internal/upstream"
@@ -29,23 +27,6 @@ func answersRaw(t *testing.T, answer string) *httptest.Server {
 		}
 		_ = conn.Close()
 	}))
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // What a broken answer holds is a customer's. Neither the log nor an answer of our own quotes it.
@@ -71,7 +52,7 @@ func TestBrokenAnswerIsNotQuoted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var log lockedBuffer
+			var log journal
 			r := newRigOn(t, answersRaw(t, answer), func(o *Options, _ *upstream.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 			resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(mustRequest(t, r.url+"/admin/api/2026-10/shop.json"))
 			told := log.String()
