@@ -263,8 +263,8 @@ func (c *conn) serve() bool {
 	whole := in.body.end()
 	keep := c.resp.finish(completed) && completed && ok && whole
 	if !keep {
-		if !whole && completed && closeWrite(c.net) == nil {
-			time.Sleep(lingers)
+		if !whole && completed {
+			c.linger()
 		}
 		return false
 	}
@@ -274,6 +274,13 @@ func (c *conn) serve() bool {
 		c.w++
 	}
 	return c.rest(r.Method)
+}
+
+// linger ends the answer, and keeps the connection open for whoever reads it only when everything is sent.
+func (c *conn) linger() {
+	if closeWrite(c.net) == nil {
+		time.Sleep(lingers)
+	}
 }
 
 // rest is what there is between a request of that method and the next. It reports whether there may be one.

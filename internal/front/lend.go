@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"time"
 
 	"evergate/internal/wire"
 )
@@ -46,9 +45,7 @@ func (c *conn) refuse(doubt wire.Doubt) {
 	c.resp.begin(c, &http.Request{Method: http.MethodPost, Close: true})
 	c.server.refuse(&c.resp, string(doubt))
 	c.resp.finish(true)
-	if closeWrite(c.net) == nil {
-		time.Sleep(lingers)
-	}
+	c.linger()
 }
 
 // lend has the http.Server serve one request. It reports whether the connection is back, for another.
