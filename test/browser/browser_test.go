@@ -46,18 +46,18 @@ func (v visit) make(t *testing.T) seen {
 	v.Name = strings.NewReplacer("/", "-", "Test", "").Replace(t.Name()) + v.Name
 	v.Shots = shots(t)
 	var came seen
-	drive(t, "login.cjs", modules, v, &came)
+	drive(t, "login.cjs", modules, 1, v, &came)
 	return came
 }
 
-// drive runs a script that drives a browser: it reads the job and writes what it has seen.
-func drive(t *testing.T, script, modules string, job, seen any) {
+// drive runs a script that drives a browser: it reads the job and writes what it has seen, which takes time for every page.
+func drive(t *testing.T, script, modules string, pages int, job, seen any) {
 	t.Helper()
 	in, err := json.Marshal(job)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*process.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(3+pages)*process.Patience)
 	defer cancel()
 	var out, errw bytes.Buffer
 	cmd := exec.CommandContext(ctx, "node", script)

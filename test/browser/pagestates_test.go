@@ -171,7 +171,7 @@ func TestTheStatusPageInEachState(t *testing.T) {
 		job.States = append(job.States, one)
 	}
 	var seen map[string]stateSeen
-	drive(t, "pagestates.cjs", modules, job, &seen)
+	drive(t, "pagestates.cjs", modules, len(job.States), job, &seen)
 	for _, st := range pageStates {
 		t.Run(st.name, func(t *testing.T) { st.check(t, seen[st.name]) })
 	}

@@ -34,7 +34,7 @@ func TestTheShopsOfManyAreSearched(t *testing.T) {
 		Typed, Focus, Heading, Title string
 		Found                        []string
 	}
-	drive(t, "shopstable.cjs", modules, map[string]any{"chromium": chromium, "url": "http://" + p.address(t, "listening for operators") + "/",
+	drive(t, "shopstable.cjs", modules, 1, map[string]any{"chromium": chromium, "url": "http://" + p.address(t, "listening for operators") + "/",
 		"search": "shop-11", "shop": "shop-113.myshopify.com"}, &seen)
 	if len(seen.Complaints) > 0 || seen.All != 100 || seen.Typed != "shop-11" {
 		t.Errorf("the browser complains %q; %d rows; what was typed became %q", seen.Complaints, seen.All, seen.Typed)

@@ -32,7 +32,7 @@ func lookAtStatusPage(t *testing.T, p *child, url, call string) pageSeen {
 	modules := requireBrowser(t)
 	chromium, _ := exec.LookPath("chromium")
 	var came pageSeen
-	drive(t, "statuspage.cjs", modules, map[string]any{"chromium": chromium, "url": url, "call": call, "shots": shots(t), "pid": p.Cmd.Process.Pid}, &came)
+	drive(t, "statuspage.cjs", modules, 1, map[string]any{"chromium": chromium, "url": url, "call": call, "shots": shots(t), "pid": p.Cmd.Process.Pid}, &came)
 	return came
 }
 
