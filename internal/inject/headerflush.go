@@ -25,10 +25,11 @@ func (h *Handler) readFirst(body io.Reader, buf []byte, flusher http.Flusher) (i
 	}
 	p := h.flushers.Get().(*headerFlusher)
 	p.begin(flusher)
-	n, err := body.Read(buf)
-	p.end()
-	h.flushers.Put(p)
-	return n, err
+	defer func() { // also when the read panics: then the answer is over, and nobody may flush it
+		p.end()
+		h.flushers.Put(p)
+	}()
+	return body.Read(buf)
 }
 
 // headerFlusher flushes the header of one answer unless it is ended in time. It is used again
