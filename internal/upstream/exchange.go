@@ -239,7 +239,7 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 		asker.Ask()
 	}
 	n, writeErr := c.Write(x.out)
-	if writeErr != nil && n == 0 && reused {
+	if writeErr != nil && n == 0 && reused && (asker == nil || !asker.Asked()) {
 		return nil, &notCarriedOut{writeErr}
 	}
 	var by time.Time // the head has to be here; zero: it may take for ever
