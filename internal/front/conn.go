@@ -125,7 +125,7 @@ const hears = 1 << 10
 // nothing of the kernel.
 func (c *conn) hear() bool {
 	u, ok := c.net.(unreader)
-	if !ok || c.tls != nil {
+	if !ok {
 		return true
 	}
 	b := make([]byte, hears)
@@ -268,12 +268,12 @@ func (c *conn) serve() bool {
 		}
 		return false
 	}
-	c.w = copy(c.in[:], c.in[c.r:c.w]) // of the next request
+	c.w = copy(c.in[:], c.in[c.r:c.w])
 	if ahead >= 0 {
 		c.in[c.w] = byte(ahead)
 		c.w++
 	}
-	return c.rest(r.Method)
+	return c.rest(r.Method, c.in[:c.w])
 }
 
 // linger ends the answer, and keeps the connection open for whoever reads it only when everything is sent.
@@ -283,23 +283,40 @@ func (c *conn) linger() {
 	}
 }
 
-// rest is what there is between a request of that method and the next. It reports whether there may be one.
-func (c *conn) rest(method string) bool {
-	c.r, c.blanks = 0, 0
+// rest is what there is between a request of that method and the next, of which so much has come already. It reports whether there may be one.
+func (c *conn) rest(method string, come []byte) bool {
+	c.r, c.w, c.blanks = 0, 0, 0
 	if method == http.MethodPost {
 		c.blanks = mostBlanks
 	}
 	c.tell(http.StateIdle)
-	if c.w > 0 {
-		return true
+	if len(come) > 0 {
+		return c.giveBack(come)
 	}
 	c.state.Store(waits)
 	if c.server.ended.Load() {
 		c.part()
 		return false
 	}
+	var by time.Time
 	if d := c.server.http.IdleTimeout; d > 0 {
-		_ = c.net.SetReadDeadline(time.Now().Add(d))
+		by = time.Now().Add(d)
+	}
+	_ = c.net.SetReadDeadline(by)
+	return true
+}
+
+// giveBack has the next read begin with what has come of the next request. Who measures silence is told so: there is none.
+func (c *conn) giveBack(come []byte) bool {
+	switch u, ok := c.net.(unreader); {
+	case ok:
+		u.Unread(come)
+	case len(come) < wire.MaxHead:
+		c.take()
+		c.w = copy(c.in[:], come)
+	default: // more requests than anybody waits for answers to
+		c.linger()
+		return false
 	}
 	return true
 }

@@ -62,13 +62,7 @@ func (c *conn) lend() bool {
 	case ended:
 		return false
 	}
-	next := g.rest()
-	c.take()
-	if len(next) >= len(c.in) {
-		return false // more requests than anybody waits for answers to
-	}
-	c.w = copy(c.in[:], next)
-	return c.rest(g.method)
+	return c.rest(g.method, g.rest())
 }
 
 // giveAway has the http.Server serve the connection for good.

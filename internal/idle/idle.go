@@ -59,11 +59,18 @@ func Wrap(l net.Listener, after time.Duration) *Listener {
 	return w
 }
 
-// State tells a connection that the server waits for its next request. It is for
+// State tells a connection that the server waits for its next request, or has it. It is for
 // http.Server.ConnState and ignores connections of others.
-func State(c net.Conn, s http.ConnState) {
-	if c, ok := c.(*conn); ok && s == http.StateIdle {
+func State(served net.Conn, s http.ConnState) {
+	c, ok := served.(*conn)
+	if !ok {
+		return
+	}
+	switch s {
+	case http.StateIdle:
 		c.phase = announced
+	case http.StateActive: // it may have had the request already when it said that it waits, and no deadline is for a wait
+		c.phase = busy
 	}
 }
 
