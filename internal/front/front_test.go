@@ -36,18 +36,28 @@ func serveBoth(t testing.TB, handler http.Handler) lanes {
 		return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), DisableGeneralOptionsHandler: true}
 	}
 	l, m := listen(), listen()
-	one, two := New(server(), refused), server()
+	one, two := New(server(), refused{}), server()
 	go func() { _ = one.Serve(l) }()
 	go func() { _ = two.Serve(m) }()
 	t.Cleanup(func() { _, _, _, _ = l.Close(), m.Close(), one.Close(), two.Close() })
 	return lanes{l.Addr(), m.Addr()}
 }
 
-// refused answers what can be read in two ways.
-func refused(w http.ResponseWriter, doubt string) {
+// refused are the Refusals.
+type refused struct{}
+
+func (refused) Ambiguous(w http.ResponseWriter, doubt string) {
+	sayRefused(w, http.StatusBadRequest, "it has "+doubt)
+}
+
+func (refused) Stopping(w http.ResponseWriter) {
+	sayRefused(w, http.StatusServiceUnavailable, "stopping")
+}
+
+func sayRefused(w http.ResponseWriter, status int, text string) {
 	w.Header()["Date"], w.Header()["Content-Type"] = nil, nil
-	w.WriteHeader(http.StatusBadRequest)
-	_, _ = io.WriteString(w, "it has "+doubt)
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text)
 }
 
 // say sends pieces and returns all that comes until the other side ends, or nothing comes any more.
@@ -433,7 +443,7 @@ func TestWhoSaysNothingHasNoBuffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := &attentiveListener{inner, make(chan *attentive, 1)}
-	s := New(&http.Server{Handler: http.HandlerFunc(echo), ReadHeaderTimeout: 5 * time.Second}, refused)
+	s := New(&http.Server{Handler: http.HandlerFunc(echo), ReadHeaderTimeout: 5 * time.Second}, refused{})
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { _, _ = l.Close(), s.Close() })
 	both := serveBoth(t, http.HandlerFunc(echo))
@@ -482,7 +492,7 @@ func TestTheWatchsDeadlineIsNotTheNextRequests(t *testing.T) {
 		time.AfterFunc(3*unwatched, func() { close(goOn) })
 		<-goOn
 		_, _ = io.WriteString(w, "done")
-	})}, refused)
+	})}, refused{})
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { _, _ = l.Close(), s.Close() })
 	const request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -503,7 +513,7 @@ func TestShutdownEndsWhatWaitsAndLetsTheRestEnd(t *testing.T) {
 				<-goOn
 			}
 			_, _ = io.WriteString(w, "done")
-		})}, refused)
+		})}, refused{})
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

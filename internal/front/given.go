@@ -33,6 +33,7 @@ type given struct {
 	body  *wire.Chunks // its body, of which left says nothing; nil: there is none in chunks
 	whole int          // how many bytes a read asks for when the server holds none
 
+	wrote   atomic.Bool // something of an answer
 	handled atomic.Bool // the handler has been called
 	method  string      // of the request that it was called for
 
@@ -57,7 +58,8 @@ type fate int8
 const (
 	returned fate = iota
 	ended
-	kept // by somebody for good
+	dropped // unanswered, because the server shuts down; it is still open
+	kept    // by somebody for good
 )
 
 // newGiven lends c, of which a head has come and been looked through.
@@ -172,6 +174,7 @@ func (g *given) Write(p []byte) (int, error) {
 	if s := g.state.Load(); s == leaving || s == gone {
 		return 0, net.ErrClosed
 	}
+	g.wrote.Store(true)
 	return g.Conn.Write(p)
 }
 
@@ -194,6 +197,10 @@ func (g *given) Close() error {
 		return net.ErrClosed
 	case taken:
 		return g.Conn.Close()
+	}
+	if g.of.server.ended.Load() && !g.handled.Load() && !g.wrote.Load() { // net/http drops what it has read when it shuts down
+		g.back <- dropped
+		return nil
 	}
 	err := g.Conn.Close()
 	g.back <- ended
@@ -249,7 +256,7 @@ func (s *Server) serveGiven(w http.ResponseWriter, r *http.Request) {
 	if g, ok := r.Context().Value(givenKey{}).(*given); ok {
 		if g.handled.Swap(true) {
 			w.Header().Set("Connection", "close")
-			s.refuse(w, string(wire.Unseen))
+			s.refusals.Ambiguous(w, string(wire.Unseen))
 			return
 		}
 		if g.method = r.Method; g.of.tls != nil {

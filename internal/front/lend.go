@@ -24,7 +24,7 @@ func (c *conn) judge() bool {
 		doubt, v := c.scan.Look(c.long)
 		switch {
 		case doubt != "":
-			c.refuse(doubt)
+			c.turnAway(func(w http.ResponseWriter) { c.server.refusals.Ambiguous(w, string(doubt)) })
 			return false
 		case v != wire.Incomplete || len(c.long) >= most+headSlack: // net/http says what is wrong with it
 			return true
@@ -39,11 +39,11 @@ func (c *conn) judge() bool {
 	}
 }
 
-// refuse answers a request that is not read.
-func (c *conn) refuse(doubt wire.Doubt) {
+// turnAway answers a request that is not served.
+func (c *conn) turnAway(answer func(http.ResponseWriter)) {
 	c.tell(http.StateActive)
 	c.resp.begin(c, &http.Request{Method: http.MethodPost, Close: true})
-	c.server.refuse(&c.resp, string(doubt))
+	answer(&c.resp)
 	c.resp.finish(true)
 	c.linger()
 }
@@ -53,11 +53,15 @@ func (c *conn) lend() bool {
 	g := newGiven(c)
 	c.long, c.w = nil, 0
 	if !c.hand.give(g) {
+		c.turnAway(c.server.refusals.Stopping)
 		return false
 	}
 	switch <-g.back {
 	case kept:
 		c.lost = true
+		return false
+	case dropped:
+		c.turnAway(c.server.refusals.Stopping)
 		return false
 	case ended:
 		return false

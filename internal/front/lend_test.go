@@ -3,6 +3,7 @@ package front
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -124,7 +125,7 @@ func TestWhatIsBehindAnUnusualRequestIsServedInTurn(t *testing.T) {
 // TestWhatNobodyHasLookedAtIsNotServed has net/http find a request where we found none.
 func TestWhatNobodyHasLookedAtIsNotServed(t *testing.T) {
 	t.Parallel()
-	s := New(&http.Server{Handler: http.HandlerFunc(echo)}, refused)
+	s := New(&http.Server{Handler: http.HandlerFunc(echo)}, refused{})
 	g := newGiven(&conn{server: s})
 	for _, want := range []int{http.StatusOK, http.StatusBadRequest} {
 		w := httptest.NewRecorder()
@@ -159,7 +160,7 @@ func TestAConnectionComesBackFromNetHTTP(t *testing.T) {
 			states.Store(c, state)
 			told.Store(told.Load().(string) + " " + state.String())
 		},
-	}, refused)
+	}, refused{})
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { _, _ = l.Close(), s.Close() })
 	c := dial(t, l.Addr())
@@ -311,7 +312,7 @@ func TestAShutdownWithoutTimeEndsWhatWaits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := New(&http.Server{Handler: http.HandlerFunc(echo)}, refused)
+		s := New(&http.Server{Handler: http.HandlerFunc(echo)}, refused{})
 		go func() { _ = s.Serve(l) }()
 		c := dial(t, l.Addr())
 		c.ask(ordinary)
@@ -323,6 +324,63 @@ func TestAShutdownWithoutTimeEndsWhatWaits(t *testing.T) {
 		_ = l.Close()
 		if err := s.Shutdown(over); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestAHeadThatComesTooLateIsAnswered has the rest of a head come when net/http has shut down, of a request that it would have served.
+func TestAHeadThatComesTooLateIsAnswered(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(&http.Server{Handler: http.HandlerFunc(echo), ReadHeaderTimeout: time.Minute}, refused{})
+	go func() { _ = s.Serve(l) }()
+	c := dial(t, l.Addr())
+	c.ask(ordinary)
+	_, _ = io.WriteString(c.Conn, chunks[:20])
+	for !s.serves() {
+		runtime.Gosched()
+	}
+	_ = l.Close()
+	over, stop := context.WithCancel(t.Context())
+	stop()
+	if err := s.Shutdown(over); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	_, _ = io.WriteString(c.Conn, chunks[20:])
+	if status, body := c.hear(); status != http.StatusServiceUnavailable || body != "stopping" {
+		t.Errorf("%d %q", status, body)
+	}
+}
+
+// TestWhatNetHTTPDropsIsAnswered has it close a connection without a word, as it does with a request that it reads when it shuts down.
+func TestWhatNetHTTPDropsIsAnswered(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		have func(g *given)
+		want fate
+	}{
+		{"shutting down", func(g *given) { g.of.server.ended.Store(true) }, dropped},
+		{"otherwise", func(*given) {}, ended},
+		{"it was handled", func(g *given) { g.of.server.ended.Store(true); g.handled.Store(true) }, ended},
+		{"it was answered", func(g *given) {
+			g.of.server.ended.Store(true)
+			_, _ = g.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+		}, ended},
+	} {
+		here, there := net.Pipe()
+		go func() { _, _ = io.Copy(io.Discard, there) }()
+		g := newGiven(&conn{net: here, server: New(&http.Server{Handler: http.HandlerFunc(echo)}, refused{})})
+		tc.have(g)
+		_ = g.Close()
+		if got := <-g.back; got != tc.want {
+			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
+		}
+		if _, err := here.Write([]byte("x")); (err == nil) != (tc.want == dropped) {
+			t.Errorf("%s: to the client: %v", tc.name, err)
 		}
 	}
 }

@@ -20,18 +20,24 @@ type Server struct {
 	handler     http.Handler
 	connState   func(net.Conn, http.ConnState)
 	connContext func(context.Context, net.Conn) context.Context
-	// refuse answers a request that can be read in two ways.
-	refuse func(w http.ResponseWriter, doubt string)
+	refusals    Refusals
 
 	mu    sync.Mutex // taken when a client comes or goes, not for a request
 	conns map[*conn]struct{}
 	open  sync.WaitGroup // conns
 }
 
-// New returns a Server before h, which must have a Handler, and of whose fields nobody changes anything any more. refuse answers a request that can be
-// read in two ways; the connection ends with that.
-func New(h *http.Server, refuse func(w http.ResponseWriter, doubt string)) *Server {
-	s := &Server{http: h, handler: h.Handler, connState: h.ConnState, connContext: h.ConnContext, refuse: refuse, conns: map[*conn]struct{}{}}
+// Refusals answer requests that are not served. The connection ends with that.
+type Refusals interface {
+	// Ambiguous answers one that can be read in two ways; doubt says what it has.
+	Ambiguous(w http.ResponseWriter, doubt string)
+	// Stopping answers one whose head was complete only when the server had shut down.
+	Stopping(w http.ResponseWriter)
+}
+
+// New returns a Server before h, which must have a Handler, and of whose fields nobody changes anything any more.
+func New(h *http.Server, refusals Refusals) *Server {
+	s := &Server{http: h, handler: h.Handler, connState: h.ConnState, connContext: h.ConnContext, refusals: refusals, conns: map[*conn]struct{}{}}
 	h.Handler, h.ConnState, h.ConnContext = http.HandlerFunc(s.serveGiven), s.hook, s.context
 	return s
 }

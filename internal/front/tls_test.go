@@ -42,7 +42,7 @@ func serveTLS(t *testing.T, handler http.Handler) secured {
 	}
 	out := secured{addr: l.Addr(), roots: own.Client().Transport.(*http.Transport), log: make(lines, 10)}
 	l = tls.NewListener(l, &tls.Config{Certificates: own.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}})
-	s := New(&http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second, ErrorLog: log.New(out.log, "", 0)}, refused)
+	s := New(&http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second, ErrorLog: log.New(out.log, "", 0)}, refused{})
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { _, _ = l.Close(), s.Close() })
 	return out

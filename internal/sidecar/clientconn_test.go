@@ -54,7 +54,7 @@ func callTools(t *testing.T, stall time.Duration, handler http.HandlerFunc) tool
 		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, ErrorLog: log.New(io.Discard, "", 0),
 		ConnState:   func(c net.Conn, state http.ConnState) { limit.State(c, state); idle.State(c, state) },
 		ConnContext: limit.WithConn,
-	}, func(_ http.ResponseWriter, doubt string) { t.Error("it has " + doubt) })
+	}, &refusedHere{t})
 	l := idle.Wrap(limit.NewConnections(10, limit.NewBudget(1<<30), stall).Wrap(p), silence)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
@@ -68,6 +68,12 @@ func callTools(t *testing.T, stall time.Duration, handler http.HandlerFunc) tool
 	})
 	return tool{here, bufio.NewReader(here)}
 }
+
+// refusedHere are Refusals that no test expects.
+type refusedHere struct{ t *testing.T }
+
+func (r *refusedHere) Ambiguous(_ http.ResponseWriter, doubt string) { r.t.Error("it has " + doubt) }
+func (r *refusedHere) Stopping(http.ResponseWriter)                  { r.t.Error("stopping") }
 
 // TestABodyThatStandsStillIsCutOffWhateverCameBeforeIt has four bytes of a thousand come.
 func TestABodyThatStandsStillIsCutOffWhateverCameBeforeIt(t *testing.T) {

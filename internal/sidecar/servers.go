@@ -51,7 +51,7 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *fr
 	}
 	server.RegisterOnShutdown(s.pending.abandon)
 	limitHeader(server)
-	return front.New(server, s.handler.Refuse)
+	return front.New(server, s.handler)
 }
 
 // serverForOperators answers people, probes and Prometheus.
