@@ -57,8 +57,8 @@ type Options[M Member] struct {
 	Idle func(M) bool
 	// PerSecond is how many renewals are begun at most in a second, of all shops together.
 	PerSecond float64
-	// Evicted is told of each Member that makes room for others, before its shop's next one is made, so that this one can go on where it
-	// was. It must not block, nor call the Fleet. Nil: nobody has to know.
+	// Evicted is told of each Member that makes room for others, or whose making was overtaken by a change, before its shop's next one is made,
+	// so that this one can go on where it was. It must not block, nor call the Fleet. Nil: nobody has to know.
 	Evicted func(token.Shop, M)
 }
 
@@ -206,6 +206,9 @@ func (f *Fleet[M]) make(ctx context.Context, shop token.Shop, visit bool) (*seat
 			}
 			if f.seat(s, forgets) {
 				return s, nil
+			}
+			if f.opt.Evicted != nil { // another is made in its place
+				f.opt.Evicted(shop, m)
 			}
 		}
 	})

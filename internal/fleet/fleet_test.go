@@ -580,3 +580,28 @@ func TestWhoMakesRoomIsTold(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoseMakingIsOvertakenIsTold has another shop be forgotten meanwhile, twice.
+func TestWhoseMakingIsOvertakenIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var f *Fleet[*fake]
+		var made, told []*fake
+		f, end := newFleet(Options[*fake]{
+			Make: func(context.Context, token.Shop, func()) (*fake, error) {
+				if len(told) < len(made) {
+					t.Error("it is made anew before anybody is told")
+				}
+				if made = append(made, newFake(time.Hour)); len(made) < 3 {
+					f.Forget(func(*fake) bool { return false })
+				}
+				return made[len(made)-1], nil
+			},
+			Evicted: func(_ token.Shop, m *fake) { told = append(told, m) },
+		})
+		defer end()
+		if m := of(t, f, 1); len(made) != 3 || m != made[2] || !slices.Equal(told, made[:2]) {
+			t.Errorf("%d made, told of %d", len(made), len(told))
+		}
+	})
+}
