@@ -244,7 +244,7 @@ func (s *Connections) pick(among func(*Conn) bool) *Conn {
 }
 
 // pickForNewcomer is pick for somebody else's place. It spares those who have lately come while they are not too many and others' places
-// become free, and those whose bytes the kernel has and the server has not yet read. s.mu is held.
+// become free, those who may stay for a moment, see keeps, and those whose bytes the kernel has and the server has not yet read. s.mu is held.
 func (s *Connections) pickForNewcomer(among func(*Conn) bool) *Conn {
 	var spared [looks]*Conn
 	now := time.Now()
@@ -254,6 +254,9 @@ func (s *Connections) pickForNewcomer(among func(*Conn) bool) *Conn {
 		spare := worst.conn != nil && part <= 1.0/fewOf || othersEnd && part <= 1-1.0/leftByLate
 		if late.before(worst) && !spare {
 			worst = late
+		}
+		if worst.rank == waitsShortly && s.keepsNow(worst.conn) {
+			continue
 		}
 		// What carries another's bytes, or does not read its answer, may leave bytes there for ever.
 		if c := worst.conn; c == nil || c.serving.Load() || c.many.Load() || c.ending.Load() != open || !c.unread() {

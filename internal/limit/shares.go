@@ -162,6 +162,16 @@ func (s *Connections) keeps(c *Conn) bool {
 	return h.known
 }
 
+// keepsNow is keeps for a connection that got its answer when nobody waited, and whose place is wanted a moment later. s.mu is held.
+func (s *Connections) keepsNow(c *Conn) bool {
+	h := c.heldBy()
+	if !h.known || !s.isWithinPart(h) {
+		return false
+	}
+	c.kept.Store(true)
+	return true
+}
+
 // isWithinPart reports whether a known caller has no more than an equal part of the places, if newcomers have one. s.mu is held.
 func (s *Connections) isWithinPart(h holder) bool {
 	others := map[holder]struct{}{}

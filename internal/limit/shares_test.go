@@ -242,17 +242,22 @@ func TestNobodyMakesRoomWherePlacesBecomeFree(t *testing.T) {
 	})
 }
 
-// TestWhoIsKnownAndHasFewPlacesKeepsThemBetweenItsCalls ends requests while newcomers wait.
+// TestWhoIsKnownAndHasFewPlacesKeepsThemBetweenItsCalls ends requests while newcomers wait, and a moment before one does.
 func TestWhoIsKnownAndHasFewPlacesKeepsThemBetweenItsCalls(t *testing.T) {
 	for _, c := range []struct {
 		name, caller string
 		places       int
+		crowded      bool
 		stays        bool
 	}{
-		{"a caller with few", "few", 2, true},
-		{"one with more than its part", "many", 4, false},
-		{"one that is alone", "alone", 8, false},
-		{"a stranger", "", 1, false},
+		{"a caller with few", "few", 2, true, true},
+		{"one with more than its part", "many", 4, true, false},
+		{"one that is alone", "alone", 8, true, false},
+		{"a stranger", "", 1, true, false},
+		{"a caller with few, a moment before", "few", 2, false, true},
+		{"one with more than its part, a moment before", "many", 4, false, false},
+		{"one that is alone, a moment before", "alone", 8, false, false},
+		{"a stranger, a moment before", "", 1, false, false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			set := NewConnections(8, nil, stall)
@@ -271,8 +276,15 @@ func TestWhoIsKnownAndHasFewPlacesKeepsThemBetweenItsCalls(t *testing.T) {
 			for range set.Limit() - c.places {
 				serve("another")
 			}
-			set.crowd.Store(1)
+			if c.crowded {
+				set.crowd.Store(1)
+			}
 			State(own[0], http.StateIdle)
+			if !c.crowded {
+				time.Sleep(time.Millisecond)
+				set.admit(&Conn{Conn: fromAddr{Conn: pipe(t), addr: &net.TCPAddr{}}, set: set})
+				set.newcomers = nil
+			}
 			if own[0].gone.Load() == c.stays {
 				t.Fatalf("%s: it stays: %v", c.name, !c.stays)
 			}
@@ -280,7 +292,7 @@ func TestWhoIsKnownAndHasFewPlacesKeepsThemBetweenItsCalls(t *testing.T) {
 				return
 			}
 			newcomer := &Conn{Conn: fromAddr{Conn: pipe(t), addr: &net.TCPAddr{}}, set: set}
-			time.Sleep(young)
+			time.Sleep(young - time.Since(time.Unix(0, own[0].since.Load())))
 			if set.admit(newcomer) {
 				t.Errorf("%s: a newcomer takes its place in the first second", c.name)
 			}
