@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,8 +42,8 @@ type conn struct {
 	state  atomic.Int32
 	lost   bool // somebody has it for good
 
-	in      *[wire.MaxHead]byte // nil while a connection of TLS waits
-	r, w    int                 // what of in is not used up
+	in      []byte // of usualHead or wire.MaxHead bytes; nil while a connection of TLS waits
+	r, w    int    // what of in is not used up
 	first   [1]byte
 	limited bool // the head has its deadline
 	blanks  int  // how many bytes of empty lines may come before it
@@ -62,7 +63,14 @@ type conn struct {
 	gone watch
 }
 
-var buffers = sync.Pool{New: func() any { return new([wire.MaxHead]byte) }}
+// usualHead is as long as a read that finds nearly every head whole, and most bodies with it. A connection has a buffer of it for a moment after
+// each answer as well.
+const usualHead = 4 << 10
+
+var (
+	usual = sync.Pool{New: func() any { return new([usualHead]byte) }}
+	large = sync.Pool{New: func() any { return new([wire.MaxHead]byte) }}
+)
 
 // part ends a connection that waits.
 func (c *conn) part() {
@@ -173,15 +181,18 @@ func (c *conn) more() (n int, err error) {
 	switch {
 	case c.w > 0:
 		c.limit()
+		if c.w == len(c.in) {
+			c.take(wire.MaxHead)
+		}
 		return c.net.Read(c.in[c.w:])
 	case c.tls != nil: // what is decrypted lies there, and a further read costs nothing
 		c.letGo()
 		n, err = c.net.Read(c.first[:])
-		c.take()
+		c.take(usualHead)
 		c.in[0] = c.first[0]
 	default:
-		c.take()
-		n, err = c.net.Read(c.in[:])
+		c.take(usualHead)
+		n, err = c.net.Read(c.in)
 	}
 	if n > 0 && !c.state.CompareAndSwap(waits, serves) && c.state.Load() != serves {
 		return 0, net.ErrClosed // it was told to end before that came
@@ -198,7 +209,7 @@ func (c *conn) skipBlanks() {
 		c.blanks--
 	}
 	if n > 0 {
-		c.w = copy(c.in[:], c.in[n:c.w])
+		c.w = copy(c.in, c.in[n:c.w])
 	}
 	if c.w > 0 {
 		c.blanks = 0
@@ -213,17 +224,30 @@ func (c *conn) limit() {
 	}
 }
 
-func (c *conn) take() {
-	if c.in == nil {
-		c.in = buffers.Get().(*[wire.MaxHead]byte)
+// take has in hold so many bytes at least.
+func (c *conn) take(n int) {
+	if len(c.in) >= n {
+		return
 	}
+	var in []byte
+	if n <= usualHead {
+		in = usual.Get().(*[usualHead]byte)[:]
+	} else {
+		in = large.Get().(*[wire.MaxHead]byte)[:]
+	}
+	copy(in, c.in[:c.w])
+	c.letGo()
+	c.in = in
 }
 
 func (c *conn) letGo() {
-	if c.in != nil {
-		buffers.Put(c.in)
-		c.in = nil
+	switch len(c.in) {
+	case usualHead:
+		usual.Put((*[usualHead]byte)(c.in))
+	case wire.MaxHead:
+		large.Put((*[wire.MaxHead]byte)(c.in))
 	}
+	c.in = nil
 }
 
 // incoming is a request with what is made for it.
@@ -268,7 +292,7 @@ func (c *conn) serve() bool {
 		}
 		return false
 	}
-	c.w = copy(c.in[:], c.in[c.r:c.w])
+	c.w = copy(c.in, c.in[c.r:c.w])
 	if ahead >= 0 {
 		c.in[c.w] = byte(ahead)
 		c.w++
@@ -293,6 +317,9 @@ func (c *conn) rest(method string, come []byte) bool {
 	if len(come) > 0 {
 		return c.giveBack(come)
 	}
+	if len(c.in) > usualHead {
+		c.letGo() // all reads that begin with nothing are of one size, by which who measures silence knows them
+	}
 	c.state.Store(waits)
 	if c.server.ended.Load() {
 		c.part()
@@ -311,9 +338,11 @@ func (c *conn) giveBack(come []byte) bool {
 	switch u, ok := c.net.(unreader); {
 	case ok:
 		u.Unread(come)
+		c.letGo()
 	case len(come) < wire.MaxHead:
-		c.take()
-		c.w = copy(c.in[:], come)
+		come = slices.Clone(come) // it may be in the buffer
+		c.take(len(come) + 1)
+		c.w = copy(c.in, come)
 	default: // more requests than anybody waits for answers to
 		c.linger()
 		return false

@@ -146,7 +146,7 @@ func TestWhoSaysNothingInTLSHasNoBuffer(t *testing.T) {
 			t.Errorf("%d bytes are asked for, the buffer is %p", asked, c.in)
 		}
 	}}
-	c.take()
+	c.take(usualHead)
 	if n, err := c.more(); n != 1 || err != nil || c.in == nil || c.in[0] != 'G' {
 		t.Errorf("%d, %v", n, err)
 	}

@@ -9,7 +9,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +44,7 @@ func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 type tool struct {
 	net.Conn
 	answers *bufio.Reader
+	served  *atomic.Int64 // whether the server has it
 }
 
 const silence = 20 * time.Millisecond
@@ -50,23 +53,33 @@ const silence = 20 * time.Millisecond
 func callTools(t *testing.T, stall time.Duration, handler http.HandlerFunc) tool {
 	t.Helper()
 	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	served := new(atomic.Int64)
 	server := front.New(&http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, ErrorLog: log.New(io.Discard, "", 0),
-		ConnState:   func(c net.Conn, state http.ConnState) { limit.State(c, state); idle.State(c, state) },
+		ConnState: func(c net.Conn, state http.ConnState) {
+			limit.State(c, state)
+			idle.State(c, state)
+			switch state {
+			case http.StateNew:
+				served.Add(1)
+			case http.StateClosed:
+				served.Add(-1)
+			}
+		},
 		ConnContext: limit.WithConn,
 	}, &refusedHere{t})
 	l := idle.Wrap(limit.NewConnections(10, limit.NewBudget(1<<30), stall).Wrap(p), silence)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
+	over := make(chan error, 1)
+	go func() { over <- server.Serve(l) }()
 	here, there := net.Pipe()
 	p.conns <- there
 	t.Cleanup(func() {
 		_, _, _ = here.Close(), l.Close(), server.Close()
-		<-served
+		<-over
 		time.Sleep(time.Second) // who turns a client away waits for him to read that
 		synctest.Wait()
 	})
-	return tool{here, bufio.NewReader(here)}
+	return tool{here, bufio.NewReader(here), served}
 }
 
 // refusedHere are Refusals that no test expects.
@@ -178,7 +191,8 @@ func tellRequests(t *testing.T, r *rand.Rand) {
 			}
 			said = append(said, "0\r\n\r\n"...)
 		default:
-			said = fmt.Appendf(said, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", target, len(body), body)
+			long := strings.Repeat("a", []int{1, 1000, 4000, 5000, 12_000, 20_000}[r.IntN(6)]+r.IntN(100))
+			said = fmt.Appendf(said, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nA: %s\r\n\r\n%s", target, len(body), long, body)
 		}
 		want = append(want, told(method, target, body))
 	}
@@ -213,6 +227,32 @@ func tellRequests(t *testing.T, r *rand.Rand) {
 		if got, err := io.ReadAll(resp.Body); string(got) != w || err != nil {
 			t.Errorf("%d %.200q %v, want %s", resp.StatusCode, got, err, w)
 			return
+		}
+	}
+}
+
+// TestASilentConnectionIsTakenBackWhateverItsLastRequestWas asks with heads of any length, alone and with another request behind.
+func TestASilentConnectionIsTakenBackWhateverItsLastRequestWas(t *testing.T) {
+	t.Parallel()
+	const small = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+	for _, size := range []int{10, 4000, 4060, 5000, 12_200, 16_000, 20_000} {
+		for _, behind := range []string{"", small} {
+			synctest.Test(t, func(t *testing.T) {
+				c := callTools(t, 0, func(http.ResponseWriter, *http.Request) {})
+				for _, said := range []string{small, "GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", size) + "\r\n\r\n" + behind, small} {
+					go func() { _, _ = io.WriteString(c, said) }()
+					for range strings.Count(said, "GET") {
+						if resp, err := http.ReadResponse(c.answers, nil); err != nil || resp.StatusCode != http.StatusOK {
+							t.Fatalf("%d: %v", size, err)
+						}
+					}
+					time.Sleep(2 * silence)
+					synctest.Wait()
+					if n := c.served.Load(); n != 0 {
+						t.Errorf("a head of %d: the server still has it", len(said))
+					}
+				}
+			})
 		}
 	}
 }

@@ -59,6 +59,8 @@ func TestFiveThousandIdleConnectionsFitIn64MiB(t *testing.T) {
 	})
 	if n := s.mustMemory(t, "Rss"); n > most {
 		t.Errorf("they take %d MiB once each has been used again", n/mebibyte)
+	} else {
+		t.Logf("they take %d MiB once each has been used again", n/mebibyte)
 	}
 }
 
