@@ -108,6 +108,7 @@ func (c *conn) run(base context.Context) {
 		}
 	}
 	c.letGo()
+	c.resp.end()
 	c.gone.end()
 	if !c.lost {
 		_ = c.net.Close()

@@ -17,6 +17,9 @@ const outSize = 16 << 10
 // shortBody is how long the body of an answer of unknown length may be for its length to be said, as net/http has it.
 const shortBody = 2 << 10
 
+// headers are empty. A connection that waits for long is another one when it asks again.
+var headers = sync.Pool{New: func() any { return make(http.Header, 16) }}
+
 var outs = sync.Pool{New: func() any { b := make([]byte, 0, outSize); return &b }}
 
 // response writes one answer. It implements http.ResponseWriter and what http.ResponseController asks for; it guesses no Content-Type.
@@ -43,7 +46,7 @@ type response struct {
 func (w *response) begin(c *conn, r *http.Request) {
 	pending, header := w.pending[:0], w.header
 	if header == nil {
-		header = make(http.Header, 16)
+		header = headers.Get().(http.Header)
 	}
 	*w = response{conn: c, req: r, header: header, out: outs.Get().(*[]byte), declared: -1, last: r.Close, pending: pending}
 	*w.out = (*w.out)[:0]
@@ -285,9 +288,21 @@ func (w *response) finish(completed bool) bool {
 		outs.Put(w.out)
 	}
 	ok := w.err == nil && !w.last && !short
-	clear(w.header)
+	if completed {
+		clear(w.header)
+	} else {
+		w.header = nil // whoever gave up may have left it to others
+	}
 	w.out, w.req = nil, nil
 	return ok
+}
+
+// end is the end of its connection.
+func (w *response) end() {
+	if w.header != nil {
+		headers.Put(w.header)
+		w.header = nil
+	}
 }
 
 // putTrailer writes the fields behind the body: those that were announced, and those of http.TrailerPrefix.
