@@ -43,6 +43,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/netfail":   {},
 	"internal/pace":      {ours: []string{"prefixed", "shopify"}, others: []string{"github.com/hashicorp/golang-lru/v2", "github.com/andybalholm/brotli", "github.com/klauspost/compress/zstd"}},
 	"internal/pgstore":   {ours: []string{"clock", "envelope", "readfile", "remedy", "token"}, others: []string{"github.com/jackc/pgx/v5/pgconn"}},
+	"internal/pipetest":  {},
 	"internal/policy":    {ours: []string{"ascii", "caller", "denial", "plain", "reload", "remedy", "request", "shopify"}, others: []string{"github.com/vektah/gqlparser/v2"}},
 	"internal/prefixed":  {},
 	"internal/plain":     {ours: []string{"remedy"}},

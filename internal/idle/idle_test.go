@@ -12,53 +12,27 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/pipetest"
 )
 
 const after = 50 * time.Millisecond
 
-// pipes is a listener whose connections are net.Pipes, so that time in a bubble rules them.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (p *pipes) dial() net.Conn {
-	here, there := net.Pipe()
-	p.conns <- there
-	return here
-}
-
 // house is a server behind a Listener. It answers with the request's target and body.
 type house struct {
 	*http.Server
-	pipes  *pipes
+	pipes  *pipetest.Listener
 	opened atomic.Int64 // servings begun
 	with   atomic.Int64 // servings under way
 	done   chan error
 }
 
 func newHouse(idle time.Duration) *house {
-	h := &house{pipes: newPipes(), done: make(chan error, 1)}
+	h := &house{pipes: pipetest.Listen(), done: make(chan error, 1)}
 	h.Server = &http.Server{
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: idle, ErrorLog: log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -113,7 +87,7 @@ func TestSilentConnectionLeavesTheServerAndComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(time.Hour)
 		defer h.end(t)
-		c := h.pipes.dial()
+		c := h.pipes.Dial()
 		defer c.Close()
 		answers := bufio.NewReader(c)
 		for round := range int64(3) {
@@ -138,7 +112,7 @@ func TestBusyConnectionStaysWithTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(time.Hour)
 		defer h.end(t)
-		c := h.pipes.dial()
+		c := h.pipes.Dial()
 		defer c.Close()
 		answers := bufio.NewReader(c)
 		for range 100 {
@@ -159,7 +133,7 @@ func TestNoByteIsLostWhereverTheSilenceFalls(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHouse(time.Hour)
 			defer h.end(t)
-			c := h.pipes.dial()
+			c := h.pipes.Dial()
 			defer c.Close()
 			go func() {
 				_, _ = io.WriteString(c, stream[:cut])
@@ -180,7 +154,7 @@ func TestManyRequestsInRandomPiecesAreAllAnswered(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			h := newHouse(time.Hour)
 			defer h.end(t)
-			c := h.pipes.dial()
+			c := h.pipes.Dial()
 			defer c.Close()
 			var stream strings.Builder
 			var want []string
@@ -209,7 +183,7 @@ func TestConnectionThatIsSilentForTooLongIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(time.Minute)
 		defer h.end(t)
-		c := h.pipes.dial()
+		c := h.pipes.Dial()
 		defer c.Close()
 		answers := bufio.NewReader(c)
 		mustWrite(t, c, get)
@@ -228,7 +202,7 @@ func TestHeaderThatDoesNotEndIsCutOffAfterAWaitAsWell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(time.Hour)
 		defer h.end(t)
-		c := h.pipes.dial()
+		c := h.pipes.Dial()
 		defer c.Close()
 		answers := bufio.NewReader(c)
 		mustWrite(t, c, get)
@@ -254,7 +228,7 @@ func TestClosingTheServerClosesWhatWaits(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHouse(time.Hour)
 				defer h.end(t)
-				c := h.pipes.dial()
+				c := h.pipes.Dial()
 				defer c.Close()
 				answers := bufio.NewReader(c)
 				mustWrite(t, c, get)
@@ -274,11 +248,11 @@ func TestClosingTheServerClosesWhatWaits(t *testing.T) {
 // The bubble ends only when nobody is left in it.
 func TestClientThatGoesWhileWaitingLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pipes := newPipes()
+		pipes := pipetest.Listen()
 		lot := Wrap(pipes, after)
 		server := &http.Server{Handler: http.NotFoundHandler(), ConnState: State, IdleTimeout: time.Hour}
 		go func() { _ = server.Serve(lot) }()
-		c := pipes.dial()
+		c := pipes.Dial()
 		mustWrite(t, c, get)
 		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
 			t.Fatal(err)
@@ -296,7 +270,7 @@ func TestClientThatGoesWhileWaitingLeavesNothingBehind(t *testing.T) {
 }
 
 func TestErrorsOfTheListenerReachTheServer(t *testing.T) {
-	broken := &brokenListener{pipes: newPipes(), errs: []error{errors.New("too many files"), errors.New("the end")}}
+	broken := &brokenListener{Listener: pipetest.Listen(), errs: []error{errors.New("too many files"), errors.New("the end")}}
 	lot := Wrap(broken, after)
 	for _, want := range []string{"too many files", "the end"} {
 		if _, err := lot.Accept(); err == nil || err.Error() != want {
@@ -310,13 +284,13 @@ func TestErrorsOfTheListenerReachTheServer(t *testing.T) {
 }
 
 type brokenListener struct {
-	*pipes
+	*pipetest.Listener
 	errs []error
 }
 
 func (b *brokenListener) Accept() (net.Conn, error) {
 	if len(b.errs) == 0 {
-		return b.pipes.Accept()
+		return b.Listener.Accept()
 	}
 	err := b.errs[0]
 	b.errs = b.errs[1:]
@@ -344,7 +318,7 @@ func TestAFirstPieceOfAnySizeBeginsARequest(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHouse(time.Minute)
 				defer h.end(t)
-				conn := h.pipes.dial()
+				conn := h.pipes.Dial()
 				defer conn.Close()
 				from := bufio.NewReader(conn)
 				mustWrite(t, conn, "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")

@@ -11,37 +11,21 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/pipetest"
 )
-
-// pipes is a listener whose connections are net.Pipes, so that time in a bubble rules them.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { close(p.closed); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // house is a server with a limit on its connections.
 type house struct {
 	*http.Server
 	set   *Connections
-	pipes *pipes
+	pipes *pipetest.Listener
 }
 
 const stall = 40 * time.Second
 
 func newHouse(t *testing.T, limit int, budget *Budget, handler http.HandlerFunc) *house {
-	h := &house{set: NewConnections(limit, budget, stall), pipes: &pipes{make(chan net.Conn), make(chan struct{})}}
+	h := &house{set: NewConnections(limit, budget, stall), pipes: pipetest.Listen()}
 	h.Server = &http.Server{Handler: handler, ConnState: State, ConnContext: WithConn, ReadHeaderTimeout: time.Hour, MaxHeaderBytes: 1 << 20}
 	done := make(chan error)
 	go func() { done <- h.Serve(h.set.Wrap(h.pipes)) }()
@@ -64,7 +48,7 @@ func newHouse(t *testing.T, limit int, budget *Budget, handler http.HandlerFunc)
 func (h *house) dial(t *testing.T, send string) (net.Conn, <-chan struct{}) {
 	t.Helper()
 	here, there := net.Pipe()
-	h.pipes.conns <- there
+	h.pipes.Hand(there)
 	t.Cleanup(func() { _ = here.Close() })
 	ended := make(chan struct{})
 	go func() { _, _ = io.Copy(io.Discard, here); close(ended) }()
@@ -124,7 +108,7 @@ func TestWhoIsServedIsNotClosedAndTheNewcomerWaits(t *testing.T) {
 		_, served := h.dial(t, get)
 		here, there := net.Pipe()
 		defer here.Close()
-		h.pipes.conns <- there
+		h.pipes.Hand(there)
 		time.Sleep(time.Minute)
 		if over(served) || h.set.Open() != 1 {
 			t.Error("the one that is served was closed, or there are two")
@@ -270,7 +254,7 @@ func TestWhoDoesNotReadItsAnswerMakesRoomAndIsGivenUp(t *testing.T) {
 		dumb := func() {
 			here, there := net.Pipe()
 			t.Cleanup(func() { _ = here.Close() })
-			h.pipes.conns <- there
+			h.pipes.Hand(there)
 			_, _ = io.WriteString(here, get)
 			synctest.Wait()
 		}
@@ -387,7 +371,7 @@ func TestAHeadThatNothingMakesRoomForEnds(t *testing.T) {
 
 func TestWhoCameBeforeTheListenerClosedIsServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pipes{make(chan net.Conn), make(chan struct{})}
+		p := pipetest.Listen()
 		set := NewConnections(1, nil, 0)
 		l := set.Wrap(p)
 		accepted := make(chan net.Conn)
@@ -398,11 +382,11 @@ func TestWhoCameBeforeTheListenerClosedIsServed(t *testing.T) {
 			}
 		}()
 		_, a := net.Pipe()
-		p.conns <- a
+		p.Hand(a)
 		first := ConnOf(<-accepted)
 		first.serving.Store(true)
 		_, b := net.Pipe()
-		p.conns <- b
+		p.Hand(b)
 		synctest.Wait()
 		_ = l.Close()
 		if second := <-accepted; second == nil {

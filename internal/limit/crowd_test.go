@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/pipetest"
 )
 
 // waiting is a house in which every request waits until it is told to make room, the one that came last first.
@@ -45,7 +47,7 @@ func TestWhileNewcomersWaitRequestsThatWaitMakeRoom(t *testing.T) {
 		}
 		here, there := net.Pipe()
 		defer here.Close()
-		h.pipes.conns <- there
+		h.pipes.Hand(there)
 		go func() { _, _ = io.WriteString(here, get); _, _ = io.Copy(io.Discard, here) }()
 		time.Sleep(crowded - 2*lookAgain)
 		if synctest.Wait(); called.Load() != 0 {
@@ -104,7 +106,7 @@ func TestWhoHasJustComeIsNotClosed(t *testing.T) {
 		_, first := h.dial(t, "")
 		here, there := net.Pipe()
 		defer here.Close()
-		h.pipes.conns <- there
+		h.pipes.Hand(there)
 		time.Sleep(justCome / 2)
 		if over(first) {
 			t.Error("it was closed for the next one at once")
@@ -124,7 +126,7 @@ func TestWhoDoesNotGoOnLeavesShortAnswersToOthers(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			set := NewConnections(1, nil, 0)
-			h := &house{set: set, pipes: &pipes{make(chan net.Conn), make(chan struct{})}}
+			h := &house{set: set, pipes: pipetest.Listen()}
 			h.Server = &http.Server{ConnState: State, ConnContext: WithConn, Handler: LingerUnread(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				_, _ = w.Write(make([]byte, 64<<10))
@@ -132,7 +134,7 @@ func TestWhoDoesNotGoOnLeavesShortAnswersToOthers(t *testing.T) {
 			done := make(chan error)
 			go func() { done <- h.Serve(set.Wrap(h.pipes)) }()
 			here, there := net.Pipe()
-			h.pipes.conns <- there
+			h.pipes.Hand(there)
 			if _, err := io.WriteString(here, request); err != nil {
 				t.Fatal(err)
 			}
@@ -305,7 +307,7 @@ func TestTheFirstByteIsWaitedForAndThenTheRest(t *testing.T) {
 		}
 		here, there := net.Pipe()
 		defer here.Close()
-		h.pipes.conns <- there
+		h.pipes.Hand(there)
 		time.Sleep(justCome / 2)
 		if over(ended) {
 			t.Error("it was closed though its request had begun to come")

@@ -138,7 +138,7 @@ func (h *house) heldBy(t *testing.T, caller string) <-chan string {
 	t.Cleanup(func() { _ = here.Close() })
 	answer := make(chan string, 1)
 	go func() {
-		h.pipes.conns <- there
+		h.pipes.Hand(there)
 		_, _ = io.WriteString(here, strings.Replace(get, "\r\n\r\n", "\r\nCaller: "+caller+"\r\n\r\n", 1))
 		b, _ := io.ReadAll(here)
 		answer <- string(b)

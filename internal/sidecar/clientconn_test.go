@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -19,26 +18,8 @@ import (
 	"evergate/internal/front"
 	"evergate/internal/idle"
 	"evergate/internal/limit"
+	"evergate/internal/pipetest"
 )
-
-// pipes is a listener whose connections are net.Pipes, so that time in a bubble rules them.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // tool is a client whose connection goes through all that a tool's goes through.
 type tool struct {
@@ -52,7 +33,7 @@ const silence = 20 * time.Millisecond
 // callTools returns a tool's connection to a handler. A request's body may stand still for stall; zero: for ever.
 func callTools(t *testing.T, stall time.Duration, handler http.HandlerFunc) tool {
 	t.Helper()
-	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	p := pipetest.Listen()
 	served := new(atomic.Int64)
 	server := front.New(&http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, ErrorLog: log.New(io.Discard, "", 0),
@@ -71,8 +52,7 @@ func callTools(t *testing.T, stall time.Duration, handler http.HandlerFunc) tool
 	l := idle.Wrap(limit.NewConnections(10, limit.NewBudget(1<<30), stall).Wrap(p), silence)
 	over := make(chan error, 1)
 	go func() { over <- server.Serve(l) }()
-	here, there := net.Pipe()
-	p.conns <- there
+	here := p.Dial()
 	t.Cleanup(func() {
 		_, _, _ = here.Close(), l.Close(), server.Close()
 		<-over
