@@ -30,6 +30,8 @@ const (
 	fewOf      = 8
 	// looks bounds how many connections are asked, for one newcomer, whether bytes wait in the kernel.
 	looks = 4
+	// mostKept bounds how many are found, for one newcomer, that may stay for a moment.
+	mostKept = 64
 	// crowded is how long newcomers have to find no place, one after the other, before what waits for something else makes room,
 	// and after how long without one that begins anew.
 	crowded = time.Second
@@ -249,13 +251,14 @@ func (s *Connections) pickForNewcomer(among func(*Conn) bool) *Conn {
 	var spared [looks]*Conn
 	now := time.Now()
 	othersEnd := s.makeRoomFor != nil && (now.Sub(s.until) > crowded || now.Sub(s.since) <= crowded || now.Sub(s.freed) <= crowded)
-	for i := range spared {
+	for i, kept := 0, 0; i < looks && kept < mostKept; {
 		worst, late, part := s.worst(func(c *Conn) bool { return among(c) && !slices.Contains(spared[:i], c) })
 		spare := worst.conn != nil && part <= 1.0/fewOf || othersEnd && part <= 1-1.0/leftByLate
 		if late.before(worst) && !spare {
 			worst = late
 		}
 		if worst.rank == waitsShortly && s.keepsNow(worst.conn) {
+			kept++
 			continue
 		}
 		// What carries another's bytes, or does not read its answer, may leave bytes there for ever.
@@ -263,6 +266,7 @@ func (s *Connections) pickForNewcomer(among func(*Conn) bool) *Conn {
 			return c
 		}
 		spared[i] = worst.conn
+		i++
 	}
 	return nil
 }

@@ -303,3 +303,31 @@ func TestWhoIsKnownAndHasFewPlacesKeepsThemBetweenItsCalls(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoMayStayHidesNobodyWhoMayNot has more callers that are known, whose answers ended first, than are asked about bytes in the kernel.
+func TestWhoMayStayHidesNobodyWhoMayNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := NewConnections(24, nil, stall)
+		set.OnCrowd(func() bool { return false })
+		answered := func(caller any, known bool) *Conn {
+			conn := &Conn{Conn: fromAddr{Conn: pipe(t), addr: &net.TCPAddr{}}, set: set}
+			set.add(conn)
+			State(conn, http.StateActive)
+			conn.Hold(caller, known, time.Now())
+			State(conn, http.StateIdle)
+			return conn
+		}
+		for i := range 12 {
+			answered(i, true)
+		}
+		time.Sleep(time.Millisecond)
+		first := answered("stranger", false)
+		for range 11 {
+			time.Sleep(time.Millisecond)
+			answered("stranger", false)
+		}
+		if !set.admit(&Conn{Conn: fromAddr{Conn: pipe(t), addr: &net.TCPAddr{}}, set: set}) || !first.gone.Load() {
+			t.Error("a newcomer does not get the place of the stranger who has waited longest")
+		}
+	})
+}
