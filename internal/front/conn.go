@@ -337,16 +337,16 @@ func (c *conn) rest(method string, come []byte) bool {
 // giveBack has the next read begin with what has come of the next request. Who measures silence is told so: there is none.
 func (c *conn) giveBack(come []byte) bool {
 	switch u, ok := c.net.(unreader); {
+	case len(come) >= wire.MaxHead: // nobody reads so far ahead
+		c.linger()
+		return false
 	case ok:
 		u.Unread(come)
 		c.letGo()
-	case len(come) < wire.MaxHead:
+	default:
 		come = slices.Clone(come) // it may be in the buffer
 		c.take(len(come) + 1)
 		c.w = copy(c.in, come)
-	default: // more requests than anybody waits for answers to
-		c.linger()
-		return false
 	}
 	return true
 }

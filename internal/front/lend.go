@@ -31,7 +31,7 @@ func (c *conn) judge() bool {
 		}
 		c.limit()
 		c.long = slices.Grow(c.long, len(c.long))
-		n, err := c.net.Read(c.long[len(c.long):cap(c.long)])
+		n, err := c.net.Read(c.long[len(c.long):min(cap(c.long), len(c.long)+usualHead)]) // little more than the head
 		c.long = c.long[:len(c.long)+n]
 		if n == 0 && err != nil {
 			return !errors.Is(err, os.ErrDeadlineExceeded)
