@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"regexp"
@@ -267,6 +268,42 @@ func TestAnAnswerIsWrittenAsNetHTTPWritesIt(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestAnAnswerHasNothingOfTheOneBefore(t *testing.T) {
+	t.Parallel()
+	answers := []http.Header{
+		{"X-B": {"1"}, "X-A": {"2"}},
+		{"X-B": {"3"}, "X-A": {"4", "5"}},
+		{"X-C": {"6"}, "X-A": {"7"}}, // as many names, and others
+		{"X-A": {"8"}},
+		{"Content-Length": {"0"}, "X-A": {"9"}},
+		{"Content-Length": {"0"}, "X-B": {"10"}},
+		{"X-A": {}, "X-B": {"11"}},
+		{},
+		{"Date": {"then"}, "X-A": {"13"}},
+		{"X-A": {"14"}, "Connection": {"close"}},
+	}
+	both := serveBoth(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.URL.Path[1:])
+		w.Header()["Content-Type"] = nil
+		maps.Copy(w.Header(), answers[n])
+	}))
+	var all strings.Builder
+	for i := range 5 * len(answers) {
+		n := i * 3 % len(answers) // each is followed by another one than in the list, too
+		if i < len(answers) {
+			n = i
+		}
+		if n != len(answers)-1 {
+			fmt.Fprintf(&all, "GET /%d HTTP/1.1\r\nHost: x\r\n\r\n", n)
+		}
+	}
+	fmt.Fprintf(&all, "GET /%d HTTP/1.1\r\nHost: x\r\n\r\n", len(answers)-1)
+	got, want := say(t, both.front, all.String()), say(t, both.plain, all.String())
+	if got != want || strings.Count(got, "HTTP/1.1 200") < 4*len(answers) {
+		t.Errorf("got\n%s\nnet/http:\n%s", got, want)
 	}
 }
 

@@ -2,6 +2,7 @@ package front
 
 import (
 	"net/http"
+	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +19,14 @@ const outSize = 16 << 10
 const shortBody = 2 << 10
 
 // headers are empty. A connection that waits for long is another one when it asks again.
-var headers = sync.Pool{New: func() any { return make(http.Header, 16) }}
+var headers = sync.Pool{New: func() any { return &header{fields: make(http.Header, 16)} }}
+
+// header is what the answers of a connection have, one after the other.
+type header struct {
+	fields http.Header
+	// order has the names of the last answer, sorted: the next one's are mostly the same.
+	order []string
+}
 
 var outs = sync.Pool{New: func() any { b := make([]byte, 0, outSize); return &b }}
 
@@ -26,7 +34,7 @@ var outs = sync.Pool{New: func() any { b := make([]byte, 0, outSize); return &b 
 type response struct {
 	conn   *conn
 	req    *http.Request
-	header http.Header
+	header *header
 	out    *[]byte
 
 	status   int   // 0: not said yet
@@ -44,16 +52,16 @@ type response struct {
 }
 
 func (w *response) begin(c *conn, r *http.Request) {
-	pending, header := w.pending[:0], w.header
-	if header == nil {
-		header = headers.Get().(http.Header)
+	pending, h := w.pending[:0], w.header
+	if h == nil {
+		h = headers.Get().(*header)
 	}
-	*w = response{conn: c, req: r, header: header, out: outs.Get().(*[]byte), declared: -1, last: r.Close, pending: pending}
+	*w = response{conn: c, req: r, header: h, out: outs.Get().(*[]byte), declared: -1, last: r.Close, pending: pending}
 	*w.out = (*w.out)[:0]
 }
 
 // Header implements http.ResponseWriter.
-func (w *response) Header() http.Header { return w.header }
+func (w *response) Header() http.Header { return w.header.fields }
 
 // EnableFullDuplex is for http.ResponseController. Nothing is read of a body but by the handler.
 func (w *response) EnableFullDuplex() error { return nil }
@@ -101,17 +109,36 @@ func (w *response) endHead(b []byte) []byte {
 
 // appendFields writes the header, in order, and takes from it what says something of the message.
 func (w *response) appendFields(b []byte) []byte {
-	var names [32]string
-	sorted := names[:0]
+	h := w.header
+	if len(h.order) == len(h.fields) {
+		if all, same := w.appendInOrder(b); same {
+			return all
+		}
+	}
+	h.order = h.order[:0]
+	for name := range h.fields {
+		h.order = append(h.order, name)
+	}
+	slices.Sort(h.order)
+	b, _ = w.appendInOrder(b)
+	return b
+}
+
+// appendInOrder reports whether the header has all the names that the order has.
+func (w *response) appendInOrder(b []byte) (all []byte, same bool) {
 	dated := false
-	for name, values := range w.header {
+	for _, name := range w.header.order {
+		values, ok := w.header.fields[name]
+		if !ok {
+			return b, false
+		}
 		switch name {
 		case "Content-Length":
-			if n, err := strconv.ParseUint(strings.Join(values, ","), 10, 63); err == nil && !w.bodyless {
-				w.declared = int64(n)
-				break
+			n, err := strconv.ParseUint(strings.Join(values, ","), 10, 63)
+			if err != nil || w.bodyless {
+				continue
 			}
-			continue
+			w.declared = int64(n)
 		case "Connection":
 			if w.saysClose = slices.Contains(values, "close"); !w.saysClose {
 				continue
@@ -129,25 +156,21 @@ func (w *response) appendFields(b []byte) []byte {
 		if !wire.IsToken(name) || strings.HasPrefix(name, http.TrailerPrefix) {
 			continue
 		}
-		sorted = append(sorted, name)
-	}
-	slices.Sort(sorted)
-	for _, name := range sorted {
-		for _, v := range w.header[name] {
+		for _, v := range values {
 			b = appendField(b, name, v)
 		}
 	}
 	if !dated {
 		b = append(time.Now().UTC().AppendFormat(append(b, "Date: "...), http.TimeFormat), "\r\n"...)
 	}
-	return b
+	return b, true
 }
 
 func appendField(b []byte, name, value string) []byte {
 	b = append(append(b, name...), ": "...)
-	value = strings.Trim(value, " \t")
-	if strings.ContainsAny(value, "\r\n") {
-		value = strings.Trim(strings.NewReplacer("\r", " ", "\n", " ").Replace(value), " \t")
+	value = textproto.TrimString(value)
+	if strings.IndexByte(value, '\r') >= 0 || strings.IndexByte(value, '\n') >= 0 {
+		value = textproto.TrimString(strings.NewReplacer("\r", " ", "\n", " ").Replace(value))
 	}
 	return append(append(b, value...), "\r\n"...)
 }
@@ -203,7 +226,7 @@ func (w *response) settle(over bool) {
 	w.pending = w.pending[:0]
 }
 
-func (w *response) announcesTrailer() bool { return len(w.header["Trailer"]) > 0 }
+func (w *response) announcesTrailer() bool { return len(w.header.fields["Trailer"]) > 0 }
 
 // send writes a piece of the body.
 func (w *response) send(p []byte) {
@@ -289,7 +312,7 @@ func (w *response) finish(completed bool) bool {
 	}
 	ok := w.err == nil && !w.last && !short
 	if completed {
-		clear(w.header)
+		clear(w.header.fields)
 	} else {
 		w.header = nil // whoever gave up may have left it to others
 	}
@@ -300,6 +323,8 @@ func (w *response) finish(completed bool) bool {
 // end is the end of its connection.
 func (w *response) end() {
 	if w.header != nil {
+		clear(w.header.order) // they are parts of a head
+		w.header.order = w.header.order[:0]
 		headers.Put(w.header)
 		w.header = nil
 	}
@@ -308,15 +333,15 @@ func (w *response) end() {
 // putTrailer writes the fields behind the body: those that were announced, and those of http.TrailerPrefix.
 func (w *response) putTrailer() {
 	var b []byte
-	for _, list := range w.header["Trailer"] {
+	for _, list := range w.header.fields["Trailer"] {
 		for name := range strings.SplitSeq(list, ",") {
 			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-			for _, v := range w.header[name] {
+			for _, v := range w.header.fields[name] {
 				b = appendField(b, name, v)
 			}
 		}
 	}
-	for name, values := range w.header {
+	for name, values := range w.header.fields {
 		if key, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && wire.IsToken(key) {
 			for _, v := range values {
 				b = appendField(b, key, v)

@@ -15,8 +15,8 @@ func TestFidelityPageNamesEveryHeaderThatEndsHere(t *testing.T) {
 	if !found {
 		t.Fatal("the page has no part about answers")
 	}
-	for part, names := range map[string]map[string]struct{}{up: neverUpstream, down: neverDownstream} {
-		for name := range names {
+	for part, names := range map[string]fieldNames{up: neverUpstream, down: neverDownstream} {
+		for name := range names.names {
 			if !strings.Contains(part, "`"+strings.ToLower(name)+"`") {
 				t.Errorf("%s is not named where it should be", name)
 			}

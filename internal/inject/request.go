@@ -94,12 +94,27 @@ var neverUpstream = set(
 	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings",
 )
 
-func set(names ...string) map[string]struct{} {
-	m := make(map[string]struct{}, len(names))
+// fieldNames is a set of names. Most that are asked for are not in it, and of a length that none in it has.
+type fieldNames struct {
+	names   map[string]struct{}
+	lengths uint64 // a bit for each
+}
+
+func set(names ...string) fieldNames {
+	s := fieldNames{names: make(map[string]struct{}, len(names))}
 	for _, n := range names {
-		m[n] = struct{}{}
+		s.names[n] = struct{}{}
+		s.lengths |= 1 << len(n)
 	}
-	return m
+	return s
+}
+
+func (s *fieldNames) has(name string) bool {
+	if s.lengths>>len(name)&1 == 0 {
+		return false
+	}
+	_, has := s.names[name]
+	return has
 }
 
 // fillOutgoing puts what goes on to Shopify into out, without the token. The values are
@@ -134,7 +149,7 @@ func fillOutgoing(out, in http.Header) {
 // servers read as a hyphen: X_Shopify_Access_Token must not stand beside the real one, nor
 // Content_Length beside the length.
 func droppedUpstream(name string) bool {
-	if _, drop := neverUpstream[name]; drop || strings.HasPrefix(name, "X-Forwarded-") {
+	if neverUpstream.has(name) || strings.HasPrefix(name, "X-Forwarded-") {
 		return true
 	}
 	if strings.IndexByte(name, '_') >= 0 {

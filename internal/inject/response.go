@@ -100,6 +100,5 @@ func copyHeader(out, in http.Header, l links) {
 }
 
 func droppedDownstream(name string) bool {
-	_, drop := neverDownstream[name]
-	return drop || strings.HasPrefix(name, "Access-Control-")
+	return neverDownstream.has(name) || strings.HasPrefix(name, "Access-Control-")
 }
