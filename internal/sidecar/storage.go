@@ -55,7 +55,7 @@ func (in *Installation) openStore(keys envelope.Keys, getenv func(string) string
 			return nil
 		}
 	}
-	backend, err := store.OpenBackend(store.Options{Spec: spec, Keys: keys, ClientID: in.ClientID(), Getenv: getenv})
+	backend, err := store.OpenBackend(store.Options{Spec: spec, Layout: in.Config.StoreLayout, Keys: keys, ClientID: in.ClientID(), Getenv: getenv})
 	var s token.Store
 	if err == nil {
 		s, err = backend.Shop(in.Shop)
