@@ -213,7 +213,10 @@ func (c *checkup) store() check.Store {
 	if c.installation.Store == nil {
 		return check.Store{}
 	}
-	s := check.Store{Where: c.installation.RecordPlace(), Volatile: c.installation.IsVolatile(), Lease: c.installation.Store.Lease}
+	s := check.Store{
+		Where: c.installation.RecordPlace(), Volatile: c.installation.IsVolatile(), Lease: c.installation.Store.Lease,
+		Find: c.installation.Backend.Check,
+	}
 	s.Load = func(ctx context.Context) error { _, _, err := c.installation.Store.Load(ctx); return err }
 	if dir := c.installation.StoreDir(); dir != "" {
 		s.Dir, s.Record = dir, filepath.Join(dir, c.cfg.Shop.Domain()+".json")

@@ -91,12 +91,13 @@ type Store struct {
 	// Where names the place for people; empty when nothing is kept. Err is why it cannot be opened.
 	Where string
 	Err   error
-	// Dir is the directory of a file store; else Lease tries whether it can be written to.
+	// Dir is the directory of a file store; else Lease tries whether it can be written to, and Find looks for what is wrong with it.
 	Dir      string
 	Record   string // the record's file in Dir
 	Volatile bool   // it ends with the process
 	Load     func(ctx context.Context) error
 	Lease    func(ctx context.Context) (release func(), err error)
+	Find     func(ctx context.Context) []token.Finding
 }
 
 const storeLimit = 10 * time.Second
@@ -123,7 +124,7 @@ func Stored(s Store) Check {
 			return fail("see whether the store is up and this user may write to it", "%s: no lease can be had, %s", s.Where, err)
 		}
 		release()
-		return ok("%s can be read and written", s.Where)
+		return append(found(s.Find(ctx)), ok("%s can be read and written", s.Where)...)
 	}}
 }
 

@@ -89,11 +89,17 @@ func TestStoreWithoutADirectoryIsTriedByItsLease(t *testing.T) {
 	t.Parallel()
 	released := 0
 	s := Store{Where: "redis://db", Load: func(context.Context) error { return nil }, Lease: func(context.Context) (func(), error) { return func() { released++ }, nil }}
+	var findings []token.Finding
+	s.Find = func(context.Context) []token.Finding { return findings }
 	look := func(s Store) Result { return Run(t.Context(), []Check{Stored(s)}, quiet)[0] }
 	expect(t, look(s), OK, "redis://db")
 	if released != 1 {
 		t.Error("the lease is kept")
 	}
+	findings = []token.Finding{{Text: "it is old", Do: "renew it"}}
+	expect(t, look(s), Warn, "it is old: renew it")
+	findings = []token.Finding{{Loses: true, Text: "it throws records away", Do: "stop it"}}
+	expect(t, look(s), Fail, "it throws records away: stop it")
 	s.Lease = func(context.Context) (func(), error) { return nil, errors.New("read-only") }
 	expect(t, look(s), Fail, "no lease can be had, read-only")
 	expect(t, look(Store{}), OK, "nothing is kept")

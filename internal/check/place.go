@@ -19,22 +19,27 @@ type Place struct {
 
 // Grants looks whether a place is fit for grants, and how many there are.
 func Grants(p Place) Check {
-	return Check{Name: "store", Limit: storeLimit, Run: func(ctx context.Context) (all []Result) {
+	return Check{Name: "store", Limit: storeLimit, Run: func(ctx context.Context) []Result {
 		switch {
 		case p.Err != nil:
 			return FromError(Fail, p.Err)
 		case p.Where == "":
 			return ok("nothing is kept, and with these grants nothing needs to be")
 		}
-		for _, f := range p.Find(ctx) {
-			if f.Loses {
-				all = append(all, fail(f.Do, "%s", f.Text)...)
-			} else {
-				all = append(all, warn(f.Do, "%s", f.Text)...)
-			}
-		}
-		return append(all, p.count(ctx)...)
+		return append(found(p.Find(ctx)), p.count(ctx)...)
 	}}
+}
+
+// found is what is wrong with a place.
+func found(findings []token.Finding) (all []Result) {
+	for _, f := range findings {
+		if f.Loses {
+			all = append(all, fail(f.Do, "%s", f.Text)...)
+		} else {
+			all = append(all, warn(f.Do, "%s", f.Text)...)
+		}
+	}
+	return all
 }
 
 // count lists the grants. A place with very many is not listed to its end.

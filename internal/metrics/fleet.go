@@ -10,8 +10,6 @@ type FleetState struct {
 	Stored int64
 	// Reachable says that the store could be read when it was last asked.
 	Reachable bool
-	// Unfit is how many findings there are of the store that can lose grants.
-	Unfit int
 }
 
 var (
@@ -22,7 +20,7 @@ var (
 	storeReachable = prometheus.NewDesc("evergate_store_reachable",
 		"1 while the store of a process with many shops could be read when it was last asked, else 0.", nil, nil)
 	storeUnfit = prometheus.NewDesc("evergate_store_unfit",
-		"What is wrong with the store and can lose grants, in a process with many shops: the number of findings, which the log names.", nil, nil)
+		"What is wrong with the store and can lose grants, where many shops or many processes use it: the number of findings, which the log names.", nil, nil)
 )
 
 // RegisterFleet publishes what state returns, asked for anew at each scrape. state must be safe for concurrent use and must not block.
@@ -34,7 +32,7 @@ type fleetCollector func() FleetState
 
 // Describe implements prometheus.Collector.
 func (fleetCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{activeShops, storedGrants, storeReachable, storeUnfit} {
+	for _, d := range []*prometheus.Desc{activeShops, storedGrants, storeReachable} {
 		ch <- d
 	}
 }
@@ -47,5 +45,20 @@ func (c fleetCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(storedGrants, prometheus.GaugeValue, float64(s.Stored))
 	}
 	ch <- prometheus.MustNewConstMetric(storeReachable, prometheus.GaugeValue, oneIf(s.Reachable))
-	ch <- prometheus.MustNewConstMetric(storeUnfit, prometheus.GaugeValue, float64(s.Unfit))
+}
+
+// RegisterStore publishes how many findings there are of the store that can lose grants; unfit is asked at each scrape. It must be safe for concurrent use
+// and must not block.
+func (m *Metrics) RegisterStore(reg prometheus.Registerer, unfit func() int) {
+	reg.MustRegister(storeCollector(unfit))
+}
+
+type storeCollector func() int
+
+// Describe implements prometheus.Collector.
+func (storeCollector) Describe(ch chan<- *prometheus.Desc) { ch <- storeUnfit }
+
+// Collect implements prometheus.Collector.
+func (c storeCollector) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.MustNewConstMetric(storeUnfit, prometheus.GaugeValue, float64(c()))
 }

@@ -54,6 +54,7 @@ func used(t *testing.T) *prometheus.Registry {
 	m.RegisterLimits(reg, func() []ConnectionState { return []ConnectionState{{"tools", 1, 2, 3}} }, func() MemoryState { return MemoryState{1, 2, 3} })
 	m.RegisterLocalCA(reg, func() (time.Time, bool) { return now.Add(365 * 24 * time.Hour), true })
 	m.RegisterFleet(reg, func() FleetState { return FleetState{Active: 1, Stored: 2, Reachable: true} })
+	m.RegisterStore(reg, func() int { return 0 })
 	return reg
 }
 

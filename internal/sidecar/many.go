@@ -50,7 +50,7 @@ type many struct {
 	// reachable is why the store could not be read when it was looked at last; nil: it could.
 	reachable atomic.Pointer[error]
 	doubt     chan struct{} // a record could not be read: the store is to be looked at now
-	findings  atomic.Pointer[[]token.Finding]
+	care      storeCare
 	stored    atomic.Int64 // grants in the store, as the keeper counted them; -1: it has not yet
 }
 
@@ -190,7 +190,7 @@ func (m *many) noteStore(err error) {
 // mayRest reports whether a shop that nobody calls may be left alone. Beside an app that keeps its own sessions nothing rests: it would
 // exchange a token itself when the one in its row has ended, and that ends our chain.
 func (m *many) mayRest(*shop) bool {
-	return m.app.Config.StoreLayout == "" || m.app.Config.StoreLayout == config.LayoutEvergate
+	return !keepsSessions(m.app.Config)
 }
 
 // Of implements inject.Shops.
@@ -242,20 +242,16 @@ func (m *many) run(ctx context.Context) {
 	}
 }
 
-const (
-	// keepEvery is how often the store is gone through for grants that nobody uses, and looked at for what is wrong with it.
-	keepEvery = time.Hour
-	// keptAlive is the age at which a grant that nobody uses is renewed: a refresh token lives for 90 days, and one that is found too
-	// late to be renewed in one week has twelve more.
-	keptAlive = 7 * 24 * time.Hour
-)
+// keptAlive is the age at which a grant that nobody uses is renewed: a refresh token lives for 90 days, and one that is found too
+// late to be renewed in one week has twelve more.
+const keptAlive = 7 * 24 * time.Hour
 
 // keep looks after the store: what is wrong with it, and the grants that nobody uses.
 func (m *many) keep(ctx context.Context) {
 	for ctx.Err() == nil {
-		m.look(ctx)
+		m.care.look(ctx, m.app.Backend, m.log.Logger)
 		m.renewUnused(ctx)
-		_ = clock.Sleep(ctx, keepEvery/2+rand.N(keepEvery)) //nolint:gosec // G404: so that replicas drift apart; the loop looks at ctx
+		pauseAbout(ctx, keepEvery)
 	}
 }
 
@@ -276,7 +272,7 @@ const (
 func (m *many) keepAhead(ctx context.Context, sessions token.Dues) {
 	for ctx.Err() == nil {
 		m.renewDue(ctx, sessions)
-		_ = clock.Sleep(ctx, aheadEvery/2+rand.N(aheadEvery)) //nolint:gosec // G404: so that replicas drift apart; the loop looks at ctx
+		pauseAbout(ctx, aheadEvery)
 	}
 }
 
@@ -326,24 +322,6 @@ func (m *many) watchStore(ctx context.Context) {
 			m.noteStore(err)
 		}
 		_ = clock.Sleep(ctx, doubtEvery) // the loop looks at ctx
-	}
-}
-
-// look asks what is wrong with the store.
-func (m *many) look(ctx context.Context) {
-	asking, cancel := context.WithTimeout(ctx, StoreWait)
-	defer cancel()
-	findings := m.app.Backend.Check(asking)
-	if ctx.Err() != nil {
-		return
-	}
-	m.findings.Store(&findings)
-	for _, f := range findings {
-		level := slog.LevelWarn
-		if f.Loses {
-			level = slog.LevelError
-		}
-		m.log.Log(ctx, level, "the store: "+f.Text, "remedy", f.Do)
 	}
 }
 
@@ -424,15 +402,7 @@ func (m *many) notices() (all []admin.Notice) {
 	if broken := m.dir.files.Broken(); broken != "" {
 		all = append(all, admin.Notice{Level: admin.LevelWarning, Code: admin.CodeFileNotInForce, Label: "File not in force", Text: broken, Whole: broken})
 	}
-	if findings := m.findings.Load(); findings != nil {
-		for _, f := range *findings {
-			n := admin.Notice{Level: admin.LevelWarning, Code: admin.CodeStoreUnfit, Label: "Store", Text: f.Text, Do: f.Do, Whole: f.Text + ": " + f.Do}
-			if f.Loses {
-				n.Level = admin.LevelError
-			}
-			all = append(all, n)
-		}
-	}
+	all = append(all, m.care.notices()...)
 	var retired []string
 	for name, s := range m.fleet.Active {
 		if s.retired.Load() {
@@ -477,15 +447,7 @@ func (m *many) makeRoom(connections int) bool {
 
 // state is what is published of the fleet.
 func (m *many) state() metrics.FleetState {
-	s := metrics.FleetState{Active: m.fleet.Len(), Stored: m.stored.Load(), Reachable: m.ready() == nil}
-	if findings := m.findings.Load(); findings != nil {
-		for _, f := range *findings {
-			if f.Loses {
-				s.Unfit++
-			}
-		}
-	}
-	return s
+	return metrics.FleetState{Active: m.fleet.Len(), Stored: m.stored.Load(), Reachable: m.ready() == nil}
 }
 
 // ready reports why the process cannot serve; nil: it can.

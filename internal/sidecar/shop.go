@@ -41,6 +41,8 @@ type shop struct {
 	// explained are the routes that Shopify refuses without a known reason.
 	explained *inject.Unexplained
 	requests  *inject.Shop // what the requests for it need
+	// care looks after the store of the only shop; nil: a fleet does that, or the store is this machine's.
+	care *storeCare
 	// said is what the shops file says of it; nil: the settings do.
 	said *shopsfile.Settings
 	// outgrown reports whether what is stored now asks for another grant than the one that was settled; nil: nothing does. grown is told.
@@ -59,6 +61,9 @@ func newShop(in *Installation, met *metrics.Metrics, log Logger) (*shop, error) 
 	if cfg.TokenFile != "" {
 		s.tokenFile = newTokenFile(cfg.TokenFile, log.Logger)
 		published = s.tokenFile.published
+	}
+	if in.isShared() {
+		s.care = new(storeCare)
 	}
 	var err error
 	if s.source, err = in.newSource(log.Logger, func(o *refresh.Options) { o.Observer, o.Published = met, published }); err != nil {
@@ -91,6 +96,9 @@ func (s *shop) permanentRetired() {
 
 // notices are what a person must do or look at for this shop.
 func (s *shop) notices() (all []admin.Notice) {
+	if s.care != nil {
+		all = s.care.notices()
+	}
 	if s.retired.Load() {
 		all = append(all, admin.Notice{Level: admin.LevelError, Code: admin.CodePermanentRetired, Label: "Token retired",
 			Text: permanentRetired, Do: permanentRetiredRemedy, Whole: permanentRetired + ": " + permanentRetiredRemedy})
@@ -178,6 +186,9 @@ func (s *shop) run(ctx context.Context) {
 	}
 	if s.login != nil {
 		parts.Go(func() { <-ctx.Done(); s.login.Close() })
+	}
+	if s.care != nil {
+		parts.Go(func() { s.lookAfterStore(ctx) })
 	}
 	parts.Wait()
 }

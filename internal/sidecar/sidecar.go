@@ -189,6 +189,9 @@ func wire(app *App, settings Settings, log Logger, getenv func(string) string, s
 	met.RegisterLocalCA(registry, s.ca.Ends)
 	if s.many != nil {
 		met.RegisterFleet(registry, s.many.state)
+		met.RegisterStore(registry, s.many.care.unfit)
+	} else if s.shop.care != nil {
+		met.RegisterStore(registry, s.shop.care.unfit)
 	}
 	s.history = admin.NewHistory(registry, failuresOf(met))
 	s.history.OnQuiet(s.rest)

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -301,6 +302,35 @@ func TestTheCheckSaysWhatLosesGrants(t *testing.T) {
 				t.Errorf("loses %q, want %q; advice %q, want %q", loses, tc.loses, advice, tc.advice)
 			}
 		})
+	}
+}
+
+// TestAProcessWithOneShopLooksAtItsStoreToo has it at a server that throws records away, and asks the process and the check.
+func TestAProcessWithOneShopLooksAtItsStoreToo(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--appendonly", "yes", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+	environ := []string{
+		"SHOPIFY_SHOP=acme", "SHOPIFY_CLIENT_ID=0123456789abcdef0123456789abcdef", "SHOPIFY_CLIENT_SECRET=shpss_0123456789abcdef0123456789abcdef",
+		"EVERGATE_GRANT=offline", "EVERGATE_STORE=redis://" + s.address(), "EVERGATE_STORE_KEY=" + storeKey,
+		"EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0", "EVERGATE_LOG_FORMAT=json", "EVERGATE_CA_DIR=memory:",
+	}
+	p := process.Start(t, process.Command(t, binary, environ, "serve"))
+	admin := "http://" + p.AwaitLog(t, "listening for operators").Address
+	process.Eventually(t, func() error {
+		if n, found := process.Metric(process.Fetch(t, admin+"/metrics"), "evergate_store_unfit"); !found || n != 1 {
+			return fmt.Errorf("unfit: %v", n)
+		}
+		return nil
+	})
+	if status := process.Fetch(t, admin+"/status"); !strings.Contains(status, "store_unfit") || !strings.Contains(status, "allkeys-lru") {
+		t.Errorf("the status does not say it: %s", status)
+	}
+	if all := p.Err.String(); !strings.Contains(all, "maxmemory-policy allkeys-lru") {
+		t.Errorf("the log does not say it: %s", all)
+	}
+	check := process.Command(t, binary, environ, "check")
+	if out, _ := check.CombinedOutput(); !strings.Contains(string(out), "maxmemory-policy allkeys-lru") || check.ProcessState.ExitCode() != 1 {
+		t.Errorf("check ends with %d: %s", check.ProcessState.ExitCode(), out)
 	}
 }
 
