@@ -55,6 +55,7 @@ func (p Place) count(ctx context.Context) []Result {
 		case err != nil:
 			broken++
 			example = err
+		case l.Record.IsNothing():
 		default:
 			grants++
 		}

@@ -65,7 +65,7 @@ func OtherApp(shop token.Shop, record token.Record) error {
 }
 
 // IsBlank reports a record without a grant in it.
-func IsBlank(r token.Record) bool { return r.Current.Token.Access.Empty() && r.Current.Refresh.Empty() }
+func IsBlank(r token.Record) bool { return r.IsBlank() }
 
 // IsPermanent reports whether a pair is a token that does not expire.
 func IsPermanent(p token.Pair) bool {

@@ -56,8 +56,22 @@ type persister struct {
 	nextWrite time.Time
 	writes    int // that failed in a row
 
+	// stored is what was read for it at the start, until it has read itself.
+	stored *Stored
+
 	shown atomic.Pointer[grantStatus]
 }
+
+// Stored is what a store held at a moment.
+type Stored struct {
+	Record token.Record
+	Handle token.Handle
+	// Read is when it was asked, by time.Now.
+	Read time.Time
+}
+
+// storedLasts is how old something may be that was read for a Source to begin with.
+const storedLasts = time.Second
 
 func newPersister(s token.Store, shop token.Shop, clientID, grant string, log *slog.Logger) *persister {
 	p := &persister{store: s, shop: shop, clientID: clientID, grant: grant, log: log, writer: token.ThisProcess()}
@@ -103,7 +117,16 @@ func (p *persister) load(ctx context.Context) error {
 	return nil
 }
 
+// begin has the first read be one that somebody else has just made.
+func (p *persister) begin(with *Stored) { p.stored = with }
+
 func (p *persister) read(ctx context.Context) (token.Record, token.Handle, error) {
+	if first := p.stored; first != nil {
+		p.stored = nil
+		if time.Since(first.Read) < storedLasts {
+			return first.Record, first.Handle, nil
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, storeWait)
 	defer cancel()
 	return p.store.Load(ctx)

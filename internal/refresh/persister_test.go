@@ -177,3 +177,23 @@ func TestRefusedTokenIsReplacedDespitePassingFailures(t *testing.T) {
 		}
 	})
 }
+
+// What was read for a Source is its first read, unless that is old by then.
+func TestWhatWasReadForASourceIsNotReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := newShelf()
+		shelf.put(token.Record{Current: pair(0, time.Now().Round(0), time.Hour)})
+		shop, _ := token.ParseShop("blue-finch")
+		record, handle, _ := shelf.Load(t.Context())
+		shelf.failRead = errPassing
+		for age, want := range map[time.Duration]error{0: nil, storedLasts: token.ErrTransient} {
+			s := New(Options{
+				Shop: shop, Obtainer: Rotating(&chain{t: t, shelf: shelf, life: time.Hour}, shelf, ""), Log: slog.New(slog.DiscardHandler), Told: true,
+				Stored: &Stored{Record: record, Handle: handle, Read: time.Now().Add(-age)},
+			})
+			if _, err := s.Token(t.Context()); !errors.Is(err, want) {
+				t.Errorf("%s after it was read: %v, want %v", age, err, want)
+			}
+		}
+	})
+}

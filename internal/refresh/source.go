@@ -52,6 +52,8 @@ type Options struct {
 	Remade bool
 	// Failing is what the Source before this one left, see Source.Failing; nil: nothing.
 	Failing *Failing
+	// Stored is what whoever makes the Source has just read of the store; nil: nothing. The Source then does not read it again to begin with.
+	Stored *Stored
 	// Wait is the longest a caller waits for a token that is being obtained. Zero: 5 seconds.
 	Wait time.Duration
 	// Alive asks Shopify whether it accepts a token, at no cost to the rate limits; the error
@@ -154,6 +156,10 @@ func New(opt Options) *Source {
 	}
 	s.obtainer = opt.Obtainer(opt.Shop, opt.Log)
 	s.name = s.obtainer.name()
+	if reader, ok := s.obtainer.(interface{ begin(*Stored) }); ok {
+		reader.begin(opt.Stored)
+	}
+	s.opt.Stored = nil // it has secrets, and is old soon
 	s.before.Store(opt.Failing)
 	return s
 }

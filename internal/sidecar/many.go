@@ -92,12 +92,13 @@ func (m *many) make(ctx context.Context, name token.Shop, woke func()) (*shop, e
 	in := m.app.install(name, e.credentials, e.grant, e.scopes)
 	in.Endpoint.ClockSkew = m.met.ClockSkew
 	var stored token.Store
+	var read *refresh.Stored
 	if m.app.Backend != nil && in.Grant != config.GrantStatic {
 		var err error
 		stored, err = m.app.Backend.Shop(name)
 		switch {
 		case err == nil:
-			err = m.settle(ctx, in, e, stored)
+			read, err = m.settle(ctx, in, e, stored)
 		case e.listed && in.Grant == config.GrantClientCredentials:
 			m.doubtStore()
 			m.log.Warn("going on without the store", "shop", name.Domain(), "err", err)
@@ -115,7 +116,7 @@ func (m *many) make(ctx context.Context, name token.Shop, woke func()) (*shop, e
 	}
 	var err error
 	s.source, err = in.newSource(m.quiet, func(o *refresh.Options) {
-		o.Observer, o.Woke, o.Told = m.met, woke, in.Store != nil
+		o.Observer, o.Woke, o.Told, o.Stored = m.met, woke, in.Store != nil, read
 		o.Remade, o.Failing = true, m.failed.take(name, e.said)
 	})
 	s.requests = s.forRequests()
@@ -142,33 +143,52 @@ func (m *many) loggedIn(name token.Shop) {
 	m.fleet.Changed(name.Domain())
 }
 
-// settle decides on the grant of a shop by what is stored, and begins it with a refresh token that the settings give.
-func (m *many) settle(ctx context.Context, in *Installation, e entry, stored token.Store) error {
+// settle decides on the grant of a shop by what is stored, and begins it with a refresh token that the settings give. It returns what it has read, if
+// it has, so that the first call asks the store once.
+func (m *many) settle(ctx context.Context, in *Installation, e entry, stored token.Store) (*refresh.Stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, StoreWait)
 	defer cancel()
-	if !e.listed {
-		_, _, err := stored.Load(ctx)
-		if errors.Is(err, token.ErrNotFound) {
-			return fleet.ErrUnknown
-		}
-		if err != nil {
-			m.doubtStore()
-			return fmt.Errorf("the store of grants cannot be read: %w", err)
-		}
+	var read *refresh.Stored
+	var err error
+	if !e.listed || e.inferred && in.Grant == config.GrantClientCredentials {
+		read, err = readStored(ctx, stored)
+	}
+	switch {
+	case !e.listed && errors.Is(err, token.ErrNotFound):
+		return nil, fleet.ErrUnknown
+	case !e.listed && err != nil:
+		m.doubtStore()
+		return nil, fmt.Errorf("the store of grants cannot be read: %w", err)
+	case !e.listed:
 		in.Grant = config.GrantOffline
-	} else if e.inferred && in.Grant == config.GrantClientCredentials && in.holdsOffline(stored) {
+	case errors.Is(err, token.ErrNotFound):
+	case err != nil, read != nil && in.isOwnOffline(read.Record): // one that cannot be read must not be passed over in silence
 		in.Grant, in.fallback = config.GrantOffline, true
 	}
 	if in.Grant == config.GrantOffline || m.app.Config.Store != "" {
 		in.Store = stored
 	}
 	if in.Store == nil {
-		return nil
+		return nil, nil
 	}
 	if err := in.seed(ctx); err != nil {
-		return fmt.Errorf("the grant cannot be begun with the refresh token that is given: %w", err)
+		return nil, fmt.Errorf("the grant cannot be begun with the refresh token that is given: %w", err)
 	}
-	return nil
+	return read, nil
+}
+
+// readStored reads a record. One that is kept in place of none is none.
+func readStored(ctx context.Context, from token.Store) (*refresh.Stored, error) {
+	read := refresh.Stored{Read: time.Now()}
+	var err error
+	read.Record, read.Handle, err = from.Load(ctx)
+	if err == nil && read.Record.IsNothing() {
+		err = token.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &read, nil
 }
 
 // doubtStore has the store looked at, because a record could not be read: that may be its fault, or that of this record alone.
@@ -336,7 +356,9 @@ func (m *many) renewUnused(ctx context.Context) {
 			m.noteStore(err)
 			return
 		}
-		n++
+		if err != nil || !listed.Record.IsNothing() {
+			n++
+		}
 		if err != nil || full || !m.isUnused(listed.Record) {
 			continue
 		}

@@ -86,8 +86,8 @@ func (s shownShops) searched(text string) (token.Shop, bool) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), searchWait)
 	defer cancel()
-	_, handle, err := place.Load(ctx)
-	return shop, err == nil && handle != ""
+	_, err = readStored(ctx, place)
+	return shop, err == nil
 }
 
 // Count implements admin.Shops.

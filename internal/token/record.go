@@ -91,6 +91,12 @@ type Record struct {
 	Reauthorize *Reauthorize
 }
 
+// IsBlank reports a record without a grant in it.
+func (r *Record) IsBlank() bool { return r.Current.Token.Access.Empty() && r.Current.Refresh.Empty() }
+
+// IsNothing reports a record that is kept in place of none, because a store cannot forget.
+func (r *Record) IsNothing() bool { return r.IsBlank() && r.Original.Empty() && r.Reauthorize == nil }
+
 // Previous is a refresh token that has been replaced.
 type Previous struct {
 	Refresh Secret
