@@ -157,11 +157,17 @@ func isClusterName(name string) bool {
 		(!strings.Contains(name, ".") || ascii.HasSuffixFold(name, ".svc") || ascii.HasSuffixFold(name, ".cluster.local"))
 }
 
+// misdirected is the answer to a tool whose Host is none of those that are served.
+func (a *Admission) misdirected(host string) error {
+	if name, ok := hostname(host); ok && ascii.HasSuffixFold(name, shopSuffix) {
+		return denial.New(http.StatusMisdirectedRequest, denial.CodeMisdirectedHost, "The shop "+denial.Quote(host)+" is not served here. "+a.whichServed())
+	}
+	return misdirected(host)
+}
+
 func misdirected(host string) error {
 	message := "This request names no host. Send a Host header such as localhost."
-	if name, ok := hostname(host); ok && ascii.HasSuffixFold(name, shopSuffix) {
-		message = "The shop " + denial.Quote(host) + " is not served here."
-	} else if host != "" {
+	if host != "" {
 		message = "Evergate does not answer to the host " + denial.Quote(host) + ". " +
 			"Call it as localhost, or add the name to EVERGATE_ALLOWED_HOSTS."
 	}

@@ -45,15 +45,20 @@ func (o one) Known(int) []string { return []string{o.shop.Domain()} }
 // mostNamed is how many shops an error lists.
 const mostNamed = 10
 
-// whichServed ends the sentence that a shop is not served here.
+// HowToName says how a request names its shop.
+func HowToName(example string) string {
+	return "A request names its shop before the path, as in /" + example + "/admin/api/…, or calls " + strings.TrimSuffix(example, shopSuffix) + localSuffix + "."
+}
+
+// whichServed goes on after the sentence that a shop is not served here.
 func (a *Admission) whichServed() string {
 	switch known := a.shops.Known(mostNamed); len(known) {
 	case 0:
-		return "Name one that is, or have it added to EVERGATE_SHOPS_FILE."
+		return "Name one that is, or have it added to EVERGATE_SHOPS_FILE. " + HowToName(a.anExample())
 	case 1:
 		return "The one that is known is " + known[0] + ": name that one, or none."
 	default:
-		return "Those that are known are " + strings.Join(known, ", ") + "."
+		return "Those that are known are " + strings.Join(known, ", ") + ". " + HowToName(known[0])
 	}
 }
 
@@ -83,10 +88,11 @@ func (a *Admission) ownDomain(host string) (token.Shop, bool) {
 
 // unnamed is the answer to a request that names no shop where it has to.
 func (a *Admission) unnamed() error {
-	message := "This request names no shop, and more than one is served here. Put it before the path, as in /" + a.anExample() + "/admin/api/…, or call it as " +
-		strings.TrimSuffix(a.anExample(), shopSuffix) + localSuffix + "."
+	message := "This request names no shop, and more than one is served here."
 	if known := a.shops.Known(mostNamed); len(known) > 1 {
 		message += " " + a.whichServed()
+	} else {
+		message += " " + HowToName(a.anExample())
 	}
 	return denial.New(http.StatusNotFound, denial.CodeUnknownShop, message)
 }

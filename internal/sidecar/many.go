@@ -19,6 +19,7 @@ import (
 	"evergate/internal/denial"
 	"evergate/internal/fleet"
 	"evergate/internal/grant"
+	"evergate/internal/guard"
 	"evergate/internal/inject"
 	"evergate/internal/login"
 	"evergate/internal/metrics"
@@ -230,7 +231,7 @@ func (m *many) member(ctx context.Context, name token.Shop) (*shop, error) {
 		return s, nil
 	case errors.Is(err, fleet.ErrUnknown):
 		return nil, denial.New(http.StatusNotFound, denial.CodeUnknownShop, "The shop "+name.Domain()+
-			" has given this app no grant: nothing is stored for it. Have its merchant log in, or name another shop.")
+			" has given this app no grant: nothing is stored for it. Have its merchant log in, or name another shop. "+guard.HowToName(name.Domain()))
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	}
