@@ -117,6 +117,7 @@ func (m *migration) each(ctx context.Context, w env, app *sidecar.App, settings 
 		}
 	}
 	fmt.Fprintf(w.err, "%d migrated, %d migrated before, %d permanent, %d failed\n", counts["migrated"], counts["already"], counts["permanent"]+left, counts["failed"])
+	sayWhatIsStatic(w, settings, found)
 	switch {
 	case left > 0:
 		return errors.New("interrupted between two shops: run the same command again for the rest")
@@ -124,6 +125,25 @@ func (m *migration) each(ctx context.Context, w env, app *sidecar.App, settings 
 		return &exitError{code: exitFailure}
 	}
 	return nil
+}
+
+// sayWhatIsStatic says of which shops the settings still name the token that Shopify refuses now. It is what the sidecar calls them with.
+func sayWhatIsStatic(w env, settings sidecar.Settings, found []*migrated) {
+	var names []string
+	for _, f := range found {
+		if !f.static || f.Outcome != "migrated" && f.Outcome != "already" {
+			continue
+		}
+		if f.Shop == settings.Config.Shop.Domain() {
+			fmt.Fprintln(w.err, f.Shop+": take SHOPIFY_ACCESS_TOKEN out of the settings, and EVERGATE_GRANT=static: Shopify refuses a token that has been migrated.")
+			continue
+		}
+		names = append(names, f.Shop)
+	}
+	if len(names) > 0 {
+		fmt.Fprintf(w.err, "Now have %s say grant: offline in place of grant: static and access_token, of these: Shopify refuses a token that has been migrated.\n  %s\n",
+			settings.Config.ShopsFile, strings.Join(names, "\n  "))
+	}
 }
 
 // permanentTokens lists the shops whose token does not expire, in the order of names, and what cannot be read.
@@ -149,7 +169,7 @@ func permanentTokens(ctx context.Context, app *sidecar.App, settings sidecar.Set
 		switch {
 		case grant != config.GrantStatic || seen[domain]:
 		case renewed[domain]:
-			all = append(all, &migrated{Shop: domain, Outcome: "already"})
+			all = append(all, &migrated{Shop: domain, Outcome: "already", static: true})
 		default:
 			all = append(all, &migrated{Shop: domain, Outcome: "permanent", static: true})
 		}

@@ -48,7 +48,16 @@ func TestTheShopBesideTheFileIsMigratedWithAllOthers(t *testing.T) {
 	s.environ = append(s.environ, "SHOPIFY_SHOP=blue-finch", "SHOPIFY_CLIENT_ID="+shopsim.DefaultClientID, "SHOPIFY_CLIENT_SECRET="+shopsim.DefaultClientSecret,
 		"SHOPIFY_ACCESS_TOKEN="+access.Reveal(), "EVERGATE_GRANT=static")
 	s.must(t, exitOK, "", []string{"token", "migrate", "--all", "--dry-run"}, "blue-finch.myshopify.com  permanent", "1 permanent")
-	s.must(t, exitOK, "", []string{"token", "migrate", "--all", "--yes"}, "blue-finch.myshopify.com  migrated", "1 migrated")
+	s.must(t, exitOK, "", []string{"token", "migrate", "--all", "--yes"}, "blue-finch.myshopify.com  migrated", "1 migrated", "take SHOPIFY_ACCESS_TOKEN out")
 	own.migrated(t, access)
-	s.must(t, exitOK, "", []string{"token", "migrate", "--all"}, "0 migrated, 1 migrated before")
+	s.must(t, exitOK, "", []string{"token", "migrate", "--all"}, "0 migrated, 1 migrated before", "take SHOPIFY_ACCESS_TOKEN out")
+}
+
+// TestWhoseTokenIsInTheFileIsNamedAfterAMigration: the sidecar goes on calling with what the file says.
+func TestWhoseTokenIsInTheFileIsNamedAfterAMigration(t *testing.T) {
+	t.Parallel()
+	s := newGrantShop(t)
+	s.asFleet(t, "shops: {blue-finch: {grant: static, access_token: "+s.permanent().Reveal()+"}}\n")
+	s.must(t, exitOK, "", []string{"token", "migrate", "--all", "--yes"}, "1 migrated", "say grant: offline in place of grant: static", "\n  blue-finch.myshopify.com\n")
+	s.must(t, exitOK, "", []string{"token", "migrate", "--all"}, "1 migrated before", "\n  blue-finch.myshopify.com\n")
 }

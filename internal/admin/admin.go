@@ -178,7 +178,7 @@ const askWait = 2 * time.Second
 
 func (h *handler) startupz(w http.ResponseWriter, r *http.Request, t Tokens) {
 	if t == nil {
-		say(w, http.StatusOK, "ok") // it listens
+		h.startedFleet(w)
 		return
 	}
 	if h.Shops != nil {

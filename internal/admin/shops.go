@@ -16,6 +16,8 @@ import (
 type Shops interface {
 	// Ready reports why the process cannot serve; nil: it can.
 	Ready() error
+	// Started reports whether it could once.
+	Started() bool
 	// Find returns the tokens of a shop, named by its handle or domain; nothing is known of it yet if nobody has called it. The error is a
 	// denial.
 	Find(ctx context.Context, name string) (Tokens, error)
@@ -169,6 +171,17 @@ func (h *handler) readyFleet(w http.ResponseWriter) {
 		return
 	}
 	say(w, http.StatusOK, "ok")
+}
+
+func (h *handler) startedFleet(w http.ResponseWriter) {
+	switch {
+	case h.Shops.Started():
+		say(w, http.StatusOK, "ok")
+	case h.Shops.Ready() == nil:
+		sayUnavailable(w, denial.CodeNoToken, "the store of grants has not been read yet")
+	default:
+		h.readyFleet(w)
+	}
 }
 
 // shops is the part of the page with the table of shops. It works without script: each search and each page is a request.

@@ -21,8 +21,9 @@ import (
 
 // shops is a process with a hundred and fifty shops, of which some are not well.
 type shops struct {
-	notReady error
-	all      map[string]*sidecar
+	notStarted bool
+	notReady   error
+	all        map[string]*sidecar
 }
 
 func newShops() *shops {
@@ -41,6 +42,8 @@ func newShops() *shops {
 }
 
 func (s *shops) Ready() error { return s.notReady }
+
+func (s *shops) Started() bool { return !s.notStarted }
 
 func (s *shops) Find(_ context.Context, name string) (Tokens, error) {
 	if !strings.Contains(name, ".") {
@@ -98,6 +101,16 @@ func TestProbesOfManyShops(t *testing.T) {
 	s.notReady = errors.New("connection refused")
 	if w := call(s.handler(t), http.MethodGet, "/readyz"); w.Code != 503 || !strings.Contains(w.Body.String(), "connection refused") {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := call(s.handler(t), http.MethodGet, "/startupz"); w.Code != 200 {
+		t.Errorf("a store that was read once is away: %d %s", w.Code, w.Body)
+	}
+	s.notStarted = true
+	for ready, want := range map[error]string{s.notReady: "connection refused", nil: "has not been read yet"} {
+		s.notReady = ready
+		if w := call(s.handler(t), http.MethodGet, "/startupz"); w.Code != 503 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("a store that was never read: %d %s, want %q", w.Code, w.Body, want)
+		}
 	}
 }
 

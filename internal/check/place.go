@@ -2,6 +2,8 @@ package check
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 
 	"evergate/internal/token"
@@ -45,7 +47,7 @@ func found(findings []token.Finding) (all []Result) {
 // count lists the grants. A place with very many is not listed to its end.
 func (p Place) count(ctx context.Context) []Result {
 	grants, broken := 0, 0
-	var example error
+	var example, key error
 	for l, err := range p.All(ctx) {
 		switch {
 		case ctx.Err() != nil:
@@ -54,11 +56,16 @@ func (p Place) count(ctx context.Context) []Result {
 			return FromError(Fail, err)
 		case err != nil:
 			broken++
-			example = err
+			if example = err; errors.Is(err, token.ErrKey) {
+				key = err
+			}
 		case l.Record.IsNothing():
 		default:
 			grants++
 		}
+	}
+	if key != nil && grants == 0 {
+		return FromError(Fail, fmt.Errorf("%s: not one of %d grants in it can be read: %w", p.Where, broken, key))
 	}
 	if broken > 0 {
 		return warn("see `evergate store check`", "%s: grants that cannot be read: %d, beside %d that can: %v", p.Where, broken, grants, example)

@@ -33,7 +33,7 @@ var (
 	// ErrDamaged is an ErrUnreadable of bytes that are no record.
 	ErrDamaged = remedy.New("restore it from a backup, or move it away and log in again", "%w: it is damaged or cut short", ErrUnreadable)
 	errNewer   = remedy.New("upgrade this one, or move it away and log in again", "%w: a newer Evergate wrote it", ErrUnreadable)
-	errKey     = remedy.New("set one of them to that key", "%w: it is encrypted, and neither EVERGATE_STORE_KEY nor EVERGATE_STORE_KEY_PREVIOUS is the key it was written with", ErrUnreadable)
+	errKey     = remedy.New("set one of them to that key", "%w: %w", ErrUnreadable, token.ErrKey)
 	errSeal    = remedy.New("restore it from a backup, or move it away and log in again", "%w: it is encrypted, and was altered, damaged or taken from another shop", ErrUnreadable)
 	// ErrPlain is an ErrUnreadable of a record in plain text in a store that is encrypted; whether that is one is for the store to say.
 	ErrPlain = fmt.Errorf("%w: it is in plain text although EVERGATE_STORE_KEY is set, so it was written without the key while this process ran: start again to have it encrypted if you put it there, or move it away and log in again", ErrUnreadable)

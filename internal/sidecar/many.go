@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"evergate/internal/admin"
-	"evergate/internal/clock"
 	"evergate/internal/config"
 	"evergate/internal/denial"
 	"evergate/internal/fleet"
@@ -45,11 +44,13 @@ type many struct {
 	again       chan struct{} // the shops file is to be read now
 	logins      *login.Shops  // nil: no shop's grant is kept
 	failed      backOffs
+	refused     atomic.Int64 // when it was last logged that a shop cannot be served; nanoseconds of Unix time
 	// edited is told of another state of the shops file, after all else; nil: nobody has to know.
 	edited func()
 
-	// reachable is why the store could not be read when it was looked at last; nil: it could.
+	// reachable is why the store could not be read when it was looked at last; nil: it could. opened says that it could once.
 	reachable atomic.Pointer[error]
+	opened    atomic.Bool
 	doubt     chan struct{} // a record could not be read: the store is to be looked at now
 	care      storeCare
 	stored    atomic.Int64 // grants in the store, as the keeper counted them; -1: it has not yet
@@ -144,26 +145,29 @@ func (m *many) loggedIn(name token.Shop) {
 	m.fleet.Changed(name.Domain())
 }
 
-// settle decides on the grant of a shop by what is stored, and begins it with a refresh token that the settings give. It returns what it has read, if
-// it has, so that the first call asks the store once.
+// settle decides on the grant of a shop by what is stored, and begins it with a refresh token that the settings give. It returns what it has read, so
+// that the first call asks the store once; nil: nothing is stored, or it cannot be read.
 func (m *many) settle(ctx context.Context, in *Installation, e entry, stored token.Store) (*refresh.Stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, StoreWait)
 	defer cancel()
 	var read *refresh.Stored
 	var err error
-	if !e.listed || e.inferred && in.Grant == config.GrantClientCredentials {
+	asksAnew := e.inferred && in.Grant == config.GrantClientCredentials
+	if !e.listed || asksAnew || in.Grant == config.GrantOffline {
 		read, err = readStored(ctx, stored)
 	}
-	switch {
-	case !e.listed && errors.Is(err, token.ErrNotFound):
-		return nil, fleet.ErrUnknown
-	case !e.listed && err != nil:
+	none := errors.Is(err, token.ErrNotFound)
+	if err != nil && !none {
 		m.doubtStore()
-		return nil, fmt.Errorf("the store of grants cannot be read: %w", err)
+	}
+	switch {
+	case !e.listed && none:
+		return nil, fleet.ErrUnknown
+	case err != nil && !none && (!e.listed || !asksAnew && errors.Is(err, token.ErrTransient)):
+		return nil, fmt.Errorf("the store of grants cannot be read: %w", err) // its source would wait as long once more
 	case !e.listed:
 		in.Grant = config.GrantOffline
-	case errors.Is(err, token.ErrNotFound):
-	case err != nil, read != nil && in.isOwnOffline(read.Record): // one that cannot be read must not be passed over in silence
+	case asksAnew && !none && (err != nil || in.isOwnOffline(read.Record)): // what cannot be read must not be passed over in silence
 		in.Grant, in.fallback = config.GrantOffline, true
 	}
 	if in.Grant == config.GrantOffline || m.app.Config.Store != "" {
@@ -190,22 +194,6 @@ func readStored(ctx context.Context, from token.Store) (*refresh.Stored, error) 
 		return nil, err
 	}
 	return &read, nil
-}
-
-// doubtStore has the store looked at, because a record could not be read: that may be its fault, or that of this record alone.
-func (m *many) doubtStore() {
-	select {
-	case m.doubt <- struct{}{}:
-	default: // it will be done
-	}
-}
-
-func (m *many) noteStore(err error) {
-	if err == nil || errors.Is(err, token.ErrNotFound) {
-		m.reachable.Store(nil)
-		return
-	}
-	m.reachable.Store(&err)
 }
 
 // mayRest reports whether a shop that nobody calls may be left alone. Beside an app that keeps its own sessions nothing rests: it would
@@ -235,8 +223,20 @@ func (m *many) member(ctx context.Context, name token.Shop) (*shop, error) {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	}
+	m.sayRefused(name, err)
 	return nil, &denial.Error{Status: http.StatusServiceUnavailable, Code: denial.CodeNoToken, RetryAfter: time.Second,
 		Message: "Evergate has no usable access token for " + name.Domain() + " now: " + err.Error()}
+}
+
+// refusedEvery is how often it is logged at most that a shop cannot be served.
+const refusedEvery = time.Minute
+
+// sayRefused logs that a shop cannot be served. Its source, which would say why it has no token, could not be made.
+func (m *many) sayRefused(name token.Shop, err error) {
+	now, before := time.Now().UnixNano(), m.refused.Load()
+	if now-before >= int64(refusedEvery) && m.refused.CompareAndSwap(before, now) {
+		m.log.Error("a shop cannot be served; this is said once a minute, whichever shops it is", "shop", name.Domain(), "err", err)
+	}
 }
 
 // run does the work of the background until ctx ends, and stops every shop then.
@@ -246,11 +246,11 @@ func (m *many) run(ctx context.Context) {
 	parts.Go(func() { m.dir.files.Watch(ctx, m.log.Logger, m.again, func() {}) })
 	if b := m.app.Backend; b != nil {
 		parts.Go(func() { b.Watch(ctx, m.fleet.Changed) })
-		if m.app.Config.OnlyShop == "" { // else the others are not this process's to care for
+		if m.caresForStore() {
 			parts.Go(func() { m.keep(ctx) })
 			parts.Go(func() { m.watchStore(ctx) })
 		}
-		if dues, ok := b.(token.Dues); ok && !m.mayRest(nil) && m.app.Config.OnlyShop == "" {
+		if dues, ok := b.(token.Dues); ok && !m.mayRest(nil) && m.caresForStore() {
 			parts.Go(func() { m.keepAhead(ctx, dues) })
 		}
 	}
@@ -260,19 +260,6 @@ func (m *many) run(ctx context.Context) {
 	parts.Wait()
 	if b := m.app.Backend; b != nil {
 		b.Close()
-	}
-}
-
-// keptAlive is the age at which a grant that nobody uses is renewed: a refresh token lives for 90 days, and one that is found too
-// late to be renewed in one week has twelve more.
-const keptAlive = 7 * 24 * time.Hour
-
-// keep looks after the store: what is wrong with it, and the grants that nobody uses.
-func (m *many) keep(ctx context.Context) {
-	for ctx.Err() == nil {
-		m.care.look(ctx, m.app.Backend, m.log.Logger)
-		m.renewUnused(ctx)
-		pauseAbout(ctx, keepEvery)
 	}
 }
 
@@ -317,68 +304,6 @@ func (m *many) renewDue(ctx context.Context, sessions token.Dues) {
 			_ = m.renew(ctx, name, aheadLeast+(aheadMost-aheadLeast)*rand.Float64()) //nolint:gosec // G404: nothing secret
 		})
 	}
-}
-
-const (
-	// askAgainEvery is how often a store is asked that could not be read: readiness takes the calls away that would notice.
-	askAgainEvery = 5 * time.Second
-	// doubtEvery is how often it is asked at most because of records that could not be read.
-	doubtEvery = time.Second
-)
-
-// watchStore notices when a store cannot be read any more, and when it can be again.
-func (m *many) watchStore(ctx context.Context) {
-	for ctx.Err() == nil {
-		doubted, err := clock.SleepOrWake(ctx, askAgainEvery, m.doubt)
-		if err != nil || !doubted && m.ready() == nil {
-			continue
-		}
-		for listed, failed := range m.app.Backend.All(ctx) {
-			if listed.Domain == "" {
-				err = failed
-			}
-			break
-		}
-		if ctx.Err() == nil {
-			m.noteStore(err)
-		}
-		_ = clock.Sleep(ctx, doubtEvery) // the loop looks at ctx
-	}
-}
-
-// renewUnused renews the grants that nobody has used for a week, one after the other.
-func (m *many) renewUnused(ctx context.Context) {
-	n, full := int64(0), false
-	for listed, err := range m.app.Backend.All(ctx) {
-		if ctx.Err() != nil {
-			return
-		}
-		if listed.Domain == "" {
-			m.noteStore(err)
-			return
-		}
-		if err != nil || !listed.Record.IsNothing() {
-			n++
-		}
-		if err != nil || full || !m.isUnused(listed.Record) {
-			continue
-		}
-		if name, err := token.ParseShop(listed.Domain); err == nil {
-			full = errors.Is(m.renew(ctx, name, 0), fleet.ErrFull) // the store takes nothing: the next round goes on
-		}
-	}
-	m.noteStore(nil)
-	m.stored.Store(n)
-	m.checkRate(n)
-}
-
-// isUnused reports whether a grant is one to be kept alive, whose pair is old.
-func (m *many) isUnused(r token.Record) bool {
-	t := r.Current.Token
-	if r.Current.Refresh.Empty() || r.Reauthorize != nil || !t.Expires() {
-		return false
-	}
-	return time.Since(t.Issued) > keptAlive
 }
 
 // renew has the token of a grant renewed of whose life less than a share is left, whether or not somebody calls the shop. The error, which
@@ -473,14 +398,6 @@ func (m *many) state() metrics.FleetState {
 	return metrics.FleetState{Active: m.fleet.Len(), Stored: m.stored.Load(), Reachable: m.ready() == nil}
 }
 
-// ready reports why the process cannot serve; nil: it can.
-func (m *many) ready() error {
-	if err := m.reachable.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
 func (m *many) sentence() string {
 	if err := m.ready(); err != nil {
 		return "The store of grants cannot be read: " + err.Error()
@@ -507,6 +424,12 @@ func (h belowInfo) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements slog.Handler.
 func (h belowInfo) WithGroup(name string) slog.Handler { return belowInfo{h.Handler.WithGroup(name)} }
 
+// caresForStore reports whether all that is stored is this process's to care for: not if it is for one of the shops alone.
+func (m *many) caresForStore() bool { return m.app.Backend != nil && m.app.Config.OnlyShop == "" }
+
+// hasOpened reports whether the store, if there is one, has been read once.
+func (m *many) hasOpened() bool { return m.opened.Load() || !m.caresForStore() }
+
 // started implements tenants: a fleet serves as soon as it listens.
 func (m *many) started() bool { return true }
 
@@ -515,7 +438,7 @@ type fleetTokens struct{ m *many }
 
 // Status implements admin.Tokens: the fleet is well when it can serve.
 func (t fleetTokens) Status() refresh.Status {
-	st := refresh.Status{State: "none", Obtained: true, Usable: true}
+	st := refresh.Status{State: "none", Obtained: t.m.hasOpened(), Usable: true}
 	if err := t.m.ready(); err != nil {
 		st.Usable, st.Err = false, err
 	}

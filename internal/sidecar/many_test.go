@@ -1,11 +1,15 @@
 package sidecar
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -20,12 +24,20 @@ import (
 type place struct {
 	token.Backend
 	away atomic.Bool
+	// records are what can be said of each.
+	records []error
 }
 
 func (p *place) All(context.Context) iter.Seq2[token.Listed, error] {
 	return func(yield func(token.Listed, error) bool) {
 		if p.away.Load() {
 			yield(token.Listed{}, errors.New("connection refused"))
+			return
+		}
+		for i, err := range p.records {
+			if !yield(token.Listed{Domain: fmt.Sprintf("shop-%d.myshopify.com", i)}, err) {
+				return
+			}
 		}
 	}
 }
@@ -36,7 +48,7 @@ func TestAStoreThatComesBackIsNoticedWithoutACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &place{}
 		p.away.Store(true)
-		m := &many{app: &App{Config: &config.Config{MaxRenewals: 50}, Backend: p}, dir: &directory{}}
+		m := &many{app: &App{Config: &config.Config{MaxRenewals: 50}, Backend: p}, dir: &directory{}, log: Logger{Logger: slog.New(slog.DiscardHandler)}}
 		m.dir.file.Store(&shopsfile.File{Stored: true})
 		m.noteStore(errors.New("connection reset"))
 		ctx, stop := context.WithCancel(t.Context())
@@ -53,6 +65,60 @@ func TestAStoreThatComesBackIsNoticedWithoutACall(t *testing.T) {
 			t.Errorf("it is back, and still: %v", err)
 		}
 	})
+}
+
+// TestAStoreOfWhichNothingCanBeReadIsSaid has records of another key, one that is damaged, and a store that goes away and comes back. What is said is said
+// once.
+func TestAStoreOfWhichNothingCanBeReadIsSaid(t *testing.T) {
+	t.Parallel()
+	other, damaged := fmt.Errorf("blue-finch: %w", token.ErrKey), errors.New("it is damaged")
+	for name, tc := range map[string]struct {
+		records []error
+		ready   bool
+	}{
+		"of another key": {records: slices.Repeat([]error{other}, 50)},
+		"of two keys":    {records: []error{other, other, nil, other}, ready: true},
+		"a damaged one":  {records: []error{damaged}, ready: true},
+		"none":           {ready: true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			p := &place{records: tc.records}
+			m := &many{app: &App{Config: &config.Config{MaxRenewals: 50}, Backend: p}, dir: &directory{}, doubt: make(chan struct{}, 1), log: Logger{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
+			m.dir.file.Store(&shopsfile.File{Stored: true})
+			if (fleetTokens{m}).Status().Obtained {
+				t.Errorf("%s: the store has not been read, and the process could serve", name)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			go m.watchStore(ctx)
+			time.Sleep(time.Minute)
+			if st := (fleetTokens{m}).Status(); st.Usable != tc.ready || st.Obtained != tc.ready {
+				t.Errorf("%s: %+v", name, st)
+			}
+			p.away.Store(true)
+			for range 10 {
+				m.doubtStore()
+				time.Sleep(time.Minute)
+			}
+			if st := (fleetTokens{m}).Status(); st.Usable || st.Obtained != tc.ready {
+				t.Errorf("%s, away: %+v", name, st)
+			}
+			p.records = append(p.records, nil)
+			p.away.Store(false)
+			time.Sleep(time.Minute)
+			m.renewUnused(ctx)
+			stop()
+			synctest.Wait()
+			if m.ready() != nil || !m.opened.Load() {
+				t.Errorf("%s: it is back, and still %v", name, m.ready())
+			}
+			if got := log.String(); strings.Count(got, "cannot be read: only") != 1 || strings.Count(got, "can be read again") != 1 {
+				t.Errorf("%s: the log says\n%s", name, got)
+			} else if said := strings.Contains(got, "grants in the store that cannot be read"); said != (len(tc.records) > 0) {
+				t.Errorf("%s: the log says\n%s", name, got)
+			}
+		})
+	}
 }
 
 // What an app's sessions need is done whether or not there is room for them, and at nobody's cost.
@@ -127,7 +193,7 @@ func TestARecordThatCannotBeReadMakesNobodyUnready(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := &place{}
-		m := &many{app: &App{Config: &config.Config{MaxRenewals: 50}, Backend: p}, dir: &directory{}, doubt: make(chan struct{}, 1)}
+		m := &many{app: &App{Config: &config.Config{MaxRenewals: 50}, Backend: p}, dir: &directory{}, doubt: make(chan struct{}, 1), log: Logger{Logger: slog.New(slog.DiscardHandler)}}
 		ctx, stop := context.WithCancel(t.Context())
 		defer synctest.Wait()
 		defer stop()

@@ -19,6 +19,9 @@ type shownShops struct{ m *many }
 // Ready implements admin.Shops.
 func (s shownShops) Ready() error { return s.m.ready() }
 
+// Started implements admin.Shops.
+func (s shownShops) Started() bool { return s.m.hasOpened() }
+
 // Find implements admin.Shops.
 func (s shownShops) Find(ctx context.Context, name string) (admin.Tokens, error) {
 	shop, ok := s.m.dir.Find(name)

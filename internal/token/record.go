@@ -43,6 +43,8 @@ var (
 	// ErrConflict says that something else than the handle's record is stored now: load
 	// it before deciding anew.
 	ErrConflict = errors.New("another process has stored something else meanwhile")
+	// ErrKey says that a record was written with another key; it may be that of all of them.
+	ErrKey = errors.New("it is encrypted, and neither EVERGATE_STORE_KEY nor EVERGATE_STORE_KEY_PREVIOUS is the key it was written with")
 )
 
 // Handle names one state of a stored record: opaque, and different after every change.

@@ -66,7 +66,7 @@ func TestAColdShopsFirstCallReadsTheStoreOnce(t *testing.T) {
 	})
 	call := func(shop string, want int) {
 		t.Helper()
-		status, err := get(t.Context(), http.DefaultClient, "http://"+p.AwaitLog(t, "listening for tools").Address+"/"+shop+".myshopify.com/admin/api/2026-10/shop.json")
+		status, err := get(t.Context(), &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://"+p.AwaitLog(t, "listening for tools").Address+"/"+shop+".myshopify.com/admin/api/2026-10/shop.json")
 		if err != nil || status != want {
 			t.Errorf("%s: %d %v, want %d", shop, status, err, want)
 		}
