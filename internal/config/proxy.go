@@ -101,7 +101,7 @@ func (c *Config) HasProxy() bool {
 
 // parseProxy reads a proxy's address. Its errors repeat nothing of it but the scheme.
 func parseProxy(name, value string) (*url.URL, error) {
-	const form = "write for example http://proxy.internal:3128, or http://user:password@proxy.internal:3128"
+	const form = "write for example http://proxy.internal:3128, or http://USER:PASSWORD@proxy.internal:3128"
 	u, err := url.Parse(value)
 	if err != nil {
 		return nil, remedy.New(fmt.Sprintf("%s; special characters in user and password are written as %%XX", form), "%s cannot be read as a URL", name)

@@ -23,6 +23,9 @@ func Text(s string) string {
 	return credential().ReplaceAllStringFunc(s, func(found string) string {
 		switch found[0] {
 		case '/':
+			if isTemplate(found) {
+				return found
+			}
 			return "//[redacted]@"
 		case '?', '&':
 			return found[:strings.IndexByte(found, '=')+1] + "[redacted]"
@@ -30,6 +33,10 @@ func Text(s string) string {
 		return "[redacted]"
 	})
 }
+
+// isTemplate reports the user part with which our own advice shows how an address is written. It is that letter for letter: whoever has put
+// anything of their own there has put a secret there.
+func isTemplate(user string) bool { return user == "//USER:PASSWORD@" || user == "//USER@" }
 
 // mayHold spares the expression most texts: each credential has an underscore, an at sign or an equals sign in it.
 func mayHold(s string) bool { return strings.ContainsAny(s, "_@=") }

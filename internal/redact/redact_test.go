@@ -18,6 +18,15 @@ func TestCredentialsAreTakenOut(t *testing.T) {
 		"redis://user:p@ss/word@host/0":                   "redis://[redacted]@host/0",
 		"redis://host?sentinel_password=x/y&addr=b":       "redis://host?sentinel_password=[redacted]&addr=b",
 		"https://127.0.0.1:8080/admin/api":                "https://127.0.0.1:8080/admin/api",
+
+		// How an address is written is no secret; what is nearly written so may be one.
+		"write redis://USER:PASSWORD@HOST:PORT/DATABASE, or":         "write redis://USER:PASSWORD@HOST:PORT/DATABASE, or",
+		"as in postgres://USER@HOST1,HOST2/DATABASE":                 "as in postgres://USER@HOST1,HOST2/DATABASE",
+		"redis://user:password@HOST":                                 "redis://[redacted]@HOST",
+		"redis://USER:hunter2@HOST":                                  "redis://[redacted]@HOST",
+		"redis://USER:PASSWORD@hunter2@HOST":                         "redis://[redacted]@HOST",
+		"redis://PASSWORD@HOST":                                      "redis://[redacted]@HOST",
+		"redis://USER:PASSWORD@HOST?sentinel_password=hunter2&addr=": "redis://USER:PASSWORD@HOST?sentinel_password=[redacted]&addr=",
 	} {
 		got := Text(text)
 		if got != want || Text(got) != got {

@@ -2,7 +2,9 @@ package redisstore
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"net"
 	"strings"
 
 	"github.com/redis/rueidis"
@@ -24,7 +26,16 @@ func (b *Backend) failure(err error) error {
 	if own, ok := errors.AsType[*fileError](err); ok {
 		return own
 	}
-	return token.Decide(token.ErrTransient, remedy.New("look whether the server runs, and whether this machine may connect to it", "%w", &unreachable{b.address.servers, err}))
+	failed := &unreachable{b.address.servers, err}
+	return token.Decide(token.ErrTransient, remedy.New(b.lookFor(failed), "%w", failed))
+}
+
+// lookFor is what to do where a server cannot be reached. One without TLS waits on in silence for the end of what it takes for a command.
+func (b *Backend) lookFor(failed *unreachable) string {
+	if b.address.option.TLSConfig != nil && failed.mayLackTLS() {
+		return "look whether the server speaks TLS there, as rediss:// says (without it the address begins with redis://), whether it runs, and whether this machine may connect to it"
+	}
+	return "look whether the server runs, and whether this machine may connect to it"
 }
 
 // unreachable is an error of a connection.
@@ -47,6 +58,15 @@ func (e *unreachable) Error() string {
 
 // Unwrap returns the cause.
 func (e *unreachable) Unwrap() error { return e.err }
+
+// mayLackTLS reports whether it went as with a server that does not speak TLS: no answer, or none of TLS.
+func (e *unreachable) mayLackTLS() bool {
+	var (
+		network net.Error
+		record  tls.RecordHeaderError
+	)
+	return errors.Is(e.err, context.DeadlineExceeded) || errors.As(e.err, &network) && network.Timeout() || errors.As(e.err, &record)
+}
 
 // refused is an answer of the server that is an error.
 type refused struct {

@@ -187,7 +187,7 @@ func (e *proxyError) explain() error {
 	case errors.Is(e.err, errNoBasic):
 		return remedy.New(fmt.Sprintf("have it let this machine through without, or name in %s one that takes Basic, such as a local one that speaks the other (cntlm, px)", set), "the proxy %s asks for another authentication than Basic, which is the only one that Evergate has (status 407)", name)
 	case refused && status == http.StatusProxyAuthRequired && e.proxy.URL.User == nil:
-		return remedy.New(fmt.Sprintf("put them into %s, as in http://user:password@host:port", set), "the proxy %s asks for user and password (status 407)", name)
+		return remedy.New(fmt.Sprintf("put them into %s, as in http://USER:PASSWORD@HOST:PORT", set), "the proxy %s asks for user and password (status 407)", name)
 	case refused && status == http.StatusProxyAuthRequired:
 		return remedy.New("correct them there; special characters are written as %XX", "the proxy %s does not accept the user and password of %s (status 407)", name, set)
 	case refused:
