@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"evergate/internal/clock"
 	"evergate/internal/remedy"
+	"evergate/internal/token"
 )
 
 const (
@@ -28,7 +28,7 @@ const (
 	pauseBeforeRetry = 100 * time.Millisecond
 )
 
-var errSlow = fmt.Errorf("PostgreSQL has not answered within %s", patience)
+var errSlow = token.Decide(token.ErrTransient, remedy.New("see that EVERGATE_STORE names the server, that this machine may connect to it, and what its log says", "PostgreSQL has not answered within %s", patience))
 
 const urlRemedy = "write postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full, with all but letters, digits and - . _ ~ of the user and the password percent-encoded (@ is %40, : is %3A, / is %2F), or leave the password to PGPASSFILE or PGPASSWORD"
 
