@@ -35,9 +35,41 @@ type Dir struct {
 // somebody else.
 func (d Dir) Open() error {
 	if err := makeDir(d.Path); err != nil {
-		return remedy.New("make it, or name another one in "+d.Setting, "%s cannot be made: %w", d.Name, err)
+		return d.unmade(err)
 	}
 	return d.Check()
+}
+
+// Fit is Open for whoever only asks: it makes nothing, and looks whether a missing directory could be made.
+func (d Dir) Fit() error {
+	if _, err := os.Stat(d.Path); err == nil {
+		return d.Check()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return d.unmade(err)
+	}
+	if err := makeable(d.Path); err != nil {
+		return d.unmade(err)
+	}
+	return nil
+}
+
+func (d Dir) unmade(err error) error {
+	return remedy.New("make it, or name another one in "+d.Setting, "%s cannot be made: %w", d.Name, err)
+}
+
+// makeable says why makeDir would fail, as far as that can be known.
+func makeable(dir string) error {
+	parent := filepath.Dir(dir)
+	info, err := os.Stat(parent)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && parent != dir:
+		return makeable(parent)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a directory", parent)
+	}
+	return mayMakeIn(parent)
 }
 
 // makeDir is os.MkdirAll that makes each new entry durable: a record is no safer than the

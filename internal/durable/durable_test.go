@@ -69,6 +69,36 @@ func TestLockExcludesAndEndsWithItsContext(t *testing.T) {
 	again()
 }
 
+// TestWhoeverOnlyAsksMakesNoDirectory has it missing, with and without a place for it.
+func TestWhoeverOnlyAsksMakesNoDirectory(t *testing.T) {
+	t.Parallel()
+	top := t.TempDir()
+	if err := os.WriteFile(filepath.Join(top, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		dir string
+		fit bool
+	}{{"missing/a/b", true}, {"file", false}, {"file/a", false}, {"file/a/b", false}} {
+		err := Dir{Path: filepath.Join(top, c.dir), Name: "the directory", Setting: "X=DIR"}.Fit()
+		if (err == nil) != c.fit || err != nil && !strings.Contains(err.Error(), "X=DIR") {
+			t.Errorf("%s: %v", c.dir, err)
+		}
+	}
+	if entries, err := os.ReadDir(top); err != nil || len(entries) != 1 {
+		t.Errorf("%v, %v", entries, err)
+	}
+	if os.Geteuid() == 0 {
+		return // may write everywhere
+	}
+	if err := os.Chmod(top, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Dir{Path: filepath.Join(top, "missing"), Name: "the directory", Setting: "X=DIR"}).Fit(); err == nil || !strings.Contains(err.Error(), "cannot be made") {
+		t.Error(err)
+	}
+}
+
 func TestWhatIsNoFileIsNotOpened(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -94,6 +94,15 @@ func foreignOwner(info fs.FileInfo) (user uint32, foreign bool) {
 // groupAccessible reports whether the group or others have any permission.
 func groupAccessible(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }
 
+// mayMakeIn says why nothing can be made in a directory. The kernel answers for the user who started the process, which is who runs it here.
+func mayMakeIn(dir string) error {
+	const write, enter = 2, 1
+	if err := syscall.Access(dir, write|enter); err != nil {
+		return &fs.PathError{Op: "mkdir below", Path: dir, Err: err}
+	}
+	return nil
+}
+
 // SyncDir makes renames in dir durable.
 func SyncDir(dir string) error {
 	f, err := os.Open(dir)

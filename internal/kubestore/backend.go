@@ -68,6 +68,9 @@ func Open(o Options) (token.Backend, error) {
 	return &backend{client: newClient(server, p.account), namespace: p.namespace, keys: o.Keys}, nil
 }
 
+// Place says which namespace of which cluster it is.
+func (b *backend) Place() string { return "kubernetes:" + b.namespace + "@" + b.client.server }
+
 // Shop implements token.Backend.
 func (b *backend) Shop(shop token.Shop) (token.Store, error) {
 	if shop.IsZero() {

@@ -14,6 +14,7 @@ package pgstore
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"strings"
 	"sync/atomic"
@@ -63,6 +64,7 @@ func Valid(spec string) error {
 type Backend struct {
 	pool   *pool
 	layout layout
+	named  string // of Layouts
 }
 
 // layout is how the grants rest in tables.
@@ -113,11 +115,17 @@ func Open(o Options) (*Backend, error) {
 	p := newPool(config)
 	switch o.Layout {
 	case "", LayoutOwn:
-		return &Backend{pool: p, layout: own{p, o.Keys}}, nil
+		return &Backend{pool: p, layout: own{p, o.Keys}, named: LayoutOwn}, nil
 	case LayoutPrisma, LayoutShopify, LayoutRails:
-		return &Backend{pool: p, layout: &beside{pool: p, keys: o.Keys, clientID: o.ClientID, shape: shapes[o.Layout]}}, nil
+		return &Backend{pool: p, layout: &beside{pool: p, keys: o.Keys, clientID: o.ClientID, shape: shapes[o.Layout]}, named: o.Layout}, nil
 	}
 	return nil, remedy.New("give "+strings.Join(Layouts, ", "), "EVERGATE_STORE_LAYOUT is none that is known for PostgreSQL")
+}
+
+// Place says which tables of which database it is. Which schema that means may depend on the user.
+func (b *Backend) Place() string {
+	c := b.pool.config
+	return fmt.Sprintf("postgres:%q:%d/%q %q %q %q %s", c.Host, c.Port, c.Database, c.User, c.RuntimeParams["search_path"], c.RuntimeParams["options"], b.named)
 }
 
 // Shop implements token.Backend.

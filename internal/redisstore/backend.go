@@ -15,6 +15,8 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/redis/rueidis"
@@ -64,6 +66,12 @@ func Open(spec string, keys envelope.Keys) (*Backend, error) {
 		return nil, err
 	}
 	return &Backend{address: a, keys: keys, waiters: waiters{all: map[string]map[chan struct{}]bool{}}}, nil
+}
+
+// Place says which servers it is, and which of their keys.
+func (b *Backend) Place() string {
+	o := b.address.option
+	return fmt.Sprintf("redis:%q/%d %q %q", slices.Sorted(slices.Values(o.InitAddress)), o.SelectDB, o.Sentinel.MasterSet, b.address.prefix)
 }
 
 // Shop implements token.Backend.

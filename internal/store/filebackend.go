@@ -132,9 +132,25 @@ func (b *fileBackend) Watch(ctx context.Context, changed func(domain string)) {
 	}
 }
 
-// Check implements token.Backend.
+// Place says which directory it is.
+func (b *fileBackend) Place() string {
+	if dir, err := filepath.EvalSymlinks(b.dir); err == nil {
+		return "file:" + dir
+	}
+	return "file:" + b.dir
+}
+
+// missing says that there is no directory.
+func (b *fileBackend) missing() error {
+	if _, err := os.Stat(b.dir); errors.Is(err, fs.ErrNotExist) {
+		return remedy.New("let EVERGATE_STORE name the directory that the sidecar has; it is made for the first grant that is stored", "the store's directory %s does not exist", b.dir)
+	}
+	return nil
+}
+
+// Check implements token.Backend. It makes nothing: the directory may have been misspelt.
 func (b *fileBackend) Check(context.Context) []token.Finding {
-	if err := directory(b.dir).Open(); err != nil {
+	if err := directory(b.dir).Fit(); err != nil {
 		text, do := remedy.Split(err)
 		return []token.Finding{{Loses: true, Text: text, Do: do}}
 	}

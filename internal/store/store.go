@@ -112,6 +112,21 @@ func openRedis(o Options) (token.Backend, error) {
 	return b, nil
 }
 
+// Same reports whether two backends are one place, whose records are the same. Of one that is named in two ways it may not know.
+func Same(a, b token.Backend) bool {
+	one, known := a.(interface{ Place() string })
+	other, alsoKnown := b.(interface{ Place() string })
+	return known && alsoKnown && one.Place() == other.Place()
+}
+
+// Missing says that a place is not there, of those that are made for the first grant.
+func Missing(b token.Backend) error {
+	if f, ok := b.(*fileBackend); ok {
+		return f.missing()
+	}
+	return nil
+}
+
 // Open is OpenBackend for the record of one shop.
 func Open(spec string, shop token.Shop, keys envelope.Keys, getenv func(string) string) (token.Store, error) {
 	b, err := OpenBackend(Options{Spec: spec, Keys: keys, Getenv: getenv})
