@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -18,7 +17,6 @@ import (
 	"evergate/internal/grantadmin"
 	"evergate/internal/remedy"
 	"evergate/internal/sidecar"
-	"evergate/internal/token"
 )
 
 func storeCommands() []command {
@@ -31,8 +29,8 @@ func storeCommands() []command {
 			examples: []string{"evergate store export --file grants.archive"}},
 		{name: "import", args: "[--file FILE] [--overwrite]", summary: "carry the grants of an archive into the store", new: storeImport,
 			examples: []string{"evergate store import --file grants.archive"}},
-		{name: "copy", args: "--to STORE [--overwrite]", summary: "carry every grant into another store", new: storeCopy,
-			examples: []string{"evergate store copy --to postgres://localhost/evergate"}},
+		{name: "copy", args: "--to STORE [--to-layout LAYOUT] [--overwrite]", summary: "carry every grant into another store", new: storeCopy,
+			examples: []string{"evergate store copy --to postgres://localhost/evergate", "evergate store copy --to postgres://localhost/app --to-layout prisma"}},
 	}
 }
 
@@ -44,24 +42,49 @@ func storeCommand() action {
 }
 
 // openPlace opens the store of this environment, or another one.
-func openPlace(w env, spec string) (sidecar.Place, error) {
+func openPlace(w env, other *config.Choice) (sidecar.Place, error) {
 	cfg, err := config.Parse(w.environ)
 	if err != nil {
 		return sidecar.Place{}, reportConfig(cfg, err, w.err, sidecar.FormatText)
 	}
-	return sidecar.OpenPlace(cfg, spec, w.environ)
+	chosen := cfg.StoreChoice()
+	if other != nil {
+		chosen = *other
+	}
+	return sidecar.OpenPlace(cfg, chosen, w.environ)
 }
 
 // withPlace does something with the store of this environment, until a signal ends it.
 func withPlace(w env, do func(context.Context, sidecar.Place) error) error {
-	p, err := openPlace(w, "")
+	p, err := openPlace(w, nil)
 	if err != nil {
 		return err
 	}
 	defer p.Close()
 	ctx, stop := w.untilSignal()
 	defer stop()
-	return do(ctx, p)
+	if err = do(ctx, p); err != nil && ctx.Err() != nil {
+		return errors.New("interrupted: run the same command again for the rest")
+	}
+	return err
+}
+
+// withSource is withPlace for what reads there. One that is missing holds nothing because it is another that is meant.
+func withSource(w env, do func(context.Context, sidecar.Place) error) error {
+	return withPlace(w, func(ctx context.Context, p sidecar.Place) error {
+		if err := p.Missing(); err != nil {
+			return err
+		}
+		return do(ctx, p)
+	})
+}
+
+// isTheOne is what to look at where a store is empty.
+const isTheOne = "if there should be some, let EVERGATE_STORE and EVERGATE_STORE_LAYOUT name the store as they do for the sidecar"
+
+// adviseEmpty says that there was nothing to read.
+func adviseEmpty(w env, p sidecar.Place) {
+	fmt.Fprintf(w.err, "No grant is stored in %s: %s.\n", p, isTheOne)
 }
 
 // listedGrant is a stored grant as `store list --json` prints it.
@@ -121,13 +144,16 @@ func storeList() action {
 			fs.BoolVar(&asJSON, "json", false, "print an array, each with the fields of `token show --json`")
 		},
 		run: func(w env) error {
-			return withPlace(w, func(ctx context.Context, p sidecar.Place) error {
+			return withSource(w, func(ctx context.Context, p sidecar.Place) error {
 				all, err := grants(ctx, p)
 				if err != nil {
 					return err
 				}
+				if len(all) == 0 {
+					adviseEmpty(w, p)
+				}
 				if asJSON {
-					return printJSON(w.out, all)
+					return printJSON(w.out, append([]listedGrant{}, all...))
 				}
 				return printGrants(w.out, all)
 			})
@@ -181,13 +207,16 @@ func storeCheck() action {
 		run: func(w env) error {
 			return withPlace(w, func(ctx context.Context, p sidecar.Place) error {
 				found, n := examineStore(ctx, p)
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
 				if asJSON {
 					if err := printJSON(w.out, append([]storeFinding{}, found...)); err != nil {
 						return err
 					}
 				} else {
 					printFindings(w.out, found)
-					fmt.Fprintf(w.out, "%s in %s, %s\n", counted(float64(n), "grant"), p.Where, counted(float64(len(found)), "finding"))
+					fmt.Fprintf(w.out, "%s in %s, %s\n", counted(float64(n), "grant"), p, counted(float64(len(found)), "finding"))
 				}
 				if slices.ContainsFunc(found, func(f storeFinding) bool { return f.Failed }) {
 					return &exitError{code: exitFailure}
@@ -210,12 +239,19 @@ func printFindings(to io.Writer, found []storeFinding) {
 
 // examineStore looks at the place and at every grant in it.
 func examineStore(ctx context.Context, p sidecar.Place) (found []storeFinding, n int) {
+	if err := p.Missing(); err != nil {
+		text, do := remedy.Split(err)
+		return []storeFinding{{Failed: true, Text: text, Do: do}}, 0
+	}
 	for _, f := range p.Check(ctx) {
 		found = append(found, storeFinding{Failed: f.Loses, Text: f.Text, Do: f.Do})
 	}
 	all, err := grants(ctx, p)
 	if err != nil {
 		return append(found, storeFinding{Failed: true, Text: err.Error()}), 0
+	}
+	if len(all) == 0 {
+		found = append(found, storeFinding{Text: "no grant is stored", Do: isTheOne})
 	}
 	for _, g := range all {
 		switch left := time.Until(g.RefreshTokenExpires); {
@@ -231,140 +267,3 @@ func examineStore(ctx context.Context, p sidecar.Place) (found []storeFinding, n
 	}
 	return found, len(all)
 }
-
-func storeExport() action {
-	file := ""
-	return action{
-		flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&file, "file", "", "write to this `file` (mode 0600; it must not exist) instead of standard output")
-		},
-		run: func(w env) error {
-			if file == "" && sidecar.IsTerminal(w.out) {
-				return configError(errors.New("an archive is not for a terminal: name a file with --file, or lead standard output into one"))
-			}
-			return withPlace(w, func(ctx context.Context, p sidecar.Place) error {
-				n, err := 0, error(nil)
-				if file == "" {
-					n, err = grantadmin.Export(ctx, p, p.Keys, w.out)
-				} else {
-					n, err = exportTo(ctx, p, file)
-				}
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(w.err, "%d grants of %s are in the archive. Whoever has it and EVERGATE_STORE_KEY has these shops; a grant that is renewed after this is newer in the store.\n", n, p.Where)
-				return nil
-			})
-		},
-	}
-}
-
-// exportTo writes an archive into a new file. One that is not whole is removed.
-func exportTo(ctx context.Context, p sidecar.Place, file string) (n int, err error) {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return 0, err
-	}
-	n, err = grantadmin.Export(ctx, p, p.Keys, f)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		_ = os.Remove(file)
-	}
-	return n, err
-}
-
-// tally counts outcomes and says what did not go well.
-type tally struct {
-	w      env
-	counts map[grantadmin.Outcome]int
-}
-
-func (t *tally) report(domain string, o grantadmin.Outcome, err error) {
-	t.counts[o]++
-	switch o {
-	case grantadmin.Failed:
-		fmt.Fprintf(t.w.err, "%s: %v\n", domain, err)
-	case grantadmin.Different:
-		fmt.Fprintf(t.w.err, "%s: another grant is there and was left alone; --overwrite replaces it\n", domain)
-	}
-}
-
-// sum ends a command that has carried grants.
-func (t *tally) sum(where string) error {
-	fmt.Fprintf(t.w.out, "%d carried into %s and read back, %d there already, %d newer there, %d of another chain, %d failed\n",
-		t.counts[grantadmin.Carried], where, t.counts[grantadmin.Same], t.counts[grantadmin.Kept], t.counts[grantadmin.Different], t.counts[grantadmin.Failed])
-	if t.counts[grantadmin.Failed]+t.counts[grantadmin.Different] > 0 {
-		return &exitError{code: exitFailure}
-	}
-	return nil
-}
-
-const overwriteHelp = "replace grants of another chain that are there; what they were is lost"
-
-func storeImport() action {
-	file, overwrite := "", false
-	return action{
-		flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&file, "file", "", "read this `file` instead of standard input")
-			fs.BoolVar(&overwrite, "overwrite", false, overwriteHelp)
-		},
-		run: func(w env) error {
-			from := w.stdin
-			if file != "" {
-				f, err := os.Open(file)
-				if err != nil {
-					return err
-				}
-				defer func() { _ = f.Close() }() // it was only read
-				from = f
-			}
-			return withPlace(w, func(ctx context.Context, p sidecar.Place) error {
-				from := readUntil(ctx, from)
-				defer func() { _ = from.Close() }() // it never fails
-				t := &tally{w, map[grantadmin.Outcome]int{}}
-				err := grantadmin.Import(ctx, from, p.Keys, p, overwrite, t.report)
-				return errors.Join(err, t.sum(p.Where))
-			})
-		},
-	}
-}
-
-// readUntil reads until ctx ends: nothing else ends a read of a terminal or a pipe, and no second signal would.
-func readUntil(ctx context.Context, from io.Reader) io.ReadCloser {
-	r, w := io.Pipe()
-	go func() {
-		_, err := io.Copy(w, from)
-		_ = w.CloseWithError(err) // it never fails
-	}()
-	context.AfterFunc(ctx, func() { _ = r.CloseWithError(context.Cause(ctx)) })
-	return r
-}
-
-func storeCopy() action {
-	to, overwrite := "", false
-	return action{
-		flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&to, "to", "", "the other `store`, as in EVERGATE_STORE; with EVERGATE_STORE_KEY")
-			fs.BoolVar(&overwrite, "overwrite", false, overwriteHelp)
-		},
-		run: func(w env) error {
-			if to == "" {
-				return configError(errors.New("which store? give it with --to, for example --to redis://localhost"))
-			}
-			return withPlace(w, func(ctx context.Context, from sidecar.Place) error {
-				other, err := openPlace(w, to)
-				if err != nil {
-					return err
-				}
-				defer other.Close()
-				t := &tally{w, map[grantadmin.Outcome]int{}}
-				if err := grantadmin.Copy(ctx, from, other, overwrite, t.report); err != nil {
-					return err
-				}
-				fmt.Fprintf(w.err, "From now on one of the two stores may be used, not both: of each chain there may be one. Have every sidecar use %s, and run this once more when the last one does.\n", other.Where)
-				return t.sum(other.Where)
-			})
-		},
-	}
-}
-
-var _ token.Backend = sidecar.Place{}

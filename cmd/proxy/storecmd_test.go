@@ -72,8 +72,9 @@ func TestTheStoreIsCaredForWithoutAShop(t *testing.T) {
 		{environ, []string{"store", "copy", "--to", other}, exitOK, []string{"2 there already", "not both"}},
 		{environ, []string{"store", "copy"}, exitConfig, []string{"--to"}},
 		{[]string{environ[0]}, []string{"store", "export", "--file", archive + "2"}, exitFailure, []string{"openssl rand -base64 32"}},
-		{[]string{"EVERGATE_STORE=memory:"}, []string{"store", "list"}, exitConfig, []string{"set EVERGATE_STORE"}},
+		{[]string{"EVERGATE_STORE=memory:"}, []string{"store", "list"}, exitConfig, []string{"let EVERGATE_STORE name a store that stays"}},
 		{[]string{"EVERGATE_STORE=nonsense"}, []string{"store", "list"}, exitConfig, []string{"EVERGATE_STORE"}},
+		{[]string{"EVERGATE_STORE=redis:nonsense"}, []string{"store", "list"}, exitConfig, []string{"write redis://USER:PASSWORD@HOST:PORT/DATABASE"}},
 		{nil, []string{"store"}, exitConfig, []string{"list, check, export, import and copy"}},
 	} {
 		o := execute(c.environ, c.args...)

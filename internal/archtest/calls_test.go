@@ -129,7 +129,7 @@ func TestSecretsAreRevealedInAFewPlacesOnly(t *testing.T) {
 var openers = map[string]string{
 	"cmd/proxy/key.go":                    "adds a line to a file of keys",
 	"cmd/proxy/simulate.go":               "writes a report",
-	"cmd/proxy/storecmd.go":               "writes an archive, and reads one record after the other until a signal",
+	"cmd/proxy/storecarry.go":             "writes an archive, and reads one record after the other until a signal",
 	"cmd/proxy/winservice_windows.go":     "writes a log",
 	"internal/durable/dir.go":             "our own files, in directories of which nobody else may have anything",
 	"internal/durable/os_unix.go":         "a directory, which is flushed",

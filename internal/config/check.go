@@ -214,21 +214,34 @@ const (
 	LayoutRails      = "rails"
 )
 
-func (c *Config) checkLayout() error {
-	switch c.StoreLayout {
+// Choice is a store and whose table it uses, as EVERGATE_STORE and EVERGATE_STORE_LAYOUT say it or flags in their stead.
+type Choice struct {
+	Store, Layout string
+	// By and LayoutBy are what the two were said with, for errors.
+	By, LayoutBy string
+}
+
+// StoreChoice is what the settings say of the store.
+func (c *Config) StoreChoice() Choice {
+	return Choice{Store: c.Store, Layout: c.StoreLayout, By: "EVERGATE_STORE", LayoutBy: "EVERGATE_STORE_LAYOUT"}
+}
+
+// CheckLayout says what is wrong with the layout, or why the store cannot have it.
+func (c Choice) CheckLayout() error {
+	switch c.Layout {
 	case "", LayoutEvergate: // none: of a Config that nobody has loaded
 		return nil
 	case LayoutPrisma, LayoutPostgreSQL, LayoutRails:
 		if scheme, _, _ := strings.Cut(c.Store, "://"); scheme != "postgres" && scheme != "postgresql" {
-			return remedy.New("set EVERGATE_STORE=postgres://… to the database of the app, or leave the layout out", "EVERGATE_STORE_LAYOUT=%s is the table of an app in PostgreSQL, and EVERGATE_STORE is no such database", c.StoreLayout)
+			return remedy.New(fmt.Sprintf("let %s name the database of the app, postgres://…, or leave the layout out", c.By), "%s=%s is the table of an app in PostgreSQL, and %s is no such database", c.LayoutBy, c.Layout, c.By)
 		}
 		return nil
 	}
-	return remedy.New("write evergate, prisma, shopify-postgresql or rails", "EVERGATE_STORE_LAYOUT=%q", c.StoreLayout)
+	return remedy.New("write evergate, prisma, shopify-postgresql or rails", "%s=%q", c.LayoutBy, c.Layout)
 }
 
 func (c *Config) checkStore() (errs []error) {
-	if err := c.checkLayout(); err != nil {
+	if err := c.StoreChoice().CheckLayout(); err != nil {
 		errs = append(errs, err)
 	}
 	if c.Store != "" {

@@ -52,7 +52,7 @@ func TestStoreLayout(t *testing.T) {
 		}
 	}
 	for _, scheme := range []string{"postgres", "postgresql"} {
-		if err := (&Config{Store: scheme + "://db/app", StoreLayout: LayoutPrisma}).checkLayout(); err != nil {
+		if err := (&Config{Store: scheme + "://db/app", StoreLayout: LayoutPrisma}).StoreChoice().CheckLayout(); err != nil {
 			t.Error(err)
 		}
 	}

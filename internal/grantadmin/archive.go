@@ -2,6 +2,7 @@ package grantadmin
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -81,9 +82,9 @@ func orThePlace(domain string) string {
 // errArchive says that what was read is no whole archive. What was carried before that stays, and doing it again does no harm.
 var errArchive = errors.New("this is no whole archive of `evergate store export`")
 
-// Import carries the grants of an archive into a store; see Carry. The digest comes last: what is missing at the end is
+// Import carries the grants of an archive into a store; see Carrier. The digest comes last: what is missing at the end is
 // reported when all before it has been carried.
-func Import(ctx context.Context, r io.Reader, keys envelope.Keys, to token.Backend, overwrite bool, report Report) error {
+func Import(ctx context.Context, r io.Reader, keys envelope.Keys, to *Carrier) error {
 	in := archiveReader{in: bufio.NewReaderSize(r, 2*envelope.MaxSize), digest: sha256.New()}
 	head, err := in.line()
 	if ctx.Err() != nil { // which may have ended the reading
@@ -114,10 +115,12 @@ func Import(ctx context.Context, r io.Reader, keys envelope.Keys, to token.Backe
 		}
 		record, err := envelope.Codec{Shop: shop, Keys: keys}.Decode([]byte(rest))
 		if err != nil {
-			report(name, Failed, err)
+			to.Report(name, Failed, err)
 			continue
 		}
-		Carry(ctx, record, to, overwrite, report)
+		if err := to.carry(ctx, record); err != nil {
+			return err
+		}
 	}
 }
 
@@ -137,8 +140,8 @@ func (a *archiveReader) line() (string, error) {
 	return string(line[:len(line)-1]), nil
 }
 
-// Copy carries every grant of one store into another; see Carry. An error ends it: the first store cannot be read.
-func Copy(ctx context.Context, from, to token.Backend, overwrite bool, report Report) error {
+// Copy carries every grant of one store into another; see Carrier. An error ends it: the first store cannot be read, or the other one is away.
+func Copy(ctx context.Context, from token.Backend, to *Carrier) error {
 	for listed, err := range from.All(ctx) {
 		switch {
 		case ctx.Err() != nil:
@@ -146,22 +149,49 @@ func Copy(ctx context.Context, from, to token.Backend, overwrite bool, report Re
 		case listed.Domain == "":
 			return fmt.Errorf("the store cannot be read: %w", err)
 		case err != nil:
-			report(listed.Domain, Failed, err)
+			to.Report(listed.Domain, Failed, err)
 			continue
 		}
-		Carry(ctx, listed.Record, to, overwrite, report)
+		if err := to.carry(ctx, listed.Record); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// Carry puts a grant into a store, under the lease, and reads it back. What is there is left alone if it is newer in the same chain, and, unless
-// overwrite is set, if it is of another one: which of two chains Shopify honours, only it knows.
-func Carry(ctx context.Context, r token.Record, to token.Backend, overwrite bool, report Report) {
-	o, err := carry(ctx, r, to, overwrite)
+// Carrier puts grants into a store, each under its lease, and reads it back. What is there is left alone if it is newer in the same chain,
+// and, unless Overwrite is set, if it is of another one: which of two chains Shopify honours, only it knows.
+type Carrier struct {
+	To        token.Backend
+	Overwrite bool
+	Report    Report
+
+	misses int // in a row
+}
+
+// mostMisses is how many grants in a row a store may fail to take for a moment's reasons. Each waits for as long as the store's patience
+// is, and there may be fifty thousand.
+const mostMisses = 3
+
+// carry carries one grant. An error says that there is no use in going on with others; it has not been reported if ctx has ended.
+func (c *Carrier) carry(ctx context.Context, r token.Record) error {
+	o, err := carry(ctx, r, c.To, c.Overwrite)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		o = Failed
 	}
-	report(r.Shop, o, err)
+	c.Report(r.Shop, o, err)
+	if !errors.Is(err, token.ErrTransient) {
+		c.misses = 0
+		return nil
+	}
+	if c.misses++; c.misses < mostMisses {
+		return nil
+	}
+	_, do := remedy.Split(err)
+	return remedy.New(cmp.Or(do, "see to it")+"; then run the same command again", "the store that grants are carried into has failed %d times in a row", c.misses)
 }
 
 func carry(ctx context.Context, r token.Record, to token.Backend, overwrite bool) (Outcome, error) {

@@ -3,12 +3,16 @@ package grantadmin
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"evergate/internal/envelope"
+	"evergate/internal/remedy"
 	"evergate/internal/store"
 	"evergate/internal/token"
 )
@@ -60,6 +64,12 @@ func (o outcomes) report(domain string, of Outcome, _ error) {
 	o[strings.TrimSuffix(domain, ".myshopify.com")] = of
 }
 
+// into carries into a place of its own.
+func into(t testing.TB, o outcomes) *Carrier {
+	t.Helper()
+	return &Carrier{To: place(t, "memory:"), Report: o.report}
+}
+
 func filled(t testing.TB) token.Backend {
 	t.Helper()
 	b := place(t, "memory:")
@@ -93,7 +103,7 @@ func TestAnArchiveIsCarriedWhereItIsNewer(t *testing.T) {
 		{true, outcomes{"acme": Same, "beta": Kept, "gamma": Carried, "delta": Same}},
 	} {
 		got := outcomes{}
-		if err := Import(t.Context(), bytes.NewReader(archive.Bytes()), archiveKeys(), to, want.overwrite, got.report); err != nil {
+		if err := Import(t.Context(), bytes.NewReader(archive.Bytes()), archiveKeys(), &Carrier{To: to, Overwrite: want.overwrite, Report: got.report}); err != nil {
 			t.Fatal(err)
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want.outcomes) {
@@ -106,7 +116,7 @@ func TestAStoreIsCopied(t *testing.T) {
 	t.Parallel()
 	to := place(t, "file:"+t.TempDir()+"/store")
 	got := outcomes{}
-	if err := Copy(t.Context(), filled(t), to, false, got.report); err != nil {
+	if err := Copy(t.Context(), filled(t), &Carrier{To: to, Report: got.report}); err != nil {
 		t.Fatal(err)
 	}
 	n := 0
@@ -118,6 +128,83 @@ func TestAStoreIsCopied(t *testing.T) {
 	}
 	if n != 4 {
 		t.Errorf("%d grants", n)
+	}
+}
+
+// away is a place that cannot be reached now, but for the shops that it can.
+type away struct {
+	token.Backend
+	reached map[string]bool
+	asked   int
+	then    func() // when it is asked
+}
+
+func (a *away) Shop(shop token.Shop) (token.Store, error) {
+	a.asked++
+	if a.then != nil {
+		a.then()
+	}
+	if a.reached[shop.Domain()] {
+		return a.Backend.Shop(shop)
+	}
+	return nil, token.Decide(token.ErrTransient, remedy.New("see whether it runs", "the place is away"))
+}
+
+// inOrder is a place that lists its grants in the order of their names.
+type inOrder struct{ token.Backend }
+
+func (o inOrder) All(ctx context.Context) iter.Seq2[token.Listed, error] {
+	var all []token.Listed
+	for l := range o.Backend.All(ctx) {
+		all = append(all, l)
+	}
+	slices.SortFunc(all, func(a, b token.Listed) int { return strings.Compare(a.Domain, b.Domain) })
+	return func(yield func(token.Listed, error) bool) {
+		for _, l := range all {
+			if !yield(l, nil) {
+				return
+			}
+		}
+	}
+}
+
+func TestAStoreThatIsAwayIsNotAskedForEveryGrant(t *testing.T) {
+	t.Parallel()
+	from := place(t, "memory:")
+	for i := range 10 {
+		put(t, from, grantOf(fmt.Sprintf("shop-%d", i), 1))
+	}
+	for name, c := range map[string]struct {
+		reached []string
+		asked   int
+		ends    bool
+	}{
+		"always":   {nil, mostMisses, true},
+		"at_times": {[]string{"shop-1", "shop-3", "shop-6", "shop-8"}, 10, false}, // two in a row at most
+	} {
+		to := &away{Backend: place(t, "memory:"), reached: map[string]bool{}}
+		for _, name := range c.reached {
+			to.reached[name+".myshopify.com"] = true
+		}
+		got := outcomes{}
+		err := Copy(t.Context(), inOrder{from}, &Carrier{To: to, Report: got.report})
+		if (err != nil) != c.ends || to.asked != c.asked || len(got) != c.asked {
+			t.Errorf("%s: %v; asked %d times, reported %v", name, err, to.asked, got)
+		}
+		if c.ends && !strings.HasSuffix(err.Error(), "3 times in a row: see whether it runs; then run the same command again") {
+			t.Error(err)
+		}
+	}
+}
+
+// TestWhatIsCutShortIsNoFailure has somebody interrupt it while a grant is under way.
+func TestWhatIsCutShortIsNoFailure(t *testing.T) {
+	t.Parallel()
+	ctx, interrupt := context.WithCancel(t.Context())
+	to := &away{Backend: place(t, "memory:"), then: interrupt}
+	got := outcomes{}
+	if err := Copy(ctx, filled(t), &Carrier{To: to, Report: got.report}); !errors.Is(err, context.Canceled) || len(got) != 0 || to.asked != 1 {
+		t.Errorf("%v; asked %d times, reported %v", err, to.asked, got)
 	}
 }
 
@@ -133,13 +220,13 @@ func TestDamagedArchivesAreNoticed(t *testing.T) {
 		"empty": "", "another_kind": "hello\n", "cut": whole[:len(whole)-10], "without_its_end": strings.Join(lines[:len(lines)-2], ""),
 		"a_line_is_missing": lines[0] + strings.Join(lines[2:], ""), "twice": whole[:len(whole)-1] + lines[1], "no_shop": lines[0] + "x y\n",
 	} {
-		if err := Import(t.Context(), strings.NewReader(text), archiveKeys(), place(t, "memory:"), false, outcomes{}.report); name != "twice" && err == nil {
+		if err := Import(t.Context(), strings.NewReader(text), archiveKeys(), into(t, outcomes{})); name != "twice" && err == nil {
 			t.Errorf("%s is taken", name)
 		}
 	}
 	got := outcomes{}
 	other := envelope.Keys{Current: token.NewSecret(strings.Repeat("j", envelope.KeySize))}
-	if err := Import(t.Context(), strings.NewReader(whole), other, place(t, "memory:"), false, got.report); err != nil || got["acme"] != Failed {
+	if err := Import(t.Context(), strings.NewReader(whole), other, into(t, got)); err != nil || got["acme"] != Failed {
 		t.Errorf("with another key: %v, %v", got, err)
 	}
 	if _, err := Export(t.Context(), filled(t), envelope.Keys{}, &archive); err == nil {
@@ -147,7 +234,7 @@ func TestDamagedArchivesAreNoticed(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Import(ended, strings.NewReader(whole), archiveKeys(), place(t, "memory:"), false, got.report); err == nil {
+	if err := Import(ended, strings.NewReader(whole), archiveKeys(), into(t, got)); err == nil {
 		t.Error("it goes on when it is told to stop")
 	}
 }
@@ -162,7 +249,7 @@ func FuzzImport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		to := place(t, "memory:")
 		carried := outcomes{}
-		err := Import(t.Context(), bytes.NewReader(b), archiveKeys(), to, false, carried.report)
+		err := Import(t.Context(), bytes.NewReader(b), archiveKeys(), &Carrier{To: to, Report: carried.report})
 		n := 0
 		for range to.All(t.Context()) {
 			n++

@@ -210,26 +210,47 @@ type Place struct {
 	Keys envelope.Keys
 	// Where is as in EVERGATE_STORE, without passwords.
 	Where string
+	// Layout is as in EVERGATE_STORE_LAYOUT; empty: a place of our own.
+	Layout string
 }
 
-// OpenPlace opens what spec names, in place of EVERGATE_STORE where that is empty; the file store's default place where both are. The shop and its app's
-// credentials need not be set.
-func OpenPlace(cfg *config.Config, spec string, environ []string) (Place, error) {
-	spec = cmp.Or(spec, cfg.Store, "file:")
+// OpenPlace opens what was chosen; the file store's default place where no store was. The shop and its app's credentials need not be set.
+func OpenPlace(cfg *config.Config, chosen config.Choice, environ []string) (Place, error) {
+	if err := chosen.CheckLayout(); err != nil {
+		return Place{}, config.Wrong(err)
+	}
+	spec := cmp.Or(chosen.Store, "file:")
 	if spec == "memory:" {
-		return Place{}, config.Wrong(remedy.New("set EVERGATE_STORE as for the sidecar", "memory: ends with each process"))
+		return Place{}, config.Wrong(remedy.New("let "+chosen.By+" name a store that stays, as the sidecar's does", "memory: ends with each process"))
 	}
 	keys, err := StoreKeys(cfg)
 	if err != nil {
 		return Place{}, err
 	}
-	layout := cfg.StoreLayout
-	if spec != cfg.Store {
-		layout = "" // it is of that one
-	}
-	b, err := store.OpenBackend(store.Options{Spec: spec, Layout: layout, Keys: keys, ClientID: cfg.ClientID, Getenv: config.Getenv(environ)})
+	b, err := store.OpenBackend(store.Options{Spec: spec, Layout: chosen.Layout, Keys: keys, ClientID: cfg.ClientID, Getenv: config.Getenv(environ)})
 	if err != nil {
+		if chosen.By != cfg.StoreChoice().By {
+			err = remedy.Prefix(chosen.By, err) // which it knows as EVERGATE_STORE
+		}
 		return Place{}, config.Wrong(err)
 	}
-	return Place{b, keys, store.Shown(spec)}, nil
+	p := Place{Backend: b, Keys: keys, Where: store.Shown(spec)}
+	if chosen.Layout != config.LayoutEvergate {
+		p.Layout = chosen.Layout
+	}
+	return p, nil
+}
+
+// Is reports whether two of them are one place.
+func (p Place) Is(other Place) bool { return store.Same(p.Backend, other.Backend) }
+
+// Missing says that there is no such place yet, where only a grant makes one. Nothing can be read from it.
+func (p Place) Missing() error { return store.Missing(p.Backend) }
+
+// String says which place it is, for people.
+func (p Place) String() string {
+	if p.Layout == "" {
+		return p.Where
+	}
+	return p.Where + " (" + p.Layout + ")"
 }
