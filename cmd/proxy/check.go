@@ -168,8 +168,8 @@ func (c *checkup) checks() []check.Check {
 	transport := sidecar.NewTransport(c.cfg)
 	sidecar.AvoidLoop(transport, c.addresses())
 	s := &check.Shopify{
-		API:    &shopify.Client{Shop: c.cfg.Shop, Base: c.cfg.Base, Transport: transport, UserAgent: build().UserAgent()},
-		Wanted: c.cfg.Scopes, NewScopes: newScopes(c.cfg.Grant), Token: func() token.Secret { return c.token },
+		API:    &shopify.Client{Shop: c.cfg.Shop, Base: c.cfg.Base, Transport: transport, UserAgent: build().UserAgent(), Remedies: c.cfg.Remedies(c.cfg.Shop)},
+		Wanted: c.cfg.Scopes, NewScopes: newScopes(c.cfg), Token: func() token.Secret { return c.token },
 	}
 	via, err := transport.Via()
 	way := check.Way{Base: c.cfg.Base, Roots: c.cfg.Roots, Via: via.Name(), Err: err, Connect: transport.Connect, LookUp: transport.LookUp, Loop: transport.CheckLoop}
@@ -250,12 +250,12 @@ func (c *checkup) sidecarAnswers(ctx context.Context) error {
 }
 
 // newScopes says how a token of this grant gets scopes that it lacks.
-func newScopes(grantName string) string {
-	switch grantName {
+func newScopes(cfg *config.Config) string {
+	switch cfg.Grant {
 	case config.GrantClientCredentials:
 		return "add them to a new version of the app in the Dev Dashboard, release it, and approve it on the store"
 	case config.GrantOffline:
-		return "log in again with `evergate login`, which asks for what SHOPIFY_SCOPES names"
+		return "log in again with " + cfg.Remedies(cfg.Shop).Command("login") + ", which asks for what SHOPIFY_SCOPES names"
 	case config.GrantStatic:
 		return "add them to the custom app in the store's admin, under Settings > Apps"
 	}

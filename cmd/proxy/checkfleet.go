@@ -62,7 +62,7 @@ func (c *checkup) listed(first check.Check, shops []token.Shop) check.Check {
 				if i > 0 {
 					transport := sidecar.NewTransport(c.cfg)
 					transport.Expect(c.cfg.BaseOf(shop))
-					look = (&check.Shopify{API: &shopify.Client{Shop: shop, Base: c.cfg.BaseOf(shop), Transport: transport, UserAgent: build().UserAgent()}}).Shop()
+					look = (&check.Shopify{API: &shopify.Client{Shop: shop, Base: c.cfg.BaseOf(shop), Transport: transport, UserAgent: build().UserAgent(), Remedies: c.cfg.Remedies(shop)}}).Shop()
 				}
 				ctx, stop := context.WithTimeout(ctx, look.Limit)
 				defer stop()
@@ -115,7 +115,7 @@ func (c *checkup) fleetWay() []check.Check {
 	way := check.Way{Base: base, Roots: c.cfg.Roots, Via: via.Name(), Err: err, Connect: transport.Connect, LookUp: transport.LookUp, Loop: transport.CheckLoop}
 	all := []check.Check{check.DNS(way), check.Connection(way)}
 	if len(shops) > 0 {
-		s := &check.Shopify{API: &shopify.Client{Shop: shops[0], Base: base, Transport: transport, UserAgent: build().UserAgent()}}
+		s := &check.Shopify{API: &shopify.Client{Shop: shops[0], Base: base, Transport: transport, UserAgent: build().UserAgent(), Remedies: c.cfg.Remedies(shops[0])}}
 		all = append(all, c.listed(s.Shop(), shops), s.Clock())
 	}
 	return all

@@ -48,7 +48,7 @@ func (c *checkup) offlineGrant(ctx context.Context) []check.Result {
 	case st.Reauthorize != nil && c.installation.HasFallback():
 		return c.instead(ctx, *record.Reauthorize)
 	case st.Reauthorize != nil && !st.Usable:
-		return one(check.Fail, "run `evergate login`", "the stored grant is dead since %s (%s), and so is its access token",
+		return one(check.Fail, "run "+c.login(), "the stored grant is dead since %s (%s), and so is its access token",
 			grantadmin.Stamp(st.Reauthorize.Since), st.Reauthorize.Reason)
 	case st.Usable:
 		c.token = record.Current.Token.Access
@@ -67,7 +67,7 @@ func (c *checkup) offlineGrant(ctx context.Context) []check.Result {
 func (c *checkup) instead(ctx context.Context, dead token.Reauthorize) []check.Result {
 	results := c.obtained(ctx, fmt.Sprintf("the stored grant is dead since %s (%s); client credentials are used in its place", grantadmin.Stamp(dead.Since), dead.Reason))
 	if results[0].Status == check.OK {
-		results[0].Status, results[0].Remedy = check.Warn, "run `evergate login`, or set EVERGATE_GRANT=client_credentials"
+		results[0].Status, results[0].Remedy = check.Warn, "run "+c.login()+", or set EVERGATE_GRANT=client_credentials"
 	}
 	return results
 }
@@ -79,17 +79,19 @@ func (c *checkup) stored(st grantadmin.State) []check.Result {
 		said = fmt.Sprintf("the stored token lives for another %s; nothing was renewed", grantadmin.Span(st.Left))
 	}
 	if r := st.Reauthorize; r != nil {
-		return one(check.Warn, "run `evergate login`, while that token still works", "%s; but the grant is dead since %s (%s)", said, grantadmin.Stamp(r.Since), r.Reason)
+		return one(check.Warn, "run "+c.login()+", while that token still works", "%s; but the grant is dead since %s (%s)", said, grantadmin.Stamp(r.Since), r.Reason)
 	}
 	return one(check.OK, "", "%s", said)
 }
+
+func (c *checkup) login() string { return c.installation.Remedies().Command("login") }
 
 func (c *checkup) nothingStored() []check.Result {
 	if seed, err := c.installation.RefreshSeed(); err == nil && !seed.Empty() {
 		return one(check.Warn, "start the sidecar, then run the check again",
 			"no grant is stored yet; the sidecar begins with SHOPIFY_REFRESH_TOKEN, which works once and was left alone")
 	}
-	return one(check.Fail, "run `evergate login`, or `evergate token import`", "no grant is stored for %s in %s", c.cfg.Shop, c.installation.RecordPlace())
+	return one(check.Fail, "run "+c.login()+", or "+c.installation.Remedies().Command("token import"), "no grant is stored for %s in %s", c.cfg.Shop, c.installation.RecordPlace())
 }
 
 // obtained makes one attempt to obtain a token and reports it.

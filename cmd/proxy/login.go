@@ -179,7 +179,7 @@ func (l loginCommand) report(g login.Granted) {
 	}
 	switch {
 	case g.Expires.IsZero():
-		fmt.Fprintln(l.out, "  token    does not expire; `evergate token migrate` makes it one that does, which Shopify is about to demand")
+		fmt.Fprintf(l.out, "  token    does not expire; %s makes it one that does, which Shopify is about to demand\n", l.installation.Remedies().Command("token migrate"))
 	case g.RefreshExpires.IsZero():
 		fmt.Fprintln(l.out, "  token    is renewed by itself")
 	default:

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"evergate/internal/shopsim"
 	"evergate/internal/token"
@@ -26,6 +27,35 @@ func TestACommandMeansTheShopThatIsNamed(t *testing.T) {
 	s.must(t, exitOK, "", []string{"check", "--shop", "blue-finch"}, "blue-finch.myshopify.com, with a stored grant", "nothing was renewed", "ok    scopes")
 	s.must(t, exitFailure, "", []string{"check", "--shop", "acme"}, "acme.myshopify.com, with")
 	s.must(t, exitConfig, "", []string{"check", "--shop", "gamma"}, "not in the shops file")
+}
+
+// TestWhatIsToBeRunNamesTheShop has what a person copies from an error or a hint mean the shop that it was about.
+func TestWhatIsToBeRunNamesTheShop(t *testing.T) {
+	t.Parallel()
+	const file = "shops: {blue-finch: {grant: offline}, acme: {grant: offline}}\n"
+	of := []string{"--shop", "blue-finch"}
+	s := newGrantShop(t)
+	s.asFleet(t, file)
+	for _, command := range []string{"token show", "token print", "check"} {
+		s.must(t, exitFailure, "", append(strings.Fields(command), of...), "run `evergate login --shop blue-finch`, or `evergate token import --shop blue-finch`")
+	}
+	s.must(t, exitConfig, "", append([]string{"token", "migrate"}, of...), "import it with `evergate token import --shop blue-finch`")
+	s.must(t, exitConfig, "shpua_0123456789abcdef0123456789abcdef", append([]string{"token", "import"}, of...), "run `evergate login --shop blue-finch` for one that lasts")
+	s.must(t, exitOK, s.pair().Refresh.Reveal(), append([]string{"token", "import"}, of...), "curl -X POST 'http://", "/-/refresh?shop=blue-finch'")
+
+	ended := newGrantShop(t)
+	ended.put(t, token.Record{Current: token.Pair{
+		Token:   token.Token{Access: token.NewSecret("shpat_0123456789abcdef0123456789abcdef"), Issued: time.Now().Add(-2 * time.Hour), Life: time.Hour},
+		Refresh: token.NewSecret("shprt_0123456789abcdef0123456789abcdef"),
+	}})
+	ended.asFleet(t, file)
+	ended.must(t, exitFailure, "", append([]string{"token", "print"}, of...), "anew with `evergate login --shop blue-finch`")
+	ended.must(t, exitFailure, "", append([]string{"check"}, of...), "run `evergate login --shop blue-finch`")
+
+	alone := newGrantShop(t)
+	if o := alone.must(t, exitOK, alone.pair().Refresh.Reveal(), []string{"token", "import"}, "/-/refresh\n"); strings.Contains(o.out, "shop=") {
+		t.Error(o.out)
+	}
 }
 
 func TestAShopOfTheFileIsImportedAndUsedWithoutAName(t *testing.T) {

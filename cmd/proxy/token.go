@@ -96,5 +96,5 @@ func meansOwnShop(environ []string, name string) bool {
 
 // adminOf is what a command does with the stored grant of a connection.
 func adminOf(c *sidecar.Installation) *grantadmin.Admin {
-	return &grantadmin.Admin{Shop: c.Shop, ClientID: c.ClientID(), Store: c.Store, Endpoint: c.Endpoint, API: c.API()}
+	return &grantadmin.Admin{Shop: c.Shop, ClientID: c.ClientID(), Store: c.Store, Endpoint: c.Endpoint, API: c.API(), Remedies: c.Remedies()}
 }

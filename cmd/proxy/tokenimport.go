@@ -64,7 +64,7 @@ func tokenImport() action {
 				return err
 			}
 			fmt.Fprintf(w.out, "Stored in %s.\n", c.RecordPlace())
-			fmt.Fprintln(w.out, whatNext(c.Config, isRefresh))
+			fmt.Fprintln(w.out, whatNext(c, isRefresh))
 			adviseSettings(w)
 			return nil
 		},
@@ -97,7 +97,7 @@ func (o importing) read(w env, c *sidecar.Installation, someone *prompter) (valu
 		if text != "" {
 			value = token.NewSecret(text)
 			isRefresh = o.refresh || !o.access && shopify.CredentialOf(value) == shopify.RefreshToken
-			return value, isRefresh, grantadmin.Mistaken(value, isRefresh)
+			return value, isRefresh, adminOf(c).Mistaken(value, isRefresh)
 		}
 	}
 	switch {
@@ -110,7 +110,7 @@ func (o importing) read(w env, c *sidecar.Installation, someone *prompter) (valu
 	case !seed.Empty() && !o.access:
 		return seed, true, nil
 	}
-	return static, false, grantadmin.Mistaken(static, false)
+	return static, false, adminOf(c).Mistaken(static, false)
 }
 
 // permanent asks Shopify whether it accepts an access token and what it may do, unless it
@@ -137,15 +137,24 @@ func (o importing) agreed(c *sidecar.Installation, someone *prompter, old token.
 		c.Shop, of, st.Says(), st.Access()), "Replace it?")
 }
 
-func whatNext(cfg *config.Config, isRefresh bool) string {
+func whatNext(c *sidecar.Installation, isRefresh bool) string {
 	if !isRefresh {
 		return "It is kept as a token that does not expire. If it does expire, import its refresh token instead."
 	}
 	said := "The refresh token was not used: that works once, and the sidecar does it when it starts. No other program may use it from now on."
-	if cfg.Admin.Network == "tcp" {
-		said += fmt.Sprintf("\nA sidecar that runs already takes it at its next renewal, or at once: curl -X POST http://%s/-/refresh", cfg.Admin.Address)
+	if admin := c.Config.Admin; admin.Network == "tcp" {
+		said += "\nA sidecar that runs already takes it at its next renewal, or at once: curl -X POST " + refreshURL(admin.Address, string(c.Remedies()))
 	}
 	return said
+}
+
+// refreshURL is where a renewal is asked for, as a shell takes it: a question mark is a pattern there.
+func refreshURL(address, shop string) string {
+	url := forShop("http://"+address+"/-/refresh", shop)
+	if shop != "" {
+		url = single(url)
+	}
+	return url
 }
 
 // adviseSettings says what else must change so that the sidecar uses the stored grant.

@@ -41,7 +41,7 @@ func tokenShow() action {
 				return err
 			}
 			s := shown{State: grantadmin.StateOf(record, time.Now())}
-			s.Store, s.OtherApp = c.RecordPlace(), record.ClientID != "" && record.ClientID != c.ClientID()
+			s.Remedies, s.Store, s.OtherApp = c.Remedies(), c.RecordPlace(), record.ClientID != "" && record.ClientID != c.ClientID()
 			if reveal {
 				fmt.Fprintln(w.err, "evergate: warning: these are live credentials: whoever reads them acts as your app on the shop")
 				s.reveal(record)
@@ -76,7 +76,7 @@ func loadToShow(c *sidecar.Installation) (token.Record, error) {
 	}
 	record, err := adminOf(c).Load()
 	if err == nil && grantadmin.IsBlank(record) {
-		return record, fmt.Errorf("nothing is stored for %s in %s: run `evergate login`, or `evergate token import`", c.Shop, c.RecordPlace())
+		return record, fmt.Errorf("nothing is stored for %s in %s: run %s, or %s", c.Shop, c.RecordPlace(), c.Remedies().Command("login"), c.Remedies().Command("token import"))
 	}
 	return record, err
 }

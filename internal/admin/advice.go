@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"evergate/internal/remedy"
 )
 
 // Supervisor is who started the process, and will again.
@@ -32,6 +34,9 @@ type Setup struct {
 	ShopsFile, OwnShop string
 	// LoginURL is where a merchant's browser begins a login; empty: nowhere.
 	LoginURL string
+
+	// shop is what commands have to name; forShop sets it.
+	shop remedy.Shop
 }
 
 const ownName = "`evergate "
@@ -44,17 +49,22 @@ func (s Setup) command(line string) string {
 	return "`" + s.Command + " " + line + "`"
 }
 
+// shopCommand is a command line that means one shop; on the page about all of them, it is each of them.
+func (s Setup) shopCommand(line string) string { return s.command(s.shop.Line(line)) }
+
 // login is the command of a login, which needs a browser: there is none beside a service or in a container.
 func (s Setup) login() string {
 	if s.Supervisor == SupervisorUnknown {
-		return s.command("login")
+		return s.shopCommand("login")
 	}
-	return s.command("login --paste")
+	return s.shopCommand("login --paste")
 }
 
 // commandsIn has the commands that a text names called as they are called here.
 func (s Setup) commandsIn(text string) string {
-	text = strings.ReplaceAll(text, ownName+"login`", s.login())
+	if s.Supervisor != SupervisorUnknown {
+		text = strings.NewReplacer(ownName+"login`", ownName+"login --paste`", ownName+"login --shop ", ownName+"login --paste --shop ").Replace(text)
+	}
 	if s.Command != "" {
 		text = strings.ReplaceAll(text, ownName, "`"+s.Command+" ")
 	}
@@ -145,6 +155,9 @@ func (s Setup) keysIn(text, shop string) string {
 
 // forShop is the setup as advice about one shop needs it.
 func (s Setup) forShop(shop string) Setup {
+	if s.ShopsFile != "" && shop != "" {
+		s.shop = remedy.ShopOf(shop)
+	}
 	if !s.inShopsFile(shop) {
 		s.ShopsFile = ""
 	}

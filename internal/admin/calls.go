@@ -150,9 +150,9 @@ func (s Setup) afterAnswer(f Failure) string {
 	case denial.CodeTooManyConnections:
 		return s.tellHow("raise EVERGATE_MAX_CONNECTIONS and the limit of descriptors, or have the tools send fewer requests at a time")
 	case denial.CodeUpstreamUnreachable:
-		return "Run " + s.command("check") + ", which says where the way to Shopify ends."
+		return "Run " + s.shopCommand("check") + ", which says where the way to Shopify ends."
 	case denial.CodeUpstreamTimeout:
-		return "No answer came in time. Run " + s.command("check") + ", which says whether the way to " + s.upstream() + " is good. If it is, " +
+		return "No answer came in time. Run " + s.shopCommand("check") + ", which says whether the way to " + s.upstream() + " is good. If it is, " +
 			s.seeUpstream() + ", and whether the tools ask for too much at once."
 	case denial.CodeMemoryBudget:
 		return s.tellHow("raise EVERGATE_MEMORY_BUDGET, or have the tools send fewer large bodies at a time")
@@ -161,11 +161,11 @@ func (s Setup) afterAnswer(f Failure) string {
 	}
 	switch f.Status {
 	case http.StatusUnauthorized:
-		return "Shopify does not take the token. Run " + s.command("check") + ", which asks it why."
+		return "Shopify does not take the token. Run " + s.shopCommand("check") + ", which asks it why."
 	case http.StatusPaymentRequired, http.StatusLocked:
 		return "The shop is frozen or locked: someone with access to its admin must look. This ends by itself when that is mended."
 	case http.StatusForbidden:
-		return "The app may not do this. Run " + s.command("check") + ", which compares its scopes with those that the settings name."
+		return "The app may not do this. Run " + s.shopCommand("check") + ", which compares its scopes with those that the settings name."
 	case http.StatusTooManyRequests:
 		return "The rate limit has no room within the longest wait. Have the tools send fewer calls at a time; see EVERGATE_PACE and EVERGATE_PACE_MAX_WAIT."
 	case 430:

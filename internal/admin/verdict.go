@@ -196,7 +196,7 @@ func (f facts) afterFailure() string {
 	if _, do := remedy.Split(f.status.Err); do != "" && !errors.Is(f.status.Err, token.ErrTransient) {
 		return f.setup.tellHow(brief.Text(do, longestReason))
 	}
-	return "Evergate goes on trying by itself. If this lasts, run " + f.setup.command("check") + ", which says where the way to Shopify ends."
+	return "Evergate goes on trying by itself. If this lasts, run " + f.setup.shopCommand("check") + ", which says where the way to Shopify ends."
 }
 
 func ofStore(f facts) (all []Verdict) {

@@ -162,6 +162,12 @@ func TestAdviceCanBeFollowedHere(t *testing.T) {
 		{"a remedy that names a command", Setup{Command: "proxy"}, func(f *facts) {
 			f.notices = []Notice{{LevelError, "x", "x", "x", "run `evergate token migrate`, or log in again with `evergate login`", ""}}
 		}, []string{"`proxy token migrate`", "`proxy login`"}, []string{"evergate"}},
+		{"one shop of many", Setup{ShopsFile: "/shops.yaml"}.forShop("acme.myshopify.com"), dead, []string{"`evergate login --shop acme`"}, nil},
+		{"one shop of many, beside the file", Setup{ShopsFile: "/shops.yaml", OwnShop: "acme.myshopify.com"}.forShop("acme.myshopify.com"), dead, []string{"`evergate login --shop acme`"}, nil},
+		{"one shop of many under systemd", Setup{ShopsFile: "/shops.yaml", Command: "evergate-exec", Supervisor: SupervisorSystemd}.forShop("acme.myshopify.com"), func(f *facts) {
+			f.notices = []Notice{{LevelError, "x", "x", "x", "run `evergate token migrate --shop acme`, or log in again with `evergate login --shop acme`", ""}}
+		}, []string{"`evergate-exec token migrate --shop acme`", "`evergate-exec login --paste --shop acme`"}, nil},
+		{"the only shop", Setup{}.forShop("acme.myshopify.com"), dead, []string{"`evergate login`"}, []string{"--shop"}},
 		{"refused client credentials", Setup{}, func(f *facts) { f.status.Refused = true }, []string{"still installed"}, []string{"login", "SHOPIFY_ACCESS_TOKEN"}},
 		{"missing scopes of client credentials", Setup{}, func(f *facts) { f.status.MissingScopes = []string{"x"} }, []string{"Dev Dashboard"}, []string{"login"}},
 		{"missing scopes of a login", Setup{}, func(f *facts) { f.status.Grant, f.status.MissingScopes = "offline", []string{"x"} }, []string{"`evergate login`"}, nil},

@@ -176,6 +176,14 @@ func anyShop() token.Shop {
 	return s
 }
 
+// Remedies writes the commands that a shop's errors name.
+func (c *Config) Remedies(shop token.Shop) remedy.Shop {
+	if c.ShopsFile == "" {
+		return ""
+	}
+	return remedy.ShopOf(shop.Domain())
+}
+
 // BaseByShop reports whether each shop has a base of its own.
 func (c *Config) BaseByShop() bool { return strings.Contains(c.UpstreamURL, shopInURL) }
 

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
 
@@ -30,17 +31,17 @@ func (g ClientCredentials) Grant(ctx context.Context) (token.Token, error) {
 	return a.expiring(longestClientCredentials), nil
 }
 
-func readClientCredentials(shop token.Shop, r refusal) (verdict, bool) {
+func readClientCredentials(api *shopify.Client, r refusal) (verdict, bool) {
 	switch r.code {
 	case "shop_not_permitted":
-		return config("use the offline grant", "the app and %s are in different organisations (or the app is not installed there), and client credentials work only within one", shop), true
+		return config("use the offline grant", "the app and %s are in different organisations (or the app is not installed there), and client credentials work only within one", api.Shop), true
 	case "app_not_installed":
-		return config("install it from the Dev Dashboard; this recovers by itself", "the app is not installed on %s", shop), true
+		return config("install it from the Dev Dashboard; this recovers by itself", "the app is not installed on %s", api.Shop), true
 	case "unauthorized_client", "unsupported_grant_type":
 		return config("use the offline grant", "this app may not use client credentials"), true
 	case "invalid_request":
 		// As a page with status 400 this is what Shopify says of a wrong secret, to this grant only.
-		v, ok := readCommon(shop, r)
+		v, ok := readCommon(api, r)
 		v.client = !r.json && r.status == http.StatusBadRequest
 		return v, ok
 	}

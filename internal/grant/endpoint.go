@@ -105,5 +105,5 @@ func (e *Endpoint) failure(a *shopify.Answer, own ...reading) error {
 	_, isJSON := parseJSONFailure(a.Body)
 	r := refusal{said: parseFailure(contentType, a.Body), status: a.Status, json: isJSON}
 	wait := shopify.ParseRetryAfter(a.Header.Get("Retry-After"), time.Now())
-	return newEndpointError(a.Status, r.code, wait, judge(e.API.Shop, r, a.Header.Get("Location"), own...))
+	return newEndpointError(a.Status, r.code, wait, judge(e.API, r, a.Header.Get("Location"), own...))
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
 
@@ -63,7 +64,7 @@ func (g Offline) ExchangeSession(ctx context.Context, sessionToken token.Secret)
 // pair is refreshed: it is how a lost answer is recovered. An error may wrap ErrSubjectToken.
 func (g Offline) Migrate(ctx context.Context, permanent token.Secret) (token.Pair, error) {
 	a, err := g.exchange(ctx, permanent, offlineToken,
-		"this access token cannot be migrated (it was already, it expires, or it is not an app's permanent token)", "authorise the app anew with `evergate login`")
+		"this access token cannot be migrated (it was already, it expires, or it is not an app's permanent token)", "authorise the app anew with "+g.Endpoint.API.Remedies.Command("login"))
 	return paired(a, err, answer.pair)
 }
 
@@ -74,7 +75,7 @@ func (g Offline) exchange(ctx context.Context, subject token.Secret, kind, wrong
 		"subject_token_type":   {kind},
 		"requested_token_type": {offlineToken},
 		"expiring":             {"1"},
-	}, func(_ token.Shop, r refusal) (verdict, bool) {
+	}, func(_ *shopify.Client, r refusal) (verdict, bool) {
 		v := config(remedy, "%s", wrong)
 		v.subject = ErrSubjectToken
 		return v, r.code == "invalid_subject_token" || r.code == "invalid_grant"
@@ -98,12 +99,12 @@ func paired(a answer, err error, pair func(answer) (token.Pair, error)) (token.P
 // "invalid_request" also stands for a wrong secret and for an app that is not there, and
 // taking one of those for the end would cost a merchant's grant. Only a 401 in JSON that
 // names the refresh token counts, and invalid_grant, which RFC 6749 section 5.2 has for it.
-func readRefresh(shop token.Shop, r refusal) (verdict, bool) {
+func readRefresh(api *shopify.Client, r refusal) (verdict, bool) {
 	dead := r.code == "invalid_grant" && isClientError(r.status) ||
 		(r.code == "invalid_request" || r.code == "") && r.status == http.StatusUnauthorized && namesDeadRefreshToken(r.description)
 	return verdict{
 		what:     "the refresh token is no longer active (90 days unused, replaced by another login, or the app was uninstalled)",
-		remedy:   fmt.Sprintf("authorise the app on %s anew with `evergate login`", shop),
+		remedy:   fmt.Sprintf("authorise the app on %s anew with %s", api.Shop, api.Remedies.Command("login")),
 		decision: token.ErrReauthorize,
 	}, dead && r.json
 }
@@ -125,7 +126,7 @@ func namesDeadRefreshToken(sentence string) bool {
 
 // readCode takes a page without a sentence for one of two things: only to client credentials
 // is it known to mean a wrong secret, and what is wrong with a code has been seen as a page, too.
-func readCode(_ token.Shop, r refusal) (verdict, bool) {
+func readCode(_ *shopify.Client, r refusal) (verdict, bool) {
 	isPage := !r.json && !strings.Contains(r.description, "authorization code")
 	switch {
 	case r.code == "invalid_request" && isPage:

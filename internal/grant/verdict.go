@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
 
@@ -38,26 +39,26 @@ type verdict struct {
 
 // reading is what a refusal means to one grant, in that grant's words. False leaves it to
 // what the refusal means to all of them.
-type reading func(token.Shop, refusal) (verdict, bool)
+type reading func(*shopify.Client, refusal) (verdict, bool)
 
 // judge decides what a failure asks for and says it in one sentence for a person. The
 // order matters: a code is worth more than a status.
-func judge(shop token.Shop, r refusal, location string, own ...reading) verdict {
+func judge(api *shopify.Client, r refusal, location string, own ...reading) verdict {
 	switch {
 	case isTransient(r.status):
 		return verdict{what: "Shopify is busy or erring", remedy: "this passes by itself", decision: token.ErrTransient}
 	case r.status >= 300 && r.status < 400:
-		return config("set SHOPIFY_SHOP to the shop's permanent myshopify.com name", "%s", redirected(shop, location))
+		return config("set SHOPIFY_SHOP to the shop's permanent myshopify.com name", "%s", redirected(api.Shop, location))
 	}
 	if strings.Contains(r.description, "Could not find Shopify API application") {
 		r.code = "application_cannot_be_found" // older wording of the same refusal
 	}
 	for _, read := range append(own, readCommon) {
-		if v, ok := read(shop, r); ok {
+		if v, ok := read(api, r); ok {
 			return v
 		}
 	}
-	return readStatus(shop, r.status)
+	return readStatus(api.Shop, r.status)
 }
 
 // config is the verdict that asks for a change of the configuration. format and args say
@@ -77,7 +78,7 @@ func isTransient(status int) bool {
 }
 
 // readCommon reads the codes that mean the same to every grant.
-func readCommon(shop token.Shop, r refusal) (verdict, bool) {
+func readCommon(api *shopify.Client, r refusal) (verdict, bool) {
 	switch r.code {
 	case "application_cannot_be_found":
 		return config("check SHOPIFY_CLIENT_ID (an app made a moment ago takes a little to be known)", "no app has this client id"), true
@@ -86,9 +87,9 @@ func readCommon(shop token.Shop, r refusal) (verdict, bool) {
 		v.client = isClientError(r.status)
 		return v, true
 	case "invalid_request":
-		return config("check SHOPIFY_CLIENT_SECRET, then the installation", "the client secret is wrong, or the app is not installed on %s", shop), true
+		return config("check SHOPIFY_CLIENT_SECRET, then the installation", "the client secret is wrong, or the app is not installed on %s", api.Shop), true
 	case "app_not_installed":
-		return config("install it, then authorise it there with `evergate login`", "the app is not installed on %s", shop), true
+		return config("install it, then authorise it there with "+api.Remedies.Command("login"), "the app is not installed on %s", api.Shop), true
 	case "unauthorized_client", "unsupported_grant_type":
 		return config("check SHOPIFY_CLIENT_ID and EVERGATE_GRANT", "this app may not obtain tokens in this way"), true
 	}

@@ -37,6 +37,8 @@ type Admin struct {
 	Store    token.Store // nil: nothing is kept
 	Endpoint *grant.Endpoint
 	API      *shopify.Client
+	// Remedies writes the commands that errors name.
+	Remedies remedy.Shop
 }
 
 // Load loads the record; a zero one when nothing is stored.

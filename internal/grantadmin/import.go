@@ -17,14 +17,14 @@ import (
 const verifyLimit = 30 * time.Second
 
 // Mistaken finds values that are no token that can be kept.
-func Mistaken(s token.Secret, isRefresh bool) error {
+func (a *Admin) Mistaken(s token.Secret, isRefresh bool) error {
 	switch kind := shopify.CredentialOf(s); {
 	case kind == shopify.ClientSecret:
 		return config.Wrong(remedy.New("set SHOPIFY_CLIENT_SECRET to it", "this is %s", kind))
 	case kind == shopify.ThemeAccessPassword, kind == shopify.AutomationToken:
 		return config.Wrong(remedy.New("give a token of an app", "this is %s, which the Admin API does not accept", kind))
 	case kind == shopify.OnlineToken:
-		return config.Wrong(remedy.New("run `evergate login` for one that lasts", "this is %s", kind))
+		return config.Wrong(remedy.New("run "+a.Remedies.Command("login")+" for one that lasts", "this is %s", kind))
 	case kind == shopify.RefreshToken && !isRefresh:
 		return config.Wrong(remedy.New("drop --access", "this is %s", kind))
 	case isRefresh && (kind == shopify.AccessToken || kind == shopify.CustomAppToken):
@@ -83,7 +83,12 @@ func IsWorthKeeping(r token.Record) bool {
 }
 
 // errChanged is for a grant that appeared between the question and the answer.
-var errChanged = remedy.New("look at it with `evergate token show`, then run the command again", "another grant was stored just now")
+var errChanged = errors.New("another grant was stored just now")
+
+// lookAgain is what to do about what has changed meanwhile.
+func (a *Admin) lookAgain(changed error) error {
+	return remedy.New("look at it with "+a.Remedies.Command("token show")+", then run the command again", "%w", changed)
+}
 
 // Import stores next instead of old, which is what was asked about, as the beginning of a chain.
 func (a *Admin) Import(old, next token.Record, evenOver bool) error {
@@ -91,7 +96,7 @@ func (a *Admin) Import(old, next token.Record, evenOver bool) error {
 	defer cancel()
 	return store.Replace(ctx, a.Store, func(stored token.Record) (token.Record, error) {
 		if !evenOver && IsWorthKeeping(stored) && !IsWorthKeeping(old) {
-			return token.Record{}, errChanged
+			return token.Record{}, a.lookAgain(errChanged)
 		}
 		return token.Begin(next), nil
 	})

@@ -25,7 +25,7 @@ func TestWhatIsNoTokenToKeepIsFound(t *testing.T) {
 		{"shprt_" + rest, false, "--access"}, {"shpat_" + rest, true, "--refresh"}, {"shpca_" + rest, true, "--refresh"}, {"shpua_" + rest, false, "evergate login"},
 		{"", false, "copy it again"}, {"two words", false, "copy it again"}, {`"quoted"`, false, "copy it again"}, {"'quoted'", true, "copy it again"}, {"line\n", false, "copy it again"}, {"tö", true, "copy it again"},
 	} {
-		err := Mistaken(token.NewSecret(tc.value), tc.isRefresh)
+		err := (&Admin{}).Mistaken(token.NewSecret(tc.value), tc.isRefresh)
 		if (err == nil) != (tc.says == "") || err != nil && (!strings.Contains(err.Error(), tc.says) || tc.value != "" && strings.Contains(err.Error(), tc.value)) {
 			t.Errorf("%q, refresh %t: %v, want one that says %q", tc.value, tc.isRefresh, err, tc.says)
 		}

@@ -45,18 +45,18 @@ func (a *Admin) PlanMigration(static token.Secret) (*Migration, error) {
 			m.permanent = m.before.Original // of a migration that was not used yet, whose grant is dead
 		}
 		if m.permanent.Empty() {
-			return nil, config.Wrong(remedy.New("set SHOPIFY_ACCESS_TOKEN to it, or import it with `evergate token import`", "there is no permanent token of %s", m.Shop))
+			return nil, config.Wrong(remedy.New("set SHOPIFY_ACCESS_TOKEN to it, or import it with "+a.Remedies.Command("token import"), "there is no permanent token of %s", m.Shop))
 		}
 	case static.Empty(), m.before.Original.Equal(static):
 		m.Done = true
 	default:
-		return nil, remedy.New("remove SHOPIFY_ACCESS_TOKEN if the stored grant is the right one (see `evergate token show`), else give another EVERGATE_STORE", "a grant of %s that expires is stored already, and a migration of SHOPIFY_ACCESS_TOKEN would end it", m.Shop)
+		return nil, remedy.New("remove SHOPIFY_ACCESS_TOKEN if the stored grant is the right one (see "+a.Remedies.Command("token show")+"), else give another EVERGATE_STORE", "a grant of %s that expires is stored already, and a migration of SHOPIFY_ACCESS_TOKEN would end it", m.Shop)
 	}
 	return m, nil
 }
 
 // errStarted is for a record that changed between the question and the answer.
-var errStarted = remedy.New("look at it with `evergate token show`, then run the command again", "the stored grant was changed just now")
+var errStarted = errors.New("the stored grant was changed just now")
 
 // Run does it under the lease, so that no refresh of a sidecar comes between.
 func (m *Migration) Run() error {
@@ -72,7 +72,7 @@ func (m *Migration) Run() error {
 		return err
 	}
 	if !record.Current.Token.Access.Equal(m.before.Current.Token.Access) || !record.Current.Refresh.Equal(m.before.Current.Refresh) {
-		return errStarted
+		return m.lookAgain(errStarted)
 	}
 	next := token.Record{Shop: m.Shop.Domain(), ClientID: m.ClientID, Grant: config.GrantOffline, Original: m.permanent}
 	next.Current.Token = token.Token{Access: m.permanent, Issued: time.Now().Round(0)}

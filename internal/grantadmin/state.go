@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -50,6 +51,8 @@ type State struct {
 
 	Reauthorize *reauthorize `json:"reauthorize"`
 
+	// Remedies writes the commands that Lines names.
+	Remedies remedy.Shop `json:"-"`
 	// Left is what the access token has to live; negative after its end.
 	Left time.Duration `json:"-"`
 	age  time.Duration
@@ -123,7 +126,7 @@ func (s State) Lines() [][2]string {
 	}
 	switch s.Migration {
 	case "begun":
-		add("migration", "begun and not finished: run `evergate token migrate` again")
+		add("migration", "begun and not finished: run %s again", s.Remedies.Command("token migrate"))
 	case "done":
 		add("migration", "the token before it is kept until the first refresh; until %s at most it brings the same pair back", Stamp(s.Until))
 	}

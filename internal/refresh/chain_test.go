@@ -67,8 +67,8 @@ func (a *alarms) are(t *testing.T, want ...string) {
 // named is a Source on a store that writes by a name of its own.
 func named(name string, s token.Store, c *chain, log *slog.Logger) *Source {
 	shop, _ := token.ParseShop("blue-finch")
-	return New(Options{Shop: shop, Log: log, Obtainer: func(shop token.Shop, log *slog.Logger) obtainer {
-		g := newRotating(c, newPersister(s, shop, "", "offline", log))
+	return New(Options{Shop: shop, Log: log, Obtainer: func(of Options) obtainer {
+		g := newRotating(c, newPersister(s, of, "", "offline"))
 		g.writer = name
 		return g
 	}})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync/atomic"
 
 	"evergate/internal/token"
@@ -22,8 +21,8 @@ type Fallback struct {
 // stored grant that is used because it was found, not because it was asked for. A login is
 // noticed, and then the stored grant is used again.
 func RotatingOr(r Refresher, s token.Store, clientID string, other Fallback) Obtainer {
-	return func(shop token.Shop, log *slog.Logger) obtainer {
-		return &fallback{rotating: newRotating(r, newPersister(s, shop, clientID, r.Name(), log)), other: other}
+	return func(of Options) obtainer {
+		return &fallback{rotating: newRotating(r, newPersister(s, of, clientID, r.Name())), other: other}
 	}
 }
 
@@ -79,7 +78,7 @@ func (g *fallback) fallBack(ctx context.Context, why error) (token.Token, error)
 		return token.Token{}, err
 	}
 	if !g.using.Swap(true) {
-		g.log.Warn("the stored grant is dead, so another one is used: log in again with `evergate login` to go back to it, or set EVERGATE_GRANT to keep to one",
+		g.log.Warn("the stored grant is dead, so another one is used: log in again with "+g.remedies.Command("login")+" to go back to it, or set EVERGATE_GRANT to keep to one",
 			"shop", g.shop.Domain(), "stored", g.name(), "used", g.other.Granter.Name(), "err", why)
 	}
 	return t, nil

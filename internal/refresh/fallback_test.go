@@ -41,7 +41,7 @@ func fallbackOn(t *testing.T, record token.Record, refreshErr error, o *other, a
 	s := newShelf()
 	s.put(record)
 	f := Fallback{Granter: o, Alive: func(context.Context, token.Secret) (bool, error) { return alive, nil }}
-	return RotatingOr(refusing{refreshErr}, s, "", f)(shop, slog.New(slog.DiscardHandler)).(*fallback)
+	return RotatingOr(refusing{refreshErr}, s, "", f)(Options{Shop: shop, Log: slog.New(slog.DiscardHandler)}).(*fallback)
 }
 
 var (

@@ -162,7 +162,7 @@ func (p *replica) live() {
 	defer runtime.Gosched()
 	f, ctx := p.f, context.Background()
 	shop, _ := token.ParseShop("blue-finch")
-	g := newRotating(p, newPersister(p, shop, "", "offline", f.log.With("process", p.name)))
+	g := newRotating(p, newPersister(p, Options{Shop: shop, Log: f.log.With("process", p.name)}, "", "offline"))
 	g.writer, g.persister.without = p.name, f.without
 	var current token.Token
 	var renewal, notBefore time.Time

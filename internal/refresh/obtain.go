@@ -2,7 +2,6 @@ package refresh
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"evergate/internal/token"
@@ -29,33 +28,33 @@ type Refresher interface {
 }
 
 // Obtainer is how a Source obtains tokens. Direct, Polled, Cached, Rotating and RotatingOr make one.
-type Obtainer func(shop token.Shop, log *slog.Logger) obtainer
+type Obtainer func(of Options) obtainer
 
 // Direct asks g whenever a token is needed, and keeps nothing.
 func Direct(g Granter) Obtainer {
-	return func(token.Shop, *slog.Logger) obtainer { return direct{g} }
+	return func(Options) obtainer { return direct{g} }
 }
 
 // Polled is Direct for a grant that costs nothing, such as a token in a file: it is asked
 // every few seconds whether the token has changed.
 func Polled(g Granter) Obtainer {
-	return func(token.Shop, *slog.Logger) obtainer { return polled{direct{g}} }
+	return func(Options) obtainer { return polled{direct{g}} }
 }
 
 // Cached is Direct with tokens that are kept in a store, so that a process that lives for a
 // minute does not need one of its own. What is stored by another app than clientID is not
 // used; an empty clientID stands for any.
 func Cached(g Granter, s token.Store, clientID string) Obtainer {
-	return func(shop token.Shop, log *slog.Logger) obtainer {
-		return cached{newPersister(s, shop, clientID, g.Name(), log), g}
+	return func(of Options) obtainer {
+		return cached{newPersister(s, of, clientID, g.Name()), g}
 	}
 }
 
 // Rotating refreshes a grant that rests in a store and of which every refresh token works
 // once. clientID is as in Cached.
 func Rotating(r Refresher, s token.Store, clientID string) Obtainer {
-	return func(shop token.Shop, log *slog.Logger) obtainer {
-		return newRotating(r, newPersister(s, shop, clientID, r.Name(), log))
+	return func(of Options) obtainer {
+		return newRotating(r, newPersister(s, of, clientID, r.Name()))
 	}
 }
 

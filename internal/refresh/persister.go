@@ -29,6 +29,7 @@ type persister struct {
 	clientID string
 	grant    string
 	log      *slog.Logger
+	remedies remedy.Shop
 	// expiring is the store, if it is a place that can fail over and whose leases can end; nil: it is neither.
 	expiring token.Expiring
 	// remembers says that a record that is gone was lost, not taken away.
@@ -73,8 +74,8 @@ type Stored struct {
 // storedLasts is how old something may be that was read for a Source to begin with.
 const storedLasts = time.Second
 
-func newPersister(s token.Store, shop token.Shop, clientID, grant string, log *slog.Logger) *persister {
-	p := &persister{store: s, shop: shop, clientID: clientID, grant: grant, log: log, writer: token.ThisProcess()}
+func newPersister(s token.Store, of Options, clientID, grant string) *persister {
+	p := &persister{store: s, shop: of.Shop, clientID: clientID, grant: grant, log: of.Log, remedies: of.Remedies, writer: token.ThisProcess(), stored: of.Stored}
 	p.expiring, p.remembers = s.(token.Expiring)
 	if y, ok := s.(token.Yielding); ok && y.Yields() {
 		p.remembers, p.yields = false, true
@@ -116,9 +117,6 @@ func (p *persister) load(ctx context.Context) error {
 	p.show()
 	return nil
 }
-
-// begin has the first read be one that somebody else has just made.
-func (p *persister) begin(with *Stored) { p.stored = with }
 
 func (p *persister) read(ctx context.Context) (token.Record, token.Handle, error) {
 	if first := p.stored; first != nil {

@@ -103,7 +103,7 @@ func (g rotating) verdict(req request) error {
 func (g rotating) loadError(err error) error {
 	switch {
 	case errors.Is(err, token.ErrNotFound):
-		return token.Decide(token.ErrReauthorize, remedy.New("run `evergate login`, or `evergate token import`", "no grant is stored for %s", g.shop))
+		return token.Decide(token.ErrReauthorize, remedy.New("run "+g.remedies.Command("login")+", or "+g.remedies.Command("token import"), "no grant is stored for %s", g.shop))
 	case errors.Is(err, token.ErrConfig), errors.Is(err, token.ErrTransient):
 		return err
 	}
@@ -114,7 +114,7 @@ func (g rotating) loadError(err error) error {
 func (g rotating) permanent() (token.Token, error) {
 	t := g.record.Current.Token
 	if t.Access.Empty() || t.Expires() {
-		return token.Token{}, token.Decide(token.ErrReauthorize, remedy.New("run `evergate login`", "the stored grant of %s has no refresh token", g.shop))
+		return token.Token{}, token.Decide(token.ErrReauthorize, remedy.New("run "+g.remedies.Command("login"), "the stored grant of %s has no refresh token", g.shop))
 	}
 	return t, nil
 }

@@ -37,6 +37,8 @@ type Observer interface {
 type Options struct {
 	Shop token.Shop
 	Log  *slog.Logger
+	// Remedies writes the commands that errors name.
+	Remedies remedy.Shop
 	// Obtainer is how the Source obtains tokens.
 	Obtainer Obtainer
 	// Observer is told of each attempt; nil for none.
@@ -154,11 +156,8 @@ func New(opt Options) *Source {
 	if opt.Woke == nil {
 		s.woken = make(chan struct{}, 1)
 	}
-	s.obtainer = opt.Obtainer(opt.Shop, opt.Log)
+	s.obtainer = opt.Obtainer(opt)
 	s.name = s.obtainer.name()
-	if reader, ok := s.obtainer.(interface{ begin(*Stored) }); ok {
-		reader.begin(opt.Stored)
-	}
 	s.opt.Stored = nil // it has secrets, and is old soon
 	s.before.Store(opt.Failing)
 	return s

@@ -33,6 +33,15 @@ func TestErrorIsWhatItWasMadeOf(t *testing.T) {
 	}
 }
 
+func TestACommandNamesTheShopWhereThereAreMany(t *testing.T) {
+	if got := Shop("").Command("login"); got != "`evergate login`" {
+		t.Error(got)
+	}
+	if got := ShopOf("acme.myshopify.com").Command("token import"); got != "`evergate token import --shop acme`" {
+		t.Error(got)
+	}
+}
+
 func TestAll(t *testing.T) {
 	a, b, c := errors.New("a"), errors.New("b"), errors.New("c")
 	if got := All(errors.Join(a, errors.Join(b, nil), c)); !slices.Equal(got, []error{a, b, c}) {

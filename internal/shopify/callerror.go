@@ -50,7 +50,7 @@ func (c *Client) callError(a *Answer) error {
 		do = "obtain another one"
 	case RefusesNonExpiring(a.Status, a.Body):
 		e.kind = ErrNonExpiring
-		what, do = "Shopify no longer accepts tokens that do not expire from this app", "run `evergate token migrate`, or `evergate login`"
+		what, do = "Shopify no longer accepts tokens that do not expire from this app", "run "+c.Remedies.Command("token migrate")+", or "+c.Remedies.Command("login")
 	case a.Status == http.StatusPaymentRequired, a.Status == http.StatusLocked:
 		what, do = fmt.Sprintf("%s is frozen or locked (status %d)", c.Shop, a.Status), "someone with access to its admin must look"
 	case a.Status == http.StatusForbidden:

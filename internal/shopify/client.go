@@ -45,6 +45,8 @@ type Client struct {
 	Transport http.RoundTripper
 	// UserAgent is sent with every call.
 	UserAgent string
+	// Remedies writes the commands that errors name.
+	Remedies remedy.Shop
 }
 
 // Greeting is what a shop answers to a call without a token.

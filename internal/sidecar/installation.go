@@ -111,7 +111,7 @@ func (in *Installation) newSource(log *slog.Logger, set ...func(*refresh.Options
 	if err != nil {
 		return nil, err
 	}
-	o := refresh.Options{Shop: in.Shop, Log: log, Obtainer: obtainer, Wait: in.Config.TokenWait, Scopes: in.Scopes, Alive: in.alive}
+	o := refresh.Options{Shop: in.Shop, Log: log, Obtainer: obtainer, Wait: in.Config.TokenWait, Scopes: in.Scopes, Alive: in.alive, Remedies: in.Remedies()}
 	for _, change := range set {
 		change(&o)
 	}
@@ -150,8 +150,11 @@ func (in *Installation) ClientID() string {
 
 // API makes calls of our own, with the same transport and without the proxy.
 func (in *Installation) API() *shopify.Client {
-	return &shopify.Client{Shop: in.Shop, Base: in.Base, Transport: in.Transport, UserAgent: in.Build.UserAgent()}
+	return &shopify.Client{Shop: in.Shop, Base: in.Base, Transport: in.Transport, UserAgent: in.Build.UserAgent(), Remedies: in.Remedies()}
 }
+
+// Remedies writes commands for people, with the shop where there may be more than one.
+func (in *Installation) Remedies() remedy.Shop { return in.Config.Remedies(in.Shop) }
 
 // aliveLimit bounds the question whether a token is alive.
 const aliveLimit = 10 * time.Second

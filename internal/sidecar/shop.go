@@ -81,16 +81,17 @@ func (s *shop) forRequests() *inject.Shop {
 	return &inject.Shop{Shop: s.in.Shop, Base: s.in.Base, Tokens: s.source, Pace: s.pacer, PermanentRetired: s.permanentRetired, Unexplained: s.explained}
 }
 
-const (
-	permanentRetired       = "Shopify no longer accepts tokens that do not expire from this app"
-	permanentRetiredRemedy = "run `evergate token migrate`, or log in again with `evergate login`"
-)
+const permanentRetired = "Shopify no longer accepts tokens that do not expire from this app"
+
+func (s *shop) permanentRetiredRemedy() string {
+	return "run " + s.in.Remedies().Command("token migrate") + ", or log in again with " + s.in.Remedies().Command("login")
+}
 
 // permanentRetired is told that Shopify does not accept tokens any more that do not expire. It is
 // logged once; every request would log it otherwise.
 func (s *shop) permanentRetired() {
 	if s.retired.CompareAndSwap(false, true) {
-		s.log.Error(permanentRetired+": "+permanentRetiredRemedy, "shop", s.in.Shop.Domain())
+		s.log.Error(permanentRetired+": "+s.permanentRetiredRemedy(), "shop", s.in.Shop.Domain())
 	}
 }
 
@@ -100,8 +101,9 @@ func (s *shop) notices() (all []admin.Notice) {
 		all = s.care.notices()
 	}
 	if s.retired.Load() {
+		do := s.permanentRetiredRemedy()
 		all = append(all, admin.Notice{Level: admin.LevelError, Code: admin.CodePermanentRetired, Label: "Token retired",
-			Text: permanentRetired, Do: permanentRetiredRemedy, Whole: permanentRetired + ": " + permanentRetiredRemedy})
+			Text: permanentRetired, Do: do, Whole: permanentRetired + ": " + do})
 	}
 	if refused := s.explained.Refused(); refused != "" {
 		all = append(all, admin.Notice{Level: admin.LevelWarning, Code: admin.CodeRefusedUnexplained, Label: "Calls refused",
@@ -157,7 +159,7 @@ func (s *shop) proveToken(ctx context.Context) error {
 	if err := s.source.Status().Err; err != nil {
 		return err
 	}
-	return fmt.Errorf("%s does not accept the token: it was revoked, or the app was uninstalled: obtain another one, for example with `evergate login`", s.in.Shop)
+	return fmt.Errorf("%s does not accept the token: it was revoked, or the app was uninstalled: obtain another one, for example with %s", s.in.Shop, s.in.Remedies().Command("login"))
 }
 
 // waitForToken waits for the first token. What only a person can mend is not waited for.
