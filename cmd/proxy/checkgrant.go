@@ -35,7 +35,7 @@ const aboutPermanent = "from 2027 on Shopify refuses such tokens of public apps,
 func (c *checkup) offlineGrant(ctx context.Context) []check.Result {
 	record, _, err := c.installation.Store.Load(ctx)
 	switch {
-	case errors.Is(err, token.ErrNotFound) || err == nil && grantadmin.IsBlank(record):
+	case errors.Is(err, token.ErrNotFound) || err == nil && record.IsBlank():
 		return c.nothingStored()
 	case err != nil:
 		return check.FromError(check.Fail, err)

@@ -103,6 +103,9 @@ func grants(ctx context.Context, p sidecar.Place) ([]listedGrant, error) {
 		if listed.Domain == "" {
 			return nil, fmt.Errorf("the store %s cannot be read: %w", p.Where, err)
 		}
+		if err == nil && listed.Record.IsNothing() {
+			continue
+		}
 		g := &listedGrant{State: grantadmin.State{Shop: listed.Domain}}
 		if err != nil {
 			g.Error = err.Error()

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"evergate/internal/config"
-	"evergate/internal/grantadmin"
 	"evergate/internal/shopsim"
 	"evergate/internal/sidecar"
 	"evergate/internal/token"
@@ -89,7 +88,7 @@ func TestImportTakesTheTokenFromTheSettings(t *testing.T) {
 			s.environ = append(append([]string{}, base.environ...), append(tc.environ, "EVERGATE_STORE=file:"+strings.TrimSuffix(s.file, "/"+shopsim.DefaultShop+".json"))...)
 			s.must(t, tc.code, "", append(imports[:2:2], tc.args...), tc.part)
 			r := s.stored(t)
-			if grantadmin.IsBlank(r) != (tc.code != exitOK) || r.Current.Refresh.Empty() == tc.refresh {
+			if r.IsBlank() != (tc.code != exitOK) || r.Current.Refresh.Empty() == tc.refresh {
 				t.Errorf("%+v", r)
 			}
 		})
@@ -119,7 +118,7 @@ func TestWhatIsNoTokenIsNotImported(t *testing.T) {
 			t.Errorf("%q is repeated: %s", in, o.err)
 		}
 	}
-	if !grantadmin.IsBlank(s.stored(t)) || len(s.Journal()) != 0 {
+	if r := s.stored(t); !r.IsBlank() || len(s.Journal()) != 0 {
 		t.Error("something was stored, or sent")
 	}
 }
@@ -133,7 +132,7 @@ func TestTokenThatShopifyRefusesIsNotImported(t *testing.T) {
 	s.must(t, exitFailure, unknown, imports, "could not be verified", "--no-verify")
 	s.SetCondition("", shopsim.NonExpiringEnded)
 	s.must(t, exitFailure, s.permanent().Reveal(), imports, "evergate token migrate", "SHOPIFY_ACCESS_TOKEN")
-	if !grantadmin.IsBlank(s.stored(t)) {
+	if r := s.stored(t); !r.IsBlank() {
 		t.Error("it was stored")
 	}
 	before := len(s.Journal())

@@ -75,7 +75,7 @@ func loadToShow(c *sidecar.Installation) (token.Record, error) {
 		return token.Record{}, fmt.Errorf("nothing is stored: the grant %s keeps its token in memory", c.Grant)
 	}
 	record, err := adminOf(c).Load()
-	if err == nil && grantadmin.IsBlank(record) {
+	if err == nil && record.IsBlank() {
 		return record, fmt.Errorf("nothing is stored for %s in %s: run %s, or %s", c.Shop, c.RecordPlace(), c.Remedies().Command("login"), c.Remedies().Command("token import"))
 	}
 	return record, err

@@ -54,6 +54,9 @@ func Export(ctx context.Context, from token.Backend, keys envelope.Keys, w io.Wr
 		if err != nil {
 			return n, fmt.Errorf("%s cannot be exported: %w", orThePlace(listed.Domain), err)
 		}
+		if listed.Record.IsNothing() {
+			continue
+		}
 		shop, err := token.ParseShop(listed.Domain)
 		if err != nil {
 			return n, err
@@ -175,6 +178,9 @@ const mostMisses = 3
 
 // carry carries one grant. An error says that there is no use in going on with others; it has not been reported if ctx has ended.
 func (c *Carrier) carry(ctx context.Context, r token.Record) error {
+	if r.IsNothing() {
+		return nil
+	}
 	o, err := carry(ctx, r, c.To, c.Overwrite)
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -214,7 +220,7 @@ func carry(ctx context.Context, r token.Record, to token.Backend, overwrite bool
 	if err != nil && !errors.Is(err, token.ErrNotFound) {
 		return Failed, err
 	}
-	if !IsBlank(there) {
+	if !there.IsBlank() {
 		switch {
 		case sameGrant(there, r):
 			return Same, nil

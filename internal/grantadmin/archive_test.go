@@ -259,3 +259,28 @@ func FuzzImport(f *testing.F) {
 		}
 	})
 }
+
+// TestWhatIsNothingIsNotCarried has a record that a refused migration has left in place of none: it is in no archive, and replaces no grant.
+func TestWhatIsNothingIsNotCarried(t *testing.T) {
+	t.Parallel()
+	from, to := place(t, "file:"+t.TempDir()+"/from"), place(t, "file:"+t.TempDir()+"/to")
+	put(t, from, grantOf("acme", 1))
+	put(t, from, token.Record{Shop: "beta.myshopify.com", ClientID: "app", Grant: "client_credentials", Epoch: "another", Generation: 9})
+	put(t, to, grantOf("beta", 3))
+	var archive bytes.Buffer
+	if n, err := Export(t.Context(), from, archiveKeys(), &archive); n != 1 || err != nil {
+		t.Errorf("%d grants, %v", n, err)
+	}
+	got := outcomes{}
+	if err := Copy(t.Context(), from, &Carrier{To: to, Overwrite: true, Report: got.report}); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 || got["acme"] != Carried {
+		t.Errorf("%v", got)
+	}
+	for listed, err := range to.All(t.Context()) {
+		if err != nil || listed.Record.IsBlank() {
+			t.Errorf("%s: %+v, %v", listed.Domain, listed.Record, err)
+		}
+	}
+}

@@ -66,9 +66,6 @@ func OtherApp(shop token.Shop, record token.Record) error {
 	return remedy.New("check SHOPIFY_CLIENT_ID, or use another EVERGATE_STORE for this one", "what is stored for %s belongs to another app, with client id %s", shop, record.ClientID)
 }
 
-// IsBlank reports a record without a grant in it.
-func IsBlank(r token.Record) bool { return r.IsBlank() }
-
 // IsPermanent reports whether a pair is a token that does not expire.
 func IsPermanent(p token.Pair) bool {
 	return !p.Token.Access.Empty() && !p.Token.Expires() && p.Refresh.Empty()

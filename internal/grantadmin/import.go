@@ -66,7 +66,7 @@ func (a *Admin) Verify(ctx context.Context, access token.Secret) (token.Token, e
 // HoldsSame reports whether a token is stored already, or what it brought when it was used,
 // in a grant that is not dead.
 func HoldsSame(old, next token.Record) bool {
-	if IsBlank(old) || old.Reauthorize != nil || old.ClientID != next.ClientID {
+	if old.IsBlank() || old.Reauthorize != nil || old.ClientID != next.ClientID {
 		return false
 	}
 	access, refresh := next.Current.Token.Access, next.Current.Refresh
@@ -79,7 +79,7 @@ func HoldsSame(old, next token.Record) bool {
 // IsWorthKeeping reports a grant whose loss would matter: not one that is dead, nor one
 // that can be obtained again by asking.
 func IsWorthKeeping(r token.Record) bool {
-	return !IsBlank(r) && r.Reauthorize == nil && r.Grant == config.GrantOffline
+	return !r.IsBlank() && r.Reauthorize == nil && r.Grant == config.GrantOffline
 }
 
 // errChanged is for a grant that appeared between the question and the answer.

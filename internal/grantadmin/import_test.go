@@ -117,7 +117,7 @@ func TestImportLeavesAGrantAloneThatAppearedMeanwhile(t *testing.T) {
 func TestLoadTellsNothingFromAnError(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	if got, err := r.Load(); err != nil || !IsBlank(got) {
+	if got, err := r.Load(); err != nil || !got.IsBlank() {
 		t.Errorf("%+v, %v from an empty store", got, err)
 	}
 	r.put(t, token.Record{ClientID: "another", Current: r.pair()})

@@ -103,7 +103,7 @@ func (m *Migration) refused(handle token.Handle, note token.Record, cause error)
 		return fmt.Errorf("not migrated: %w", cause)
 	}
 	back := m.before
-	if IsBlank(back) {
+	if back.IsBlank() {
 		// A store cannot forget. An empty record of this grant is taken for nothing.
 		back = token.Record{Shop: m.Shop.Domain(), ClientID: m.ClientID, Grant: config.GrantClientCredentials}
 	}

@@ -100,7 +100,7 @@ func TestARefusedMigrationTakesItsNoteBack(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		got := r.stored(t)
-		if !got.Original.Empty() || fromStore != IsPermanent(got.Current) || !fromStore && (!IsBlank(got) || IsWorthKeeping(got)) {
+		if !got.Original.Empty() || fromStore != IsPermanent(got.Current) || !fromStore && (!got.IsBlank() || IsWorthKeeping(got)) {
 			t.Errorf("from the store %t: %+v", fromStore, StateOf(got, time.Now()))
 		}
 	}
