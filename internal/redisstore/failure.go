@@ -80,6 +80,14 @@ func (e *refused) Error() string { return e.text }
 // Unwrap returns the cause.
 func (e *refused) Unwrap() error { return e.err }
 
+// leadToMaster is what helps where a replica is asked.
+const leadToMaster = "let EVERGATE_STORE lead to the master, or give master_set so that Sentinel says which it is"
+
+// demoted says that a replica was asked for what it has not.
+func (b *Backend) demoted() error {
+	return token.Decide(token.ErrTransient, remedy.New(leadToMaster, "Redis at %s is a replica, so that it has no record says nothing", b.address.servers))
+}
+
 // remedies are by the word with which an answer begins. What passes may be over at the next attempt, without anybody's doing: a failover, a
 // start.
 var remedies = []struct {
@@ -89,7 +97,7 @@ var remedies = []struct {
 	{"WRONGPASS", "check the user and the password in EVERGATE_STORE", false},
 	{"NOAUTH", "give a user and a password in EVERGATE_STORE", false},
 	{"NOPERM", "give the user the rights that docs/operating/store-redis.md lists", false},
-	{"READONLY", "let EVERGATE_STORE lead to the master, or give master_set so that Sentinel says which it is", true},
+	{"READONLY", leadToMaster, true},
 	{"OOM", "raise maxmemory, or remove what else is stored there", true},
 	{"MISCONF", "see the server's log: it cannot write to its disk", true},
 	{"NOREPLICAS", "see to the replicas, of which min-replicas-to-write asks more than there are", true},

@@ -27,17 +27,46 @@ type shopStore struct {
 // Load implements token.Store.
 func (s *shopStore) Load(ctx context.Context) (token.Record, token.Handle, error) {
 	var value []byte
+	demoted := false
 	err := s.backend.command(ctx, func(ctx context.Context, r *redis) (err error) {
-		value, err = r.Do(ctx, r.B().Get().Key(s.grantKey()).Build()).AsBytes()
-		if rueidis.IsRedisNil(err) {
-			value, err = nil, nil
+		value, err = bytesOf(r.Do(ctx, r.B().Get().Key(s.grantKey()).Build()))
+		if err == nil && value == nil && r.Mode() != rueidis.ClientModeCluster {
+			value, demoted, err = s.lookAgain(ctx, r)
 		}
 		return err
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return token.Record{}, "", err
+	case demoted:
+		return token.Record{}, "", s.backend.demoted()
 	}
 	return s.read(value)
+}
+
+// lookAgain asks a server that has no record whether it is a master, in one breath, because the library may lead to another one at any
+// time. A master that was lost comes back as a replica, with nothing at first, and may be asked before Sentinel has told of the new one. In
+// a Cluster a replica says itself that it is none to ask.
+func (s *shopStore) lookAgain(ctx context.Context, r *redis) (value []byte, demoted bool, err error) {
+	both := r.DoMulti(ctx, r.B().Get().Key(s.grantKey()).Build(), r.B().Info().Section("replication").Build())
+	value, err = bytesOf(both[0])
+	if err != nil || value != nil {
+		return value, false, err
+	}
+	info, err := both[1].ToString()
+	if isRefused(err) {
+		return nil, false, nil // it may not be asked
+	}
+	return nil, field(info, "role") == "slave", err
+}
+
+// bytesOf is a value that was asked for, or nil where there is none.
+func bytesOf(answer rueidis.RedisResult) ([]byte, error) {
+	value, err := answer.AsBytes()
+	if rueidis.IsRedisNil(err) {
+		return nil, nil
+	}
+	return value, err
 }
 
 // read is what a value holds.

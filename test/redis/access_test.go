@@ -345,3 +345,21 @@ func TestAReplicaIsCalledOne(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestWhatAReplicaLacksIsNotTakenForUnknown has a replica be asked that has not heard from its master since it began, as one that was
+// the master and was lost.
+func TestWhatAReplicaLacksIsNotTakenForUnknown(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--replicaof", "127.0.0.1 "+process.FreePort(t))
+	acme := storeOf(t, open(t, "redis://"+s.address()), "acme")
+	if _, _, err := acme.Load(t.Context()); !errors.Is(err, token.ErrTransient) || errors.Is(err, token.ErrNotFound) || !strings.Contains(err.Error(), "replica") {
+		t.Errorf("of a replica that has nothing: %v", err)
+	}
+	s.do(t, "REPLICAOF", "NO", "ONE")
+	process.Eventually(t, func() error {
+		if _, _, err := acme.Load(t.Context()); !errors.Is(err, token.ErrNotFound) { // it closes its connections
+			return fmt.Errorf("of a master that has nothing: %w", err)
+		}
+		return nil
+	})
+}
