@@ -19,8 +19,9 @@ const (
 	beat    = "?"
 	// beatEvery is how often whoever listens makes sure that it hears, and beatWait how long a message may take.
 	beatEvery, beatWait = 30 * time.Second, 5 * time.Second
-	// firstPause and lastPause are those between connections.
-	firstPause, lastPause = 250 * time.Millisecond, 15 * time.Second
+	// firstPause and lastPause are those between connections. Until there is one nobody hears of anything, so no pause is longer than that
+	// between two scans.
+	firstPause, lastPause = 250 * time.Millisecond, scanEvery
 	// scanEvery is how often rows are looked at where messages do not arrive or do not say everything. A scan reads the whole
 	// table, so the pause is at least scanShare times what the last one took.
 	scanEvery, scanShare = 2 * time.Second, 20
@@ -57,8 +58,8 @@ func (b *Backend) Watch(ctx context.Context, changed func(domain string)) {
 		case heard:
 			pause = firstPause
 		}
-		changed("")                                     // nothing will be heard for a while
-		_ = clock.Sleep(ctx, pause/2+mathrand.N(pause)) //nolint:gosec // G404: spreads, hides nothing
+		changed("")                                       // nothing will be heard for a while
+		_ = clock.Sleep(ctx, pause/2+mathrand.N(pause/2)) //nolint:gosec // G404: spreads, hides nothing
 	}
 }
 
