@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -35,12 +36,7 @@ func TestFiftyThousandStoredShops(t *testing.T) {
 
 	write(t, file+".empty", shopsFile(nil, "stored: true\n"))
 	none := start(t, s, "EVERGATE_SHOPS_FILE="+file+".empty", "EVERGATE_STORE=file:"+dir+"-of-nobody")
-	began := time.Now()
-	c := start(t, s, "EVERGATE_SHOPS_FILE="+file, "EVERGATE_STORE=file:"+dir)
-	if a := c.call(t, all[0]); !a.isOf(all[0]) {
-		t.Fatalf("%s", a)
-	}
-	t.Logf("start to the first answer: %s", time.Since(began))
+	c := startInTime(t, s, all[0], "EVERGATE_SHOPS_FILE="+file, "EVERGATE_STORE=file:"+dir)
 	if a := none.call(t, all[0]); a.code != "unknown_shop" {
 		t.Fatalf("%s", a)
 	}
@@ -69,6 +65,60 @@ func TestFiftyThousandStoredShops(t *testing.T) {
 	if each <= 0 || each > perActive {
 		t.Errorf("an active shop costs %d bytes", each)
 	}
+}
+
+// startLimit is in what time a process has to answer, whatever is stored.
+const startLimit = 2 * time.Second
+
+// startInTime starts a process that is ready and has answered within the limit: by the work that it took, and by the clock in the
+// quickest of a few starts, because a machine that does something else as well is slow at times.
+func startInTime(t *testing.T, s *shopify, name string, environ ...string) *sidecar {
+	t.Helper()
+	const starts = 5
+	quickest := time.Hour
+	for range starts {
+		began := time.Now()
+		c := start(t, s, environ...)
+		if a := c.call(t, name); !a.isOf(name) {
+			t.Fatalf("%s", a)
+		}
+		ready, err := c.get(t.Context(), c.admin+"/readyz", "")
+		if err != nil || ready.status != http.StatusOK {
+			t.Fatalf("it answers, and is not ready: %s, %v", ready, err)
+		}
+		took, work := time.Since(began), processorTime(t, c.Cmd.Process.Pid)
+		t.Logf("start to the first answer: %s, of which the processor has worked %s", took, work)
+		if work > startLimit {
+			t.Errorf("the start takes %s of a processor", work)
+		}
+		if quickest = min(quickest, took); quickest <= startLimit {
+			return c
+		}
+		c.Kill()
+	}
+	t.Fatalf("the quickest of %d starts takes %s", starts, quickest)
+	return nil
+}
+
+// processorTime is what a process has used so far.
+func processorTime(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const tick = 10 * time.Millisecond // of USER_HZ, which is the same everywhere
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	var sum time.Duration
+	for _, field := range fields[11:13] { // utime and stime
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += time.Duration(n) * tick
+	}
+	return sum
 }
 
 // callAll calls each shop once, a few at a time.
