@@ -216,7 +216,7 @@ func (s *Source) missingScopes(e *entry) []string {
 func (s *Source) failed(err error) {
 	now := s.now()
 	e := s.current.Load()
-	var life time.Duration
+	life := s.obtainer.status().life // also of a token that had ended before this Source began
 	if e != nil {
 		life = e.token.Life
 	}

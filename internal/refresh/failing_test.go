@@ -242,3 +242,19 @@ func TestARenewalAheadWaitsForTheBackOff(t *testing.T) {
 		}
 	})
 }
+
+// A Source that found nothing but a token that had ended knows how long tokens live, as one that has used it does.
+func TestTheBackOffFollowsTheLifeOfAStoredToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const life = 6 * time.Second // a tenth of one that is not short
+		shelf := newShelf()
+		shelf.put(token.Record{Current: pair(0, time.Now().Add(-time.Hour).Round(0), life)})
+		c := &chain{t: t, shelf: shelf, life: life, answer: func(int, string) error { return errPassing }}
+		s := remade(shelf, c, nil)
+		run(t, s)
+		time.Sleep(10 * time.Minute)
+		if n, least := len(c.calls()), int(10*time.Minute/(transientMax/10)); n < least {
+			t.Errorf("%d attempts in ten minutes, want at least %d", n, least)
+		}
+	})
+}

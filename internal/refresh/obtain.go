@@ -99,7 +99,8 @@ type grantStatus struct {
 	unsaved        error // why the newest pair could not be written; nil when it is
 	alarm          alarm
 	alarms         alarmCounts
-	handle         token.Handle // of what is stored, as it was seen last
+	handle         token.Handle  // of what is stored, as it was seen last
+	life           time.Duration // of the token that is stored; zero: none known, or without an end
 }
 
 // direct is a grant that can always ask again and keeps nothing.

@@ -262,7 +262,7 @@ func (p *persister) adopt(req request) (token.Token, bool) {
 }
 
 func (p *persister) show() {
-	p.shown.Store(&grantStatus{handle: p.handle, refreshExpires: p.record.Current.RefreshExpires, reauthorize: p.record.Reauthorize, unsaved: p.unsaved, alarm: p.alarm, alarms: p.alarms})
+	p.shown.Store(&grantStatus{handle: p.handle, life: p.record.Current.Token.Life, refreshExpires: p.record.Current.RefreshExpires, reauthorize: p.record.Reauthorize, unsaved: p.unsaved, alarm: p.alarm, alarms: p.alarms})
 }
 
 func (p *persister) status() grantStatus {
