@@ -20,7 +20,9 @@ func (g *grantPlaces) race(t *testing.T) {
 	}
 	race.Run(t, race.Options{
 		Binary: binary, Address: strings.TrimPrefix(g.cluster.server, "https://"), Length: 12 * time.Second,
-		Shops: 20, Replicas: 5, // what two hundred chains with such short tokens would write is too much for etcd
+		Lease: 2 * time.Second, Hears: 30 * time.Second,
+		LeastOwed: 0.3,             // its API server takes seconds to start
+		Shops:     20, Replicas: 5, // what two hundred chains with such short tokens would write is too much for etcd
 		Store: func(string) string { return "kubernetes:" + namespace + "?account=" + url.QueryEscape(g.account) },
 		Environ: func(address string) []string {
 			host, port, _ := strings.Cut(address, ":")

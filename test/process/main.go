@@ -65,11 +65,14 @@ func RequireProgram(t testing.TB, name, remedy string) {
 	}
 }
 
+// Everything reports whether all has to be there and is tested for as long as it takes: in CI, and in `make test`.
+func Everything() bool { return os.Getenv("CI") != "" || os.Getenv("TEST_COMPONENTS") == "required" }
+
 // Missing skips the test on a person's machine. Where everything has to be there, a skipped
 // test would go unnoticed, so it fails.
 func Missing(t testing.TB, what, remedy string) {
 	t.Helper()
-	if os.Getenv("CI") != "" || os.Getenv("TEST_COMPONENTS") == "required" {
+	if Everything() {
 		t.Fatalf("%s: `%s`", what, remedy)
 	}
 	t.Skipf("%s: to run this test, `%s`", what, remedy)

@@ -1,11 +1,11 @@
 // Package race has replicas of the real binary share the refresh chains of many shops while everything around them fails, and
-// holds that no chain is ever broken. The tests of each shared store run it.
+// holds that no chain is ever broken, and that no call is refused for want of a token while there has to be one. The tests of each shared
+// store run it.
 package race
 
 import (
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -30,9 +28,7 @@ const (
 	life = 5 * time.Second
 	// lostAnswers is the share of refreshes whose answer is lost after they took effect.
 	lostAnswers = 0.2
-	// callers call at a time, each a random shop of a random replica.
-	callers = 16
-	// rest is between two things that go wrong.
+	// rest is the least time between two things that go wrong.
 	rest = 1500 * time.Millisecond
 	// longestPause is several times a lease.
 	longestPause = 9 * time.Second
@@ -53,10 +49,19 @@ type Options struct {
 	Address string
 	// Disturb does something to the store itself, and returns when it is there again; nil: nothing happens to it.
 	Disturb func()
+	// Mend does what is left to do then, before the store can be disturbed again; nil: nothing.
+	Mend func()
+	// Lease is the term of a lease where tokens live as long as they do here. Zero: a second.
+	Lease time.Duration
+	// Hears is the longest pause before a replica that could not reach the store tries again to be told of changes. Zero: two seconds.
+	Hears time.Duration
 	// Environ is what a replica that reaches the store at an address needs beside that; nil: nothing.
 	Environ func(address string) []string
-	// Length is how long things go wrong, unless EVERGATE_RACE_LENGTH says otherwise. Zero: 40 seconds.
-	Length time.Duration
+	// Length is how long things go wrong, and LengthOfAll where everything is tested: process.Everything. EVERGATE_RACE_LENGTH is
+	// stronger than both. Zero: 40 seconds, and Length.
+	Length, LengthOfAll time.Duration
+	// LeastOwed is the least share of the calls to which a token has to be owed: too much trouble would excuse everything. Zero: 0.45.
+	LeastOwed float64
 	// Shops and Replicas are how many there are. Zero: 200 and 5.
 	Shops, Replicas int
 }
@@ -71,15 +76,14 @@ type race struct {
 	shops    []string
 	replicas []*replica
 
-	calls, failed, refused atomic.Int64
-	// away is until when the store, or the way to it, has been away; in Unix nanoseconds.
-	away atomic.Int64
+	tally tally
+	// away are the times in which the store was.
+	away spans
 
 	mu     sync.Mutex
-	minted map[string]time.Time // by shop: when the last pair was handed out whose answer was not lost
+	minted map[string][]time.Time // by domain: when a pair was handed out whose answer was not lost
 	posts  int
 	early  int // that came long before they were needed
-	errs   map[string]int
 }
 
 // Run runs the replicas, has things go wrong, and looks at the chains in the end.
@@ -87,6 +91,9 @@ func Run(t *testing.T, o Options) {
 	t.Helper()
 	if o.Length == 0 {
 		o.Length = 40 * time.Second
+	}
+	if o.LengthOfAll != 0 && process.Everything() {
+		o.Length = o.LengthOfAll
 	}
 	if text := os.Getenv("EVERGATE_RACE_LENGTH"); text != "" {
 		d, err := time.ParseDuration(text)
@@ -98,10 +105,22 @@ func Run(t *testing.T, o Options) {
 	if o.Environ == nil {
 		o.Environ = func(string) []string { return nil }
 	}
+	if o.Mend == nil {
+		o.Mend = func() {}
+	}
+	if o.Lease == 0 {
+		o.Lease = time.Second
+	}
+	if o.LeastOwed == 0 {
+		o.LeastOwed = 0.45
+	}
+	if o.Hears == 0 {
+		o.Hears = 2 * time.Second
+	}
 	if o.Shops == 0 {
 		o.Shops, o.Replicas = 200, 5
 	}
-	r := &race{Options: o, t: t, retries: retries(t), minted: map[string]time.Time{}, errs: map[string]int{}}
+	r := &race{Options: o, t: t, retries: retries(t), minted: map[string][]time.Time{}}
 	for i := range o.Shops {
 		r.shops = append(r.shops, fmt.Sprintf("shop-%03d", i))
 	}
@@ -112,8 +131,8 @@ func Run(t *testing.T, o Options) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	var load sync.WaitGroup
-	for range callers {
-		load.Go(func() { r.call(ctx) })
+	for _, p := range r.replicas {
+		load.Go(func() { r.load(ctx, p) })
 	}
 	r.havoc()
 	stop()
@@ -161,7 +180,7 @@ func (r *race) shopify() {
 	r.environ = []string{
 		"EVERGATE_SHOPS_FILE=" + file, "EVERGATE_STORE_KEY=" + storeKey, "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0",
 		"EVERGATE_LOG_FORMAT=json", "EVERGATE_CA_DIR=memory:", "EVERGATE_UPSTREAM_URL=" + server.URL, "EVERGATE_UPSTREAM_CA_FILE=" + ca,
-		"EVERGATE_TOKEN_WAIT=8s", "EVERGATE_MAX_RENEWALS=100000",
+		"EVERGATE_MAX_RENEWALS=100000",
 	}
 }
 
@@ -198,6 +217,7 @@ func (r *race) seed() {
 		}
 		access, refresh := r.sim.IssuePair(name, shopsim.DefaultClientID)
 		now := time.Now()
+		r.minted[shop.Domain()] = []time.Time{now}
 		if _, err := s.Swap(r.t.Context(), "", token.Record{
 			Shop: shop.Domain(), ClientID: shopsim.DefaultClientID, Grant: "offline", Epoch: "seed", Generation: 1, Writer: "the test",
 			Current: token.Pair{Token: token.Token{Access: token.NewSecret(access), Issued: now, Life: life}, Refresh: token.NewSecret(refresh), RefreshExpires: now.AddDate(0, 0, 90)},
@@ -219,62 +239,11 @@ func (r *race) tokenAnswered(e shopsim.Entry) {
 	defer r.mu.Unlock()
 	r.posts++
 	now := time.Now()
-	if before, ok := r.minted[e.Shop]; ok && now.Sub(before) < life/2 {
+	all := r.minted[e.Shop]
+	if len(all) > 0 && now.Sub(all[len(all)-1]) < life/2 {
 		r.early++
 	}
-	r.minted[e.Shop] = now
-}
-
-// call calls random shops at random replicas until ctx ends.
-func (r *race) call(ctx context.Context) {
-	for ctx.Err() == nil {
-		name, p := r.shops[rand.IntN(len(r.shops))], r.replicas[rand.IntN(len(r.replicas))]
-		life := p.current()
-		if life == nil {
-			time.Sleep(10 * time.Millisecond)
-			continue
-		}
-		began := time.Now()
-		status, code, err := r.get(ctx, life.url+"/"+name+".myshopify.com/admin/api/2026-10/shop.json")
-		r.calls.Add(1)
-		switch {
-		case ctx.Err() != nil || err != nil: // it was killed, or paused for too long
-		case status == http.StatusOK:
-		case code == "no_token" || code == "unknown_shop":
-			r.refused.Add(1)
-			if began.UnixNano() > r.away.Load() && !p.disturbedSince(began.Add(-2*lifeOfATrouble)) {
-				r.fail(fmt.Sprintf("%s: %d %s", "for want of a token", status, code))
-			}
-		default:
-			r.fail(fmt.Sprintf("%d %s", status, code))
-		}
-	}
-}
-
-// lifeOfATrouble is how long what was done to a replica may be felt there: its token may have ended meanwhile.
-const lifeOfATrouble = life
-
-func (r *race) fail(what string) {
-	r.failed.Add(1)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.errs[what]++
-}
-
-var client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 2 * callers}}
-
-func (r *race) get(ctx context.Context, url string) (status int, code string, _ error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return 0, "", err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return 0, "", err
-	}
-	defer resp.Body.Close()
-	_, err = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode, resp.Header.Get("X-Evergate-Error"), err
+	r.minted[e.Shop] = append(all, now)
 }
 
 // troubles are the next ten things that go wrong, so that none is left to chance.
@@ -310,6 +279,7 @@ func (r *race) havoc() {
 		what := next[0]
 		next = next[1:]
 		counts[what]++
+		calm := rest
 		switch what {
 		case "kill":
 			troubles.Go(p.kill)
@@ -318,30 +288,41 @@ func (r *race) havoc() {
 		case "cut off":
 			troubles.Go(func() { p.cutOff(time.Duration(rand.Int64N(int64(longestPause)))) })
 		case "store":
-			began := time.Now()
-			r.away.Store(began.Add(time.Hour).UnixNano())
-			r.Disturb()
-			r.away.Store(time.Now().Add(2 * life).UnixNano())
+			calm = max(calm, r.disturbStore())
 		}
-		time.Sleep(rest)
+		time.Sleep(calm)
 	}
 	troubles.Wait()
-	r.t.Logf("what went wrong: %v", counts)
+	r.t.Logf("what went wrong in %s: %v", r.Length, counts)
+}
+
+// disturbStore returns for how long the store was away. All replicas were, so they are to have calm for as long, or on a slow machine
+// there would be none.
+func (r *race) disturbStore() time.Duration {
+	began, back := time.Now(), r.away.begin("store")
+	r.Disturb()
+	back()
+	away := time.Since(began)
+	r.Mend()
+	return away
 }
 
 // mustBeWhole holds what is true of every shop when all is well again.
 func (r *race) mustBeWhole() {
 	t := r.t
 	t.Helper()
-	for what, n := range r.errs {
+	for what, n := range r.tally.failures {
 		t.Errorf("%d calls failed: %s", n, what)
+	}
+	for _, text := range r.tally.examples {
+		t.Log(text)
 	}
 	for _, name := range r.shops {
 		p := r.replicas[rand.IntN(len(r.replicas))]
 		process.Eventually(t, func() error {
-			status, code, err := r.get(t.Context(), p.current().url+"/"+name+".myshopify.com/admin/api/2026-10/shop.json")
-			if err == nil && status != http.StatusOK {
-				err = fmt.Errorf("%s is lost: %d %s; Shopify honours what it handed out: %t\n%s", name, status, code, r.sim.ChainAlive(name, shopsim.DefaultClientID), r.toldOf(name))
+			got, err := r.get(t.Context(), p.current().url+"/"+name+".myshopify.com/admin/api/2026-10/shop.json")
+			if err == nil && got.status != http.StatusOK {
+				err = fmt.Errorf("%s is lost: %s; Shopify honours what it handed out: %t\n%s", name, got, r.sim.ChainAlive(name, shopsim.DefaultClientID), r.toldOf(name))
 			}
 			return err
 		})
@@ -357,136 +338,13 @@ func (r *race) mustBeWhole() {
 	r.mu.Lock() // replicas go on renewing
 	defer r.mu.Unlock()
 	share := float64(r.posts) / float64(max(1, r.posts-r.early))
-	t.Logf("%d calls, %d of them without a token in trouble; %d token POSTs answered, %d of them early: %.3f for each that was needed",
-		r.calls.Load(), r.refused.Load(), r.posts, r.early, share)
+	t.Logf("%d calls were due and %d answered, %d of them without a token; %d token POSTs answered, %d of them early: %.3f for each that was needed",
+		r.tally.due.Load(), r.tally.answered.Load(), r.tally.refused.Load(), r.posts, r.early, share)
+	if share := r.tally.share(); share < r.LeastOwed {
+		t.Errorf("a token was owed to %.1f %% of the calls alone, so little is proven", 100*share)
+	}
+	t.Logf("a token was owed to %.1f %% of the calls that were due; the longest of those took %s", 100*r.tally.share(), r.tally.longest)
 	if share > dearest {
 		t.Errorf("%.3f token POSTs for each that was needed", share)
 	}
-}
-
-// replica is one of the processes, in all of its lives.
-type replica struct {
-	r       *race
-	number  int
-	way     *way
-	mu      sync.Mutex
-	now     *alive
-	busy    bool // something is being done to it
-	trouble time.Time
-	past    []*process.Process
-}
-
-// alive is one life of a replica.
-type alive struct {
-	*process.Process
-	url string
-}
-
-func (r *race) newReplica(n int) *replica {
-	p := &replica{r: r, number: n}
-	if r.Address != "" {
-		p.way = newWay(r.t, r.Address)
-	}
-	p.start()
-	return p
-}
-
-func (p *replica) start() {
-	address := ""
-	if p.way != nil {
-		address = p.way.address
-	}
-	c := process.Launch(p.r.t, process.Command(p.r.t, p.r.Binary, slices.Concat([]string{"EVERGATE_STORE=" + p.r.Store(address)}, p.r.Environ(address), p.r.environ), "serve"))
-	p.r.t.Cleanup(c.Kill)
-	a := &alive{c, "http://" + c.AwaitLog(p.r.t, "listening for tools").Address}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.now, p.past = a, append(p.past, c)
-}
-
-// current is what can be called; nil: it is down.
-func (p *replica) current() *alive {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.now
-}
-
-// take has one thing at a time done to a replica.
-func (p *replica) take() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.busy {
-		return false
-	}
-	p.busy, p.trouble = true, time.Now().Add(time.Hour)
-	return true
-}
-
-func (p *replica) leave() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.busy, p.trouble = false, time.Now()
-}
-
-// disturbedSince reports whether something was done to it after a moment.
-func (p *replica) disturbedSince(moment time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.trouble.After(moment)
-}
-
-func (p *replica) kill() {
-	if !p.take() {
-		return
-	}
-	defer p.leave()
-	p.mu.Lock()
-	was := p.now
-	p.now = nil
-	p.mu.Unlock()
-	was.Kill()
-	p.start()
-}
-
-func (p *replica) pause(d time.Duration) {
-	if !p.take() {
-		return
-	}
-	defer p.leave()
-	process := p.current().Cmd.Process
-	_ = process.Signal(syscall.SIGSTOP)
-	time.Sleep(d)
-	_ = process.Signal(syscall.SIGCONT)
-}
-
-func (p *replica) cutOff(d time.Duration) {
-	if !p.take() {
-		return
-	}
-	defer p.leave()
-	p.way.close()
-	time.Sleep(d)
-	p.way.open()
-}
-
-// toldOf is what the replicas have last said of a shop.
-func (r *race) toldOf(name string) string {
-	var lines []string
-	for _, p := range r.replicas {
-		for _, text := range p.told() {
-			for line := range strings.Lines(text) {
-				if strings.Contains(line, name+".") {
-					lines = append(lines, fmt.Sprintf("replica %d: %s", p.number, line))
-				}
-			}
-		}
-	}
-	return strings.Join(lines[max(0, len(lines)-30):], "")
-}
-
-func (p *replica) told() (all []string) {
-	for _, c := range p.past {
-		all = append(all, c.Err.String())
-	}
-	return all
 }

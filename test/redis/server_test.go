@@ -97,11 +97,20 @@ type fleet struct {
 
 func startFleet(t testing.TB) *fleet {
 	t.Helper()
-	f := &fleet{master: start(t)}
-	f.replica = start(t, "--replicaof", "127.0.0.1 "+f.master.port)
+	atOnce := []string{"--repl-diskless-sync-delay", "0"} // no other replica will come
+	f := &fleet{master: start(t, atOnce...)}
+	f.replica = start(t, append(atOnce, "--replicaof", "127.0.0.1 "+f.master.port)...)
 	process.Eventually(t, func() error {
 		if info := f.master.do(t, "INFO", "replication"); !strings.Contains(info, "state=online") {
 			return fmt.Errorf("no replica: %s", info)
+		}
+		return nil
+	})
+	// Until it has said that it has all there was, it is told of nothing new.
+	f.master.do(t, "SET", "streams", "yes")
+	process.Eventually(t, func() error {
+		if got := f.replica.do(t, "GET", "streams"); got != "yes" {
+			return fmt.Errorf("the replica is not told of what is written: %q", got)
 		}
 		return nil
 	})

@@ -1,0 +1,61 @@
+package race
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// at is a moment so many seconds after the beginning.
+func at(seconds float64) time.Time {
+	return time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(seconds * float64(time.Second)))
+}
+
+func away(from, to float64) span { return span{from: at(from), to: at(to)} }
+
+func TestTroublesThatMeetAreOne(t *testing.T) {
+	t.Parallel()
+	lasting := span{from: at(20)}
+	got := stretches([]span{away(10, 11), lasting, away(1, 2), away(2.5, 3), away(2.6, 2.7), away(30, 31)}, time.Second)
+	want := []span{away(1, 4), away(10, 12), lasting}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// TestARefusalIsExcusedOnlyByWhatExplainsIt is about a shop whose tokens were made at 0 and 4, and live for five seconds.
+func TestARefusalIsExcusedOnlyByWhatExplainsIt(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		away         []span
+		began, ended float64
+		served       time.Time
+		owed         bool
+	}{
+		"no trouble":                                    {nil, 8, 13, at(1), true},
+		"no trouble and never served":                   {nil, 8, 13, time.Time{}, true},
+		"trouble that is over":                          {[]span{away(1, 6)}, 7.1, 12, at(0.5), true},
+		"trouble that comes after":                      {[]span{away(13, 20)}, 8, 12, at(0.5), true},
+		"away for less than the token lives":            {[]span{away(6, 7)}, 6.5, 7.5, at(1), true},
+		"away while the token lives still":              {[]span{{from: at(6)}}, 6.5, 8.9, at(1), true},
+		"away for longer than the token lives":          {[]span{{from: at(6)}}, 6.5, 9.1, at(1), false},
+		"of the token after it heard nothing":           {[]span{{from: at(4.5)}}, 4.6, 5.1, at(1), false},
+		"away again before it could settle":             {[]span{away(3, 6), {from: at(6.9)}}, 7, 8, at(1), false},
+		"away again before it could hear of the token":  {[]span{away(1, 5), {from: at(7.9)}}, 8, 8.5, at(0.5), false},
+		"away again after it had heard of the token":    {[]span{away(1, 5), {from: at(8.1)}}, 8.2, 8.5, at(0.5), true},
+		"never served by this life":                     {[]span{away(6, 7)}, 6.5, 7.5, time.Time{}, false},
+		"first served after it went away":               {[]span{away(6, 7)}, 6.5, 7.5, at(6.2), false},
+		"the term of a lease later":                     {[]span{away(6, 9)}, 9.9, 10, at(1), false},
+		"more than the term of a lease later":           {[]span{away(6, 9)}, 10.1, 15, at(1), true},
+		"the token ends after the trouble has settled":  {[]span{away(6, 7.9)}, 7, 12, at(1), true},
+		"the token ends before the trouble has settled": {[]span{away(6, 8.1)}, 7, 12, at(1), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := knowledge{settle: time.Second, hears: 2 * time.Second, away: tc.away, minted: []time.Time{at(0), at(4)}, served: tc.served}
+			if owed := k.owes(at(tc.began), at(tc.ended)); owed != tc.owed {
+				t.Errorf("a token is owed: %t", owed)
+			}
+		})
+	}
+}
