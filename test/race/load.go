@@ -100,7 +100,7 @@ func (r *race) call(p *replica, name string) {
 	case got.code == "no_token":
 		r.tally.refused.Add(1)
 		if owed {
-			r.tally.fail("for want of a token", example)
+			r.tally.fail("for want of a token", example+"\n"+r.toldOf(name))
 		}
 	default:
 		r.tally.fail(got.String(), example)
