@@ -20,7 +20,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/caller":    {ours: []string{"ascii", "denial", "plain", "reload", "remedy", "request", "shopify", "token"}, others: []string{"golang.org/x/sys"}},
 	"internal/certtest":  {},
 	"internal/check":     {ours: []string{"access", "limit", "listen", "localca", "netfail", "printable", "readfile", "redact", "remedy", "shopify", "token"}},
-	"internal/clientenv": {ours: []string{"remedy", "shopify"}, others: []string{"software.sslmate.com/src/go-pkcs12"}},
+	"internal/clientenv": {ours: []string{"remedy", "shopify", "token"}, others: []string{"software.sslmate.com/src/go-pkcs12"}},
 	"internal/clock":     {},
 	"internal/config":    {ours: []string{"envelope", "guard", "listen", "plain", "readfile", "redact", "remedy", "resolve", "shopify", "spelling", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/denial":    {ours: []string{"brief"}},

@@ -20,6 +20,7 @@ import (
 
 	"evergate/internal/remedy"
 	"evergate/internal/shopify"
+	"evergate/internal/token"
 )
 
 // Options says what there is to point a program at, and what it has.
@@ -220,17 +221,30 @@ func (e *builder) setPlaceholders() {
 	} {
 		for _, name := range p.names {
 			meant := e.opt.ShopMeant && slices.Contains(shopNames, name)
-			if p.value != "" && (e.get(name) == "" || meant) {
+			if p.value != "" && (e.get(name) == "" || meant || e.isShortForm(name)) {
 				e.set(name, p.value)
 			}
 		}
 	}
 }
 
+// isShortForm reports whether a variable is the setting of ours in which acme is enough for a shop. Programs make https://$SHOPIFY_SHOP of it, and
+// need the whole domain. The other names are no settings of ours: whoever set them has a program that wants them so.
+func (e *builder) isShortForm(name string) bool {
+	if name != shopSetting {
+		return false
+	}
+	shop, err := token.ParseShop(e.get(name))
+	return err == nil && shop.Domain() == e.opt.Shop
+}
+
+// shopSetting is Evergate's own setting, and a name under which programs look for the shop.
+const shopSetting = "SHOPIFY_SHOP"
+
 // The names under which Shopify's templates and libraries, and others' programs, look for what they need.
 var (
 	tokenNames  = []string{"SHOPIFY_ACCESS_TOKEN", "SHOPIFY_ADMIN_API_ACCESS_TOKEN", "SHOPIFY_ADMIN_ACCESS_TOKEN", "SHOPIFY_CLI_THEME_TOKEN"}
 	secretNames = []string{"SHOPIFY_API_SECRET", "SHOPIFY_API_SECRET_KEY"}
 	keyNames    = []string{"SHOPIFY_API_KEY"}
-	shopNames   = []string{"SHOPIFY_SHOP", "SHOPIFY_STORE_DOMAIN", "SHOPIFY_DOMAIN", "MYSHOPIFY_DOMAIN", "SHOPIFY_FLAG_STORE"}
+	shopNames   = []string{shopSetting, "SHOPIFY_STORE_DOMAIN", "SHOPIFY_DOMAIN", "MYSHOPIFY_DOMAIN", "SHOPIFY_FLAG_STORE"}
 )

@@ -322,9 +322,33 @@ func TestATrustStoreThatSomebodyChoseStays(t *testing.T) {
 
 func TestWhatIsNoSecretStays(t *testing.T) {
 	t.Parallel()
-	m := makeFor(t, Options{Proxy: aProxy, ClientID: "id", Environ: []string{"SHOPIFY_SHOP=acme", "SHOPIFY_STORE_DOMAIN=", "MYSHOPIFY_DOMAIN=mine"}})
-	if m.vars["SHOPIFY_SHOP"] != "acme" || m.vars["SHOPIFY_STORE_DOMAIN"] != aShop || m.vars["MYSHOPIFY_DOMAIN"] != "mine" || m.vars["SHOPIFY_API_KEY"] != "id" {
+	m := makeFor(t, Options{Proxy: aProxy, ClientID: "id", Environ: []string{"SHOPIFY_SHOP=other", "SHOPIFY_STORE_DOMAIN=", "MYSHOPIFY_DOMAIN=mine"}})
+	if m.vars["SHOPIFY_SHOP"] != "other" || m.vars["SHOPIFY_STORE_DOMAIN"] != aShop || m.vars["MYSHOPIFY_DOMAIN"] != "mine" || m.vars["SHOPIFY_API_KEY"] != "id" {
 		t.Errorf("%v", m.vars)
+	}
+}
+
+// Programs put https:// before what they find.
+func TestTheShortNameOfTheShopIsReplacedByItsDomain(t *testing.T) {
+	t.Parallel()
+	handle, _, _ := strings.Cut(aShop, ".")
+	for _, said := range []string{handle, strings.ToUpper(handle), " " + handle, aShop, strings.ToUpper(aShop)} {
+		m := makeFor(t, Options{Proxy: aProxy, Environ: []string{"SHOPIFY_SHOP=" + said, "MYSHOPIFY_DOMAIN=" + handle}})
+		if m.vars["SHOPIFY_SHOP"] != aShop || m.vars["MYSHOPIFY_DOMAIN"] != handle {
+			t.Errorf("%q: SHOPIFY_SHOP=%q MYSHOPIFY_DOMAIN=%q", said, m.vars["SHOPIFY_SHOP"], m.vars["MYSHOPIFY_DOMAIN"])
+		}
+	}
+}
+
+// Where several shops are served and none is meant, what is set says which one the program wants.
+func TestTheNameStaysWhereNoShopIsMeant(t *testing.T) {
+	t.Parallel()
+	e, err := For(Options{URL: aURL, Proxy: aProxy, Dir: "/files", Environ: []string{"SHOPIFY_SHOP=acme"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := e.Apply([]string{"SHOPIFY_SHOP=acme"}); !slices.Contains(got, "SHOPIFY_SHOP=acme") {
+		t.Errorf("%v", got)
 	}
 }
 
