@@ -41,6 +41,7 @@ func (c *Config) check(vars map[string]string) error {
 	add(c.checkRoots())
 	add(c.checkPublicURL())
 	add(c.checkLoginListen())
+	add(c.checkApart())
 	add(c.checkAppName())
 	errs = append(errs, c.checkStore()...)
 	add(c.CheckCADir())
@@ -321,6 +322,26 @@ func (c *Config) checkLoginListen() error {
 		return remedy.New("give one address, for example 127.0.0.1:8090", "EVERGATE_LOGIN_LISTEN=%q", c.LoginListen)
 	}
 	c.Login = addresses[0]
+	return nil
+}
+
+// checkApart refuses an address that is given twice. The system would say it at the start only, and as if another process had it.
+func (c *Config) checkApart() error {
+	var bound listen.Bound
+	for _, of := range []struct {
+		setting string
+		list    []listen.Address
+	}{{"EVERGATE_ADMIN_LISTEN", []listen.Address{c.Admin}}, {"EVERGATE_LISTEN", c.Listeners}, {"EVERGATE_LOGIN_LISTEN", []listen.Address{c.Login}}} {
+		a, other := bound.TakeList(of.list, of.setting)
+		if other == "" {
+			continue
+		}
+		do := "give each an address of its own"
+		if other == "EVERGATE_ADMIN_LISTEN" && c.AdminListen == DefaultAdmin {
+			do += "; EVERGATE_ADMIN_LISTEN is " + DefaultAdmin + " if it is not set"
+		}
+		return remedy.New(do, "%s: the listen address %q is one that %s has already", of.setting, a, other)
+	}
 	return nil
 }
 

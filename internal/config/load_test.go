@@ -212,6 +212,37 @@ func TestMistakesComeInTheSameOrder(t *testing.T) {
 	}
 }
 
+func TestAnAddressBelongsToOneListener(t *testing.T) {
+	t.Parallel()
+	public := []string{"EVERGATE_PUBLIC_URL=https://login.example.com"}
+	for name, tc := range map[string]struct {
+		environ []string
+		say     string // empty: no mistake
+	}{
+		"tools_where_operators_call_by_default": {[]string{"EVERGATE_LISTEN=127.0.0.1:9090"}, `EVERGATE_LISTEN: the listen address "127.0.0.1:9090" is one that EVERGATE_ADMIN_LISTEN has already: give each an address of its own; EVERGATE_ADMIN_LISTEN is 127.0.0.1:9090 if it is not set`},
+		"one_of_several":                        {[]string{"EVERGATE_LISTEN=127.0.0.1:8080,localhost:9090"}, `"localhost:9090" is one that EVERGATE_ADMIN_LISTEN has already`},
+		"every_address":                         {[]string{"EVERGATE_LISTEN=0.0.0.0:9090", "EVERGATE_UNSAFE_LISTEN=true"}, `"0.0.0.0:9090" is one that EVERGATE_ADMIN_LISTEN has already`},
+		"operators_where_tools_call":            {[]string{"EVERGATE_ADMIN_LISTEN=127.0.0.1:8080"}, `EVERGATE_LISTEN: the listen address "127.0.0.1:8080" is one that EVERGATE_ADMIN_LISTEN has already: give each an address of its own`},
+		"one_socket":                            {[]string{"EVERGATE_LISTEN=unix:/run/e.sock", "EVERGATE_ADMIN_LISTEN=unix:/run/e.sock"}, `"unix:/run/e.sock" is one that EVERGATE_ADMIN_LISTEN has already`},
+		"login_where_tools_call":                {append(public, "EVERGATE_LOGIN_LISTEN=127.0.0.1:8080"), `EVERGATE_LOGIN_LISTEN: the listen address "127.0.0.1:8080" is one that EVERGATE_LISTEN has already`},
+		"login_where_operators_call":            {append(public, "EVERGATE_LOGIN_LISTEN=127.0.0.1:9090"), `EVERGATE_LOGIN_LISTEN: the listen address "127.0.0.1:9090" is one that EVERGATE_ADMIN_LISTEN has already`},
+		"every_address_and_one":                 {[]string{"EVERGATE_LISTEN=127.0.0.1:8080,0.0.0.0:8080", "EVERGATE_UNSAFE_LISTEN=true"}, `"0.0.0.0:8080" is one that EVERGATE_LISTEN has already`},
+
+		"localhost_and_one_of_its_addresses": {[]string{"EVERGATE_LISTEN=localhost:8080,127.0.0.1:8080"}, ""},
+		"both_families":                      {[]string{"EVERGATE_LISTEN=127.0.0.1:8080", "EVERGATE_ADMIN_LISTEN=[::1]:8080"}, ""},
+		"free_ports":                         {[]string{"EVERGATE_LISTEN=127.0.0.1:0,127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if tc.say == "" {
+				mustLoad(t, minimal(tc.environ...))
+				return
+			}
+			mustSay(t, mistakes(t, minimal(tc.environ...)...), tc.say)
+		})
+	}
+}
+
 func TestMisspeltNamesAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, say := range map[string]string{

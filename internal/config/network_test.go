@@ -42,7 +42,7 @@ func TestListenersThatOthersReachNeedAWord(t *testing.T) {
 		"192.0.2.1:8080":         false,
 		"sidecar.internal:8080":  false,
 		"[::ffff:192.0.2.1]:1":   false,
-		"127.0.0.1:1,0.0.0.0:1":  false,
+		"127.0.0.1:1,0.0.0.0:2":  false,
 		"acme@0.0.0.0:8080":      false,
 		"localhost.evil.test:80": false,
 	} {

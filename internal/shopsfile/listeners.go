@@ -8,31 +8,13 @@ import (
 	"evergate/internal/token"
 )
 
-// bound is who has which address, so that nobody is told by the system at the start alone.
-type bound struct{ by map[string]string }
-
 // takeListeners takes the addresses of settings.
 func (r *reader) takeListeners() {
-	r.bound.by = map[string]string{}
 	for _, t := range r.Taken {
 		for _, a := range t.Addresses {
-			r.bound.take(a, t.Setting)
+			r.bound.Take(a, t.Setting)
 		}
 	}
-}
-
-// take returns who has the address already; empty: nobody has, and now it is who's.
-func (b bound) take(a listen.Address, who string) string {
-	places, blocked := a.Places()
-	for _, p := range blocked {
-		if other := b.by[p]; other != "" {
-			return other
-		}
-	}
-	for _, p := range places {
-		b.by[p] = who
-	}
-	return ""
 }
 
 // addresses reads what listen says.
@@ -57,7 +39,7 @@ func (r *reader) addresses(line int, what, text string) []listen.Address {
 // listeners are a shop's own, which nobody else may have.
 func (r *reader) listeners(name token.Shop, o *own) (all []listen.Address) {
 	for _, a := range o.listen {
-		if other := r.bound.take(a, fmt.Sprintf("%s (%s)", name, r.lineOf(name))); other != "" {
+		if other := r.bound.Take(a, fmt.Sprintf("%s (%s)", name, r.lineOf(name))); other != "" {
 			r.addf(o.listenLine, "give each an address of its own", "%s: listen is %s, which %s has already", name, a, other)
 		}
 		a.Shop = name

@@ -57,7 +57,7 @@ type reader struct {
 	settled  map[settling]*Settings
 	checked  map[string]credential // of files, by path
 	lines    map[token.Shop]int
-	bound    bound
+	bound    listen.Bound
 }
 
 // credential is what a file of one was when it was read.
