@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -175,9 +176,17 @@ func taken(err error, flag string) error {
 	return err
 }
 
-// untilTheEnd waits for a signal to end, and reads the fixtures again at a SIGHUP.
+// untilTheEnd waits for a signal to end, or until nobody reads what it prints, and reads the fixtures again at a SIGHUP.
 func (m *simulation) untilTheEnd(w env, sim *shopsim.Sim) {
-	for sig := range w.signals {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	for unread := w.unread(ctx); ; {
+		var sig os.Signal
+		select {
+		case sig = <-w.signals:
+		case <-unread:
+			return
+		}
 		if sig != syscall.SIGHUP || m.fixtures == "" {
 			return
 		}
