@@ -379,6 +379,17 @@ func TestRunGivesTheCommandAnAddressAndExitsWithItsCode(t *testing.T) {
 	}
 }
 
+// TestRunAdvisesWhatCanBeDone has a permanent token that Shopify refuses, and no client id with which somebody could log in.
+func TestRunAdvisesWhatCanBeDone(t *testing.T) {
+	t.Parallel()
+	_, upstream := plainShopify(t, shopsim.Options{})
+	r := start([]string{"SHOPIFY_SHOP=" + shopsim.DefaultShop, "SHOPIFY_ACCESS_TOKEN=shpat_0123456789abcdef0123456789abcdef", "EVERGATE_UPSTREAM_URL=" + upstream}, "run", "--", "true")
+	r.mustEnd(t, exitSidecar)
+	if said := r.err.String(); !strings.Contains(said, "valid one for SHOPIFY_ACCESS_TOKEN") || strings.Contains(said, "evergate login") || strings.Contains(said, "obtaining") {
+		t.Errorf("%s", said)
+	}
+}
+
 func TestRunPassesSignalsOn(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()

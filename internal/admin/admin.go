@@ -169,7 +169,7 @@ func (h *handler) readyz(w http.ResponseWriter, r *http.Request, t Tokens) {
 	case st.Usable:
 		say(w, http.StatusOK, "ok")
 	default:
-		sayUnavailable(w, denial.CodeNoToken, "no usable token: "+reason(st))
+		sayUnavailable(w, denial.CodeNoToken, "no usable token: "+h.reason(st))
 	}
 }
 
@@ -187,7 +187,7 @@ func (h *handler) startupz(w http.ResponseWriter, r *http.Request, t Tokens) {
 		_ = t.Want(ctx) // as for readyz
 	}
 	if st := t.Status(); !st.Obtained {
-		sayUnavailable(w, denial.CodeNoToken, "no token yet: "+reason(st))
+		sayUnavailable(w, denial.CodeNoToken, "no token yet: "+h.reason(st))
 		return
 	}
 	say(w, http.StatusOK, "ok")
@@ -206,11 +206,18 @@ func (h *handler) roots(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(text)
 }
 
-func reason(st refresh.Status) string {
-	if st.Err == nil {
-		return "it is being obtained"
+// reason is why there is no usable token, and what to do if nobody but a person can change that.
+func (h *handler) reason(st refresh.Status) string {
+	setup := h.Setup.forShop(st.Shop)
+	switch {
+	case st.Err != nil:
+		return brief.Text(st.Err.Error(), longestText)
+	case st.Reauthorize:
+		return "a person must authorise the app anew. " + setup.loginAgain()
+	case st.Refused && st.State != "expired":
+		return "Shopify refuses it, and there is no other. " + setup.replaceToken(st.Grant)
 	}
-	return brief.Text(st.Err.Error(), longestText)
+	return "it is being obtained"
 }
 
 func say(w http.ResponseWriter, status int, text string) {

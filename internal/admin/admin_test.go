@@ -108,6 +108,7 @@ var (
 		Shop: "acme.myshopify.com", Grant: "client_credentials", State: "expired", Obtained: true, Age: 25 * time.Hour,
 		Issued: issued, Expires: issued.Add(24 * time.Hour), Err: failure, Failures: 9, FailedAt: issued, NextAttempt: issued,
 	}
+	refused   = refresh.Status{Shop: "acme.myshopify.com", Grant: "static", State: "refused", Obtained: true, Refused: true, Age: time.Hour, Issued: issued}
 	permanent = refresh.Status{Shop: "acme.myshopify.com", Grant: "static", State: "fresh", Obtained: true, Usable: true, Age: time.Hour, Issued: issued}
 )
 
@@ -125,6 +126,11 @@ func TestProbesSayHowThingsAre(t *testing.T) {
 		{"fresh", fresh, false, 200, 200, "ok", "ok"},
 		{"stale_with_error", stale, false, 200, 200, "ok", "ok"},
 		{"expired", expired, false, 503, 200, "no usable token: " + failure.Error(), "ok"},
+		{"refused", refused, false, 503, 200, "no usable token: Shopify refuses it, and there is no other. Create or copy a valid token for SHOPIFY_ACCESS_TOKEN. " +
+			"Settings are read at the start: end Evergate and start it anew with the right ones.", "ok"},
+		{"dead_grant", refresh.Status{Grant: "offline", State: "none", Reauthorize: true}, false, 503, 503,
+			"no usable token: a person must authorise the app anew. Run `evergate login` with this sidecar's settings. It is noticed without a restart.",
+			"no token yet: a person must authorise the app anew. Run `evergate login` with this sidecar's settings. It is noticed without a restart."},
 		{"permanent", permanent, false, 200, 200, "ok", "ok"},
 		{"stopping", fresh, true, 503, 200, "shutting down", "ok"},
 		{"stopping_before_the_start", waiting, true, 503, 503, "shutting down", "no token yet: it is being obtained"},

@@ -196,6 +196,9 @@ func (f facts) afterFailure() string {
 	if _, do := remedy.Split(f.status.Err); do != "" && !errors.Is(f.status.Err, token.ErrTransient) {
 		return f.setup.tellHow(brief.Text(do, longestReason))
 	}
+	if _, isStore := errors.AsType[*refresh.StoreError](f.status.Err); isStore || f.fleet != nil { // a process with many shops has no other errors
+		return "Evergate goes on trying by itself. If this lasts, see whether the store of `EVERGATE_STORE` runs, and whether this machine reaches it."
+	}
 	return "Evergate goes on trying by itself. If this lasts, run " + f.setup.shopCommand("check") + ", which says where the way to Shopify ends."
 }
 

@@ -59,6 +59,13 @@ func TestTheVerdictIsTheWorstThatIsTrue(t *testing.T) {
 			f.status = failing
 			f.status.Err = token.Decide(token.ErrTransient, errors.New("no route"))
 		}, LevelError, "no_token", "No route.", "goes on trying"},
+		{"store away", func(f *facts) {
+			f.status = waiting
+			f.status.Err = token.Decide(token.ErrTransient, &refresh.StoreError{Err: errors.New("the stored grant cannot be read: no route")})
+		}, LevelError, "no_token", "cannot be read: no route.", "whether the store of `EVERGATE_STORE` runs"},
+		{"store of many away", func(f *facts) {
+			f.fleet, f.status.Err = &ShopCount{}, token.Decide(token.ErrTransient, errors.New("no route"))
+		}, LevelError, "store_unreachable", "No route.", "whether the store of `EVERGATE_STORE` runs"},
 		{"expired", func(f *facts) { f.status = expired; f.status.Err = wrongSecret }, LevelError, "no_token", "503", "SHOPIFY_CLIENT_SECRET"},
 		{"dead grant", func(f *facts) { f.status.Grant, f.status.Reauthorize, f.status.Usable = "offline", true, false }, LevelError, "reauthorization_required", "503", "`evergate login`"},
 		{"dead grant before the first token", func(f *facts) { f.status = waiting; f.status.Reauthorize = true }, LevelError, "reauthorization_required", "503", "login"},

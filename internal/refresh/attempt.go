@@ -87,7 +87,7 @@ func (s *Source) grantInsteadOf(refused token.Token) error {
 	case now.until(h.heldUntil) > 0:
 		return nil
 	}
-	s.opt.Log.Warn("Shopify refused the current token; obtaining a new one", "shop", s.opt.Shop.Domain())
+	s.opt.Log.Warn("Shopify refused the current token; looking for another one", "shop", s.opt.Shop.Domain())
 	err := s.grant(request{current: refused.Access, heed: s.heeds()}) // with nothing left: a refused token is as good as ended
 	if s.current.Load() == e {
 		return err // the back-off says when to try again

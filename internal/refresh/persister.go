@@ -103,7 +103,7 @@ func (p *persister) load(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("the stored grant cannot be read: %w", err)
+		return &StoreError{fmt.Errorf("the stored grant cannot be read: %w", err)}
 	}
 	if p.clientID != "" && record.ClientID != "" && record.ClientID != p.clientID {
 		return token.Decide(token.ErrConfig, remedy.New("use another EVERGATE_STORE for this one, or log in again", "what is stored for %s belongs to another app, with client id %s", p.shop, record.ClientID))

@@ -127,7 +127,7 @@ func (g rotating) rotate(ctx context.Context, req request) (token.Token, error) 
 			return token.Token{}, token.Decide(token.ErrTransient, errors.New("the stored grant was changed by another process just before the refresh"))
 		}
 		if req.left > 0 {
-			return token.Token{}, token.Decide(token.ErrTransient, fmt.Errorf("the note before a refresh cannot be written, and there is time: %w", err))
+			return token.Token{}, token.Decide(token.ErrTransient, &StoreError{fmt.Errorf("the note before a refresh cannot be written, and there is time: %w", err)})
 		}
 		g.log.Error("refreshing without a note, because the token at hand has ended", "shop", g.shop.Domain(), "err", err)
 	}

@@ -51,6 +51,12 @@ type Status struct {
 	Failures              int
 }
 
+// StoreError says that the place failed where the grant rests, and not Shopify or the way there.
+type StoreError struct{ Err error }
+
+func (e *StoreError) Error() string { return e.Err.Error() }
+func (e *StoreError) Unwrap() error { return e.Err }
+
 // Status returns the present state.
 func (s *Source) Status() Status {
 	now, h, e := s.now(), s.look(), s.current.Load()

@@ -3,7 +3,6 @@ package sidecar
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -20,6 +19,7 @@ import (
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
 	"evergate/internal/refresh"
+	"evergate/internal/remedy"
 	"evergate/internal/shopsfile"
 	"evergate/internal/token"
 	"evergate/internal/upstream"
@@ -159,7 +159,21 @@ func (s *shop) proveToken(ctx context.Context) error {
 	if err := s.source.Status().Err; err != nil {
 		return err
 	}
-	return fmt.Errorf("%s does not accept the token: it was revoked, or the app was uninstalled: obtain another one, for example with %s", s.in.Shop, s.in.Remedies().Command("login"))
+	return remedy.New(s.anotherToken(), "%s does not accept the token: it was revoked, or the app was uninstalled", s.in.Shop)
+}
+
+// anotherToken is how a person gets one in the place of a token that is refused.
+func (s *shop) anotherToken() string {
+	switch s.in.Grant {
+	case config.GrantOffline:
+		return "log in again with " + s.in.Remedies().Command("login")
+	case config.GrantClientCredentials:
+		return "see in the store's admin whether the app is still installed"
+	}
+	if s.said != nil {
+		return "create or copy a valid one for access_token in the file of EVERGATE_SHOPS_FILE"
+	}
+	return "create or copy a valid one for SHOPIFY_ACCESS_TOKEN"
 }
 
 // waitForToken waits for the first token. What only a person can mend is not waited for.
