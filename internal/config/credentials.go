@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"regexp"
 	"strings"
 	"sync"
@@ -166,8 +165,10 @@ func (c Credentials) mistakenToken(named func(string) string) error {
 		return remedy.New("put it into "+secret+", with "+id+", and Evergate obtains the token", "%s holds a client secret, which no API accepts", name)
 	case c.Access.Reveal() == c.ID:
 		return remedy.New("remove it and set "+id+" and "+secret+"; Evergate obtains the token", "%s holds the client id", name)
+	case kind == shopify.RefreshToken:
+		return remedy.New("put it into "+named("SHOPIFY_REFRESH_TOKEN")+", or store it with `evergate token import`", "%s holds %s, which the Admin API does not accept", name, kind)
 	case kind != shopify.UnknownCredential && !kind.OpensAdminAPI():
-		return fmt.Errorf("%s holds %s, which the Admin API does not accept", name, kind)
+		return remedy.New("the token of a custom app starts with "+shopify.AccessToken.Prefix(), "%s holds %s, which the Admin API does not accept", name, kind)
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func TestUsualMistakesAreExplained(t *testing.T) {
 		{"secret_as_token", []string{"SHOPIFY_ACCESS_TOKEN=" + aSecret}, []string{"SHOPIFY_ACCESS_TOKEN holds a client secret", "put it into SHOPIFY_CLIENT_SECRET"}},
 		{"old_secret_as_token", []string{"SHOPIFY_ACCESS_TOKEN=oldsecret", "SHOPIFY_CLIENT_ID=x", "SHOPIFY_CLIENT_SECRET=oldsecret", "EVERGATE_GRANT=static"}, []string{"SHOPIFY_ACCESS_TOKEN holds a client secret"}},
 		{"id_as_token", []string{"SHOPIFY_ACCESS_TOKEN=" + aClientID, "SHOPIFY_CLIENT_ID=" + aClientID, "EVERGATE_GRANT=static"}, []string{"SHOPIFY_ACCESS_TOKEN holds the client id", "remove it"}},
-		{"refresh_token_as_token", []string{"SHOPIFY_ACCESS_TOKEN=shprt_0"}, []string{"SHOPIFY_ACCESS_TOKEN holds a refresh token", "does not accept"}},
+		{"refresh_token_as_token", []string{"SHOPIFY_ACCESS_TOKEN=shprt_0"}, []string{"SHOPIFY_ACCESS_TOKEN holds a refresh token", "does not accept", "put it into SHOPIFY_REFRESH_TOKEN", "`evergate token import`"}},
 		{"theme_password_as_token", []string{"SHOPIFY_ACCESS_TOKEN=shptka_0"}, []string{"SHOPIFY_ACCESS_TOKEN holds a Theme Access password"}},
 		{"automation_token_as_token", []string{"SHOPIFY_ACCESS_TOKEN=atkn_0"}, []string{"SHOPIFY_ACCESS_TOKEN holds an app automation token"}},
 		{"quoted_token", []string{`SHOPIFY_ACCESS_TOKEN="` + aToken + `"`}, []string{"SHOPIFY_ACCESS_TOKEN has quotation marks", "remove them"}},

@@ -31,14 +31,14 @@ func ReadEnvFile(path string) (environ []string, warning, _ error) {
 		return nil, nil, remedy.New("name it in full", "--env-file: there is no %s in %s", path, here)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("--env-file: %w", err)
+		return nil, nil, unreadable(err)
 	}
 	if info.Size() > largestEnvFile || !info.Mode().IsRegular() && !readfile.IsStream(path) {
 		return nil, nil, remedy.New("name a file of NAME=value lines", "--env-file: %s is not such a file", path)
 	}
 	text, err := readfile.Read(path, largestEnvFile)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--env-file: %w", err)
+		return nil, nil, unreadable(err)
 	}
 	environ, err = parseEnvFile(string(text), path)
 	// A mode says nothing on Windows.
@@ -49,6 +49,17 @@ func ReadEnvFile(path string) (environ []string, warning, _ error) {
 		warning = remedy.New(fmt.Sprintf("chown it to the user that runs Evergate, and chmod go-w %s", path), "%s can be changed by another user, who decides where the token goes with it", path)
 	}
 	return environ, warning, err
+}
+
+// unreadable says why a file of settings cannot be read.
+func unreadable(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = remedy.New("name one that is there; `evergate init` writes one", "%w", err)
+	case errors.Is(err, fs.ErrPermission):
+		err = remedy.New("run Evergate as a user who may read it, or give it to this one with chown", "%w", err)
+	}
+	return remedy.Prefix("--env-file", err)
 }
 
 // Beneath is what of more still counts below environ, whose entries go first: a setting that environ gives as NAME_FILE takes the

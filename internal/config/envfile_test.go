@@ -80,7 +80,7 @@ func TestAnEnvFileThatIsNone(t *testing.T) {
 	if err := os.WriteFile(large, make([]byte, largestEnvFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{dir: "not such a file", filepath.Join(dir, "missing"): "no such file", "": "there is no file", utf16: "UTF-8", large: "not such a file"} {
+	for path, want := range map[string]string{dir: "not such a file", filepath.Join(dir, "missing"): "no such file or directory: name one that is there; `evergate init` writes one", "": "there is no file", utf16: "UTF-8", large: "not such a file"} {
 		if _, _, err := ReadEnvFile(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}

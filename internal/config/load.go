@@ -26,6 +26,9 @@ func Load(environ []string, others ...func(*Config) error) (*Config, error) {
 	for _, check := range others {
 		err = errors.Join(err, check(c))
 	}
+	if err != nil {
+		err = errors.Join(err, c.moveMisspelt(vars))
+	}
 	return c, Redacted(err)
 }
 
@@ -40,7 +43,10 @@ func Parse(environ []string) (*Config, error) {
 func parse(environ []string) (*Config, map[string]string, error) {
 	vars := env.ToMap(environ)
 	delete(vars, "") // the library would take it for every field without a name
-	c := &Config{files: map[string]string{}, Warnings: misspelt(vars)}
+	c := &Config{files: map[string]string{}}
+	for _, m := range misspelt(vars) {
+		c.Warnings = append(c.Warnings, m)
+	}
 	if strings.TrimSpace(vars["SHOPIFY_ACCESS_TOKEN"]) == shopify.PlaceholderToken {
 		c.placeholder = true
 		delete(vars, "SHOPIFY_ACCESS_TOKEN")
@@ -190,16 +196,39 @@ func unknownNames(vars map[string]string) (errs []error) {
 
 // misspelt warns of SHOPIFY_… names that are within two letters of a setting. Other
 // programs have names of their own there, so it is no mistake.
-func misspelt(vars map[string]string) (warnings []error) {
+func misspelt(vars map[string]string) (warnings []*misspeltName) {
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		if !strings.HasPrefix(name, "SHOPIFY_") || known(name) {
 			continue // comparing a name with all that there are takes time at every start
 		}
 		if near := nearest(name); near != "" && spelling.Distance(name, near) <= 2 {
-			warnings = append(warnings, remedy.New("did you mean "+near+"?", "%s is not a setting", name))
+			warnings = append(warnings, &misspeltName{remedy.New("did you mean "+near+"?", "%s is not a setting", name), near})
 		}
 	}
 	return warnings
+}
+
+// misspeltName is the warning of a name that looks like a setting's.
+type misspeltName struct {
+	error
+	meant string
+}
+
+func (m *misspeltName) Unwrap() error { return m.error }
+
+// moveMisspelt takes from the warnings those of a name that stands for a setting which has no value, and returns them. They are told with the
+// mistakes, where there are some: what is missing may be there, by the wrong name.
+func (c *Config) moveMisspelt(vars map[string]string) error {
+	var missing, others []error
+	for _, w := range c.Warnings {
+		if m, ok := errors.AsType[*misspeltName](w); ok && !c.isSet(vars, strings.TrimSuffix(m.meant, "_FILE")) {
+			missing = append(missing, w)
+			continue
+		}
+		others = append(others, w)
+	}
+	c.Warnings = others
+	return errors.Join(missing...)
 }
 
 // URLVariable is not a setting: `run` gives it to the command that it starts, which may

@@ -265,6 +265,18 @@ func TestMisspeltNamesAreRefused(t *testing.T) {
 	}
 }
 
+// What is missing may be there, by the wrong name.
+func TestAMisspeltNameIsToldWithTheMistakes(t *testing.T) {
+	t.Parallel()
+	mustSay(t, mistakes(t, "SHOPIFY_SHPO=acme", "SHOPIFY_ACCESS_TOKEN=shpat_1"), "SHOPIFY_SHPO is not a setting: did you mean SHOPIFY_SHOP?")
+	mustSay(t, mistakes(t, "SHOPIFY_SHOP=acme", "SHOPIFY_CLIENT_ID=x", "SHOPIFY_CLIENT_SECERT_FILE=/x"), "did you mean SHOPIFY_CLIENT_SECRET_FILE?")
+	for _, m := range mistakes(t, minimal("SHOPIFY_SHOPS=a,b", "EVERGATE_TOKEN_WAIT=0s")...) {
+		if strings.Contains(m, "SHOPIFY_SHOPS") {
+			t.Errorf("what it may stand for is set: %s", m)
+		}
+	}
+}
+
 func TestNamesOfOthersAreNotOurBusiness(t *testing.T) {
 	t.Parallel()
 	mustLoad(t, minimal("EVERGATE=1", "evergate_listen=x", "MY_EVERGATE_X=1", "SHOPIFY_ANYTHING=1", "SHOPIFY_API_KEY=x", "EVERGATE_URL=http://127.0.0.1:1",
