@@ -64,7 +64,7 @@ func healthcheck() action {
 			}
 			ctx, cancel := w.untilSignal()
 			defer cancel()
-			return c.Call(ctx, http.MethodGet, forShop(path, shop))
+			return unlessInterrupted(ctx, c.Call(ctx, http.MethodGet, forShop(path, shop)))
 		},
 	}
 }
@@ -122,10 +122,22 @@ func (o *waiting) run(w env) error {
 			silent = false
 			fmt.Fprintf(w.err, "evergate: not ready yet: %v\n", err)
 		}
-		if clock.Sleep(ctx, probeEvery) != nil {
+		if clock.Sleep(ctx, probeEvery) == nil {
+			continue
+		}
+		if signalled.Err() == nil {
 			return fmt.Errorf("not ready after %s: %w", o.timeout, err)
 		}
+		return errors.New("interrupted: the sidecar was not ready yet")
 	}
+}
+
+// unlessInterrupted is err, of a call that a signal has ended if signalled is done.
+func unlessInterrupted(signalled context.Context, err error) error {
+	if err != nil && signalled.Err() != nil {
+		return errors.New("interrupted before the sidecar had answered")
+	}
+	return err
 }
 
 func quit() action {
@@ -137,7 +149,7 @@ func quit() action {
 			}
 			ctx, cancel := w.untilSignal()
 			defer cancel()
-			return c.Call(ctx, http.MethodPost, "/-/quit")
+			return unlessInterrupted(ctx, c.Call(ctx, http.MethodPost, "/-/quit"))
 		},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -335,6 +336,23 @@ func TestRunTakesASignalThatComesTwiceForOne(t *testing.T) {
 		signals <- syscall.SIGTERM
 		<-heard
 	})
+}
+
+func TestAnInterruptedProbeSaysSo(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for _, args := range [][]string{{"wait", "--timeout", "1h"}, {"healthcheck"}, {"quit"}, {"status"}} {
+		p := start([]string{"EVERGATE_ADMIN_LISTEN=" + silent.Addr().String()}, args...)
+		p.signals <- os.Interrupt
+		p.mustEnd(t, exitFailure)
+		if said := p.err.String(); !strings.Contains(said, "evergate: interrupted") || strings.Contains(said, "1h") {
+			t.Errorf("%q: %s", args, said)
+		}
+	}
 }
 
 func TestServeAnswers503UntilThereIsAToken(t *testing.T) {

@@ -41,7 +41,7 @@ func statusCommand() action {
 			ctx, stop := w.untilSignal()
 			defer stop()
 			if !watch {
-				return showStatus(ctx, w, c, forShop("/status", shop), asJSON)
+				return unlessInterrupted(ctx, showStatus(ctx, w, c, forShop("/status", shop), asJSON))
 			}
 			return watchStatus(ctx, w, c, forShop("/status", shop), asJSON, every)
 		},
