@@ -32,7 +32,7 @@ func TestMisspeltCommandsAreGuessed(t *testing.T) {
 	for _, tc := range []struct{ line, want string }{
 		{"srve", "did you mean serve?"}, {"LOGIN", "did you mean login?"}, {"help chek", "did you mean check?"}, {"token shwo", "did you mean show?"},
 		{"help token shwo", "did you mean token show?"}, {"--vrsion", "did you mean --version?"}, {"--hlep", "did you mean --help?"},
-		{"check --jsno", "check has no flag --jsno; did you mean --json?"}, {"wait --timeuot=1s", "did you mean --timeout?"},
+		{"check --jsno", "check has no flag --jsno; did you mean --json?"}, {"-v", "serve has no flag -v; did you mean --version?"}, {"check -jsno=x", "check has no flag -jsno; did you mean --json?"}, {"wait --timeuot=1s", "did you mean --timeout?"},
 		{"token show --reveil", "token show has no flag --reveil; did you mean --reveal?"}, {"run --hepl", "did you mean --help?"},
 	} {
 		if o := execute(right(), strings.Fields(tc.line)...); o.code != exitConfig || o.out != "" || !strings.HasSuffix(o.err, tc.want+"\n") || strings.Count(o.err, "\n") != 1 {
@@ -169,6 +169,19 @@ func TestRoffLeavesNothingToInterpret(t *testing.T) {
 	} {
 		if got := roff(text); got != want {
 			t.Errorf("%q: %q", text, got)
+		}
+	}
+}
+
+// Backquotes in a flag's words name its value, whatever they were meant for.
+func TestWhatAFlagTakesIsOneWord(t *testing.T) {
+	t.Parallel()
+	word := regexp.MustCompile(`^([a-z]*|[A-Z]+)$`)
+	for _, s := range synopses() {
+		for _, f := range s.flags {
+			if !word.MatchString(f.value) || strings.Contains(f.help, "`") {
+				t.Errorf("evergate %s --%s takes %q: %s", s.name, f.name, f.value, f.help)
+			}
 		}
 	}
 }

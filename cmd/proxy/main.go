@@ -343,7 +343,7 @@ func parseFlags(w env, s synopsis, a action, more []string) (rest []string, _ er
 			s.page(w.out)
 			return nil, err
 		} else if err != nil {
-			return nil, s.flagError(err, more)
+			return nil, s.flagError(err, more, rest)
 		}
 		switch {
 		case s.takesCommand:
@@ -364,8 +364,8 @@ func parseFlags(w env, s synopsis, a action, more []string) (rest []string, _ er
 }
 
 // flagError is a mistake that package flag has found, with a guess if no such flag exists. Only the
-// text of flag's error tells that case from others.
-func (s synopsis) flagError(err error, more []string) error {
+// text of flag's error tells that case from others. args are those among which the mistake is.
+func (s synopsis) flagError(err error, more, args []string) error {
 	name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
 	if !unknown {
 		return configError(fmt.Errorf("%s: %w", s.name, s.valueError(err)))
@@ -378,7 +378,17 @@ func (s synopsis) flagError(err error, more []string) error {
 	if near := nearest(name, known); near != "" {
 		hint = "; did you mean --" + near + "?"
 	}
-	return configError(fmt.Errorf("%s has no flag --%s%s", s.name, name, hint))
+	return configError(fmt.Errorf("%s has no flag %s%s", s.name, typed(name, args), hint))
+}
+
+// typed is a flag with as many dashes as it was given.
+func typed(name string, args []string) string {
+	for _, arg := range args {
+		if before, _, _ := strings.Cut(arg, "="); before == "-"+name || before == "--"+name {
+			return before
+		}
+	}
+	return "--" + name
 }
 
 // expected is what a flag takes of each kind that package flag has a name for.
@@ -413,8 +423,8 @@ func guess(name string, names []string, lister string) string {
 	return "; `" + lister + "` lists what there is"
 }
 
-// otherWords are what other programs call these commands.
-var otherWords = map[string]string{"start": "serve", "stop": "quit", "up": "serve", "down": "quit"}
+// otherWords are what other programs call these commands and flags.
+var otherWords = map[string]string{"start": "serve", "stop": "quit", "up": "serve", "down": "quit", "v": "version"}
 
 // nearest is the name that a misspelt one most likely stands for, or empty. More than two letters are another word.
 func nearest(name string, names []string) string {

@@ -144,7 +144,7 @@ func storeList() action {
 	asJSON := false
 	return action{
 		flags: func(fs *flag.FlagSet) {
-			fs.BoolVar(&asJSON, "json", false, "print an array, each with the fields of `token show --json`")
+			fs.BoolVar(&asJSON, "json", false, "print an array, each with the fields of token show --json")
 		},
 		run: func(w env) error {
 			return withSource(w, func(ctx context.Context, p sidecar.Place) error {
