@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"evergate/internal/caller"
 	"evergate/internal/config"
 	"evergate/internal/durable"
+	"evergate/internal/remedy"
 	"evergate/internal/token"
 )
 
@@ -61,13 +63,25 @@ func keyCommand() action {
 			if file == "" || file == "-" {
 				fmt.Fprintf(w.err, "The line for the file that EVERGATE_CLIENT_KEYS_FILE names:\n%s\nThe key, which is shown this once:\n", line)
 			} else if err := w.addKey(file, line); err != nil {
-				return fmt.Errorf("no key was made, because %s cannot be written: %w", file, err)
+				return notWritten(file, err)
 			}
 			fmt.Fprintln(w.out, key.Reveal())
 			fmt.Fprintln(w.err, mayDo(name, holds, by))
 			return nil
 		},
 	}
+}
+
+// notWritten says why there is no key.
+func notWritten(file string, err error) error {
+	dir := filepath.Dir(file)
+	if _, missing := os.Stat(dir); errors.Is(missing, fs.ErrNotExist) {
+		return remedy.New("make it: install -d -m 755 "+dir, "no key was made, because there is no directory %s for the file of keys", dir)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return remedy.New("run it as the user that owns the file and its directory, or name another one with --file", "no key was made, because %s cannot be written: %w", file, err)
+	}
+	return fmt.Errorf("no key was made, because %s cannot be written: %w", file, err)
 }
 
 // accessOf is what this environment says of policies. Whoever makes a key needs no shop, and the keys may not be there yet.

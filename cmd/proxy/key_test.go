@@ -199,3 +199,18 @@ func TestWhatIsNoFileOfKeysIsNotRead(t *testing.T) {
 		}
 	}
 }
+
+func TestAFileOfKeysThatIsMissingHasARemedy(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "etc")
+	file := filepath.Join(dir, "keys")
+	for want, args := range map[string][]string{
+		"there is no directory " + dir + " for the file of keys: make it: install -d -m 755 " + dir:                {"key", "agent", "--file", file},
+		"there is no file of keys " + file + ": name another one, or make it with `evergate key NAME --file FILE`": {"key", "list", "--file", file},
+		"there is no file of keys " + file: {"key", "revoke", "agent", "--file", file},
+	} {
+		if o := execute(nil, args...); o.code != exitFailure || o.out != "" || !strings.Contains(o.err, want) {
+			t.Errorf("%q: %+v", args, o)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,7 +44,9 @@ func existingKeys(w env, flagged string) (path string, _ error) {
 		return "", configError(errors.New("which file? set EVERGATE_CLIENT_KEYS_FILE as for the sidecar, or give --file"))
 	}
 	path, err := filepath.EvalSymlinks(file)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", remedy.New("name another one, or make it with `evergate key NAME --file FILE`", "there is no file of keys %s", file)
+	} else if err != nil {
 		return "", err
 	}
 	info, err := os.Stat(path)

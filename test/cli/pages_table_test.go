@@ -30,7 +30,7 @@ var typed = map[string][]block{
 		{first: "EVERGATE_POLICY=read-only", not: "these are lines of a file, and name a user that the block before makes"},
 		{first: "install bin/evergate /usr/local/bin/evergate", not: "it needs the user"},
 		{first: "curl --unix-socket /run/evergate/agent.sock http://localhost/admin/api/2026-10/shop.json", not: "it needs the user; docs/operating/authentication.md has the same call"},
-		{first: "export EVERGATE_CLIENT_KEYS_FILE=/etc/evergate/keys", says: "evg_"},
+		{first: "install -d -m 755 /etc/evergate", says: "evg_"},
 		{first: "export EVERGATE_POLICY=none", after: "evergate; curl -s http://localhost:8080/admin/api/2026-10/shop.json", says: "has to know who calls"},
 	},
 	"docs/using/ca.md": {
@@ -98,7 +98,7 @@ var typed = map[string][]block{
 	"docs/operating/authentication.md": {
 		{first: "export EVERGATE_LISTEN=unix:/run/evergate/shop.sock", after: "export EVERGATE_SOCKET_PEERS=tests=uid:$(id -u); evergate"},
 		{first: "curl --unix-socket /run/evergate/shop.sock http://localhost/admin/api/2026-10/shop.json", says: `"shop":\{`},
-		{first: "export EVERGATE_CLIENT_KEYS_FILE=/etc/evergate/keys", before: "unset EVERGATE_SOCKET_PEERS; export EVERGATE_LISTEN=127.0.0.1:8080", after: "evergate; evergate key list", says: "agent"},
+		{first: "install -d -m 755 /etc/evergate", before: "unset EVERGATE_SOCKET_PEERS; export EVERGATE_LISTEN=127.0.0.1:8080", after: "evergate; evergate key list", says: "agent"},
 		{first: "KEY=$(evergate key operator --policy none)", says: `"state": "fresh"`},
 		{first: "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 \\"},
 		{first: "export EVERGATE_LISTEN=tls:0.0.0.0:8443", after: "evergate"},
