@@ -169,11 +169,13 @@ func (s *shop) anotherToken() string {
 		return "log in again with " + s.in.Remedies().Command("login")
 	case config.GrantClientCredentials:
 		return "see in the store's admin whether the app is still installed"
+	case config.GrantStatic:
+		if s.said != nil {
+			return "create or copy a valid one for access_token in the file of EVERGATE_SHOPS_FILE"
+		}
+		return "create or copy a valid one for SHOPIFY_ACCESS_TOKEN"
 	}
-	if s.said != nil {
-		return "create or copy a valid one for access_token in the file of EVERGATE_SHOPS_FILE"
-	}
-	return "create or copy a valid one for SHOPIFY_ACCESS_TOKEN"
+	return "obtain another one"
 }
 
 // waitForToken waits for the first token. What only a person can mend is not waited for.
