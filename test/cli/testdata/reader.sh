@@ -34,7 +34,8 @@ ended() {
 }
 
 redis-server() {
-	command redis-server "$@" --dir "$PLACE" >"$PLACE/redis" 2>&1 </dev/null &
+	: >"$PLACE/redis" # else tail may look before it is there
+	command redis-server "$@" --dir "$PLACE" >>"$PLACE/redis" 2>&1 </dev/null &
 	redis=$!
 	tail -n +1 -f "$PLACE/redis" | grep -q -m1 'Ready to accept connections'
 }
