@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -28,7 +29,7 @@ const (
 	pauseBeforeRetry = 100 * time.Millisecond
 )
 
-var errSlow = token.Decide(token.ErrTransient, remedy.New("see that EVERGATE_STORE names the server, that this machine may connect to it, and what its log says", "PostgreSQL has not answered within %s", patience))
+var errSlow = token.Decide(token.ErrTransient, remedy.New("see that EVERGATE_STORE names the server, that this machine may connect to it, and what its log says", "PostgreSQL has not answered in time"))
 
 const urlRemedy = "write postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full, with all but letters, digits and - . _ ~ of the user and the password percent-encoded (@ is %40, : is %3A, / is %2F), or leave the password to PGPASSFILE or PGPASSWORD"
 
@@ -80,13 +81,15 @@ func newPool(config *pgconn.Config) *pool {
 
 // run calls use with a connection, and again where the connection broke: use must be safe to be called twice.
 func (p *pool) run(ctx context.Context, use func(ctx context.Context, c *pgconn.PgConn) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSlow)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for try := 1; ; try++ {
 		err := p.once(ctx, use)
 		switch {
 		case err == nil:
 			return nil
+		case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+			return errSlow // whoever's patience it was
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case !isPassing(err) || try == tries:
