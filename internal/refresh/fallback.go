@@ -35,7 +35,7 @@ type fallback struct {
 
 func (g *fallback) obtain(ctx context.Context, req request) (token.Token, error) {
 	// What is known to be dead is asked last: its access token may look alive for an hour.
-	known := g.load(ctx) == nil && g.record.Reauthorize != nil
+	known := g.loadToBegin(ctx) == nil && g.record.Reauthorize != nil
 	var other error
 	if known {
 		t, err := g.fallBack(ctx, errors.New(g.record.Reauthorize.Reason))

@@ -57,7 +57,7 @@ type persister struct {
 	nextWrite time.Time
 	writes    int // that failed in a row
 
-	// stored is what was read for it at the start, until it has read itself.
+	// stored is what was read for it at the start, until it has read itself. It is older than a lease and than what anybody was told of.
 	stored *Stored
 
 	shown atomic.Pointer[grantStatus]
@@ -92,7 +92,20 @@ func (p *persister) load(ctx context.Context) error {
 	if p.unsaved != nil {
 		return nil
 	}
-	record, handle, err := p.read(ctx)
+	return p.take(p.read(ctx))
+}
+
+// loadToBegin is load for whoever reads once more before it changes anything: what was read for the Source is as good.
+func (p *persister) loadToBegin(ctx context.Context) error {
+	first := p.stored
+	if p.stored = nil; first == nil || time.Since(first.Read) >= storedLasts {
+		return p.load(ctx)
+	}
+	return p.take(first.Record, first.Handle, nil)
+}
+
+// take takes over what a read has found.
+func (p *persister) take(record token.Record, handle token.Handle, err error) error {
 	if errors.Is(err, token.ErrNotFound) {
 		if p.remembers && p.record.Epoch != "" && p.without&withoutMemory == 0 {
 			p.takeBack(token.Record{}, "", true)
@@ -119,12 +132,7 @@ func (p *persister) load(ctx context.Context) error {
 }
 
 func (p *persister) read(ctx context.Context) (token.Record, token.Handle, error) {
-	if first := p.stored; first != nil {
-		p.stored = nil
-		if time.Since(first.Read) < storedLasts {
-			return first.Record, first.Handle, nil
-		}
-	}
+	p.stored = nil
 	ctx, cancel := context.WithTimeout(ctx, storeWait)
 	defer cancel()
 	return p.store.Load(ctx)

@@ -197,3 +197,54 @@ func TestWhatWasReadForASourceIsNotReadAgain(t *testing.T) {
 		}
 	})
 }
+
+// What was read before the lease is not what is there under it: another process may have made a token meanwhile.
+func TestWhatIsReadUnderTheLeaseIsReadThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shop, _ := token.ParseShop("blue-finch")
+		ended := token.Record{Grant: "client_credentials", Current: pair(0, time.Now().Add(-2*time.Hour).Round(0), time.Hour)}
+		ended.Current.Refresh = token.Secret{}
+		shelf := newShelf()
+		shelf.put(ended)
+		record, handle, _ := shelf.Load(t.Context())
+		made := ended
+		made.Current.Token = token.Token{Access: token.NewSecret("another's"), Issued: time.Now().Round(0), Life: time.Hour}
+		shelf.put(made)
+		s := New(Options{
+			Shop: shop, Obtainer: Cached(asked{t}, shelf, ""), Log: slog.New(slog.DiscardHandler), Told: true,
+			Stored: &Stored{Record: record, Handle: handle, Read: time.Now()},
+		})
+		if got, err := s.Token(t.Context()); err != nil || got.Access.Reveal() != "another's" {
+			t.Errorf("%v, %v", got, err)
+		}
+	})
+}
+
+// asked is a grant that is not to be asked.
+type asked struct{ t *testing.T }
+
+func (asked) Name() string { return "client_credentials" }
+
+func (a asked) Grant(context.Context) (token.Token, error) {
+	a.t.Error("a token is obtained although another process has just stored one")
+	return token.Token{}, errPassing
+}
+
+// Whoever was told of a change reads what there is now, whatever was read for the Source before.
+func TestWhoIsToldOfAChangeReadsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shop, _ := token.ParseShop("blue-finch")
+		shelf := newShelf()
+		shelf.put(token.Record{Current: pair(0, time.Now().Round(0), time.Hour)})
+		record, handle, _ := shelf.Load(t.Context())
+		shelf.put(token.Record{Current: pair(1, time.Now().Round(0), time.Hour)})
+		s := New(Options{
+			Shop: shop, Obtainer: Rotating(&chain{t: t, shelf: shelf, life: time.Hour}, shelf, ""), Log: slog.New(slog.DiscardHandler), Told: true,
+			Stored: &Stored{Record: record, Handle: handle, Read: time.Now()},
+		})
+		s.Look(t.Context())
+		if got, err := s.Token(t.Context()); err != nil || !got.Access.Equal(pair(1, time.Now(), time.Hour).Token.Access) {
+			t.Errorf("%v, %v", got, err)
+		}
+	})
+}

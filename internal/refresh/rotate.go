@@ -47,7 +47,7 @@ var errLeaseShort = token.Decide(token.ErrTransient, errors.New("the right to re
 
 func (g rotating) obtain(ctx context.Context, req request) (token.Token, error) {
 	// A stored token that lives is used at once, whoever may be refreshing.
-	if err := g.load(ctx); err != nil && !errors.Is(err, token.ErrNotFound) {
+	if err := g.loadToBegin(ctx); err != nil && !errors.Is(err, token.ErrNotFound) {
 		return token.Token{}, g.loadError(err)
 	}
 	if t, ok := g.adopt(req); ok {
