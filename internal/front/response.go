@@ -323,7 +323,7 @@ func (w *response) finish(completed bool) bool {
 // end is the end of its connection.
 func (w *response) end() {
 	if w.header != nil {
-		clear(w.header.order) // they are parts of a head
+		clear(w.header.order[:cap(w.header.order)]) // they are parts of heads
 		w.header.order = w.header.order[:0]
 		headers.Put(w.header)
 		w.header = nil
