@@ -236,7 +236,7 @@ func (a *Admission) checkHost(r *request.Request, p *Admitted) (shop string, _ e
 	name, ok := hostname(r.Host)
 	switch {
 	case !ok:
-		return "", a.misdirected(r.Host)
+		return "", misdirectedTool(r.Host)
 	case a.hosts.has(name):
 		return "", nil
 	}
@@ -247,7 +247,7 @@ func (a *Admission) checkHost(r *request.Request, p *Admitted) (shop string, _ e
 	sub, ok := localName(name)
 	switch {
 	case !ok:
-		return "", a.misdirected(r.Host)
+		return "", misdirectedTool(r.Host)
 	case !strings.Contains(sub, ".") || ascii.HasSuffixFold(sub, shopSuffix):
 		return sub, nil
 	}

@@ -157,10 +157,10 @@ func isClusterName(name string) bool {
 		(!strings.Contains(name, ".") || ascii.HasSuffixFold(name, ".svc") || ascii.HasSuffixFold(name, ".cluster.local"))
 }
 
-// misdirected is the answer to a tool whose Host is none of those that are served.
-func (a *Admission) misdirected(host string) error {
+// misdirectedTool is the answer to a tool whose Host is none of those that are served. Who asks is not known yet, so no shop is named.
+func misdirectedTool(host string) error {
 	if name, ok := hostname(host); ok && ascii.HasSuffixFold(name, shopSuffix) {
-		return denial.New(http.StatusMisdirectedRequest, denial.CodeMisdirectedHost, "The shop "+denial.Quote(host)+" is not served here. "+a.whichServed())
+		return denial.New(http.StatusMisdirectedRequest, denial.CodeMisdirectedHost, "The shop "+denial.Quote(host)+" is not served here. "+HowToName("acme"+shopSuffix))
 	}
 	return misdirected(host)
 }

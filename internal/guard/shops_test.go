@@ -66,9 +66,11 @@ func TestOneOfSeveralShopsIsNamed(t *testing.T) {
 		if code := codeOf(err); code != c.code || c.code == "" && p.Shop.Handle() != c.shop {
 			t.Errorf("%s%s: %q, %v; want %q, %q", c.host, c.target, p.Shop, err, c.shop, c.code)
 		}
-		// Whoever named no shop, or none that is known, learns which are and how to name one.
-		names := c.code == denial.CodeUnknownShop || c.code == denial.CodeMisdirectedHost && strings.HasSuffix(c.host, shopSuffix)
-		if names && !strings.Contains(err.Error(), "acme.myshopify.com, beta.myshopify.com. A request names its shop before the path, as in /acme.myshopify.com/admin/api/…, or calls acme.localhost.") {
+		// Whoever named no shop, or none that is known, learns how to name one, and, once it is known that no web page asks, which there are.
+		const how = "A request names its shop before the path, as in /acme.myshopify.com/admin/api/…, or calls acme.localhost."
+		misnamed := c.code == denial.CodeMisdirectedHost && strings.HasSuffix(c.host, shopSuffix)
+		if misnamed && (!strings.Contains(err.Error(), how) || strings.Contains(err.Error(), "beta")) ||
+			c.code == denial.CodeUnknownShop && !strings.Contains(err.Error(), "acme.myshopify.com, beta.myshopify.com. "+how) {
 			t.Errorf("%s%s: %v", c.host, c.target, err)
 		}
 	}
