@@ -76,7 +76,7 @@ func keyCommand() action {
 func notWritten(file string, err error) error {
 	dir := filepath.Dir(file)
 	if _, missing := os.Stat(dir); errors.Is(missing, fs.ErrNotExist) {
-		return remedy.New("make it: install -d -m 755 "+dir, "no key was made, because there is no directory %s for the file of keys", dir)
+		return remedy.New("make it: install -d -m 755 "+single(dir), "no key was made, because there is no directory %s for the file of keys", dir)
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return remedy.New("run it as the user that owns the file and its directory, or name another one with --file", "no key was made, because %s cannot be written: %w", file, err)

@@ -205,7 +205,7 @@ func TestAFileOfKeysThatIsMissingHasARemedy(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "etc")
 	file := filepath.Join(dir, "keys")
 	for want, args := range map[string][]string{
-		"there is no directory " + dir + " for the file of keys: make it: install -d -m 755 " + dir:                {"key", "agent", "--file", file},
+		"there is no directory " + dir + " for the file of keys: make it: install -d -m 755 " + single(dir):        {"key", "agent", "--file", file},
 		"there is no file of keys " + file + ": name another one, or make it with `evergate key NAME --file FILE`": {"key", "list", "--file", file},
 		"there is no file of keys " + file: {"key", "revoke", "agent", "--file", file},
 	} {
