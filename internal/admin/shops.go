@@ -175,6 +175,8 @@ func (h *handler) readyFleet(w http.ResponseWriter) {
 
 func (h *handler) startedFleet(w http.ResponseWriter) {
 	switch {
+	case h.Stopping(): // the chart's readinessProbe asks this
+		sayUnavailable(w, denial.CodeStopping, "shutting down")
 	case h.Shops.Started():
 		say(w, http.StatusOK, "ok")
 	case h.Shops.Ready() == nil:

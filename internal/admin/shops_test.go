@@ -105,6 +105,10 @@ func TestProbesOfManyShops(t *testing.T) {
 	if w := call(s.handler(t), http.MethodGet, "/startupz"); w.Code != 200 {
 		t.Errorf("a store that was read once is away: %d %s", w.Code, w.Body)
 	}
+	stopping := New(Options{Tokens: &sidecar{}, Shops: s, Admission: newAdmission(t), Gatherer: prometheus.NewRegistry(), Quit: func() {}, Stopping: func() bool { return true }})
+	if w := call(stopping, http.MethodGet, "/startupz"); w.Code != 503 || !strings.Contains(w.Body.String(), "shutting down") {
+		t.Errorf("a process that ends takes calls: %d %s", w.Code, w.Body)
+	}
 	s.notStarted = true
 	for ready, want := range map[error]string{s.notReady: "connection refused", nil: "has not been read yet"} {
 		s.notReady = ready

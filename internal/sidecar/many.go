@@ -291,7 +291,7 @@ func (m *many) renewDue(ctx context.Context, sessions token.Dues) {
 	places := make(chan struct{}, aheadAtOnce)
 	for domain, err := range sessions.Due(ctx, time.Now().Add(aheadBy)) {
 		if domain == "" {
-			m.noteStore(err)
+			m.noteStoreOf(ctx, err)
 			return
 		}
 		name, err := token.ParseShop(domain)

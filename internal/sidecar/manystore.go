@@ -31,7 +31,7 @@ func (m *many) noteStore(err error) {
 		m.opened.Store(true)
 		return
 	}
-	if m.reachable.Swap(&err) == nil {
+	if before := m.reachable.Swap(&err); before == nil || isKey(*before) != isKey(err) {
 		m.log.Error("the store of grants cannot be read: only shops are served that were called lately, for as long as their tokens live",
 			"err", err, "remedy", "run `evergate store check` with the same settings")
 	}
@@ -63,11 +63,12 @@ const (
 func (m *many) watchStore(ctx context.Context) {
 	m.noteStoreOf(ctx, m.askStore(ctx))
 	for ctx.Err() == nil {
-		pause := askQuietly
-		if m.ready() != nil {
+		pause, before := askQuietly, m.ready()
+		if before != nil && !isKey(before) {
 			pause = askAgainEvery
 		}
-		if _, err := clock.SleepOrWake(ctx, pause, m.doubt); err != nil {
+		doubted, err := clock.SleepOrWake(ctx, pause, m.doubt)
+		if err != nil || before == nil && !doubted && m.answers(ctx) {
 			continue
 		}
 		m.noteStoreOf(ctx, m.askStore(ctx))
@@ -82,6 +83,22 @@ func (m *many) noteStoreOf(ctx context.Context, err error) {
 	}
 }
 
+// answers reports whether the store answers, by a question that costs little: whether there is a shop that nobody has.
+func (m *many) answers(ctx context.Context) bool {
+	name, err := token.ParseShop("evergate-asks-whether-the-store-answers")
+	if err != nil {
+		return false
+	}
+	shop, err := m.app.Backend.Shop(name)
+	if err == nil {
+		_, _, err = shop.Load(ctx)
+	}
+	return err == nil || errors.Is(err, token.ErrNotFound)
+}
+
+// isKey reports whether a store is of no use because of the key.
+func isKey(err error) bool { return errors.Is(err, token.ErrKey) }
+
 // askStore reports why no grant can be read; nil: one can, or there is none.
 func (m *many) askStore(ctx context.Context) error {
 	var l legible
@@ -89,15 +106,12 @@ func (m *many) askStore(ctx context.Context) error {
 		if listed.Domain == "" {
 			return err
 		}
-		if l.note(listed.Domain, err); l.readable > 0 || l.broken == mostTried {
+		if l.note(listed.Domain, err); l.readable > 0 { // what has not been written since the key before may be listed first
 			break
 		}
 	}
 	return l.verdict()
 }
-
-// mostTried is how many grants are tried before it is said that none can be read.
-const mostTried = 20
 
 // legible counts which grants can be read.
 type legible struct {
@@ -113,7 +127,7 @@ func (l *legible) note(domain string, err error) {
 		return
 	}
 	l.broken, l.shop, l.why = l.broken+1, domain, err
-	if errors.Is(err, token.ErrKey) {
+	if isKey(err) {
 		l.key = err
 	}
 }
@@ -123,7 +137,7 @@ func (l *legible) verdict() error {
 	if l.key == nil || l.readable > 0 {
 		return nil
 	}
-	return fmt.Errorf("not one of %d grants that were tried can be read: %w", l.broken, l.key)
+	return fmt.Errorf("not one of %d grants can be read: %w", l.broken, l.key)
 }
 
 // renewUnused renews the grants that nobody has used for a week, one after the other.
