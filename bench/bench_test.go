@@ -302,3 +302,12 @@ func TestRatiosAreThoseOfARound(t *testing.T) {
 		}
 	}
 }
+
+func TestCallsComeLateInAMinute(t *testing.T) {
+	t.Parallel()
+	for age, want := range map[time.Duration]time.Duration{0: 50 * time.Second, 50 * time.Second: 0, 51 * time.Second: 59 * time.Second, 126 * time.Second: 44 * time.Second} {
+		if got := untilTheEndOfAMinute(age); got != want {
+			t.Errorf("after %s: %s, want %s", age, got, want)
+		}
+	}
+}

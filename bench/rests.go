@@ -43,12 +43,23 @@ func (r *rig) rest(t *table, p plan, group []*peer, round int) error {
 		defer run.stop()
 		runs = append(runs, run)
 	}
+	began := time.Now()
 	for _, connections := range []int{0, 64, 1000} {
+		if connections > 0 {
+			time.Sleep(untilTheEndOfAMinute(time.Since(began)))
+		}
 		if err := r.restWith(t, p, runs, round, connections); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// untilTheEndOfAMinute is how long it takes until a minute of a process is nearly over. Evergate gives memory back at the end of each of its minutes in
+// which nobody called, and closes connections that have waited for two minutes: what is called late in a minute has a whole quiet one before that.
+func untilTheEndOfAMinute(age time.Duration) time.Duration {
+	const late = 50 * time.Second
+	return (late - age%time.Minute + time.Minute) % time.Minute
 }
 
 // restWith measures with so many connections of which each has had one call.
