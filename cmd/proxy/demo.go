@@ -64,28 +64,13 @@ func demo() action {
 			narrateTokens(w.out, sim)
 			introduce(w.out, s, taken, cfg.Config)
 			begin, force := w.stopSignals(log.Logger, s.Reread)
-			ctx, stop := context.WithCancel(context.Background())
-			defer stop()
-			if err := s.Serve(either(begin, w.unread(ctx)), force); err != nil {
+			if err := s.Serve(begin, force); err != nil {
 				return err
 			}
 			fmt.Fprintln(w.out, "\nThe demo has ended. The README says how to use your own shop.")
 			return nil
 		}),
 	}
-}
-
-// either is closed when one of two is.
-func either(a, b <-chan struct{}) <-chan struct{} {
-	one := make(chan struct{})
-	go func() {
-		select {
-		case <-a:
-		case <-b:
-		}
-		close(one)
-	}()
-	return one
 }
 
 // demoEnviron keeps the few settings that make sense in a demo.

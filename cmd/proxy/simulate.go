@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -176,17 +175,9 @@ func taken(err error, flag string) error {
 	return err
 }
 
-// untilTheEnd waits for a signal to end, or until nobody reads what it prints, and reads the fixtures again at a SIGHUP.
+// untilTheEnd waits for a signal to end, and reads the fixtures again at a SIGHUP.
 func (m *simulation) untilTheEnd(w env, sim *shopsim.Sim) {
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	for unread := w.unread(ctx); ; {
-		var sig os.Signal
-		select {
-		case sig = <-w.signals:
-		case <-unread:
-			return
-		}
+	for sig := range w.signals {
 		if sig != syscall.SIGHUP || m.fixtures == "" {
 			return
 		}

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
-	"evergate/internal/clock"
 	"evergate/internal/logsink"
 	"evergate/internal/printable"
 )
@@ -54,24 +52,6 @@ func steadily(run func(env) error) func(env) error {
 		}
 		return nil
 	}
-}
-
-// lookForReader is how often a command looks whether anybody still reads what it prints.
-const lookForReader = time.Second
-
-// unread is closed once standard output is a pipe that nobody reads any more. It is for commands that are there for whoever
-// reads them, and that may print nothing for a long time.
-func (w env) unread(ctx context.Context) <-chan struct{} {
-	gone := make(chan struct{})
-	go func() {
-		for !readerLeft(w.inherited.out) {
-			if clock.Sleep(ctx, lookForReader) != nil {
-				return
-			}
-		}
-		close(gone)
-	}()
-	return gone
 }
 
 // streams are standard output and standard error.
