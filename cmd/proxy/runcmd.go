@@ -47,8 +47,6 @@ type runOptions struct {
 
 	only token.Shop   // the one that is meant; zero: there is a choice, and CMD names it with each call
 	key  token.Secret // that CMD shows, and that ends with it; empty: none
-
-	askedToEnd time.Time // when a signal asked for it last, until CMD had ended
 }
 
 // runCommand starts the sidecar on a free port, runs CMD with EVERGATE_URL pointing at it
@@ -144,22 +142,17 @@ func (a *runOptions) runWithSidecar(w env) error {
 	}
 	close(begin)
 	go func() {
-		anotherWish(w.nextToEnd, a.askedToEnd) // impatience while draining
-		close(force)
+		for sig := range w.signals {
+			if asksToEnd(sig) { // impatience while draining
+				close(force)
+				return
+			}
+		}
 	}()
 	if <-served; failed != nil && result == nil {
 		result = failed
 	}
 	return result
-}
-
-// nextToEnd waits for a signal that asks to end.
-func (w env) nextToEnd() os.Signal {
-	for {
-		if sig := <-w.signals; asksToEnd(sig) {
-			return sig
-		}
-	}
 }
 
 // program is what to start, and in which environment.
@@ -213,7 +206,6 @@ func (a *runOptions) runReady(w env, s *sidecar.Sidecar, served <-chan struct{},
 			waiting = false
 		case sig := <-w.signals:
 			if asksToEnd(sig) {
-				a.askedToEnd = time.Now()
 				return fmt.Errorf("%s before the sidecar was ready, so %s was not started", sig, p.argv[0])
 			}
 		case <-served:
@@ -245,9 +237,6 @@ func (a *runOptions) runReady(w env, s *sidecar.Sidecar, served <-chan struct{},
 			}
 			served = nil
 		case sig := <-w.signals:
-			if asksToEnd(sig) {
-				a.askedToEnd = time.Now()
-			}
 			if !sentByTerminal(sig) || !sidecar.IsTerminal(w.stdin) {
 				_ = cmd.Process.Signal(sig) // the sidecar stays for as long as the command does, whatever that makes of it
 			} // else the terminal has sent it to the command as well

@@ -6,7 +6,6 @@ import (
 	"os"
 	"slices"
 	"syscall"
-	"time"
 
 	"golang.org/x/term"
 
@@ -51,7 +50,7 @@ func serveUntilSignal(cfg sidecar.Settings, log sidecar.Logger, w env) error {
 	return s.Serve(begin, force)
 }
 
-// stopSignals turns the first signal into begin and the second into force, if it is another wish. SIGHUP is neither: it has the
+// stopSignals turns the first signal into begin and the second into force. SIGHUP is neither: it has the
 // files read again, as of every daemon. But the one that comes because the terminal has gone, whose window somebody has closed, is
 // meant as an end: nobody would see that the process goes on, and that it keeps its ports.
 func (w env) stopSignals(log *slog.Logger, reread func()) (begin, force <-chan struct{}) {
@@ -69,9 +68,8 @@ func (w env) stopSignals(log *slog.Logger, reread func()) (begin, force <-chan s
 	}
 	go func() {
 		log.Info("signal", "signal", next().String())
-		heard := time.Now()
 		close(first)
-		log.Warn("second signal: ending at once", "signal", anotherWish(next, heard).String())
+		log.Warn("second signal: ending at once", "signal", next().String())
 		close(second)
 	}()
 	return first, second

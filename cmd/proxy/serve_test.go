@@ -2,10 +2,8 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -14,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"evergate/internal/caller"
@@ -108,21 +105,6 @@ func start(environ []string, args ...string) *running {
 	w := env{args: args, environ: environ, stdin: strings.NewReader(""), out: r.out, err: r.err, signals: r.signals}
 	go func() { r.code <- run(w) }()
 	return r
-}
-
-// insist sends signals until one is heard as another wish than the first.
-func (r *running) insist(t *testing.T) {
-	t.Helper()
-	process.Eventually(t, func() error {
-		select {
-		case r.signals <- os.Interrupt:
-		default: // those that were sent have not been heard
-		}
-		if len(r.code) == 0 {
-			return errors.New("it goes on")
-		}
-		return nil
-	})
 }
 
 func (r *running) mustEnd(t *testing.T, want int) {
@@ -282,60 +264,8 @@ func TestSecondSignalForcesTheEnd(t *testing.T) {
 	if status, body := get(t, "http://"+operators+"/readyz"); status != 503 || body != "shutting down\n" {
 		t.Errorf("%d %s", status, body)
 	}
-	s.insist(t)
+	s.signals <- os.Interrupt
 	s.mustEnd(t, exitFailure)
-	if log := s.err.String(); !strings.Contains(log, "no request was under way") {
-		t.Errorf("%s", log)
-	}
-}
-
-// GNU timeout signals its child, and then the whole group that the child is in.
-func TestASignalThatComesTwiceAtOnceIsOne(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		signals := make(chan os.Signal)
-		begin, force := env{stdin: strings.NewReader(""), signals: signals}.stopSignals(slog.New(slog.DiscardHandler), func() {})
-		isClosed := func(c <-chan struct{}) bool {
-			synctest.Wait()
-			select {
-			case <-c:
-				return true
-			default:
-				return false
-			}
-		}
-		signals <- syscall.SIGTERM
-		signals <- syscall.SIGTERM
-		time.Sleep(oneWish - time.Millisecond)
-		signals <- syscall.SIGTERM
-		if !isClosed(begin) || isClosed(force) {
-			t.Errorf("begin %t, force %t after one signal that came twice", isClosed(begin), isClosed(force))
-		}
-		time.Sleep(time.Millisecond)
-		signals <- syscall.SIGTERM
-		if !isClosed(force) {
-			t.Error("another signal is not heard")
-		}
-	})
-}
-
-// A command is told to end and is gone at once, and the same wish comes once more while the sidecar waits for what the command has asked for.
-func TestRunTakesASignalThatComesTwiceForOne(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		signals, heard := make(chan os.Signal), make(chan os.Signal, 1)
-		asked := time.Now()
-		go func() { heard <- anotherWish(env{signals: signals}.nextToEnd, asked) }()
-		signals <- syscall.SIGTERM
-		time.Sleep(oneWish)
-		signals <- syscall.SIGCONT
-		synctest.Wait()
-		if len(heard) > 0 {
-			t.Error("one wish, or none, ends the wait")
-		}
-		signals <- syscall.SIGTERM
-		<-heard
-	})
 }
 
 func TestAnInterruptedProbeSaysSo(t *testing.T) {

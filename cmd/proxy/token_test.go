@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"evergate/internal/config"
@@ -180,30 +179,24 @@ func TestSignalEndsAQuestion(t *testing.T) {
 
 func TestWorkThatMustNotBeCutShortOutlivesTheFirstSignal(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { outlivesTheFirstSignal(t, false) })
-	synctest.Test(t, func(t *testing.T) { outlivesTheFirstSignal(t, true) })
-}
-
-func outlivesTheFirstSignal(t *testing.T, impatient bool) {
-	t.Helper()
-	signals, release := make(chan os.Signal), make(chan struct{})
-	var errw bytes.Buffer
-	w := env{err: &errw, signals: signals}
-	done := make(chan error, 1)
-	go func() { done <- w.finish("the work", func() error { <-release; return nil }) }()
-	signals <- os.Interrupt
-	signals <- os.Interrupt // from who sends it to a process and to its group
-	if impatient {
-		time.Sleep(oneWish)
+	for _, impatient := range []bool{false, true} {
+		signals, release := make(chan os.Signal), make(chan struct{})
+		var errw bytes.Buffer
+		w := env{err: &errw, signals: signals}
+		done := make(chan error, 1)
+		go func() { done <- w.finish("the work", func() error { <-release; return nil }) }()
 		signals <- os.Interrupt
-	} else {
-		close(release)
-	}
-	err := <-done
-	if (err != nil) != impatient || !strings.Contains(errw.String(), "waiting for the end of the work") {
-		t.Errorf("%v: %v, %s", impatient, err, &errw)
-	}
-	if impatient {
-		close(release)
+		if impatient {
+			signals <- os.Interrupt
+		} else {
+			close(release)
+		}
+		err := <-done
+		if (err != nil) != impatient || !strings.Contains(errw.String(), "waiting for the end of the work") {
+			t.Errorf("%v: %v, %s", impatient, err, &errw)
+		}
+		if impatient {
+			close(release)
+		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"golang.org/x/term"
 )
@@ -117,14 +116,10 @@ func (w env) finish(what string, work func() error) error {
 	case <-w.signals:
 		fmt.Fprintf(w.err, "evergate: waiting for the end of %s; interrupt again to end at once\n", what)
 	}
-	for heard := time.Now(); ; {
-		select {
-		case err := <-done:
-			return err
-		case <-w.signals:
-			if time.Since(heard) >= oneWish {
-				return fmt.Errorf("interrupted in the middle of %s: run the same command again", what)
-			}
-		}
+	select {
+	case err := <-done:
+		return err
+	case <-w.signals:
+		return fmt.Errorf("interrupted in the middle of %s: run the same command again", what)
 	}
 }

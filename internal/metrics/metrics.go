@@ -125,7 +125,7 @@ func (m *Metrics) registerRoutes(f promauto.Factory) {
 		[]string{"route"})
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "evergate_requests_in_flight", Help: "Requests being served now.",
-	}, func() float64 { return float64(m.InFlight()) })
+	}, func() float64 { return float64(m.inFlight.Load()) })
 
 	m.routes = make([]routeSeries, shopify.RouteCount)
 	for r := range m.routes {
@@ -135,9 +135,6 @@ func (m *Metrics) registerRoutes(f promauto.Factory) {
 
 // RequestStarted counts a request in flight.
 func (m *Metrics) RequestStarted() { m.inFlight.Add(1) }
-
-// InFlight is how many requests are being served.
-func (m *Metrics) InFlight() int64 { return m.inFlight.Load() }
 
 // RequestDone counts an answered request and ends what RequestStarted began.
 func (m *Metrics) RequestDone(r shopify.Route, method string, status int, took time.Duration) {

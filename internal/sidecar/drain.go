@@ -16,19 +16,8 @@ const (
 	othersLinger = 5 * time.Second
 )
 
-// What an end says that did not wait.
-var (
-	errUnanswered = errors.New("ended before every request was answered")
-	errForced     = errors.New("ended before the shutdown was over; no request was under way")
-)
-
-// cutShort is the one of them that is true now. It is asked before what is under way is ended.
-func (s *Sidecar) cutShort() error {
-	if s.underWay() > 0 {
-		return errUnanswered
-	}
-	return errForced
-}
+// errForced says that the end did not wait for the requests under way.
+var errForced = errors.New("ended before every request was answered")
 
 // drain goes on accepting for ShutdownDelay, or until someone says by POST /-/quit that
 // nobody will call any more, and then lets the requests under way end.
@@ -52,7 +41,7 @@ func (s *Sidecar) drain(force <-chan struct{}) error {
 		}
 	}()
 	if clock.Sleep(delay, s.cfg.ShutdownDelay) != nil && ctx.Err() != nil {
-		return s.cutShort()
+		return errForced
 	}
 	limited, stop := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
 	defer stop()
@@ -67,10 +56,9 @@ func (s *Sidecar) drain(force <-chan struct{}) error {
 	tunnels.Go(func() { s.tunnels.Shutdown(limited) })
 	defer tunnels.Wait()
 	if err := s.tools.Shutdown(limited); err != nil {
-		err = s.cutShort()
 		_ = s.tools.Close()
 		stop() // the tunnels end as well
-		return err
+		return errForced
 	}
 	s.limits.tools.AwaitLingering(limited)
 	return nil

@@ -56,8 +56,8 @@ func (s *Sidecar) Serve(begin, force <-chan struct{}) error {
 	}
 	stopWork()
 	// A token that Shopify has handed out is not thrown away for impatience: only force ends this wait.
-	if !waitFor(&background, force) && err == nil {
-		err = s.cutShort()
+	if !waitFor(&background, force) {
+		err = errForced
 	}
 	s.close(force)
 	return err

@@ -73,7 +73,6 @@ type Sidecar struct {
 	acceptingInside sync.WaitGroup
 	pending         pending
 	limits          limits
-	underWay        func() int64 // how many requests are being served
 
 	quit     chan struct{} // closed by POST /-/quit
 	quitOnce sync.Once
@@ -174,7 +173,6 @@ func wire(app *App, settings Settings, log Logger, getenv func(string) string, s
 	}); err != nil {
 		return nil, err // config.Load has tried it
 	}
-	s.underWay = met.InFlight
 	app.Transport.Resent = func() { met.Replayed(inject.Stalled) }
 	if err = serve(s, met); err != nil {
 		return nil, err
