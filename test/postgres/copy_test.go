@@ -31,7 +31,7 @@ func TestGrantsAreCopiedBetweenTheTablesOfADatabase(t *testing.T) {
 		{[]string{"EVERGATE_STORE=" + app}, []string{"--to", app, "--to-layout", "prisma"}, "with EVERGATE_STORE_LAYOUT=prisma,"},
 		{[]string{"EVERGATE_STORE=" + app, "EVERGATE_STORE_LAYOUT=prisma"}, []string{"--to", other}, "without EVERGATE_STORE_LAYOUT,"},
 	} {
-		out, err := process.Command(t, binary(t), append(c.environ, key), append([]string{"store", "copy"}, c.args...)...).CombinedOutput()
+		out, err := process.Command(t, binary(t), append(c.environ, key), append([]string{"store", "copy"}, c.args...)...).CombinedOutput() // both: a report on the one, what is wrong on the other
 		if err != nil || !strings.Contains(string(out), "1 carried into") || !strings.Contains(string(out), c.says) {
 			t.Fatalf("%v: %s", err, out)
 		}

@@ -22,6 +22,8 @@ const patience = 30 * time.Second
 // tally is what became of the calls.
 type tally struct {
 	due, answered, owed, refused atomic.Int64
+	// amid are those that were refused although a token was owed, while there was trouble: a machine that is busy explains them, too.
+	amid atomic.Int64
 
 	mu       sync.Mutex
 	longest  time.Duration  // of those to which a token was owed
@@ -99,9 +101,15 @@ func (r *race) call(p *replica, name string) {
 		}
 	case got.code == "no_token":
 		r.tally.refused.Add(1)
-		if owed {
+		switch {
+		case !owed:
+		case !r.strict && known.troubled(ended):
+			r.tally.amid.Add(1)
+		default:
 			r.tally.fail("for want of a token", example+"\n"+r.toldOf(name))
 		}
+	case got.status == http.StatusUnauthorized && !r.strict && p.still.touches(began, ended): // its token may have ended while it stood still
+		r.tally.amid.Add(1)
 	default:
 		r.tally.fail(got.String(), example)
 	}

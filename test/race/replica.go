@@ -146,7 +146,10 @@ func (r *race) toldOf(name string) string {
 }
 
 func (p *replica) told() (all []string) {
-	for _, c := range p.past {
+	p.mu.Lock()
+	past := slices.Clone(p.past)
+	p.mu.Unlock()
+	for _, c := range past {
 		all = append(all, c.Err.String())
 	}
 	return all

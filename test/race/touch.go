@@ -46,11 +46,18 @@ func (s *spans) touches(from, to time.Time) bool {
 	})
 }
 
-// stretches are spans in order, each longer by settle; those that meet are one.
+// theStore is why a span is when nobody could reach the store.
+const theStore = "store"
+
+// stretches are spans in order, each longer by settle; those that meet are one. After the store was away, every shop's token is due at once, at every
+// replica, and the server that is back has just begun: what that takes is no longer than it was away.
 func stretches(all []span, settle time.Duration) (joined []span) {
 	all = slices.SortedFunc(slices.Values(all), func(a, b span) int { return a.from.Compare(b.from) })
 	for _, s := range all {
 		if !s.to.IsZero() {
+			if s.why == theStore {
+				s.to = s.to.Add(s.to.Sub(s.from))
+			}
 			s.to = s.to.Add(settle)
 		}
 		last := len(joined) - 1
@@ -100,6 +107,12 @@ func (k knowledge) owes(began, ended time.Time) bool {
 		}
 	}
 	return true
+}
+
+// troubled reports whether there was trouble within two lives of a token before a moment.
+func (k knowledge) troubled(at time.Time) bool {
+	since := at.Add(-2 * life)
+	return slices.ContainsFunc(k.away, func(s span) bool { return !s.from.After(at) && (s.to.IsZero() || s.to.After(since)) })
 }
 
 // end is when the token ends that the replica had when it went away, having heard of those that were made before a moment; zero: it

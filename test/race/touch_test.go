@@ -21,6 +21,11 @@ func TestTroublesThatMeetAreOne(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
+	store := away(10, 13)
+	store.why = theStore
+	if got := stretches([]span{store}, time.Second); len(got) != 1 || got[0].to != at(17) {
+		t.Errorf("the store was away: %v", got)
+	}
 }
 
 // TestARefusalIsExcusedOnlyByWhatExplainsIt is about a shop whose tokens were made at 0 and 4, and live for five seconds.
