@@ -103,7 +103,7 @@ func (r *race) call(p *replica, name string) {
 		r.tally.refused.Add(1)
 		switch {
 		case !owed:
-		case !r.strict && known.troubled(ended):
+		case !r.strict && known.troubled(began, ended):
 			r.tally.amid.Add(1)
 		default:
 			r.tally.fail("for want of a token", example+"\n"+r.toldOf(name))

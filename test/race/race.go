@@ -292,7 +292,10 @@ func (r *race) havoc() {
 		case "cut off":
 			troubles.Go(func() { p.cutOff(time.Duration(rand.Int64N(int64(longestPause)))) })
 		case theStore:
-			calm = max(calm, 2*r.disturbStore()) // until all have what they need again, and then as long
+			away := r.disturbStore()
+			if calm = max(calm, away); r.strict {
+				calm += away // until all have what they need again, and then as long
+			}
 		}
 		time.Sleep(calm)
 	}

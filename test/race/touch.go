@@ -109,10 +109,10 @@ func (k knowledge) owes(began, ended time.Time) bool {
 	return true
 }
 
-// troubled reports whether there was trouble within two lives of a token before a moment.
-func (k knowledge) troubled(at time.Time) bool {
-	since := at.Add(-2 * life)
-	return slices.ContainsFunc(k.away, func(s span) bool { return !s.from.After(at) && (s.to.IsZero() || s.to.After(since)) })
+// troubled reports whether there was trouble during a call, or within two lives of a token before it.
+func (k knowledge) troubled(began, ended time.Time) bool {
+	since := began.Add(-2 * life)
+	return slices.ContainsFunc(k.away, func(s span) bool { return !s.from.After(ended) && (s.to.IsZero() || s.to.After(since)) })
 }
 
 // end is when the token ends that the replica had when it went away, having heard of those that were made before a moment; zero: it
