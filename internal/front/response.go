@@ -117,7 +117,7 @@ func (w *response) appendFields(b []byte) []byte {
 	}
 	h.order = h.order[:0]
 	for name := range h.fields {
-		h.order = append(h.order, name)
+		h.order = append(h.order, strings.Clone(name)) // it is a part of a head, which would be kept with it
 	}
 	slices.Sort(h.order)
 	b, _ = w.appendInOrder(b)
@@ -323,8 +323,6 @@ func (w *response) finish(completed bool) bool {
 // end is the end of its connection.
 func (w *response) end() {
 	if w.header != nil {
-		clear(w.header.order[:cap(w.header.order)]) // they are parts of heads
-		w.header.order = w.header.order[:0]
 		headers.Put(w.header)
 		w.header = nil
 	}
