@@ -62,15 +62,23 @@ const (
 // watchStore notices when a store cannot be read any more, and when it can be again. It asks at the start.
 func (m *many) watchStore(ctx context.Context) {
 	m.noteStoreOf(ctx, m.askStore(ctx))
+	looked := time.Now()
 	for ctx.Err() == nil {
 		pause, before := askQuietly, m.ready()
 		if before != nil && !isKey(before) {
 			pause = askAgainEvery
 		}
 		doubted, err := clock.SleepOrWake(ctx, pause, m.doubt)
-		if err != nil || before == nil && !doubted && m.answers(ctx) {
+		if err != nil {
 			continue
 		}
+		// Records of another key make doubts with every call, and are no news; to look for others may take the whole store.
+		known := time.Since(looked) < askQuietly && (before == nil || isKey(before))
+		if (known || before == nil && !doubted) && m.answers(ctx) {
+			_ = clock.Sleep(ctx, doubtEvery) // the loop looks at ctx
+			continue
+		}
+		looked = time.Now()
 		m.noteStoreOf(ctx, m.askStore(ctx))
 		_ = clock.Sleep(ctx, doubtEvery) // the loop looks at ctx
 	}
