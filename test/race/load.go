@@ -108,7 +108,7 @@ func (r *race) call(p *replica, name string) {
 		default:
 			r.tally.fail("for want of a token", example+"\n"+r.toldOf(name))
 		}
-	case got.status == http.StatusUnauthorized && !r.strict && p.still.touches(began, ended): // its token may have ended while it stood still
+	case got.status == http.StatusUnauthorized && p.still.touches(began, ended): // its token may have ended while it stood still
 		r.tally.amid.Add(1)
 	default:
 		r.tally.fail(got.String(), example)

@@ -1,5 +1,5 @@
 // Package race has replicas of the real binary share the refresh chains of many shops while everything around them fails, and
-// holds that no chain is ever broken, and that no call is refused for want of a token while there has to be one. The tests of each shared
+// holds that no chain is ever broken, and, as far as the machine allows to tell, that no call is refused for want of a token while there has to be one. The tests of each shared
 // store run it.
 package race
 
@@ -63,6 +63,8 @@ type Options struct {
 	// LeastOwed is the least share of the calls to which a token has to be owed with EVERGATE_RACE_STRICT: too much trouble would excuse
 	// everything. Zero: 0.45.
 	LeastOwed float64
+	// MostAmid is the greatest share of the calls to which a token is owed that may be refused amid trouble without EVERGATE_RACE_STRICT. Zero: any.
+	MostAmid float64
 	// Shops and Replicas are how many there are. Zero: 200 and 5.
 	Shops, Replicas int
 }
@@ -343,7 +345,9 @@ func (r *race) mustBeWhole() {
 	}
 	r.mu.Lock() // replicas go on renewing
 	defer r.mu.Unlock()
-	if n := r.tally.amid.Load(); n > 0 {
+	if n, owed := r.tally.amid.Load(), r.tally.owed.Load(); r.MostAmid > 0 && float64(n) > r.MostAmid*float64(owed) {
+		t.Errorf("%d of %d calls to which a token was owed were refused, amid trouble: more than a busy machine explains", n, owed)
+	} else if n > 0 {
 		t.Logf("%d calls to which a token was owed were refused amid trouble; with EVERGATE_RACE_STRICT=1 that fails, on a machine that is not busy", n)
 	}
 	share := float64(r.posts) / float64(max(1, r.posts-r.early))

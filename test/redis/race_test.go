@@ -19,7 +19,7 @@ func TestTheRace(t *testing.T) {
 	s := start(t, "--appendonly", "yes", "--appendfsync", "always")
 	race.Run(t, race.Options{
 		Binary: binary, Address: s.address(), Store: func(address string) string { return "redis://" + address },
-		Disturb: func() { s.Kill(); s.again(t) }, LengthOfAll: 2 * time.Minute,
+		Disturb: func() { s.Kill(); s.again(t) }, LengthOfAll: 2 * time.Minute, MostAmid: 0.05,
 	})
 }
 
