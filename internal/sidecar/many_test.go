@@ -26,6 +26,7 @@ type place struct {
 	away atomic.Bool
 	// records are what can be said of each.
 	records []error
+	lists   atomic.Int64 // how often they were listed
 }
 
 // vacant is the store of a shop that has no record.
@@ -43,6 +44,7 @@ func (p *place) Shop(token.Shop) (token.Store, error) {
 }
 
 func (p *place) All(context.Context) iter.Seq2[token.Listed, error] {
+	p.lists.Add(1)
 	return func(yield func(token.Listed, error) bool) {
 		if p.away.Load() {
 			yield(token.Listed{}, errors.New("connection refused"))
@@ -140,6 +142,34 @@ func TestAStoreOfWhichNothingCanBeReadIsSaid(t *testing.T) {
 				t.Errorf("%s: the log says\n%s", name, got)
 			} else if said := strings.Contains(got, "grants in the store that cannot be read"); said != (len(tc.records) > 0) {
 				t.Errorf("%s: the log says\n%s", name, got)
+			}
+		})
+	}
+}
+
+// TestDoubtsThatAreNoNewsCostNoLook has every call doubt the store for ten minutes, because of records of another key.
+func TestDoubtsThatAreNoNewsCostNoLook(t *testing.T) {
+	t.Parallel()
+	for name, records := range map[string][]error{"all of another key": {token.ErrKey, token.ErrKey}, "some": {token.ErrKey, nil}} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &place{records: records}
+			m := &many{app: &App{Config: &config.Config{MaxRenewals: 50}, Backend: p}, dir: &directory{}, doubt: make(chan struct{}, 1), log: Logger{Logger: slog.New(slog.DiscardHandler)}}
+			ctx, stop := context.WithCancel(t.Context())
+			defer synctest.Wait()
+			defer stop()
+			go m.watchStore(ctx)
+			for range 6000 {
+				m.doubtStore()
+				time.Sleep(100 * time.Millisecond)
+			}
+			if n := p.lists.Load(); n < 10 || n > 12 {
+				t.Errorf("%s: the whole store was looked at %d times in ten minutes", name, n)
+			}
+			p.away.Store(true)
+			m.doubtStore()
+			time.Sleep(2 * doubtEvery)
+			if err := m.ready(); err == nil || errors.Is(err, token.ErrKey) {
+				t.Errorf("%s: it is away, and that is not noticed: %v", name, err)
 			}
 		})
 	}
