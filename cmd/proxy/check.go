@@ -172,7 +172,7 @@ func (c *checkup) checks() []check.Check {
 		Wanted: c.cfg.Scopes, NewScopes: newScopes(c.cfg), Token: func() token.Secret { return c.token },
 	}
 	via, err := transport.Via()
-	way := check.Way{Base: c.cfg.Base, Roots: c.cfg.Roots, Via: via.Name(), Err: err, Connect: transport.Connect, LookUp: transport.LookUp, Loop: transport.CheckLoop}
+	way := check.Way{Base: c.cfg.Base, Roots: c.cfg.Roots.All(), Via: via.Name(), Err: err, Connect: transport.Connect, LookUp: transport.LookUp, Loop: transport.CheckLoop}
 	return append(list,
 		check.DNS(way), check.Connection(way), s.Shop(), s.Clock(),
 		check.Check{Name: "grant", Needs: []string{"configuration", "store", "shop"}, Run: c.grant}, s.Scopes(), s.Version())

@@ -112,7 +112,7 @@ func (c *checkup) fleetWay() []check.Check {
 	}
 	transport.Expect(base)
 	via, err := transport.Via()
-	way := check.Way{Base: base, Roots: c.cfg.Roots, Via: via.Name(), Err: err, Connect: transport.Connect, LookUp: transport.LookUp, Loop: transport.CheckLoop}
+	way := check.Way{Base: base, Roots: c.cfg.Roots.All(), Via: via.Name(), Err: err, Connect: transport.Connect, LookUp: transport.LookUp, Loop: transport.CheckLoop}
 	all := []check.Check{check.DNS(way), check.Connection(way)}
 	if len(shops) > 0 {
 		s := &check.Shopify{API: &shopify.Client{Shop: shops[0], Base: base, Transport: transport, UserAgent: build().UserAgent(), Remedies: c.cfg.Remedies(shops[0])}}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"evergate/internal/listen"
 	"evergate/internal/shopsim"
 	"evergate/internal/sidecar"
+	"evergate/internal/trust"
 )
 
 const (
@@ -39,8 +39,7 @@ func demo() action {
 			defer shopify.Close()
 
 			cfg, err := sidecar.Load(demoEnviron(w.environ, shopify.URL), func(c *config.Config) error {
-				c.Roots = x509.NewCertPool()
-				c.Roots.AppendCertsFromPEM(shopify.CAPEM)
+				c.Roots, _ = trust.FromPEM(shopify.CAPEM)
 				return nil
 			})
 			if err != nil {

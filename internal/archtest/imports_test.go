@@ -11,7 +11,7 @@ import (
 // mayImport is the matrix: for each package, the other packages of the module that it may
 // import, and the modules that it may. What is not here is forbidden, a new package too.
 var mayImport = map[string]struct{ ours, others []string }{
-	"cmd/proxy":          {ours: []string{"access", "admin", "brief", "caller", "check", "clientenv", "clock", "config", "durable", "grant", "grantadmin", "guard", "listen", "localca", "login", "logsink", "printable", "readfile", "redact", "remedy", "shopify", "shopsim", "sidecar", "spelling", "store", "systemd", "token", "truststore"}, others: []string{"golang.org/x/sys", "golang.org/x/term"}},
+	"cmd/proxy":          {ours: []string{"access", "admin", "brief", "caller", "check", "clientenv", "clock", "config", "durable", "grant", "grantadmin", "guard", "listen", "localca", "login", "logsink", "printable", "readfile", "redact", "remedy", "shopify", "shopsim", "sidecar", "spelling", "store", "systemd", "token", "trust", "truststore"}, others: []string{"golang.org/x/sys", "golang.org/x/term"}},
 	"internal/access":    {ours: []string{"caller", "listen", "policy", "reload", "remedy", "request", "token"}},
 	"internal/admin":     {ours: []string{"brief", "denial", "guard", "markup", "refresh", "remedy", "request", "token"}, others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	"internal/archtest":  {},
@@ -22,7 +22,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/check":     {ours: []string{"access", "limit", "listen", "localca", "netfail", "printable", "readfile", "redact", "remedy", "shopify", "token"}},
 	"internal/clientenv": {ours: []string{"remedy", "shopify", "token"}, others: []string{"software.sslmate.com/src/go-pkcs12"}},
 	"internal/clock":     {},
-	"internal/config":    {ours: []string{"envelope", "guard", "listen", "plain", "readfile", "redact", "remedy", "resolve", "shopify", "spelling", "store", "token"}, others: []string{"github.com/caarlos0/env/v11"}},
+	"internal/config":    {ours: []string{"envelope", "guard", "listen", "plain", "readfile", "redact", "remedy", "resolve", "shopify", "spelling", "store", "token", "trust"}, others: []string{"github.com/caarlos0/env/v11"}},
 	"internal/denial":    {ours: []string{"brief"}},
 	"internal/durable":   {ours: []string{"clock", "remedy"}},
 	"internal/front":     {ours: []string{"request", "wire"}},
@@ -66,10 +66,11 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/spelling":   {},
 	"internal/systemd":    {},
 	"internal/token":      {ours: []string{"remedy"}},
+	"internal/trust":      {},
 	"internal/tracing":    {ours: []string{"netfail", "readfile"}, others: []string{"google.golang.org/protobuf/encoding/protowire"}},
 	"internal/truststore": {ours: []string{"readfile", "remedy"}},
 	"internal/tunnel":     {ours: []string{"denial", "guard", "limit", "netfail", "request"}},
-	"internal/upstream":   {ours: []string{"clock", "netfail", "remedy", "socket", "wire"}, others: []string{"golang.org/x/net/proxy", "golang.org/x/sys"}},
+	"internal/upstream":   {ours: []string{"clock", "netfail", "remedy", "socket", "trust", "wire"}, others: []string{"golang.org/x/net/proxy", "golang.org/x/sys"}},
 	"internal/wire":       {},
 
 	"internal/grantadmin":        {ours: []string{"config", "envelope", "grant", "remedy", "shopify", "store", "token"}},

@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -19,6 +18,7 @@ import (
 	"evergate/internal/resolve"
 	"evergate/internal/store"
 	"evergate/internal/token"
+	"evergate/internal/trust"
 )
 
 // check fills in what is derived and returns every mistake.
@@ -204,11 +204,8 @@ func (c *Config) checkRoots() error {
 	if err != nil {
 		return remedy.Prefix("EVERGATE_UPSTREAM_CA_FILE", err)
 	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool() // a machine without system roots still has the file's
-	}
-	if !roots.AppendCertsFromPEM(pem) {
+	roots, ok := trust.FromPEM(pem)
+	if !ok {
 		return fmt.Errorf("EVERGATE_UPSTREAM_CA_FILE=%q holds no certificate in PEM form", c.UpstreamCAFile)
 	}
 	c.Roots = roots

@@ -7,7 +7,6 @@
 package config
 
 import (
-	"crypto/x509"
 	"log/slog"
 	"net/netip"
 	"net/url"
@@ -15,6 +14,7 @@ import (
 
 	"evergate/internal/listen"
 	"evergate/internal/token"
+	"evergate/internal/trust"
 )
 
 // Config is every setting. A field's env tag is the variable's name, envDefault its
@@ -94,7 +94,7 @@ type Config struct {
 
 	Shop      token.Shop       // of ShopName
 	Base      *url.URL         // of UpstreamURL, for the Shop, or for any where there is none: BaseOf has a shop's
-	Roots     *x509.CertPool   // nil: the system's
+	Roots     *trust.Roots     // nil: the system's
 	Listeners []listen.Address // of Listen
 	Proxies   []netip.Prefix   // of TrustedProxies
 	Admin     listen.Address   // of AdminListen

@@ -152,14 +152,14 @@ func TestUpstreamCAFile(t *testing.T) {
 	if c.Roots == nil {
 		t.Fatal("no roots")
 	}
-	if _, err := cert.Verify(x509.VerifyOptions{Roots: c.Roots, DNSName: "example.com"}); err != nil {
+	if _, err := cert.Verify(x509.VerifyOptions{Roots: c.Roots.All(), DNSName: "example.com"}); err != nil {
 		t.Errorf("what the file vouches for is not trusted: %v", err)
 	}
 	want, err := x509.SystemCertPool()
 	if err != nil {
 		want = x509.NewCertPool()
 	}
-	if want.AddCert(cert); !c.Roots.Equal(want) {
+	if want.AddCert(cert); !c.Roots.All().Equal(want) {
 		t.Error("the roots are not the system's and the file's")
 	}
 	for path, say := range map[string]string{

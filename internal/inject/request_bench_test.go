@@ -27,6 +27,7 @@ import (
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
 	"evergate/internal/token"
+	"evergate/internal/trust"
 	"evergate/internal/upstream"
 	"evergate/test/process"
 )
@@ -253,7 +254,7 @@ func (c call) front(b *testing.B) string {
 		}
 	})
 	base := &url.URL{Scheme: "https", Host: l.Addr().String()}
-	transport := upstream.New(upstream.Options{Base: base, Roots: rootsOf(cert), HeaderTimeout: 10 * time.Second})
+	transport := upstream.New(upstream.Options{Base: base, Roots: trust.Only(rootsOf(cert)), HeaderTimeout: 10 * time.Second})
 	b.Cleanup(transport.CloseIdleConnections)
 	front := httptest.NewServer(New(shipped(b, c, base, transport)))
 	b.Cleanup(front.Close)

@@ -21,6 +21,7 @@ import (
 	"evergate/internal/guard"
 	"evergate/internal/metrics"
 	"evergate/internal/token"
+	"evergate/internal/trust"
 	"evergate/internal/upstream"
 )
 
@@ -104,7 +105,7 @@ func newRigOn(t testing.TB, server *httptest.Server, options ...rigOption) *rig 
 	r := &rig{upstream: server, tokens: &fakeTokens{current: "shpat_first"}, registry: prometheus.NewRegistry()}
 	o := Options{Shops: &Shop{Shop: shop, Base: base, Tokens: r.tokens}, Admission: admission, ReplayBuffer: 1 << 20,
 		Metrics: metrics.New(r.registry, "test", "none", "go"), Log: slog.New(slog.DiscardHandler)}
-	to := upstream.Options{Base: base, Roots: rootsOf(server), HeaderTimeout: 10 * time.Second}
+	to := upstream.Options{Base: base, Roots: trust.Only(rootsOf(server)), HeaderTimeout: 10 * time.Second}
 	for _, set := range options {
 		set(&o, &to)
 	}

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/trust"
 )
 
 // scripted is a connection whose peer says what it has to say in pieces, whatever it is sent, and then ends.
@@ -378,7 +380,7 @@ func TestAConnectionThatEndedWhileItRestedCarriesNothing(t *testing.T) {
 	t.Cleanup(server.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	tr := New(Options{Base: parse(t, server.URL), Roots: roots, HeaderTimeout: testTimeout})
+	tr := New(Options{Base: parse(t, server.URL), Roots: trust.Only(roots), HeaderTimeout: testTimeout})
 	for i := range 20 {
 		r := request(t, http.MethodPost, server.URL)
 		setBody(r, "hello")

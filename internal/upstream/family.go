@@ -292,7 +292,7 @@ func (d *dialer) to(address string, secure bool) *dialer {
 		if err != nil {
 			host = address
 		}
-		other.tls = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host, RootCAs: d.roots, NextProtos: []string{"http/1.1"}, ClientSessionCache: d.sessions, DynamicRecordSizingDisabled: true}
+		other.tls = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host, NextProtos: []string{"http/1.1"}, ClientSessionCache: d.sessions, DynamicRecordSizingDisabled: true}
 	}
 	return &other
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"evergate/internal/certtest"
+	"evergate/internal/trust"
 )
 
 // edge is a server in front of many shops. Its answer to each request is what it was and how it came.
@@ -97,7 +98,7 @@ func (e *edge) base(shop string) *url.URL {
 }
 
 func (e *edge) transport(t *testing.T, set ...func(*Options)) *Transport {
-	o := Options{Family: true, Roots: e.roots, Lookup: func(_ context.Context, host string) ([]netip.Addr, error) {
+	o := Options{Family: true, Roots: trust.Only(e.roots), Lookup: func(_ context.Context, host string) ([]netip.Addr, error) {
 		if _, none := e.lookups.Load(host); none {
 			return nil, &net.DNSError{Name: host, IsNotFound: true}
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"evergate/internal/certtest"
+	"evergate/internal/trust"
 )
 
 const unasked = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nunasked"
@@ -51,7 +52,7 @@ func TestWhatComesBehindAnAnswerIsNotTheNextOne(t *testing.T) {
 		}
 	}()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	tr := New(Options{Base: parse(t, "https://localhost:"+port), Roots: certtest.Pool(certificate), HeaderTimeout: testTimeout})
+	tr := New(Options{Base: parse(t, "https://localhost:"+port), Roots: trust.Only(certtest.Pool(certificate)), HeaderTimeout: testTimeout})
 	t.Cleanup(tr.CloseIdleConnections)
 	for i := range 3 {
 		got := readAll(tr.RoundTrip(request(t, http.MethodGet, "https://localhost:"+port)))

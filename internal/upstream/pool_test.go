@@ -17,6 +17,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/trust"
 )
 
 // pipes dials in-memory connections and keeps their other ends.
@@ -163,7 +165,7 @@ func TestFirstRequestFindsTheHandshakeDone(t *testing.T) {
 	t.Cleanup(shopify.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(shopify.Certificate())
-	tr := keepWarm(t, Options{Base: parse(t, shopify.URL), Roots: roots, HeaderTimeout: testTimeout, Warm: 2})
+	tr := keepWarm(t, Options{Base: parse(t, shopify.URL), Roots: trust.Only(roots), HeaderTimeout: testTimeout, Warm: 2})
 	ahead := []string{<-opened, <-opened}
 	for tr.warm.count() < 2 { // the handshake of the second ends a moment after its accept
 		runtime.Gosched()

@@ -66,17 +66,16 @@ func (d *dialer) through(ctx context.Context, p Proxy) (net.Conn, error) {
 	if p.URL.Scheme == "socks5" {
 		return d.socks(ctx, p, address)
 	}
-	conn, err := wrapped(d.net.DialContext(ctx, "tcp", address))
+	dial := func(ctx context.Context) (net.Conn, error) { return wrapped(d.net.DialContext(ctx, "tcp", address)) }
+	if p.URL.Scheme == "https" {
+		bare := dial
+		dial = func(ctx context.Context) (net.Conn, error) {
+			return d.secure(ctx, bare, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: p.URL.Hostname(), NextProtos: []string{"http/1.1"}})
+		}
+	}
+	conn, err := dial(ctx)
 	if err != nil {
 		return nil, err
-	}
-	if p.URL.Scheme == "https" {
-		secured := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: p.URL.Hostname(), RootCAs: d.roots, NextProtos: []string{"http/1.1"}})
-		if err := secured.HandshakeContext(ctx); err != nil {
-			_ = conn.Close()
-			return nil, err
-		}
-		conn = secured
 	}
 	if err := openTunnel(ctx, conn, d.address, p.URL.User); err != nil {
 		_ = conn.Close()

@@ -20,6 +20,8 @@ import (
 	"testing/synctest"
 
 	"evergate/test/process"
+
+	"evergate/internal/trust"
 )
 
 const (
@@ -148,7 +150,7 @@ func through(t *testing.T, proxy *url.URL, server *httptest.Server, also ...*htt
 			roots.AddCert(c)
 		}
 	}
-	tr := New(Options{Base: parse(t, server.URL), Roots: roots, HeaderTimeout: testTimeout,
+	tr := New(Options{Base: parse(t, server.URL), Roots: trust.Only(roots), HeaderTimeout: testTimeout,
 		Proxy: func() (Proxy, error) { return Proxy{proxy, "EVERGATE_UPSTREAM_PROXY"}, nil }})
 	t.Cleanup(tr.CloseIdleConnections)
 	return tr

@@ -15,7 +15,6 @@ package upstream
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -28,6 +27,7 @@ import (
 	"time"
 
 	"evergate/internal/netfail"
+	"evergate/internal/trust"
 )
 
 const (
@@ -54,7 +54,7 @@ type Options struct {
 	// label alone share connections, where a certificate is for all of them and the edge takes that.
 	Family bool
 	// Roots are the certificate authorities to trust; nil for the system's.
-	Roots *x509.CertPool
+	Roots *trust.Roots
 	// HeaderTimeout bounds the wait for a response's header once the request is written, and
 	// for any progress while it is written. Zero: no bound.
 	HeaderTimeout time.Duration
@@ -390,7 +390,7 @@ type dialer struct {
 	// sessions are of TLS, to be resumed.
 	sessions tls.ClientSessionCache
 	proxy    func() (Proxy, error)
-	roots    *x509.CertPool
+	roots    *trust.Roots
 	lookup   Lookup // nil: this system's
 	// ours says which addresses are this process's own; nil: that is not known. It is shared by copies.
 	ours *atomic.Pointer[func(netip.AddrPort) bool]
@@ -408,19 +408,23 @@ func (e *DialError) Unwrap() error { return e.err }
 func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	conn, err := d.tunnel(ctx)
+	conn, err := d.secure(ctx, d.tunnel, d.tls)
 	if err != nil {
 		return nil, &DialError{err}
 	}
-	if d.tls == nil {
-		return conn, nil
+	return conn, nil
+}
+
+// secure connects, and makes the handshake where config is not nil.
+func (d *dialer) secure(ctx context.Context, connect func(context.Context) (net.Conn, error), config *tls.Config) (net.Conn, error) {
+	if config == nil {
+		return connect(ctx)
 	}
-	secured := tls.Client(conn, d.tls)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
-		return nil, &DialError{err}
+	conn, err := d.roots.Dial(ctx, connect, config)
+	if err != nil {
+		return nil, err
 	}
-	return secured, nil
+	return conn, nil
 }
 
 // authority is host:port, the port in digits: a forward proxy knows no other.
