@@ -31,7 +31,7 @@ var mayImport = map[string]struct{ ours, others []string }{
 	"internal/grant":     {ours: []string{"netfail", "remedy", "shopify", "token"}},
 	"internal/guard":     {ours: []string{"access", "ascii", "caller", "denial", "policy", "remedy", "request", "shopify", "token"}},
 	"internal/idle":      {},
-	"internal/inject":    {ours: []string{"ascii", "brief", "caller", "denial", "guard", "limit", "metrics", "netfail", "pace", "policy", "prefixed", "redact", "request", "shopify", "token", "tracing", "upstream"}},
+	"internal/inject":    {ours: []string{"ascii", "brief", "caller", "denial", "guard", "limit", "metrics", "netfail", "pace", "policy", "prefixed", "redact", "request", "shopify", "token", "tracing", "upstream", "wire"}},
 	"internal/kubestore": {ours: []string{"clock", "envelope", "netfail", "plain", "readfile", "remedy", "token"}},
 	"internal/limit":     {ours: []string{"remedy", "socket"}},
 	"internal/listen":    {ours: []string{"ascii", "reload", "remedy", "token"}},

@@ -271,6 +271,42 @@ func TestAnAnswerIsWrittenAsNetHTTPWritesIt(t *testing.T) {
 	}
 }
 
+func TestLinesThatArePassedAreFieldsOfTheirAnswer(t *testing.T) {
+	t.Parallel()
+	do := map[string]func(w http.ResponseWriter){
+		"/nothing": func(http.ResponseWriter) {},
+		"/length":  func(w http.ResponseWriter) { w.Header().Set("Content-Length", "2"); _, _ = io.WriteString(w, "ok") },
+		"/pieces": func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, "o")
+			w.(http.Flusher).Flush()
+			_, _ = io.WriteString(w, "k")
+		},
+		"/none":  func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotModified) },
+		"/close": func(w http.ResponseWriter) { w.Header().Set("Connection", "close") },
+	}
+	both := serveBoth(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"], w.Header()["Content-Type"] = nil, nil
+		if r.URL.RawQuery == "" {
+			return
+		}
+		if p, ok := w.(interface{ PassFields(lines []byte) }); ok {
+			p.PassFields([]byte("Z-A: 1\r\nZ-A: 2\r\nZ-B: \r\n"))
+		} else {
+			w.Header()["Z-A"], w.Header()["Z-B"] = []string{"1", "2"}, []string{""}
+		}
+		do[r.URL.Path](w)
+	}))
+	for path := range do {
+		for _, method := range []string{"GET", "HEAD"} {
+			first, second := method+" "+path+"?lines HTTP/1.1\r\nHost: x\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+			got, want := one(t, both.front, first, second), one(t, both.plain, first, second)
+			if got != want || strings.Count(got, "Z-A") != 2 {
+				t.Errorf("%s %s:\n%.300q\nnet/http:\n%.300q", method, path, got, want)
+			}
+		}
+	}
+}
+
 func TestAnAnswerHasNothingOfTheOneBefore(t *testing.T) {
 	t.Parallel()
 	answers := []http.Header{

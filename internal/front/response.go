@@ -42,6 +42,7 @@ type response struct {
 	written  int64
 	open     bool   // the head lacks its framing: it is not known how long the body will be
 	pending  []byte // what is written of it until then
+	passed   []byte // lines of the head beside the header
 	chunked  bool
 	bodyless bool
 	last     bool // the connection ends with this answer
@@ -62,6 +63,10 @@ func (w *response) begin(c *conn, r *http.Request) {
 
 // Header implements http.ResponseWriter.
 func (w *response) Header() http.Header { return w.header.fields }
+
+// PassFields has the head say lines of fields as they are, each with its end, behind what the header says. They are read until the request is
+// over, and may not concern the message itself.
+func (w *response) PassFields(lines []byte) { w.passed = lines }
 
 // EnableFullDuplex is for http.ResponseController. Nothing is read of a body but by the handler.
 func (w *response) EnableFullDuplex() error { return nil }
@@ -89,7 +94,7 @@ func (w *response) WriteHeader(status int) {
 		b = strconv.AppendInt(append(b, "status code "...), int64(status), 10)
 	}
 	b = append(b, "\r\n"...)
-	b = w.appendFields(b)
+	b = append(w.appendFields(b), w.passed...)
 	switch {
 	case w.bodyless, w.declared >= 0:
 		b = w.endHead(b)

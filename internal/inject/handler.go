@@ -109,6 +109,7 @@ func New(opt Options) *Handler {
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := record{in: r, began: time.Now(), route: shopify.RouteOther, status: http.StatusInternalServerError}
+	rec.passer, _ = w.(passer)
 	h.opt.Metrics.RequestStarted()
 	defer h.observe(&rec)
 

@@ -21,6 +21,7 @@ type record struct {
 	body        requestBody
 	stream      *stream   // of a request of HTTP/2; nil: it is none
 	out         *outgoing // of the last attempt; nil: there was none
+	passer      passer    // the client's, if it is one
 	reservation pace.Reservation
 	// unauthorized says that a 401 has been met and its token been replaced, or tried to be.
 	unauthorized bool

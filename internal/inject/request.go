@@ -35,6 +35,9 @@ var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
 func (h *Handler) outgoing(rec *record) *outgoing {
 	in, out := rec.in, outgoings.Get().(*outgoing)
 	out.ctx = upstream.Context{Context: in.Context()}
+	if rec.passer != nil {
+		out.ctx.Sort = sortAnswer
+	}
 	out.url = url.URL{
 		Scheme: rec.shop.Base.Scheme,
 		Host:   rec.shop.Base.Host,

@@ -71,8 +71,8 @@ func (c call) answerHeader() http.Header {
 	}
 }
 
-// wire is the request, or the answer, as it goes over a connection.
-func wire(first string, h http.Header, body string) []byte {
+// message is the request, or the answer, as it goes over a connection.
+func message(first string, h http.Header, body string) []byte {
 	var b bytes.Buffer
 	b.WriteString(first + "\r\n")
 	_ = h.Write(&b)
@@ -164,7 +164,7 @@ type incoming struct {
 
 func (c call) incoming(t testing.TB) *incoming {
 	t.Helper()
-	raw := wire(c.method+" "+c.path+" HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: "+strconv.Itoa(len(c.body)), c.header, c.body)
+	raw := message(c.method+" "+c.path+" HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: "+strconv.Itoa(len(c.body)), c.header, c.body)
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +215,7 @@ func BenchmarkWhole(b *testing.B) {
 			if c.body != "" {
 				first += "\r\nContent-Length: " + strconv.Itoa(len(c.body))
 			}
-			request := wire(first, c.header, c.body)
+			request := message(first, c.header, c.body)
 			answers := bufio.NewReader(conn)
 			b.ReportAllocs()
 			for b.Loop() {
@@ -240,7 +240,7 @@ func (c call) front(b *testing.B) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	answer := wire("HTTP/1.1 200 OK", c.answerHeader(), c.answer)
+	answer := message("HTTP/1.1 200 OK", c.answerHeader(), c.answer)
 	process.Accept(b, l, func(conn net.Conn) {
 		defer conn.Close()
 		requests := bufio.NewReader(conn)

@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 
 	"evergate/internal/limit"
 	"evergate/internal/netfail"
+	"evergate/internal/shopify"
+	"evergate/internal/wire"
 )
 
 // copyResponse sends Shopify's answer to the client. When Shopify's connection dies in the
@@ -16,6 +19,9 @@ import (
 func (h *Handler) copyResponse(w http.ResponseWriter, rec *record, resp *http.Response) {
 	r, l := rec.in, linksFor(&rec.passage)
 	copyHeader(w.Header(), resp.Header, l)
+	if rec.passer != nil {
+		rec.passer.PassFields(rec.out.ctx.Passed())
+	}
 	if resp.Body == http.NoBody || r.Method == http.MethodHead {
 		w.WriteHeader(resp.StatusCode)
 		return
@@ -100,5 +106,42 @@ func copyHeader(out, in http.Header, l links) {
 }
 
 func droppedDownstream(name string) bool {
-	return neverDownstream.has(name) || strings.HasPrefix(name, "Access-Control-")
+	return neverDownstream.has(name) || strings.HasPrefix(name, aboutOrigins)
+}
+
+// aboutOrigins begins the names of what is said to browsers of pages that are not the shop's.
+const aboutOrigins = "Access-Control-"
+
+// passer is a client's ResponseWriter that takes lines of fields as they are, each with its end, beside its header. It reads them until its
+// request is over. Most fields of Shopify's answers concern nobody here, and need not become a map for it to write.
+type passer interface{ PassFields(lines []byte) }
+
+// readOfAnswers are the fields of an answer that something here reads, or replaces. Who reads another one adds it.
+var readOfAnswers = []string{
+	"Content-Type", "Content-Length", "Content-Encoding", "Date", "Link", "Location", "Retry-After", "X-Request-Id",
+	shopify.HeaderAPIVersion, shopify.HeaderVersionWarning, shopify.HeaderDeprecatedReason, shopify.HeaderCallLimit,
+}
+
+// answerNames are the names that sortAnswer knows: those that are read, and no text for those that are dropped.
+var answerNames = func() map[string]string {
+	names := make(map[string]string, len(readOfAnswers)+len(neverDownstream.names))
+	for name := range neverDownstream.names {
+		names[name] = ""
+	}
+	for _, name := range readOfAnswers {
+		names[name] = name
+	}
+	return names
+}()
+
+// sortAnswer is a wire.Sort. It drops what copyHeader does.
+func sortAnswer(name []byte) (known string, use wire.Use) {
+	known, special := answerNames[string(name)]
+	switch {
+	case known != "":
+		return known, wire.Read
+	case special || bytes.HasPrefix(name, []byte(aboutOrigins)):
+		return "", wire.Dropped
+	}
+	return "", wire.Passed
 }

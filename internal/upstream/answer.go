@@ -13,20 +13,45 @@ type answered struct {
 	http.Response
 	body     answerBody
 	header   http.Header
+	passed   []byte // see Context.Passed
 	encoding [1]string
 }
 
 var answerPool = sync.Pool{New: func() any { return new(answered) }}
 
 // newAnswer makes an answer with the header that has been read, and nothing else.
-func newAnswer(h *wire.Response) *answered {
+func newAnswer(h *wire.Response, sort wire.Sort) *answered {
 	a := answerPool.Get().(*answered)
 	if a.header == nil {
-		a.header = h.Header()
-		return a
+		a.header = make(http.Header, usualNames)
+	}
+	if sort != nil {
+		var split bool
+		if a.passed, split = h.Split(a.header, a.passed, sort); split {
+			return a
+		}
 	}
 	h.Fill(a.header)
 	return a
+}
+
+// usualNames is how many names most answers have.
+const usualNames = 8
+
+// Passed are the lines of the answer's fields that Sort passes on, as they are sent, each with its end. The Response's header lacks them. It is
+// valid until Release. Where somebody else than an exchange carried the request, there is none, and all fields are in the header.
+func (c *Context) Passed() []byte {
+	if c.answer == nil {
+		return nil
+	}
+	return c.answer.passed
+}
+
+func (c *Context) sort() wire.Sort {
+	if c == nil {
+		return nil
+	}
+	return c.Sort
 }
 
 // Release says that nobody uses the answer to the request any more: neither the Response nor its body nor the map that is its header. What the fields
@@ -39,7 +64,7 @@ func (c *Context) Release() bool {
 		return false
 	}
 	clear(a.header)
-	*a = answered{header: a.header, body: answerBody{err: errBodyClosed}}
+	*a = answered{header: a.header, passed: a.passed[:0], body: answerBody{err: errBodyClosed}}
 	answerPool.Put(a)
 	c.answer = nil
 	return !c.lent

@@ -293,13 +293,14 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 // answer makes the Response of the head that has been read. whole says that the request was sent to its end.
 func (x *exchange) answer(r *http.Request, whole bool) (*http.Response, error) {
 	h := &x.head
-	a := newAnswer(h)
+	given, _ := r.Context().(*Context)
+	a := newAnswer(h, given.sort())
 	a.Response = http.Response{
 		Status: statusText(h), StatusCode: h.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: a.header, ContentLength: h.Length, Close: h.Close, Request: r, Body: http.NoBody,
 	}
-	if c, ok := r.Context().(*Context); ok {
-		c.answer = a
+	if given != nil {
+		given.answer = a
 	}
 	x.r = h.Size()
 	switch {

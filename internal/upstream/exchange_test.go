@@ -246,7 +246,7 @@ func TestRequestsAreWrittenAsNetHTTPWritesThem(t *testing.T) {
 			r, same := aRequest(t, method), aRequest(t, method)
 			change(r)
 			change(same)
-			l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true}
+			l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true, spare: func(c *conn) { _ = c.Close() }}
 			l.connect = func(context.Context, laneKey) (*conn, error) {
 				return newConn(first, time.Time{}, Options{}, &Transport{}, nil), nil
 			}
@@ -329,7 +329,7 @@ func TestACancelledRequestEndsItsConnection(t *testing.T) {
 			_, _ = theirs.Read(make([]byte, 4096))
 			_, _ = io.WriteString(theirs, answer)
 		}()
-		l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true}
+		l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true, spare: func(c *conn) { _ = c.Close() }}
 		l.connect = func(context.Context, laneKey) (*conn, error) {
 			c := newConn(mine, time.Time{}, Options{}, &Transport{}, nil)
 			c.abort = func() { _ = c.Close() }
@@ -437,7 +437,7 @@ func TestConnectionsRestForAsLongAsTheyMay(t *testing.T) {
 		t.Skip("net/http carries everything here")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true}
+		l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true, spare: func(c *conn) { _ = c.Close() }}
 		for range 2 * keptLong {
 			c := newConn(newScripted(nil, 1), time.Time{}, Options{}, &Transport{}, nil)
 			c.used = true

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"evergate/internal/wire"
 )
 
 // What makes a connection stalled on which a safe request waits for its answer's first byte.
@@ -41,6 +43,8 @@ var remembered = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // answer is made of used again. See Release.
 type Context struct {
 	context.Context
+	// Sort, if set, says which fields of the answer somebody reads, and which only pass; see Passed.
+	Sort   wire.Sort
 	answer *answered // that an exchange has made; nil: there is none, or it has been released
 	lent   bool      // net/http has got the request, and may look at it after its answer
 }
