@@ -36,7 +36,7 @@ func (h *Handler) outgoing(rec *record) *outgoing {
 	in, out := rec.in, outgoings.Get().(*outgoing)
 	out.ctx = upstream.Context{Context: in.Context()}
 	if rec.passer != nil {
-		out.ctx.Sort = sortAnswer
+		out.ctx.Sort = &answers
 	}
 	out.url = url.URL{
 		Scheme: rec.shop.Base.Scheme,

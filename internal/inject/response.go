@@ -134,7 +134,9 @@ var answerNames = func() map[string]string {
 	return names
 }()
 
-// sortAnswer is a wire.Sort. It drops what copyHeader does.
+// answers are sorted like this: what copyHeader drops is dropped.
+var answers = wire.Sort{Of: sortAnswer}
+
 func sortAnswer(name []byte) (known string, use wire.Use) {
 	known, special := answerNames[string(name)]
 	switch {

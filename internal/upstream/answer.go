@@ -20,7 +20,7 @@ type answered struct {
 var answerPool = sync.Pool{New: func() any { return new(answered) }}
 
 // newAnswer makes an answer with the header that has been read, and nothing else.
-func newAnswer(h *wire.Response, sort wire.Sort) *answered {
+func newAnswer(h *wire.Response, sort *wire.Sort) *answered {
 	a := answerPool.Get().(*answered)
 	if a.header == nil {
 		a.header = make(http.Header, usualNames)
@@ -47,7 +47,7 @@ func (c *Context) Passed() []byte {
 	return c.answer.passed
 }
 
-func (c *Context) sort() wire.Sort {
+func (c *Context) sort() *wire.Sort {
 	if c == nil {
 		return nil
 	}

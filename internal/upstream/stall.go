@@ -44,7 +44,7 @@ var remembered = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 type Context struct {
 	context.Context
 	// Sort, if set, says which fields of the answer somebody reads, and which only pass; see Passed.
-	Sort   wire.Sort
+	Sort   *wire.Sort
 	answer *answered // that an exchange has made; nil: there is none, or it has been released
 	lent   bool      // net/http has got the request, and may look at it after its answer
 }

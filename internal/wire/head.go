@@ -1,13 +1,19 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // span is where something is in a buffer.
 type span struct{ from, to uint16 }
 
 func (s span) of(b []byte) []byte { return b[s.from:s.to] }
 
-type fieldSpan struct{ name, value span }
+type fieldSpan struct {
+	name, value span
+	seen        uint8 // which of the names that have been seen before it is, counted from 1; 0: none
+}
 
 // lines cuts a head into lines as it comes. Its zero value is at the beginning of one.
 type lines struct {
@@ -44,16 +50,21 @@ type fields struct {
 	n  int
 }
 
-// add reads one line.
-func (f *fields) add(buf []byte, line span) bool {
+// add reads one line. Whoever expects names has them found first.
+func (f *fields) add(buf []byte, line span, names *seenNames) bool {
 	b := line.of(buf)
-	colon := bytes.IndexByte(b, ':')
-	if colon <= 0 || f.n == MaxFields {
+	if f.n == MaxFields {
 		return false
 	}
-	for _, c := range b[:colon] {
-		if !isToken[c] {
+	colon, seen := names.find(b)
+	if seen == 0 {
+		if colon = bytes.IndexByte(b, ':'); colon <= 0 {
 			return false
+		}
+		for _, c := range b[:colon] {
+			if !isToken[c] {
+				return false
+			}
 		}
 	}
 	from, to := colon+1, len(b)
@@ -63,31 +74,51 @@ func (f *fields) add(buf []byte, line span) bool {
 	for from < to && isBlank(b[to-1]) {
 		to--
 	}
-	for _, c := range b[from:to] {
-		if c-0x20 > 0x7e-0x20 && c != '\t' {
-			return false
-		}
+	if !isText(b[from:to]) {
+		return false
 	}
 	f.at[f.n] = fieldSpan{
 		name:  span{line.from, line.from + uint16(colon)},
 		value: span{line.from + uint16(from), line.from + uint16(to)},
+		seen:  seen,
 	}
 	f.n++
 	return true
 }
 
 // next reads the next field line of a head. It reports false at the end of the head.
-func (f *fields) next(l *lines) (at *fieldSpan, more bool, v Verdict) {
+func (f *fields) next(l *lines, names *seenNames) (at *fieldSpan, more bool, v Verdict) {
 	line, v := l.line()
 	switch {
 	case v != Understood:
 		return nil, false, v
 	case line.from == line.to:
 		return nil, false, Understood
-	case !f.add(l.buf, line):
+	case !f.add(l.buf, line, names):
 		return nil, false, Foreign
 	}
 	return &f.at[f.n-1], true, Understood
+}
+
+// isText reports whether all bytes are visible ASCII, spaces and tabs.
+func isText(b []byte) bool {
+	const each, low, high = 0x0101010101010101, 0x20 * 0x0101010101010101, 0x80 * 0x0101010101010101
+	for ; len(b) >= 8; b = b[8:] {
+		// The highest bit of a byte says that there may be one below 0x20 or above 0x7E. The lowest byte that is so is never missed.
+		if x := binary.LittleEndian.Uint64(b); (x|(x-low)|(x+each))&high != 0 && !eachIsText(b[:8]) {
+			return false
+		}
+	}
+	return eachIsText(b)
+}
+
+func eachIsText(b []byte) bool {
+	for _, c := range b {
+		if c-0x20 > 0x7e-0x20 && c != '\t' {
+			return false
+		}
+	}
+	return true
 }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }

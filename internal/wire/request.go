@@ -31,7 +31,7 @@ func (r *Request) Parse(b []byte) Verdict {
 		return Foreign
 	}
 	for {
-		at, more, v := r.fields.next(&l)
+		at, more, v := r.fields.next(&l, nil)
 		if v != Understood {
 			return v
 		}

@@ -18,6 +18,7 @@ type Response struct {
 	names  bool // Connection names fields
 	fields fields
 	known  [MaxFields]string // the names of fields that Split keeps; each of them is somebody's constant
+	seen   seenNames
 	buf    []byte
 }
 
@@ -26,6 +27,7 @@ type Response struct {
 func (r *Response) Parse(b []byte, toHead bool) Verdict {
 	l := lines{buf: b}
 	r.Status, r.Length, r.Declared, r.Chunked, r.Close, r.names, r.buf, r.fields.n = 0, 0, -1, false, false, false, b, 0
+	r.seen.next = 0
 	line, v := l.line()
 	if v != Understood {
 		if v == Incomplete && !beginsLike(b, "HTTP/1.1 ") {
@@ -37,7 +39,7 @@ func (r *Response) Parse(b []byte, toHead bool) Verdict {
 		return Foreign
 	}
 	for {
-		at, more, v := r.fields.next(&l)
+		at, more, v := r.fields.next(&l, &r.seen)
 		if v != Understood {
 			return v
 		}
@@ -155,58 +157,4 @@ func (r *Response) Fill(header map[string][]string) {
 // isSaid reports whether a field is in the numbers, and net/http leaves it out of the header.
 func (r *Response) isSaid(name string) bool {
 	return r.Chunked && name == "Transfer-Encoding" || r.Close && name == "Connection"
-}
-
-// Use is what becomes of a field of an answer.
-type Use uint8
-
-// The uses.
-const (
-	Passed  Use = iota // as it is, to whom the answer is for
-	Read               // by a rule, which finds it in the header
-	Dropped            // it ends here
-)
-
-// Sort says what becomes of the fields with a name, which is written as net/http does, and returns the name if it is Read.
-type Sort func(name []byte) (known string, use Use)
-
-// Split is Fill for who looks at few fields. What is Read comes into the header; of what is Passed lines are appended, each with its end, in their
-// order. It reports false, and does nothing, if Connection names fields: who passes an answer on has to look at all their names.
-func (r *Response) Split(header map[string][]string, lines []byte, sort Sort) (passed []byte, ok bool) {
-	if r.names {
-		return lines, false
-	}
-	f, head, n := &r.fields, r.buf[:r.size], 0
-	for i := range f.n {
-		at := f.at[i]
-		name := at.name.of(head)
-		if canonicalize(name); r.isSaid(string(name)) {
-			continue
-		}
-		switch known, use := sort(name); use {
-		case Passed:
-			lines = append(append(lines, name...), ": "...)
-			lines = append(append(lines, at.value.of(head)...), "\r\n"...)
-		case Read:
-			f.at[n], r.known[n] = at, known
-			n++
-		case Dropped:
-		}
-	}
-	end := len(lines)
-	for _, at := range f.at[:n] {
-		lines = append(lines, at.value.of(head)...)
-	}
-	texts, values := string(lines[end:]), make([]string, n)
-	for i, name := range r.known[:n] {
-		at := f.at[i].value
-		values[i], texts = texts[:at.to-at.from], texts[at.to-at.from:]
-		if before := header[name]; before != nil {
-			header[name] = append(before, values[i])
-			continue
-		}
-		header[name] = values[i : i+1 : i+1]
-	}
-	f.n = 0
-	return lines[:end], true
 }

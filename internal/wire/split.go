@@ -1,0 +1,144 @@
+package wire
+
+// Use is what becomes of a field of an answer.
+type Use uint8
+
+// The uses.
+const (
+	Passed  Use = iota // as it is, to whom the answer is for
+	Read               // by a rule, which finds it in the header
+	Dropped            // it ends here
+)
+
+// Sort says what becomes of fields. It is used by many goroutines at once.
+type Sort struct {
+	// Of says it of those with a name, which is written as net/http does, and returns the name if it is Read. It says the same of a name each time.
+	Of func(name []byte) (known string, use Use)
+}
+
+// Split is Fill for who looks at few fields. What is Read comes into the header; of what is Passed lines are appended, each with its end, in their
+// order. Connection and Transfer-Encoding are Dropped. It reports false, and does nothing, if Connection names fields: who passes an answer on has to look
+// at all their names.
+func (r *Response) Split(header map[string][]string, lines []byte, sort *Sort) (passed []byte, ok bool) {
+	if r.names {
+		return lines, false
+	}
+	learns := r.seen.forgets(sort)
+	f, head, n := &r.fields, r.buf[:r.size], 0
+	for i := range f.n {
+		at := f.at[i]
+		var known string
+		var use Use
+		if s := r.seen.at(at.seen); s != nil && !learns {
+			if known, use = s.known, s.use; use == Passed {
+				lines = append(lines, s.begins...)
+			}
+		} else {
+			name, raw := at.name.of(head), ""
+			if learns {
+				raw = string(name)
+			}
+			canonicalize(name)
+			if known, use = "", Dropped; string(name) != "Connection" && string(name) != "Transfer-Encoding" {
+				known, use = sort.Of(name)
+			}
+			begin := len(lines)
+			if use == Passed {
+				lines = append(append(lines, name...), ": "...)
+			}
+			if learns {
+				r.seen.learn(raw, string(lines[begin:]), known, use)
+			} else {
+				r.seen.misses++
+			}
+		}
+		switch use {
+		case Passed:
+			lines = append(append(lines, at.value.of(head)...), "\r\n"...)
+		case Read:
+			f.at[n], r.known[n] = at, known
+			n++
+		case Dropped:
+		}
+	}
+	f.n = n
+	end := len(lines)
+	for _, at := range f.at[:n] {
+		lines = append(lines, at.value.of(head)...)
+	}
+	texts, values := string(lines[end:]), make([]string, n)
+	for i, name := range r.known[:n] {
+		size := len(f.at[i].value.of(head))
+		values[i], texts = texts[:size], texts[size:]
+		if before := header[name]; before != nil {
+			header[name] = append(before, values[i])
+			continue
+		}
+		header[name] = values[i : i+1 : i+1]
+	}
+	f.n = 0
+	return lines[:end], true
+}
+
+// seenNames are the fields of an answer, in their order: those of the next ones mostly have the same names, and what was found out about a name holds for
+// all that are written like it.
+type seenNames struct {
+	all    []seenName
+	by     *Sort // who has sorted them
+	misses int   // how many fields there were since that were none of them
+	next   int   // which is expected next
+}
+
+type seenName struct {
+	raw    string // as it came
+	begins string // the line of a field that is Passed
+	known  string
+	use    Use
+}
+
+const (
+	// mostMisses is how many fields that were not expected are looked at one by one until what is expected is learnt anew.
+	mostMisses = 256
+	// longestSeen is how long a name may be in bytes that is remembered.
+	longestSeen = 64
+	// ahead is how many of the expected names may be missing in a row.
+	ahead = 3
+)
+
+// forgets reports whether the names of this answer are to be learnt.
+func (s *seenNames) forgets(by *Sort) bool {
+	if s.by == by && s.misses < mostMisses {
+		return false
+	}
+	clear(s.all)
+	s.all, s.by, s.misses = s.all[:0], by, 0
+	return true
+}
+
+func (s *seenNames) learn(raw, begins, known string, use Use) {
+	if len(raw) <= longestSeen {
+		s.all = append(s.all, seenName{raw, begins, known, use})
+	}
+}
+
+// at returns one of them, counted from 1; nil: none.
+func (s *seenNames) at(n uint8) *seenName {
+	if n == 0 || int(n) > len(s.all) {
+		return nil
+	}
+	return &s.all[n-1]
+}
+
+// find looks for the name of a line among those that are expected next. It returns where the colon is, and which name it is, counted from 1; 0: none.
+func (s *seenNames) find(line []byte) (colon int, n uint8) {
+	if s == nil {
+		return 0, 0
+	}
+	for i := s.next; i < min(s.next+ahead, len(s.all)); i++ {
+		if raw := s.all[i].raw; len(line) > len(raw) && line[len(raw)] == ':' && string(line[:len(raw)]) == raw {
+			s.next = i + 1
+			return len(raw), uint8(i + 1)
+		}
+	}
+	return 0, 0
+}
