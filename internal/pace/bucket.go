@@ -128,7 +128,7 @@ func (b *bucket) learnLimit(now int64, size, rate float64) {
 // observation is what an answer tells of a bucket: that some time between when its request
 // was sent and now it was filled at least to least and at most to most.
 type observation struct {
-	sent        int64
+	sent, now   int64
 	least, most float64
 	// lacked is by how much a call that was refused did not fit.
 	lacked float64
@@ -139,17 +139,17 @@ type observation struct {
 // learn corrects the model where it contradicts a observation, and leaves it alone where it
 // does not: the model knows fractions that Shopify's whole numbers hide, and a caller that
 // is corrected upwards by each of them waits for nothing.
-func (b *bucket) learn(now int64, o observation) {
+func (b *bucket) learn(o observation) {
 	if b.share != nil {
 		lim := b.limit.Load()
 		b.share.observed(o.sent + lim.span(o.least))
-		b.share.force(now, o.lacked)
+		b.share.force(o.now, o.lacked)
 	}
 	for {
 		lim, empty := b.limit.Load(), b.emptyAt.Load()
 		// Since then the bucket has leaked for no longer than since the sending.
 		lowest := o.sent + lim.span(o.least)
-		highest := now + lim.span(o.most+float64(o.unseen))
+		highest := o.now + lim.span(o.most+float64(o.unseen))
 		next := max(min(empty, highest), lowest)
 		if next == empty || b.emptyAt.CompareAndSwap(empty, next) {
 			return

@@ -72,7 +72,7 @@ func TestAnObservationCorrectsOnlyWhatItContradicts(t *testing.T) {
 			b := newBucket(&limit{size: 40, rate: 2})
 			now := 10 * second
 			b.emptyAt.Store(now + b.limit.Load().span(c.before))
-			b.learn(now, observation{sent: 9 * second, least: c.least, most: c.most, unseen: c.unseen})
+			b.learn(observation{now: now, sent: 9 * second, least: c.least, most: c.most, unseen: c.unseen})
 			if got := 40 - b.available(now); got < c.want-0.001 || got > c.want+0.001 {
 				t.Errorf("%.2f in the bucket, want %.2f", got, c.want)
 			}

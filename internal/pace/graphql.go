@@ -56,9 +56,10 @@ func (r *Reservation) learnCost(report costReport, ok, refused bool) {
 		used = report.actual.value
 	}
 	p, b := r.pacer, r.limiter.bucket
-	b.learnLimit(p.now(), report.maximum, report.restore)
+	now := p.now()
+	b.learnLimit(now, report.maximum, report.restore)
 	full := report.maximum - report.available
-	o := observation{least: full - 1, most: full} // currentlyAvailable is cut to a whole number
+	o := observation{now: now, least: full - 1, most: full} // currentlyAvailable is cut to a whole number
 	if refused {
 		o.least = full // better late by a hundredth of a second than refused again
 		o.lacked = max(0, min(float64(r.cost), report.maximum)-report.available)

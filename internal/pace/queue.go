@@ -122,13 +122,13 @@ func (e *QueueFullError) Error() string {
 		e.RetryAfter.Round(time.Second))
 }
 
-// wait returns when there is room for cost and nobody is due before, and what it has filled
+// wait is called now. It returns when there is room for cost and nobody is due before, and what it has filled
 // into the bucket. At the deadline it does so all the same, unless that would take the turn of
 // others. The error is ctx's cause or a *QueueFullError, in which case nothing is filled in. It
 // reports whether it had to wait.
-func (q *queue) wait(ctx context.Context, caller Caller, cost int64, p *place, deadline int64) (filled int64, waited bool, err error) {
+func (q *queue) wait(ctx context.Context, caller Caller, cost int64, p *place, now, deadline int64) (filled int64, waited bool, err error) {
 	if q.waiting.Load() == 0 {
-		if filled, _, ok := q.bucket.take(q.now(), cost); ok {
+		if filled, _, ok := q.bucket.take(now, cost); ok {
 			return filled, false, nil
 		}
 	}

@@ -61,9 +61,14 @@ func (r *Reservation) Wait(ctx context.Context) (took time.Duration, err error) 
 		}
 		r.backOff = 0
 	}
-	filled, queued, err := r.limiter.queue.wait(ctx, r.caller, r.cost, &r.place, r.deadline)
+	now := began
+	if slept {
+		now = p.now()
+	}
+	filled, queued, err := r.limiter.queue.wait(ctx, r.caller, r.cost, &r.place, now, r.deadline)
 	if slept || queued {
-		took = time.Duration(p.now() - began)
+		now = p.now()
+		took = time.Duration(now - began)
 		p.waited(took)
 	}
 	if err != nil {
@@ -71,7 +76,7 @@ func (r *Reservation) Wait(ctx context.Context) (took time.Duration, err error) 
 	}
 	b := r.limiter.bucket
 	r.inFlight, r.charged, r.filled, r.open = b.inFlight.Load()-r.cost, b.charged.Load(), filled, true
-	r.sent = p.now()
+	r.sent = now
 	return took, nil
 }
 
@@ -150,7 +155,7 @@ func (r *Reservation) settle(used float64, o *observation) {
 	b.settle(r.filled, used)
 	if o != nil {
 		o.sent, o.unseen = r.sent, r.unseen()
-		b.learn(r.pacer.now(), *o)
+		b.learn(*o)
 		r.limiter.observed.Store(true)
 	}
 	b.inFlight.Add(-r.cost)

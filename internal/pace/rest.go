@@ -19,8 +19,9 @@ func (r *Reservation) observeREST(a Answer) (body io.ReadCloser, throttled bool)
 		return r.refusedREST(a), true
 	}
 	if used, size, ok := callLimit(a.Header); ok {
-		r.learnRESTSize(size)
-		r.settle(1, &observation{least: used - 1, most: used})
+		now := r.pacer.now()
+		r.learnRESTSize(now, size)
+		r.settle(1, &observation{now: now, least: used - 1, most: used})
 		return a.Body, false
 	}
 	if a.Status == http.StatusUnauthorized {
@@ -32,12 +33,12 @@ func (r *Reservation) observeREST(a Answer) (body io.ReadCloser, throttled bool)
 }
 
 // learnRESTSize is told the size of the bucket, from which its rate follows.
-func (r *Reservation) learnRESTSize(size float64) {
+func (r *Reservation) learnRESTSize(now int64, size float64) {
 	rate := size / restSeconds
 	if named := r.pacer.named.Load(); named != nil && named.size == size {
 		rate = named.rate
 	}
-	r.limiter.bucket.learnLimit(r.pacer.now(), size, rate*usedRESTRate)
+	r.limiter.bucket.learnLimit(now, size, rate*usedRESTRate)
 }
 
 // refusedREST learns from a 429. It is the bucket's if it says so, by naming the bucket's rate
@@ -49,17 +50,18 @@ func (r *Reservation) refusedREST(a Answer) (body io.ReadCloser) {
 	text := prefixed.Read(a.Body, largestRefusal)
 	rate, explained := refusedRate(p.common.decoders.plainBeginning(text.Prefix, contentEncoding(a.Header)))
 	used, size, said := callLimit(a.Header)
+	now := p.now()
 	if said {
-		r.learnRESTSize(size)
+		r.learnRESTSize(now, size)
 		explained = explained || used >= size-1
 	}
 	size = b.limit.Load().size
 	if rate > 0 {
 		p.named.Store(&limit{size, rate})
-		b.learnLimit(p.now(), size, rate*usedRESTRate)
+		b.learnLimit(now, size, rate*usedRESTRate)
 	}
 	known := r.limiter.observed.Load()
-	if !explained && (said || !known || b.available(p.now()) > 1) {
+	if !explained && (said || !known || b.available(now) > 1) {
 		r.settle(0, nil)
 		r.backOffFor(a.Header)
 		return text
@@ -71,9 +73,9 @@ func (r *Reservation) refusedREST(a Answer) (body io.ReadCloser) {
 	if r.unseen() > 0 {
 		// What was let through meanwhile is on its way to a bucket that was full already: that it has
 		// leaked since this call was sent is no room for the next one.
-		r.sent = p.now()
+		r.sent = now
 	}
-	r.settle(0, &observation{least: size - free, most: size, lacked: 1 - free})
+	r.settle(0, &observation{now: now, least: size - free, most: size, lacked: 1 - free})
 	if r.attempts > maxModelRefusals {
 		r.giveWay(a.Header)
 	}

@@ -1,6 +1,10 @@
 package pace
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
 
 // A GraphQL answer is one JSON object. Three of its members matter here: errors and
 // extensions, which are kept as they are written, and data, which a refusal has not. The
@@ -53,22 +57,24 @@ func (s *scanner) write(p []byte) {
 			i = s.str(p, i)
 			continue
 		}
-		if s.depth > 1 && s.kept == nil {
-			i = s.pass(p, i)
+		if s.depth > 1 {
+			next := s.pass(p, i)
+			s.keep(p[i:next])
+			i = next
 			continue
 		}
 		i = s.mark(p, i)
 	}
 }
 
-// pass goes on to the end of a value that is not kept, of a string that is not all here, or of p. Nothing in it matters but what opens and closes:
-// nearly all of an answer is passed like this.
+// pass goes on to the end of a value, to the beginning of a string that is not all here or has escapes, or to the end of p. Nothing in it matters but what
+// opens and closes: nearly all of an answer is passed like this.
 func (s *scanner) pass(p []byte, from int) int {
 	for i := from; i < len(p); i++ {
 		switch p[i] {
 		case '"':
-			end := indexByte(p, i+1, '"')
-			if end == len(p) || bytes.IndexByte(p[i+1:end], '\\') >= 0 {
+			end := plainEnd(p, i+1)
+			if end == len(p) || p[end] == '\\' {
 				s.inStr = true
 				return i + 1
 			}
@@ -112,6 +118,31 @@ func (s *scanner) str(p []byte, from int) int {
 	}
 	return i
 }
+
+// plainEnd is where the first quote or backslash is in p, from an index on; len(p) if there is none. Most strings are so short that this takes less than
+// to call what finds a byte in a long text.
+func plainEnd(p []byte, from int) int {
+	const each, high = 0x0101010101010101, 0x80 * 0x0101010101010101
+	i := from
+	for ; i+8 <= len(p); i += 8 {
+		if i-from == shortString {
+			quote := indexByte(p, i, '"')
+			return indexByte(p[:quote], i, '\\')
+		}
+		x := binary.LittleEndian.Uint64(p[i:])
+		quote, backslash := x^'"'*each, x^'\\'*each
+		// The highest bit of a byte says that it is zero; the lowest one that is set is never wrong.
+		if found := ((quote-each)&^quote | (backslash-each)&^backslash) & high; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for i < len(p) && p[i] != '"' && p[i] != '\\' {
+		i++
+	}
+	return i
+}
+
+const shortString = 64
 
 // indexByte is where c is in p, from an index on; len(p) if it is not.
 func indexByte(p []byte, from int, c byte) int {
