@@ -119,11 +119,11 @@ type cursor struct {
 
 // skip takes text if it comes next.
 func (c *cursor) skip(text string) bool {
-	rest, found := bytes.CutPrefix(c.rest, []byte(text))
-	if found {
-		c.rest = rest
+	if len(c.rest) < len(text) || string(c.rest[:len(text)]) != text {
+		return false
 	}
-	return found
+	c.rest = c.rest[len(text):]
+	return true
 }
 
 func (c *cursor) expect(text string) { c.failed = !c.skip(text) || c.failed }
@@ -142,6 +142,30 @@ func (c *cursor) more() bool {
 
 // number takes digits, which a point may divide.
 func (c *cursor) number() float64 {
+	whole, n := 0.0, 0
+	for n < len(c.rest) && c.rest[n] >= '0' && c.rest[n] <= '9' {
+		whole = whole*10 + float64(c.rest[n]-'0')
+		n++
+	}
+	if n > 0 && n <= exactDigits && (c.rest[0] != '0' || n == 1) { // which most are, or such a one with .0 behind it
+		after := c.rest[n:]
+		if len(after) >= 3 && after[0] == '.' && after[1] == '0' && isEnd(after[2]) {
+			n, after = n+2, after[2:]
+		}
+		if len(after) > 0 && isEnd(after[0]) {
+			c.rest = c.rest[n:]
+			return whole
+		}
+	}
+	return c.anyNumber()
+}
+
+// exactDigits is how many digits a whole number may have of which a float64 loses nothing.
+const exactDigits = 15
+
+func isEnd(b byte) bool { return b == ',' || b == '}' }
+
+func (c *cursor) anyNumber() float64 {
 	n := 0
 	for n < len(c.rest) && (c.rest[n] >= '0' && c.rest[n] <= '9' || c.rest[n] == '.') {
 		n++
