@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -50,6 +51,10 @@ type conn struct {
 	head    wire.Request
 	next    *incoming
 	resp    response
+
+	served int64 // requests
+	same   http.Header
+	said   int64 // what its Content-Length says
 
 	// What is known of a head that is not ordinary.
 	scan wire.Scan
@@ -270,7 +275,7 @@ func (c *conn) serve() bool {
 	r := &in.Request
 	r.Method, r.Proto, r.ProtoMajor, r.ProtoMinor = h.Method(), "HTTP/1.1", 1, 1
 	r.URL, r.Host, r.RemoteAddr, r.ContentLength, r.Close = &in.url, same(&c.host, h.Host()), c.remote, h.Length, h.Close
-	r.Header, r.Body, r.TLS = h.Header(), http.NoBody, c.tls
+	r.Header, r.Body, r.TLS = c.header(), http.NoBody, c.tls
 	c.r = h.Size()
 	if h.Length > 0 {
 		in.body.conn, in.body.left = c, h.Length
@@ -299,6 +304,25 @@ func (c *conn) serve() bool {
 		c.w++
 	}
 	return c.rest(r.Method, c.in[:c.w])
+}
+
+// header is that of the request whose head has been read. Where a client says the same as the last time it is the same map; it is kept from its second
+// request on, because most that ask more often ask in a row.
+func (c *conn) header() http.Header {
+	h := &c.head
+	c.served++
+	if h.Same {
+		if h.Length != c.said {
+			c.same["Content-Length"], c.said = []string{strconv.FormatInt(h.Length, 10)}, h.Length
+		}
+		return c.same
+	}
+	keeps := c.server.onlyReads && c.served > 1 && h.Keep()
+	header := http.Header(h.Header())
+	if keeps {
+		c.same, c.said = header, h.Length
+	}
+	return header
 }
 
 // linger ends the answer, and keeps the connection open for whoever reads it only when everything is sent.

@@ -38,6 +38,7 @@ func serveBoth(t testing.TB, handler http.Handler) lanes {
 	}
 	l, m := listen(), listen()
 	one, two := New(server(), refused{}), server()
+	one.HandlerOnlyReads()
 	go func() { _ = one.Serve(l) }()
 	go func() { _ = two.Serve(m) }()
 	t.Cleanup(func() { _, _, _, _ = l.Close(), m.Close(), one.Close(), two.Close() })
@@ -304,6 +305,22 @@ func TestLinesThatArePassedAreFieldsOfTheirAnswer(t *testing.T) {
 				t.Errorf("%s %s:\n%.300q\nnet/http:\n%.300q", method, path, got, want)
 			}
 		}
+	}
+}
+
+func TestWhoSaysTheSameAgainIsGivenTheSameHeader(t *testing.T) {
+	t.Parallel()
+	both := serveBoth(t, http.HandlerFunc(echo))
+	var all strings.Builder
+	for i, fields := range []string{"A: 1\r\n", "A: 1\r\n", "A: 1\r\n", "a: 1\r\n", "a: 1\r\n", "A: 1\r\nB: 2\r\n", "A: 1\r\n", "A: 1\r\n", "A: 2\r\n", "A: 2\r\n"} {
+		body := strings.Repeat("x", 7+i/2*i)
+		fmt.Fprintf(&all, "GET /%d HTTP/1.1\r\nHost: x\r\n%s\r\n", i, fields)
+		fmt.Fprintf(&all, "POST /%d HTTP/1.1\r\nContent-Length: %d\r\nHost: x\r\n%s\r\n%s", i, len(body), fields, body)
+		fmt.Fprintf(&all, "POST /%d HTTP/1.1\r\nContent-Length: %d\r\nHost: x\r\n%s\r\n%s", i, len(body)-i/3, fields, body[i/3:])
+	}
+	got, want := say(t, both.front, all.String()), say(t, both.plain, all.String())
+	if got != want || strings.Count(got, "HTTP/1.1 200") != 30 {
+		t.Errorf("got\n%s\nnet/http:\n%s", got, want)
 	}
 }
 
@@ -633,10 +650,11 @@ func FuzzFront(f *testing.F) {
 	both := serveBoth(f, http.HandlerFunc(echo))
 	f.Fuzz(func(t *testing.T, b []byte, cut uint16) {
 		at := min(int(cut), len(b))
-		pieces := []string{string(b[:at]), string(b[at:])}
-		got, want := say(t, both.front, pieces...), say(t, both.plain, pieces...)
-		if !agree(string(b), got, want) {
-			t.Errorf("%q %d:\n%q\nnet/http:\n%q", b, at, got, want)
+		for _, pieces := range [][]string{{string(b[:at]), string(b[at:])}, {string(b), string(b), string(b)}} { // who says the same again is served otherwise
+			got, want := say(t, both.front, pieces...), say(t, both.plain, pieces...)
+			if !agree(strings.Join(pieces, ""), got, want) {
+				t.Errorf("%q:\n%q\nnet/http:\n%q", pieces, got, want)
+			}
 		}
 	})
 }

@@ -21,6 +21,7 @@ type Server struct {
 	connState   func(net.Conn, http.ConnState)
 	connContext func(context.Context, net.Conn) context.Context
 	refusals    Refusals
+	onlyReads   bool
 
 	mu    sync.Mutex // taken when a client comes or goes, not for a request
 	conns map[*conn]struct{}
@@ -41,6 +42,10 @@ func New(h *http.Server, refusals Refusals) *Server {
 	h.Handler, h.ConnState, h.ConnContext = http.HandlerFunc(s.serveGiven), s.hook, s.context
 	return s
 }
+
+// HandlerOnlyReads says that the Handler changes nothing of a request's header, and that nobody looks at it when the request is over. A client that says
+// the same again is then given to it with the same header. It is called before Serve.
+func (s *Server) HandlerOnlyReads() { s.onlyReads = true }
 
 func (s *Server) tell(c net.Conn, state http.ConnState) {
 	if s.connState != nil {

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,12 +115,25 @@ func newRigOn(t testing.TB, server *httptest.Server, options ...rigOption) *rig 
 	t.Cleanup(transport.CloseIdleConnections)
 	o.Transport = transport
 	r.handler = New(o)
-	front := httptest.NewUnstartedServer(r.handler)
+	front := httptest.NewUnstartedServer(onlyRead(t, r.handler))
 	front.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	front.Start()
 	t.Cleanup(front.Close)
 	r.url, r.host = front.URL, strings.TrimPrefix(front.URL, "http://")
 	return r
+}
+
+// onlyRead fails when a request's header is another one after the request, or meanwhile as far as that is seen: a client's next request may have the same map.
+func onlyRead(t testing.TB, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		before, header := r.Header.Clone(), r.Header
+		defer func() {
+			if !maps.EqualFunc(before, header, slices.Equal) {
+				t.Errorf("the header was %q, and is %q", before, header)
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
 }
 
 func rootsOf(s *httptest.Server) *x509.CertPool {

@@ -51,7 +51,9 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *fr
 	}
 	server.RegisterOnShutdown(s.pending.abandon)
 	limitHeader(server)
-	return front.New(server, s.handler)
+	f := front.New(server, s.handler)
+	f.HandlerOnlyReads()
+	return f
 }
 
 // serverForOperators answers people, probes and Prometheus.

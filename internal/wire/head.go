@@ -149,9 +149,11 @@ func equalFold(name []byte, want string) bool {
 	return true
 }
 
+const mostLengthDigits = 18
+
 // length reads a Content-Length: 1 to 18 digits without a leading zero.
 func length(b []byte) (n int64, ok bool) {
-	if len(b) == 0 || len(b) > 18 || b[0] == '0' && len(b) > 1 {
+	if len(b) == 0 || len(b) > mostLengthDigits || b[0] == '0' && len(b) > 1 {
 		return 0, false
 	}
 	for _, c := range b {

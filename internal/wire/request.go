@@ -6,12 +6,17 @@ type Request struct {
 	Length int64
 	// Close says that the client wants the connection to end with the answer.
 	Close bool
+	// Same says that the fields are those of the request that was kept last, but for what Content-Length says. Then they are not to be had here.
+	Same bool
 
 	method, target, host span
 	declared             bool
+	declares             span // what Content-Length says
+	below                int  // where the field lines begin
 	size                 int
 	fields               fields
 	buf                  []byte
+	last                 last
 }
 
 const version = " HTTP/1.1"
@@ -19,7 +24,7 @@ const version = " HTTP/1.1"
 // Parse reads the head that b begins with. When it is Understood, Size is its length, and the rest is valid as long as b does not change.
 func (r *Request) Parse(b []byte) Verdict {
 	l := lines{buf: b}
-	r.Length, r.Close, r.host, r.declared, r.buf, r.fields.n = 0, false, span{}, false, b, 0
+	r.Length, r.Close, r.Same, r.host, r.declared, r.buf, r.fields.n = 0, false, false, span{}, false, b, 0
 	line, v := l.line()
 	if v != Understood {
 		if v == Incomplete && !mayBeMethod(b) {
@@ -30,19 +35,17 @@ func (r *Request) Parse(b []byte) Verdict {
 	if !r.requestLine(line) {
 		return Foreign
 	}
-	for {
-		at, more, v := r.fields.next(&l, nil)
-		if v != Understood {
+	r.below = l.next
+	for more := !r.parseAgain(); more; {
+		var at *fieldSpan
+		if at, more, v = r.fields.next(&l, nil); v != Understood {
 			return v
 		}
-		if !more {
-			break
-		}
-		if !r.note(at) {
+		if more && !r.note(at) {
 			return Foreign
 		}
+		r.size = l.next
 	}
-	r.size = l.next
 	if r.host.from == r.host.to || r.declared && (r.is("GET") || r.is("HEAD")) {
 		return Foreign
 	}
@@ -126,7 +129,7 @@ func (r *Request) note(at *fieldSpan) bool {
 		if !ok || r.declared {
 			return false
 		}
-		r.Length, r.declared = n, true
+		r.Length, r.declared, r.declares = n, true, at.value
 	case len("transfer-encoding"):
 		return !equalFold(name, "transfer-encoding")
 	}

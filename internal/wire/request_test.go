@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -138,4 +139,85 @@ func FuzzRequest(f *testing.F) {
 		}
 		sameHeader(t, header, want.Header)
 	})
+}
+
+// FuzzRequestAgain compares what is said of a request by who has read another one before with what is said by who has not.
+func FuzzRequestAgain(f *testing.F) {
+	for _, heads := range [][2]string{
+		{"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n", "DELETE /a HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\nGET"},
+		{"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nA: b\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nA: b\r\n\r\n"},
+		{"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc"},
+		{"POST / HTTP/1.1\r\nContent-Length: 9\r\nHost: x\r\nConnection: close\r\n\r\n", "POST /b HTTP/1.1\r\nContent-Length: 123456789012345678\r\nHost: x\r\nConnection: close\r\n\r\n"},
+		{"POST / HTTP/1.1\r\nContent-Length: 9\r\nHost: x\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 1234567890123456789\r\nHost: x\r\n\r\n"},
+		{"POST / HTTP/1.1\r\nContent-Length: 9\r\nHost: x\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 09\r\nHost: x\r\n\r\n"},
+		{"POST / HTTP/1.1\r\nContent-Length: 9\r\nHost: x\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 9 \r\nHost: x\r\n\r\n"},
+		{"POST / HTTP/1.1\r\nHost: x\r\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"},
+		{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET /" + strings.Repeat("a", MaxHead-30) + " HTTP/1.1\r\nHost: x\r\n\r\n"},
+	} {
+		f.Add([]byte(heads[0]), []byte(heads[1]))
+		f.Add([]byte(heads[1]), []byte(heads[0]))
+	}
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		var r Request
+		var kept map[string][]string
+		if r.Parse(bytes.Clone(first)) == Understood && r.Keep() {
+			kept = r.Header()
+		}
+		for range 2 {
+			var fresh Request
+			for i := range min(len(second), 400) { // as it comes
+				if got, want := r.Parse(second[:i]), fresh.Parse(second[:i]); got != want {
+					t.Fatalf("%q after %q: %v, alone %v", second[:i], first, got, want)
+				}
+			}
+			b := bytes.Clone(second)
+			got, want := r.Parse(b), fresh.Parse(second)
+			if !bytes.Equal(b, second) {
+				t.Fatal("the buffer was changed")
+			}
+			if got != want {
+				t.Fatalf("%q after %q: %v, alone %v", second, first, got, want)
+			}
+			if got != Understood {
+				return
+			}
+			if r.Length != fresh.Length || r.Close != fresh.Close || r.Size() != fresh.Size() || r.Method() != fresh.Method() || string(r.Target()) != string(fresh.Target()) || string(r.Host()) != string(fresh.Host()) {
+				t.Fatalf("%q after %q: %+v, alone %+v", second, first, r, fresh)
+			}
+			if !r.Same {
+				sameHeader(t, r.Header(), fresh.Header())
+				r.Parse(bytes.Clone(second))
+				r.Keep() // what is the same again is found the second time
+				kept = r.Header()
+				continue
+			}
+			if _, declared := kept["Content-Length"]; declared != fresh.declared {
+				t.Fatalf("%q is not the same as what was kept", second)
+			} else if declared {
+				kept["Content-Length"] = []string{strconv.FormatInt(r.Length, 10)}
+			}
+			sameHeader(t, kept, fresh.Header())
+		}
+	})
+}
+
+func TestTheSameFieldsAreKnownAgain(t *testing.T) {
+	t.Parallel()
+	var r Request
+	for i, head := range []string{
+		"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nA: b\r\n\r\n",
+		"POST /abc HTTP/1.1\r\nHost: x\r\nContent-Length: 1234\r\nA: b\r\n\r\n",
+		"PUT /abc HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nA: b\r\n\r\n",
+	} {
+		if v := r.Parse([]byte(head)); v != Understood || r.Same != (i > 0) || string(r.Host()) != "x" {
+			t.Errorf("%q: %v, the same %v, Host %q", head, v, r.Same, r.Host())
+		}
+		if i == 0 && !r.Keep() {
+			t.Error("it is not kept")
+		}
+	}
+	long := Request{}
+	if v := long.Parse([]byte("GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("b", longestKept) + "\r\n\r\n")); v != Understood || long.Keep() {
+		t.Errorf("%v, and a long one is kept", v)
+	}
 }
