@@ -153,6 +153,8 @@ func agree(sent, got, want string) bool {
 		return strings.Contains(sent, "\n ") || strings.Contains(sent, "\n\t")
 	case wire.TwoLengths:
 		return strings.Contains(lower, "transfer-encoding") && strings.Contains(lower, "content-length")
+	case wire.Unseen:
+		return before != "" && strings.Contains(lower, "transfer-encoding")
 	default: // net/http says of what is behind a request what it says of a first one
 		return before != "" && strings.HasPrefix(refusal, "Content-Type: text/plain; charset=utf-8\r\nConnection: close")
 	}

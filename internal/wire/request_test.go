@@ -171,7 +171,7 @@ func FuzzRequestAgain(f *testing.F) {
 				}
 			}
 			b := bytes.Clone(second)
-			got, want := r.Parse(b), fresh.Parse(second)
+			got, want := r.Parse(b), fresh.Parse(bytes.Clone(second)) // Header changes what it is read from
 			if !bytes.Equal(b, second) {
 				t.Fatal("the buffer was changed")
 			}
