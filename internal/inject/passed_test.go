@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"evergate/internal/upstream"
+	"evergate/internal/wire"
 	"evergate/test/process"
 )
 
@@ -43,9 +44,31 @@ func (p *passing) all(t *testing.T) http.Header {
 	return got
 }
 
+// readByRules are the fields of an answer that a rule reads, as Shopify writes them, and what front has to know of a message.
+var readByRules = []string{
+	"Content-Type", "Content-Length", "Content-Encoding", "Date", "Link", "Location", "Retry-After", "X-Request-Id", "X-Shopify-API-Version", "X-Shopify-API-Version-Warning",
+	"X-Shopify-API-Deprecated-Reason", "X-Shopify-Shop-Api-Call-Limit",
+}
+
+// Some of those rules are tested where no answer comes over a connection.
+func TestWhatARuleReadsIsNotOnlyPassed(t *testing.T) {
+	t.Parallel()
+	for _, name := range readByRules {
+		want := http.CanonicalHeaderKey(name)
+		if known, use := sortAnswer([]byte(want)); known != want || use != wire.Read {
+			t.Errorf("%s: %q, %v", name, known, use)
+		}
+	}
+	for name := range neverDownstream.names {
+		if known, use := sortAnswer([]byte(name)); known != "" || use != wire.Dropped {
+			t.Errorf("%s: %q, %v", name, known, use)
+		}
+	}
+}
+
 // answersFields are fields that an answer may have: those that a rule knows, those that look like one of them, and others.
 func answersFields() []string {
-	fields := slices.Concat(readOfAnswers, slices.Sorted(maps.Keys(neverDownstream.names)), []string{
+	fields := slices.Concat(readByRules, slices.Sorted(maps.Keys(neverDownstream.names)), []string{
 		"Access-Control-Allow-Origin", "access-control-expose-headers", "X_Access-Control", "Set_Cookie", "Vary", "X-ShopId", "Server-Timing", "ETag", "CF-RAY",
 	})
 	return slices.DeleteFunc(fields, func(name string) bool {

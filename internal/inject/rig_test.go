@@ -115,13 +115,44 @@ func newRigOn(t testing.TB, server *httptest.Server, options ...rigOption) *rig 
 	t.Cleanup(transport.CloseIdleConnections)
 	o.Transport = transport
 	r.handler = New(o)
-	front := httptest.NewUnstartedServer(onlyRead(t, r.handler))
+	front := httptest.NewUnstartedServer(inLines(onlyRead(t, r.handler)))
 	front.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	front.Start()
 	t.Cleanup(front.Close)
 	r.url, r.host = front.URL, strings.TrimPrefix(front.URL, "http://")
 	return r
 }
+
+// inLines has answers written as internal/front writes them, so that all that a rule reads of an answer is what an exchange puts into its header. Where
+// net/http carries the requests (the tag nethttp), it is the whole header.
+func inLines(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 1 {
+			w = &lineWriter{ResponseWriter: w}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type lineWriter struct {
+	http.ResponseWriter
+	lines []byte
+}
+
+func (w *lineWriter) PassFields(lines []byte) { w.lines = lines }
+
+// WriteHeader implements http.ResponseWriter. The lines are read only now, as in front.
+func (w *lineWriter) WriteHeader(status int) {
+	for line := range strings.Lines(string(w.lines)) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\r\n"), ": ")
+		w.Header()[name] = append(w.Header()[name], value)
+	}
+	w.lines = nil
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *lineWriter) Flush()                      { w.ResponseWriter.(http.Flusher).Flush() }
+func (w *lineWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // onlyRead fails when a request's header is another one after the request, or meanwhile as far as that is seen: a client's next request may have the same map.
 func onlyRead(t testing.TB, next http.Handler) http.Handler {

@@ -55,7 +55,7 @@ func (r *Roots) All() *x509.CertPool {
 }
 
 // Dial connects and makes the handshake of TLS as a client; config's roots are set here. Where it is the first time
-// that the named roots do not vouch for a peer, it connects once more and asks all of them. The errors are those of connect
+// that the named roots alone refuse a peer, it connects once more and asks all of them. The errors are those of connect
 // and of [tls.Conn.HandshakeContext]; no connection is left open then.
 //
 // The system's roots, where they are the ones to ask, are read while the first connection is made.
@@ -64,10 +64,10 @@ func (r *Roots) Dial(ctx context.Context, connect func(context.Context) (net.Con
 	if r == nil {
 		ahead()
 	}
-	c, err := handshake(ctx, connect, config, r.pool(narrow))
-	if _, refused := errors.AsType[*tls.CertificateVerificationError](err); narrow && refused && !r.All().Equal(r.named) {
+	c, refused, err := handshake(ctx, connect, config, r.pool(narrow))
+	if narrow && refused && !r.All().Equal(r.named) {
 		r.met.Store(true)
-		return handshake(ctx, connect, config, r.All())
+		c, _, err = handshake(ctx, connect, config, r.All())
 	}
 	return c, err
 }
@@ -79,17 +79,19 @@ func (r *Roots) pool(narrow bool) *x509.CertPool {
 	return r.All()
 }
 
-func handshake(ctx context.Context, connect func(context.Context) (net.Conn, error), config *tls.Config, roots *x509.CertPool) (*tls.Conn, error) {
+// handshake reports, too, whether it failed by the peer's certificate. One that connect met on its way, such as a proxy's, is not the peer's.
+func handshake(ctx context.Context, connect func(context.Context) (net.Conn, error), config *tls.Config, roots *x509.CertPool) (c *tls.Conn, refused bool, err error) {
 	conn, err := connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	config = config.Clone()
 	config.RootCAs = roots
 	secured := tls.Client(conn, config)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, err
+		_, refused = errors.AsType[*tls.CertificateVerificationError](err)
+		return nil, refused, err
 	}
-	return secured, nil
+	return secured, false, nil
 }

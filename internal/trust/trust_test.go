@@ -144,6 +144,21 @@ func TestAStrangerIsRefusedByAllRoots(t *testing.T) {
 	}
 }
 
+// A proxy on the way has a certificate of its own, and may be refused for it. That is no reason to ask more of those who vouch for the peer.
+func TestARefusalOnTheWayIsNotThePeers(t *testing.T) {
+	t.Parallel()
+	ours, proxy := newPeer(t, host), newPeer(t, host)
+	r, _ := beside(t, ours, newPeer(t, host))
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
+	var unknown x509.UnknownAuthorityError
+	_, err := r.Dial(ctx, func(ctx context.Context) (net.Conn, error) { return r.Dial(ctx, proxy.connect, config) }, config)
+	if !errors.As(err, &unknown) || proxy.connects.Load() != 2 {
+		t.Errorf("%v after %d connections to the proxy, want one for the named roots and one for all", err, proxy.connects.Load())
+	}
+}
+
 func TestDialGivesBackWhatConnectSays(t *testing.T) {
 	t.Parallel()
 	r, reads := beside(t, newPeer(t, host))

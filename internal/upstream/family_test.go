@@ -21,6 +21,7 @@ import (
 
 	"evergate/internal/certtest"
 	"evergate/internal/trust"
+	"evergate/internal/wire"
 )
 
 // edge is a server in front of many shops. Its answer to each request is what it was and how it came.
@@ -28,6 +29,7 @@ type edge struct {
 	port  string
 	roots *x509.CertPool
 
+	pragma     atomic.Bool // its answers are for net/http to read
 	exact      atomic.Bool // 421 where a connection was made for another name
 	handshakes atomic.Int32
 	lookups    sync.Map // of what has no address
@@ -66,8 +68,12 @@ func (e *edge) serve(w http.ResponseWriter, r *http.Request) {
 		host = r.Host
 	}
 	if e.exact.Load() && r.TLS.ServerName != host {
+		w.Header().Set("X-Misdirected", host)
 		w.WriteHeader(http.StatusMisdirectedRequest)
 		return
+	}
+	if e.pragma.Load() {
+		w.Header().Set("Pragma", "no-cache")
 	}
 	e.mu.Lock()
 	e.got = append(e.got, host+" "+r.TLS.ServerName+" "+r.Header.Get("Token"))
@@ -214,6 +220,38 @@ func TestAMisdirectedRequestIsSentToItsOwnShop(t *testing.T) {
 }
 
 // Whoever sends what cannot be sent twice meets the refusal once, not for ever.
+// An answer that was not the request's has left nothing.
+func TestNothingOfAMisdirectedAnswerIsPassed(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	tr := e.transport(t)
+	if status, _, err := e.call(t, tr, "lead", http.MethodGet, nil); status != http.StatusOK || err != nil {
+		t.Fatal(status, err)
+	}
+	e.exact.Store(true)
+	for _, foreign := range []bool{false, true} {
+		e.pragma.Store(foreign)
+		for _, shop := range []string{"a", "b"} {
+			ctx := &Context{Context: t.Context(), Sort: &wire.Sort{Of: func([]byte) (string, wire.Use) { return "", wire.Passed }}}
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, e.base(fmt.Sprint(shop, foreign)).String()+"/admin", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Host = fmt.Sprint(shop, foreign) + ".myshopify.com"
+			resp, err := tr.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode != http.StatusOK || strings.Contains(string(ctx.Passed()), "X-Misdirected") || foreign && len(ctx.Passed()) > 0 {
+				t.Errorf("%d with %q", resp.StatusCode, ctx.Passed())
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			ctx.Release()
+		}
+	}
+}
+
 func TestAMisdirectedUploadIsServedNextTime(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)

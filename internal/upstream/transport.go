@@ -301,10 +301,13 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // carry sends a request on a connection to the host of its URL, as net/http's pool has them.
 func (t *Transport) carry(r *http.Request) (*http.Response, error) {
+	own, has := r.Context().(*Context)
+	if has {
+		own.answer = nil // another upstream's may have been one that is not the request's
+	}
 	if resp, err, ok := t.lane.carry(r); ok {
 		return resp, told(err)
 	}
-	own, has := r.Context().(*Context)
 	if has {
 		own.lent = true
 	}
