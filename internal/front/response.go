@@ -321,7 +321,7 @@ func (w *response) finish(completed bool) bool {
 	} else {
 		w.header = nil // whoever gave up may have left it to others
 	}
-	w.out, w.req = nil, nil
+	w.out, w.req, w.passed = nil, nil, nil
 	return ok
 }
 
