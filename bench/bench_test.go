@@ -58,9 +58,13 @@ func TestAllocationsOfTheProcess(t *testing.T) {
 		if _, err := c.closed(100 * time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
-		objects, _, err := allocated(run, c, 500*time.Millisecond)
-		if err != nil {
-			t.Fatal(err)
+		objects := math.Inf(1)
+		for range 5 { // a busy machine has connections wait between requests, and then they need more: it only adds
+			each, _, err := allocated(run, c, 200*time.Millisecond)
+			if err != nil {
+				t.Fatal(err)
+			}
+			objects = min(objects, each)
 		}
 		t.Logf("%s: %.1f", name, objects)
 		if objects > most+3 {

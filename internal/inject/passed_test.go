@@ -34,13 +34,7 @@ func (p *passing) PassFields(lines []byte) { p.lines = slices.Clone(lines) }
 func (p *passing) all(t *testing.T) http.Header {
 	t.Helper()
 	got := maps.Clone(p.Result().Header)
-	for line := range strings.Lines(string(p.lines)) {
-		name, value, ok := strings.Cut(strings.TrimSuffix(line, "\r\n"), ": ")
-		if _, twice := p.Header()[name]; !ok || twice {
-			t.Errorf("the line %q", line)
-		}
-		got[name] = append(got[name], value)
-	}
+	addLines(t, got, p.lines)
 	return got
 }
 
@@ -53,6 +47,9 @@ var readByRules = []string{
 // Some of those rules are tested where no answer comes over a connection.
 func TestWhatARuleReadsIsNotOnlyPassed(t *testing.T) {
 	t.Parallel()
+	if len(readByRules) != len(readOfAnswers) {
+		t.Error("readByRules is to have each name of readOfAnswers, and no other")
+	}
 	for _, name := range readByRules {
 		want := http.CanonicalHeaderKey(name)
 		if known, use := sortAnswer([]byte(want)); known != want || use != wire.Read {

@@ -115,7 +115,7 @@ func newRigOn(t testing.TB, server *httptest.Server, options ...rigOption) *rig 
 	t.Cleanup(transport.CloseIdleConnections)
 	o.Transport = transport
 	r.handler = New(o)
-	front := httptest.NewUnstartedServer(inLines(onlyRead(t, r.handler)))
+	front := httptest.NewUnstartedServer(inLines(t, onlyRead(t, r.handler)))
 	front.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	front.Start()
 	t.Cleanup(front.Close)
@@ -125,10 +125,10 @@ func newRigOn(t testing.TB, server *httptest.Server, options ...rigOption) *rig 
 
 // inLines has answers written as internal/front writes them, so that all that a rule reads of an answer is what an exchange puts into its header. Where
 // net/http carries the requests (the tag nethttp), it is the whole header.
-func inLines(next http.Handler) http.Handler {
+func inLines(t testing.TB, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor == 1 {
-			w = &lineWriter{ResponseWriter: w}
+		if r.ProtoMajor == 1 && r.ProtoAtLeast(1, 1) { // others get net/http's writer
+			w = &lineWriter{ResponseWriter: w, t: t}
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -136,6 +136,7 @@ func inLines(next http.Handler) http.Handler {
 
 type lineWriter struct {
 	http.ResponseWriter
+	t     testing.TB
 	lines []byte
 }
 
@@ -143,12 +144,23 @@ func (w *lineWriter) PassFields(lines []byte) { w.lines = lines }
 
 // WriteHeader implements http.ResponseWriter. The lines are read only now, as in front.
 func (w *lineWriter) WriteHeader(status int) {
-	for line := range strings.Lines(string(w.lines)) {
-		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\r\n"), ": ")
-		w.Header()[name] = append(w.Header()[name], value)
-	}
+	addLines(w.t, w.Header(), w.lines)
 	w.lines = nil
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// addLines adds lines of fields to a header, which may have none of their names.
+func addLines(t testing.TB, header http.Header, lines []byte) {
+	t.Helper()
+	before := maps.Clone(header)
+	for line := range strings.Lines(string(lines)) {
+		line, ended := strings.CutSuffix(line, "\r\n")
+		name, value, ok := strings.Cut(line, ": ")
+		if _, twice := before[name]; !ok || !ended || twice {
+			t.Errorf("the line %q", line)
+		}
+		header[name] = append(header[name], value)
+	}
 }
 
 func (w *lineWriter) Flush()                      { w.ResponseWriter.(http.Flusher).Flush() }
