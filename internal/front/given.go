@@ -34,6 +34,7 @@ type given struct {
 	whole int          // how many bytes a read asks for when the server holds none
 
 	wrote   atomic.Bool // something of an answer
+	half    half        // asks the client whether it is there
 	handled atomic.Bool // the handler has been called
 	method  string      // of the request that it was called for
 
@@ -127,10 +128,16 @@ func (g *given) watch() (int, error) {
 	if len(g.ahead) == 0 && len(g.early) == 0 {
 		var b [1]byte
 		n, err := g.Conn.Read(b[:])
-		if n == 0 {
+		switch {
+		case n > 0:
+			g.early = append(g.early, b[0])
+		case !errors.Is(err, io.EOF):
 			return 0, err
+		default:
+			if err := g.half.wait(g.Conn, g.aborted); err != nil {
+				return 0, err
+			}
 		}
-		g.early = append(g.early, b[0])
 	}
 	<-g.aborted
 	return 0, os.ErrDeadlineExceeded
@@ -175,6 +182,7 @@ func (g *given) Write(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	g.wrote.Store(true)
+	g.half.writes(p)
 	return g.Conn.Write(p)
 }
 
@@ -261,6 +269,9 @@ func (s *Server) serveGiven(w http.ResponseWriter, r *http.Request) {
 		}
 		if g.method = r.Method; g.of.tls != nil {
 			r.TLS = g.of.tls
+		}
+		if !r.ProtoAtLeast(1, 1) {
+			g.half.silence()
 		}
 	}
 	s.handler.ServeHTTP(w, r)

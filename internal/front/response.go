@@ -260,7 +260,7 @@ func (w *response) put(p []byte) {
 		}
 		b = append(b, p[:n]...)
 		p = p[n:]
-		if *w.out = b; !w.flush() {
+		if *w.out = b; !w.flushEarly() {
 			return
 		}
 		if len(p) >= outSize/2 {
@@ -271,6 +271,14 @@ func (w *response) put(p []byte) {
 	}
 	b = append(b, p...)
 	*w.out = b
+}
+
+// flushEarly is flush while the request is served, when somebody may ask the client whether it is there.
+func (w *response) flushEarly() bool {
+	if !w.begun && len(*w.out) > 0 {
+		w.conn.gone.half.writes(*w.out)
+	}
+	return w.flush()
 }
 
 func (w *response) flush() bool {
@@ -291,7 +299,7 @@ func (w *response) FlushError() error {
 		w.WriteHeader(http.StatusOK)
 	}
 	w.settle(false)
-	w.flush()
+	w.flushEarly()
 	return w.err
 }
 

@@ -1,6 +1,8 @@
 package front
 
 import (
+	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -20,16 +22,19 @@ type watch struct {
 	conn    *conn
 	body    *body
 	request *request.Context // nil: there is none
-	reading chan struct{}    // closed when the read ends; nil: there is none
+	reading chan struct{}    // closed when nobody looks any more; nil: nobody does
+	over    chan struct{}    // closed when the request is; nil: nobody looks
 	n       int
 	err     error
 	b       [1]byte
+	half    half
 }
 
 func (w *watch) begin(c *conn, b *body, of *request.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.conn, w.body, w.request = c, b, of
+	w.half.begun = false // nobody asks before the timer has run
 	if w.timer == nil {
 		w.timer = time.AfterFunc(unwatched, w.look)
 		return
@@ -49,18 +54,21 @@ func (w *watch) look() {
 		w.mu.Unlock()
 		return
 	}
-	conn, reading := w.conn.net, make(chan struct{})
-	w.reading, w.n, w.err = reading, 0, nil
+	conn, reading, over := w.conn.net, make(chan struct{}), make(chan struct{})
+	w.reading, w.over, w.n, w.err = reading, over, 0, nil
 	_ = conn.SetReadDeadline(time.Time{})
 	w.mu.Unlock()
+	defer close(reading)
 	n, err := conn.Read(w.b[:])
+	if n == 0 && errors.Is(err, io.EOF) {
+		err = w.half.wait(conn, over)
+	}
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.n, w.err = n, err
 	if err != nil && w.request != nil {
 		w.request.End()
 	}
-	w.mu.Unlock()
-	close(reading)
 }
 
 // stop ends the watch over a request. It returns the byte of another request that has come, -1 for none, and whether the client is still there.
@@ -68,10 +76,13 @@ func (w *watch) stop(c net.Conn) (ahead int, ok bool) {
 	w.timer.Stop()
 	w.mu.Lock()
 	reading := w.reading
-	over := w.err
+	gone := w.err
 	w.request = nil
-	if reading != nil && w.n == 0 && over == nil {
-		_ = c.SetReadDeadline(time.Unix(1, 0))
+	if reading != nil {
+		close(w.over)
+		if w.n == 0 && gone == nil {
+			_ = c.SetReadDeadline(time.Unix(1, 0))
+		}
 	}
 	w.mu.Unlock()
 	if reading == nil {
@@ -81,11 +92,11 @@ func (w *watch) stop(c net.Conn) (ahead int, ok bool) {
 	_ = c.SetReadDeadline(time.Time{}) // ours is not the next request's
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.reading = nil
+	w.reading, w.over = nil, nil
 	if w.n > 0 {
 		return int(w.b[0]), true
 	}
-	return -1, over == nil
+	return -1, gone == nil
 }
 
 // end releases the timer.

@@ -67,7 +67,6 @@ func TestClientThatLeavesEndsTheRequestAtShopify(t *testing.T) {
 	for name, leave := range map[string]func(*net.TCPConn){
 		"close": func(c *net.TCPConn) { _ = c.Close() },
 		"reset": func(c *net.TCPConn) { _ = c.SetLinger(0); _ = c.Close() },
-		"half":  func(c *net.TCPConn) { _ = c.CloseWrite() }, // see docs/reference/fidelity.md
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -88,6 +87,51 @@ func TestClientThatLeavesEndsTheRequestAtShopify(t *testing.T) {
 			leave(conn.(*net.TCPConn))
 			process.Await(t, "its end", gone)
 			process.Eventually(t, func() error { return s.counted(t, "evergate_requests_total", 1, `code="499"`) })
+		})
+	}
+}
+
+// TestClientThatEndsItsSendingHasItsAnswer has it wait until Evergate has asked whether it is there.
+func TestClientThatEndsItsSendingHasItsAnswer(t *testing.T) {
+	t.Parallel()
+	for name, request := range map[string]string{
+		"GET": through("GET", api+"/slow.json", "", ""), "POST": through("POST", api+"/slow.json", "Content-Length: 2\r\n", "{}"),
+		"chunks": through("POST", api+"/slow.json", "Transfer-Encoding: chunked\r\n", "2\r\n{}\r\n0\r\n\r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			asked := make(chan struct{})
+			up := newRecorder(t, nil)
+			up.head = func(conn net.Conn, _ message) bool {
+				<-asked
+				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere")
+				return false
+			}
+			s := up.sidecar(t)
+			conn := s.dial(t)
+			if _, err := io.WriteString(conn, request); err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			r := bufio.NewReader(conn)
+			interim, err := http.ReadResponse(r, nil)
+			if close(asked); err != nil || interim.StatusCode != http.StatusContinue {
+				t.Fatal(interim, err)
+			}
+			resp, err := http.ReadResponse(r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if b, err := io.ReadAll(resp.Body); string(b) != "here" || err != nil {
+				t.Errorf("%q, %v", b, err)
+			}
+			if rest, err := io.ReadAll(r); len(rest) > 0 || err != nil {
+				t.Errorf("behind it %q, %v", rest, err)
+			}
+			process.Eventually(t, func() error { return s.counted(t, "evergate_requests_total", 1, `code="200"`) })
 		})
 	}
 }

@@ -1,0 +1,156 @@
+package front
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// told is a client to which interim answers are written.
+type told struct {
+	at    []time.Duration // when, since the beginning
+	since time.Time
+	most  int // how many of them it takes
+}
+
+var errAway = errors.New("away")
+
+// Write implements io.Writer.
+func (c *told) Write(p []byte) (int, error) {
+	if c.at = append(c.at, time.Since(c.since)); string(p) != string(interim) {
+		return 0, errors.New(string(p))
+	}
+	if len(c.at) > c.most {
+		return 0, errAway
+	}
+	return len(p), nil
+}
+
+func TestAClientWhoseSendingHasEndedIsAskedWhetherItIsThere(t *testing.T) {
+	t.Parallel()
+	const endless = 1000
+	for name, c := range map[string]struct {
+		prepare func(*half)
+		over    time.Duration // when the request is
+		takes   int
+		asked   []time.Duration
+		err     error
+		lasts   time.Duration
+	}{
+		"it is gone":        {over: time.Hour, takes: 1, asked: []time.Duration{250 * time.Millisecond, 750 * time.Millisecond}, err: errAway, lasts: 750 * time.Millisecond},
+		"it waits":          {over: 4 * time.Second, takes: endless, asked: []time.Duration{250 * time.Millisecond, 750 * time.Millisecond, 1750 * time.Millisecond, 3750 * time.Millisecond}, lasts: 4 * time.Second},
+		"answered at once":  {over: time.Millisecond, lasts: time.Millisecond},
+		"the answer begins": {prepare: func(h *half) { h.writes([]byte("HTTP/1.1 200 OK\r\n")) }, over: time.Hour, lasts: time.Hour},
+		"it was told to go on": {
+			prepare: func(h *half) { h.writes([]byte("HTTP/1.1 100 Continue\r\n\r\n")) },
+			over:    time.Second, takes: endless, asked: []time.Duration{250 * time.Millisecond, 750 * time.Millisecond}, lasts: time.Second,
+		},
+		"it cannot be asked":               {prepare: (*half).silence, over: time.Hour, err: io.EOF, lasts: 5 * time.Second},
+		"nor can it, and it is answered":   {prepare: (*half).silence, over: 2 * time.Second, lasts: 2 * time.Second},
+		"nor can it, and the answer began": {prepare: func(h *half) { h.silence(); h.writes([]byte("HTTP/1.0 200 OK\r\n")) }, over: time.Hour, lasts: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h, client, over := &half{}, &told{since: time.Now(), most: c.takes}, make(chan struct{})
+				if c.prepare != nil {
+					c.prepare(h)
+				}
+				time.AfterFunc(c.over, func() { close(over) })
+				if err := h.wait(client, over); !errors.Is(err, c.err) || time.Since(client.since) != c.lasts {
+					t.Errorf("%v after %v", err, time.Since(client.since))
+				}
+				if len(client.at) != len(c.asked) {
+					t.Fatalf("asked at %v", client.at)
+				}
+				for i, at := range c.asked {
+					if client.at[i] != at {
+						t.Errorf("asked at %v", client.at)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestAClientWhoseSendingHasEndedIsAnswered has it wait until it has been asked, where it can be.
+func TestAClientWhoseSendingHasEndedIsAnswered(t *testing.T) {
+	t.Parallel()
+	const old = "GET /old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+	for name, said := range map[string]string{
+		"here": ordinary, "with a body": "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", "two": ordinary + ordinary,
+		"of net/http": empty, "in chunks": chunks, "one of each": empty + ordinary, "and the other way round": ordinary + chunks, "HTTP/1.0": old,
+	} {
+		for over, begin := range map[string]func(*testing.T, http.Handler) *client{
+			"TCP": func(t *testing.T, h http.Handler) *client { t.Helper(); return dial(t, serveBoth(t, h).front) },
+			"TLS": func(t *testing.T, h http.Handler) *client { t.Helper(); return serveTLS(t, h).dial(t) },
+		} {
+			t.Run(name+" over "+over, func(t *testing.T) {
+				t.Parallel()
+				goOn, served := make(chan struct{}), make(chan error, 2)
+				c := begin(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body)
+					<-goOn
+					_, _ = io.WriteString(w, strings.Repeat("answer", outSize))
+					served <- r.Context().Err()
+				}))
+				if _, err := io.WriteString(c, said); err != nil {
+					t.Fatal(err)
+				}
+				if err := closeWrite(c.Conn); err != nil {
+					t.Fatal(err)
+				}
+				requests := strings.Count(said, " HTTP/1.")
+				if said == old || requests > 1 { // net/http's lane does not look at a client that has said more
+					time.AfterFunc(3*unwatched, func() { close(goOn) })
+				} else {
+					if status, _ := c.hear(); status != http.StatusContinue {
+						t.Fatal(status)
+					}
+					close(goOn)
+				}
+				for range requests {
+					if status, body := c.hear(); status != http.StatusOK || len(body) != 6*outSize {
+						t.Errorf("%d, %d bytes", status, len(body))
+					}
+					if err := <-served; err != nil {
+						t.Error(err)
+					}
+				}
+				if rest, err := io.ReadAll(c.r); len(rest) > 0 || err != nil {
+					t.Errorf("behind it %q, %v", rest, err)
+				}
+			})
+		}
+	}
+}
+
+// TestAClientThatIsGoneAfterAllIsNoticed has it end its sending first, and read on for a while.
+func TestAClientThatIsGoneAfterAllIsNoticed(t *testing.T) {
+	t.Parallel()
+	for _, request := range []string{ordinary, empty, chunks} {
+		ended := make(chan struct{})
+		both := serveBoth(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+			close(ended)
+		}))
+		c := dial(t, both.front)
+		_, _ = io.WriteString(c, request)
+		_ = closeWrite(c.Conn)
+		if status, _ := c.hear(); status != http.StatusContinue {
+			t.Fatal(status)
+		}
+		select {
+		case <-ended:
+			t.Errorf("%.20q: given up while its client waited", request)
+		default:
+		}
+		_ = c.Close()
+		<-ended
+	}
+}
