@@ -9,6 +9,7 @@ type Asker interface {
 	// Ask has what is written from now on kept for the next Read, which looks first whether something has come unasked; then it fails, and
 	// nothing is sent.
 	Ask()
-	// Asked ends that, after that Read, and reports whether any of the question has gone out.
-	Asked() (sent bool)
+	// Asked ends that, after that Read. It reports whether any of the question has gone out, and why not all of it: a peer may answer what it has
+	// not read, so that Read returns an answer all the same.
+	Asked() (sent bool, err error)
 }

@@ -11,6 +11,7 @@ import (
 type question struct {
 	text *[]byte // nil: nothing has been written
 	sent bool    // some of it has gone out
+	err  error   // the rest has not, and will not
 }
 
 var texts = sync.Pool{New: func() any { b := make([]byte, 0, MostAsked); return &b }}
@@ -24,17 +25,17 @@ var (
 func (c *conn) Ask() {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	c.question.sent = false
+	c.question.sent, c.question.err = false, nil
 	c.asks.Store(true)
 }
 
 // Asked implements Asker.
-func (c *conn) Asked() (sent bool) {
+func (c *conn) Asked() (sent bool, err error) {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	c.asks.Store(false)
 	c.question.drop()
-	return c.question.sent
+	return c.question.sent, c.question.err
 }
 
 func (q *question) drop() {
@@ -90,7 +91,7 @@ func (c *conn) askOnce(fd uintptr) (done bool) {
 // writeQuestion writes what is left of the question. out.mu is held.
 func (c *conn) writeQuestion() error {
 	n, err := c.write(*c.question.text)
-	c.question.sent = c.question.sent || n > 0
+	c.question.sent, c.question.err = c.question.sent || n > 0, err
 	c.question.drop()
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -17,12 +18,17 @@ func asked(a net.Conn, question string) (answer string, sent bool, err error) {
 	asker.Ask()
 	for _, part := range []string{question[:len(question)/2], question[len(question)/2:]} {
 		if n, err := io.WriteString(a, part); n != len(part) || err != nil {
-			return "", asker.Asked(), err
+			sent, _ = asker.Asked()
+			return "", sent, err
 		}
 	}
 	buf := make([]byte, 100)
 	n, err := a.Read(buf)
-	return string(buf[:n]), asker.Asked(), err
+	sent, cut := asker.Asked()
+	if err == nil {
+		err = cut
+	}
+	return string(buf[:n]), sent, err
 }
 
 func TestAQuestionGoesOutWhenItsAnswerIsWaitedFor(t *testing.T) {
@@ -121,6 +127,50 @@ func TestAQuestionThatDoesNotFitGoesOutInParts(t *testing.T) {
 	}
 }
 
+// TestAQuestionThatIsCutOffSaysSo has a peer that answers what it has not read.
+func TestAQuestionThatIsCutOffSaysSo(t *testing.T) {
+	t.Parallel()
+	a, b := smallPair(t)
+	go func() {
+		_, _ = b.Read(make([]byte, 1)) // it has begun
+		_, _ = io.WriteString(b, "early")
+	}()
+	_ = a.SetWriteDeadline(time.Unix(1, 0)) // what does not fit at once is not written
+	answer, sent, err := asked(a, strings.Repeat("x", MostAsked))
+	if answer != "early" || !sent || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%q, sent %t, %v", answer, sent, err)
+	}
+	_ = a.SetWriteDeadline(time.Time{})
+	go func() { _, _ = io.Copy(b, b) }()
+	if answer, sent, err := asked(a, "again"); !strings.HasPrefix(answer, "x") || !sent || err != nil { // it says nothing of the one before
+		t.Errorf("%q, sent %t, %v", answer, sent, err)
+	}
+}
+
+// smallPair is a pair whose kernel holds a few kilobytes at most.
+func smallPair(t *testing.T) (asks, answers net.Conn) {
+	t.Helper()
+	small := func(option int) func(string, string, syscall.RawConn) error {
+		return func(_, _ string, c syscall.RawConn) error {
+			return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, option, 1) })
+		}
+	}
+	l, err := (&net.ListenConfig{Control: small(syscall.SO_RCVBUF)}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	asks, err = (&net.Dialer{Control: small(syscall.SO_SNDBUF)}).Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answers, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = asks.Close(), answers.Close() })
+	return Wrap(asks), answers
+}
+
 // fill writes until nothing fits any more.
 func fill(t *testing.T, c net.Conn) (written int) {
 	t.Helper()
@@ -148,8 +198,11 @@ func TestAskingAllocatesNothing(t *testing.T) { //nolint:paralleltest // others'
 		if _, err := a.Write(p); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.ReadFull(a, p); err != nil || !asker.Asked() {
+		if _, err := io.ReadFull(a, p); err != nil {
 			t.Fatal(err)
+		}
+		if sent, err := asker.Asked(); !sent || err != nil {
+			t.Fatal(sent, err)
 		}
 	}); n > 0.5 {
 		t.Errorf("%v allocations", n)

@@ -231,6 +231,15 @@ func (c *conn) asker(size int) socket.Asker {
 // mostAsked leaves room for what TLS adds.
 const mostAsked = socket.MostAsked * 3 / 4
 
+// hasAsked ends a question that cannot be put. It reports whether any of it has gone out.
+func hasAsked(a socket.Asker) bool {
+	if a == nil {
+		return false
+	}
+	sent, _ := a.Asked()
+	return sent
+}
+
 func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, error) {
 	c, safe := x.conn, r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
 	c.watch.begins.Store(true)
@@ -239,7 +248,7 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 		asker.Ask()
 	}
 	n, writeErr := c.Write(x.out)
-	if writeErr != nil && n == 0 && reused && (asker == nil || !asker.Asked()) {
+	if writeErr != nil && n == 0 && reused && !hasAsked(asker) {
 		return nil, &notCarriedOut{writeErr}
 	}
 	var by time.Time // the head has to be here; zero: it may take for ever
@@ -251,10 +260,13 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 	}
 	for informational := 0; ; {
 		n, err := c.Read(x.in[x.w:])
-		if asker != nil && !asker.Asked() {
-			return nil, &notCarriedOut{cmp.Or(err, errUnasked)}
+		if asker != nil {
+			sent, cut := asker.Asked()
+			if !sent {
+				return nil, &notCarriedOut{cmp.Or(err, errUnasked)}
+			}
+			asker, writeErr = nil, cmp.Or(writeErr, cut)
 		}
-		asker = nil
 		x.w += n
 		if n > 0 {
 			verdict := x.head.Parse(x.in[:x.w], r.Method == http.MethodHead)

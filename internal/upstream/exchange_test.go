@@ -113,10 +113,15 @@ func aRequest(t testing.TB, method string) *http.Request {
 	return r
 }
 
+// bareLane is a lane that has to be told how to connect.
+func bareLane() *lane {
+	return &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true, spare: func(c *conn) { _ = c.Close() }}
+}
+
 // here carries a request in a lane, on one connection.
 func here(t testing.TB, method string, on *scripted) read {
 	t.Helper()
-	l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true, spare: func(c *conn) { _ = c.Close() }}
+	l := bareLane()
 	l.connect = func(context.Context, laneKey) (*conn, error) {
 		c := newConn(on, time.Time{}, Options{}, &Transport{}, nil)
 		c.inLane, c.abort = true, func() { _ = c.Close() }
@@ -246,7 +251,7 @@ func TestRequestsAreWrittenAsNetHTTPWritesThem(t *testing.T) {
 			r, same := aRequest(t, method), aRequest(t, method)
 			change(r)
 			change(same)
-			l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true, spare: func(c *conn) { _ = c.Close() }}
+			l := bareLane()
 			l.connect = func(context.Context, laneKey) (*conn, error) {
 				return newConn(first, time.Time{}, Options{}, &Transport{}, nil), nil
 			}
@@ -329,7 +334,7 @@ func TestACancelledRequestEndsItsConnection(t *testing.T) {
 			_, _ = theirs.Read(make([]byte, 4096))
 			_, _ = io.WriteString(theirs, answer)
 		}()
-		l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true, spare: func(c *conn) { _ = c.Close() }}
+		l := bareLane()
 		l.connect = func(context.Context, laneKey) (*conn, error) {
 			c := newConn(mine, time.Time{}, Options{}, &Transport{}, nil)
 			c.abort = func() { _ = c.Close() }
@@ -437,7 +442,7 @@ func TestConnectionsRestForAsLongAsTheyMay(t *testing.T) {
 		t.Skip("net/http carries everything here")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true, spare: func(c *conn) { _ = c.Close() }}
+		l := bareLane()
 		for range 2 * keptLong {
 			c := newConn(newScripted(nil, 1), time.Time{}, Options{}, &Transport{}, nil)
 			c.used = true
@@ -468,7 +473,7 @@ func TestAnUnreadAnswerThatHasComeKeepsItsConnection(t *testing.T) {
 		"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 3\r\n\r\nbody":               0,
 		"HTTP/1.1 429 Too Many Requests\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": 0,
 	} {
-		l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true, spare: func(c *conn) { _ = c.Close() }}
+		l := bareLane()
 		l.connect = func(context.Context, laneKey) (*conn, error) {
 			c := newConn(newScripted([]byte(answer), 1000), time.Time{}, Options{}, &Transport{}, nil)
 			c.inLane, c.abort = true, func() { _ = c.Close() }

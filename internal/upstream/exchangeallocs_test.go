@@ -26,7 +26,7 @@ func TestAnExchangeCostsFewAllocations(t *testing.T) {
 		t.Skip("net/http carries everything here")
 	}
 	on := &parrot{scripted: scripted{closed: make(chan struct{})}, answer: []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nX-Request-Id: 1\r\nx-shopify-api-version: 2026-10\r\n\r\nhello")}
-	l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true, spare: func(c *conn) { _ = c.Close() }}
+	l := bareLane()
 	l.connect = func(context.Context, laneKey) (*conn, error) {
 		return newConn(on, time.Time{}, Options{}, &Transport{}, nil), nil
 	}

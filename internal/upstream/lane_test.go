@@ -22,7 +22,7 @@ func TestNobodyWaitsForAConnectionThatNobodyMakes(t *testing.T) {
 		refused := errors.New("refused")
 		dials := []chan func() (*conn, error){make(chan func() (*conn, error)), make(chan func() (*conn, error))}
 		var begun atomic.Int32
-		l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true, spare: func(c *conn) { _ = c.Close() }}
+		l := bareLane()
 		l.connect = func(context.Context, laneKey) (*conn, error) { return (<-dials[begun.Add(1)-1])() }
 		carry := func() (said chan error) {
 			said = make(chan error, 1)

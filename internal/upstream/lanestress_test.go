@@ -38,7 +38,7 @@ func crowdTheLane(t *testing.T, draw *rand.Rand) {
 	var open atomic.Int64
 	failed := errors.New("not dialled")
 	slots := make(chan struct{}, 3)
-	l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true, spare: func(c *conn) { _ = c.Close() }}
+	l := bareLane()
 	l.connect = func(ctx context.Context, _ laneKey) (*conn, error) {
 		select {
 		case slots <- struct{}{}:

@@ -91,7 +91,7 @@ func TestAConnectionIsLookedAtWhenItGoesFromOneToAnother(t *testing.T) {
 	dials <- first
 	dials <- nil // the one who waits meanwhile
 	dials <- second
-	l := &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true, spare: func(c *conn) { _ = c.Close() }}
+	l := bareLane()
 	l.connect = func(ctx context.Context, _ laneKey) (*conn, error) {
 		on := <-dials
 		waits <- struct{}{}
