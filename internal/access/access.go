@@ -108,8 +108,8 @@ func (a *Access) Listen(ctx context.Context, addresses []listen.Address, wrap Wr
 
 // Wrappers make something else of a listener; nil: nothing. Connections of what they return must tell their NetConn.
 type Wrappers struct {
-	// First is for every listener, as it was opened; WithoutTLS afterwards for one without TLS.
-	First, WithoutTLS func(net.Listener) net.Listener
+	// First is for every listener, as it was opened.
+	First func(net.Listener) net.Listener
 	// Multiplex says whether a connection may speak HTTP/2 where it could; nil: every one may.
 	Multiplex func(net.Conn) bool
 }
@@ -124,8 +124,6 @@ func (a *Access) Adopt(l net.Listener, address listen.Address, wrap Wrappers) ne
 		l = a.tls.Wrap(l)
 	case address.TLS:
 		l = tls.NewListener(l, listen.Local(a.LocalCertificate, wrap.Multiplex))
-	case wrap.WithoutTLS != nil:
-		l = wrap.WithoutTLS(l)
 	}
 	return caller.Listener(l, !address.Loopback() && !a.unsafe, address.Shop)
 }

@@ -8,8 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,15 +42,19 @@ type conn struct {
 	tls    *tls.ConnectionState // nil: the connection is none of TLS
 	state  atomic.Int32
 	lost   bool // somebody has it for good
+	known  bool // it has asked for something
 
-	in      []byte // of usualHead or wire.MaxHead bytes; nil while a connection of TLS waits
+	in      []byte // of usualHead or wire.MaxHead bytes; nil while it is silent, and while a connection of TLS waits
 	r, w    int    // what of in is not used up
 	first   [1]byte
-	limited bool // the head has its deadline
-	blanks  int  // how many bytes of empty lines may come before it
-	head    wire.Request
+	limited bool          // the head has its deadline
+	blanks  int           // how many bytes of empty lines may come before it
+	head    *wire.Request // nil while it is silent
 	next    *incoming
 	resp    response
+
+	until  time.Time // its next request may begin; zero: for ever
+	failed error     // why no more of a head has come
 
 	served int64 // requests
 	same   http.Header
@@ -88,20 +92,31 @@ func (c *conn) tell(state http.ConnState) { c.server.tell(c.net, state) }
 
 // run serves the connection.
 func (c *conn) run(base context.Context) {
-	defer c.server.forget(c)
 	c.tell(http.StateNew)
 	c.remote = c.net.RemoteAddr().String()
 	c.ctx = context.WithValue(base, http.LocalAddrContextKey, c.net.LocalAddr())
-	keep := true
 	if secured, ok := c.net.(*tls.Conn); ok {
-		if keep = c.shake(secured); keep && c.tls.NegotiatedProtocol != "" && c.tls.NegotiatedProtocol != "http/1.1" {
+		if !c.shake(secured) {
+			c.end()
+			return
+		}
+		if c.tls.NegotiatedProtocol != "" && c.tls.NegotiatedProtocol != "http/1.1" {
 			c.giveAway()
 			return
 		}
 	}
-	if keep {
-		keep = c.begin()
+	if hook := c.server.connContext; hook != nil {
+		c.ctx = hook(c.ctx, c.net)
 	}
+	if d := c.server.http.ReadHeaderTimeout; d > 0 {
+		_ = c.net.SetReadDeadline(time.Now().Add(d))
+	}
+	c.wait()
+}
+
+// wait has nothing but a socket and a small stack until something comes of a request. Then it serves, until the connection ends or is silent.
+func (c *conn) wait() {
+	keep := c.hear()
 	for keep {
 		switch c.read() {
 		case wire.Understood:
@@ -109,50 +124,81 @@ func (c *conn) run(base context.Context) {
 		case wire.Foreign:
 			keep = c.judge() && c.lend()
 		default:
+			if c.isSilent() {
+				c.shed()
+				c.resp = response{}
+				_ = c.net.SetReadDeadline(c.until)
+				go c.wait() // the stack of this goroutine has grown
+				return
+			}
 			keep = false
 		}
 	}
-	c.letGo()
-	c.resp.end()
-	c.gone.end()
+	c.end()
+}
+
+// end is the end of the connection, unless somebody has it for good.
+func (c *conn) end() {
+	c.shed()
 	if !c.lost {
 		_ = c.net.Close()
 		c.tell(http.StateClosed)
 	}
+	c.server.forget(c)
 }
 
-// begin waits for the first request.
-func (c *conn) begin() bool {
-	if hook := c.server.connContext; hook != nil {
-		c.ctx = hook(c.ctx, c.net)
-	}
-	if d := c.server.http.ReadHeaderTimeout; d > 0 {
-		_ = c.net.SetReadDeadline(time.Now().Add(d))
-	}
-	return c.hear()
+const (
+	// silence is how long a connection waits for its next request before it lets go of what it serves with. To have it all again takes some
+	// microseconds, so that who calls a few times in a second is spared it (docs/adr/0034-a-silent-connection-lets-go.md).
+	silence = 250 * time.Millisecond
+	// silenceOfMany is silence where there are more connections than few: what they hold is some 20 KiB for each.
+	silenceOfMany = 20 * time.Millisecond
+	few           = 256
+)
+
+// isSilent reports whether nothing has come for so long, and may still come.
+func (c *conn) isSilent() bool {
+	return c.state.Load() == waits && errors.Is(c.failed, os.ErrDeadlineExceeded) && (c.until.IsZero() || time.Now().Before(c.until))
 }
 
-// hears is how much the first read of a connection asks for: most heads are shorter.
+// shed lets go of everything that only serves requests.
+func (c *conn) shed() {
+	c.letGo()
+	c.resp.end()
+	c.gone.end()
+	if c.head != nil {
+		*c.head = wire.Request{} // what it keeps is the client's
+		heads.Put(c.head)
+	}
+	c.head, c.next, c.same, c.failed = nil, nil, nil, nil
+}
+
+// hears is how much the first read of a connection asks for: most heads are shorter. One that has asked before is known to be silent for long, and
+// pays for a further read.
 const hears = 1 << 10
 
-// hear waits for a connection's first bytes, so that one that says nothing has no buffer for a head. They are given back to be read again, which asks
-// nothing of the kernel.
+var heads = sync.Pool{New: func() any { return new(wire.Request) }}
+
+// hear waits for the first bytes of a request. It reports false when none come.
 func (c *conn) hear() bool {
-	u, ok := c.net.(unreader)
-	if !ok {
-		return true
+	b := c.first[:]
+	if !c.known && c.tls == nil {
+		b = make([]byte, hears)
 	}
-	b := make([]byte, hears)
 	n, err := c.net.Read(b)
-	if n == 0 && err != nil {
+	if n == 0 && err != nil || !c.rouse() {
 		return false
 	}
-	u.Unread(b[:n])
+	c.head = heads.Get().(*wire.Request) //nolint:forcetypeassert // there is nothing else in it
+	c.take(usualHead)
+	c.w = copy(c.in, b[:n])
 	return true
 }
 
-// unreader is a connection to which bytes can be given back. It keeps no part of the slice.
-type unreader interface{ Unread(b []byte) }
+// rouse makes the client one who is served. It reports false when it was told to end before.
+func (c *conn) rouse() bool {
+	return c.state.CompareAndSwap(waits, serves) || c.state.Load() == serves
+}
 
 // read reads the head of a request. Incomplete says that there will be none.
 func (c *conn) read() wire.Verdict {
@@ -177,6 +223,7 @@ func (c *conn) read() wire.Verdict {
 		case c.w > 0 && errors.Is(err, io.EOF):
 			return wire.Foreign // net/http says what is wrong with half a request
 		default:
+			c.failed = err
 			return wire.Incomplete
 		}
 	}
@@ -200,8 +247,8 @@ func (c *conn) more() (n int, err error) {
 		c.take(usualHead)
 		n, err = c.net.Read(c.in)
 	}
-	if n > 0 && !c.state.CompareAndSwap(waits, serves) && c.state.Load() != serves {
-		return 0, net.ErrClosed // it was told to end before that came
+	if n > 0 && !c.rouse() {
+		return 0, net.ErrClosed
 	}
 	return n, err
 }
@@ -215,7 +262,9 @@ func (c *conn) skipBlanks() {
 		c.blanks--
 	}
 	if n > 0 {
-		c.w = copy(c.in, c.in[n:c.w])
+		if c.w = copy(c.in, c.in[n:c.w]); c.w == 0 {
+			c.pause(time.Now()) // that was nothing of a request
+		}
 	}
 	if c.w > 0 {
 		c.blanks = 0
@@ -224,10 +273,15 @@ func (c *conn) skipBlanks() {
 
 // limit bounds how long the rest of a head may take.
 func (c *conn) limit() {
-	if d := c.server.http.ReadHeaderTimeout; d > 0 && !c.limited {
-		c.limited = true
-		_ = c.net.SetReadDeadline(time.Now().Add(d))
+	if c.limited {
+		return
 	}
+	c.limited = true
+	var by time.Time
+	if d := c.server.http.ReadHeaderTimeout; d > 0 {
+		by = time.Now().Add(d)
+	}
+	_ = c.net.SetReadDeadline(by)
 }
 
 // take has in hold so many bytes at least.
@@ -267,7 +321,7 @@ type incoming struct {
 // serve serves one request. It reports whether there may be another.
 func (c *conn) serve() bool {
 	c.tell(http.StateActive)
-	in, h := c.next, &c.head
+	in, h := c.next, c.head
 	c.next = nil
 	in.ctx.Begin(c.ctx)
 	defer in.ctx.End()
@@ -303,13 +357,13 @@ func (c *conn) serve() bool {
 		c.in[c.w] = byte(ahead)
 		c.w++
 	}
-	return c.rest(r.Method, c.in[:c.w])
+	return c.rest(r.Method)
 }
 
 // header is that of the request whose head has been read. Where a client says the same as the last time it is the same map; it is kept from its second
 // request on, because most that ask more often ask in a row.
 func (c *conn) header() http.Header {
-	h := &c.head
+	h := c.head
 	c.served++
 	if h.Same {
 		if h.Length != c.said {
@@ -332,46 +386,38 @@ func (c *conn) linger() {
 	}
 }
 
-// rest is what there is between a request of that method and the next, of which so much has come already. It reports whether there may be one.
-func (c *conn) rest(method string, come []byte) bool {
-	c.r, c.w, c.blanks = 0, 0, 0
+// rest is what there is between a request of that method and the next, of which something may have come already. It reports whether there may be one.
+func (c *conn) rest(method string) bool {
+	c.r, c.blanks, c.known = 0, 0, true
 	if method == http.MethodPost {
 		c.blanks = mostBlanks
 	}
+	now := time.Now()
+	if d := c.server.http.IdleTimeout; d > 0 {
+		c.until = now.Add(d)
+	}
 	c.tell(http.StateIdle)
-	if len(come) > 0 {
-		return c.giveBack(come)
+	if c.w > 0 {
+		return true
 	}
 	if len(c.in) > usualHead {
-		c.letGo() // all reads that begin with nothing are of one size, by which who measures silence knows them
+		c.letGo()
 	}
+	return c.pause(now)
+}
+
+// pause begins to wait for the next request. It reports false when there will be none.
+func (c *conn) pause(now time.Time) bool {
 	c.state.Store(waits)
 	if c.server.ended.Load() {
 		c.part()
 		return false
 	}
-	var by time.Time
-	if d := c.server.http.IdleTimeout; d > 0 {
-		by = time.Now().Add(d)
+	by := now.Add(c.server.silence())
+	if !c.until.IsZero() && c.until.Before(by) {
+		by = c.until
 	}
 	_ = c.net.SetReadDeadline(by)
-	return true
-}
-
-// giveBack has the next read begin with what has come of the next request. Who measures silence is told so: there is none.
-func (c *conn) giveBack(come []byte) bool {
-	switch u, ok := c.net.(unreader); {
-	case len(come) >= wire.MaxHead: // nobody reads so far ahead
-		c.linger()
-		return false
-	case ok:
-		u.Unread(come)
-		c.letGo()
-	default:
-		come = slices.Clone(come) // it may be in the buffer
-		c.take(len(come) + 1)
-		c.w = copy(c.in, come)
-	}
 	return true
 }
 

@@ -492,22 +492,14 @@ func TestABodyIsNotReadAfterItsRequest(t *testing.T) {
 // attentive is a connection that knows how much was asked for before its first byte came.
 type attentive struct {
 	net.Conn
-	ahead []byte
 	asked atomic.Int64
 	once  sync.Once
 }
 
 func (a *attentive) Read(p []byte) (int, error) {
 	a.once.Do(func() { a.asked.Store(int64(len(p))) })
-	if len(a.ahead) > 0 {
-		n := copy(p, a.ahead)
-		a.ahead = a.ahead[n:]
-		return n, nil
-	}
 	return a.Conn.Read(p)
 }
-
-func (a *attentive) Unread(b []byte) { a.ahead = slices.Concat(b, a.ahead) }
 
 type attentiveListener struct {
 	net.Listener

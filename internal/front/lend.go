@@ -66,13 +66,20 @@ func (c *conn) lend() bool {
 	case ended:
 		return false
 	}
-	return c.rest(g.method, g.rest())
+	come := g.rest()
+	if len(come) >= wire.MaxHead { // nobody reads so far ahead
+		c.linger()
+		return false
+	}
+	if len(come) > 0 {
+		c.take(len(come) + 1)
+		c.w = copy(c.in, come)
+	}
+	return c.rest(g.method)
 }
 
 // giveAway has the http.Server serve the connection for good.
 func (c *conn) giveAway() {
-	if !c.hand.give(c.net) {
-		_ = c.net.Close()
-		c.tell(http.StateClosed)
-	}
+	c.lost = c.hand.give(c.net)
+	c.end()
 }

@@ -25,6 +25,7 @@ type Server struct {
 
 	mu    sync.Mutex // taken when a client comes or goes, not for a request
 	conns map[*conn]struct{}
+	count atomic.Int64   // how many they are
 	open  sync.WaitGroup // conns
 }
 
@@ -102,6 +103,7 @@ func (s *Server) begin(c *conn, base context.Context) {
 		return
 	}
 	s.conns[c] = struct{}{}
+	s.count.Store(int64(len(s.conns)))
 	s.open.Add(1)
 	c.hand.used.Add(1)
 	s.mu.Unlock()
@@ -111,9 +113,17 @@ func (s *Server) begin(c *conn, base context.Context) {
 func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
+	s.count.Store(int64(len(s.conns)))
 	s.mu.Unlock()
 	c.hand.used.Done()
 	s.open.Done()
+}
+
+func (s *Server) silence() time.Duration {
+	if s.count.Load() > few {
+		return silenceOfMany
+	}
+	return silence
 }
 
 // Shutdown closes the connections that wait and lets the requests under way end, until ctx ends; then its error is ctx's.

@@ -99,9 +99,12 @@ func (w *watch) stop(c net.Conn) (ahead int, ok bool) {
 	return -1, gone == nil
 }
 
-// end releases the timer.
+// end releases the timer, and the last request.
 func (w *watch) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.timer != nil {
-		w.timer.Stop()
+		w.timer.Stop() // where it has run it finds no request
 	}
+	w.timer, w.conn, w.body = nil, nil, nil
 }

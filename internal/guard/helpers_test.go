@@ -13,7 +13,7 @@ import (
 
 	"evergate/internal/access"
 	"evergate/internal/denial/denialtest"
-	"evergate/internal/idle"
+	"evergate/internal/limit"
 	"evergate/internal/listen"
 	"evergate/internal/request"
 )
@@ -24,15 +24,13 @@ func serveAccess(t *testing.T, a *access.Access, address listen.Address) net.Lis
 	admission := newAdmission(t)
 	admission.access = a
 	// As the sidecar does, so that what wraps a connection hides nobody.
-	opened, _, err := a.Listen(t.Context(), []listen.Address{address}, access.Wrappers{
-		WithoutTLS: func(l net.Listener) net.Listener { return idle.Wrap(l, time.Millisecond) },
-	})
+	opened, _, err := a.Listen(t.Context(), []listen.Address{address}, access.Wrappers{First: limit.NewConnections(10, limit.NewBudget(1<<20), 0).Wrap})
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := opened[0].Listener
 	srv := &http.Server{
-		ReadHeaderTimeout: 10 * time.Second, BaseContext: a.BaseContext, ConnContext: a.ConnContext, ConnState: idle.State, ErrorLog: log.New(io.Discard, "", 0),
+		ReadHeaderTimeout: 10 * time.Second, BaseContext: a.BaseContext, ConnContext: a.ConnContext, ConnState: limit.State, ErrorLog: log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			p, err := admission.Admit(view(r))
 			w.Header().Set("X-Caller", p.Caller.Name)
@@ -53,7 +51,7 @@ func serveAccess(t *testing.T, a *access.Access, address listen.Address) net.Lis
 
 func kindOf(key any) string {
 	switch k := key.(type) {
-	case *net.TCPConn:
+	case net.Conn:
 		return "connection"
 	case string:
 		return "name " + k

@@ -23,7 +23,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"evergate/internal/access"
+	"evergate/internal/front"
 	"evergate/internal/guard"
+	"evergate/internal/limit"
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
 	"evergate/internal/token"
@@ -200,18 +202,18 @@ func BenchmarkHandler(b *testing.B) {
 }
 
 // BenchmarkWhole is a request's whole way, from the client's bytes over the loopback to TLS
-// and back. Client and upstream write bytes that were made before and allocate nothing, so
-// that what is counted are Evergate's handler, net/http's server and its transport.
+// and back, in the lanes that are released. Client and upstream write bytes that were made before and allocate nothing, so
+// that what is counted is Evergate's.
 func BenchmarkWhole(b *testing.B) {
 	for _, c := range calls {
 		b.Run(c.name, func(b *testing.B) {
-			front := c.front(b)
-			conn, err := net.Dial("tcp", front)
+			address := c.serve(b)
+			conn, err := net.Dial("tcp", address)
 			if err != nil {
 				b.Fatal(err)
 			}
 			defer conn.Close()
-			first := c.method + " " + c.path + " HTTP/1.1\r\nHost: " + front
+			first := c.method + " " + c.path + " HTTP/1.1\r\nHost: " + address
 			if c.body != "" {
 				first += "\r\nContent-Length: " + strconv.Itoa(len(c.body))
 			}
@@ -230,8 +232,8 @@ func BenchmarkWhole(b *testing.B) {
 	}
 }
 
-// front starts a front and an upstream for c and returns the front's address.
-func (c call) front(b *testing.B) string {
+// serve starts Evergate and an upstream for c and returns Evergate's address.
+func (c call) serve(b *testing.B) string {
 	b.Helper()
 	cert := httptest.NewUnstartedServer(nil)
 	cert.StartTLS() // for its certificate
@@ -256,9 +258,16 @@ func (c call) front(b *testing.B) string {
 	base := &url.URL{Scheme: "https", Host: l.Addr().String()}
 	transport := upstream.New(upstream.Options{Base: base, Roots: trust.Only(rootsOf(cert)), HeaderTimeout: 10 * time.Second})
 	b.Cleanup(transport.CloseIdleConnections)
-	front := httptest.NewServer(New(shipped(b, c, base, transport)))
-	b.Cleanup(front.Close)
-	return strings.TrimPrefix(front.URL, "http://")
+	handler := New(shipped(b, c, base, transport))
+	server := front.New(&http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, ConnState: limit.State, ConnContext: limit.WithConn}, handler)
+	server.HandlerOnlyReads()
+	tools, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	go func() { _ = server.Serve(limit.NewConnections(100, limit.NewBudget(1<<30), time.Minute).Wrap(tools)) }()
+	b.Cleanup(func() { _, _ = tools.Close(), server.Close() })
+	return tools.Addr().String()
 }
 
 // skipMessage reads a header and a body of known length, and allocates nothing.

@@ -10,13 +10,11 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"evergate/internal/front"
-	"evergate/internal/idle"
 	"evergate/internal/limit"
 	"evergate/internal/pipetest"
 )
@@ -25,31 +23,20 @@ import (
 type tool struct {
 	net.Conn
 	answers *bufio.Reader
-	served  *atomic.Int64 // whether the server has it
 }
 
-const silence = 20 * time.Millisecond
+// silence is how long a connection waits before it lets go of what it serves with.
+const silence = 250 * time.Millisecond
 
 // callTools returns a tool's connection to a handler. A request's body may stand still for stall; zero: for ever.
 func callTools(t *testing.T, stall time.Duration, handler http.HandlerFunc) tool {
 	t.Helper()
 	p := pipetest.Listen()
-	served := new(atomic.Int64)
 	server := front.New(&http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, ErrorLog: log.New(io.Discard, "", 0),
-		ConnState: func(c net.Conn, state http.ConnState) {
-			limit.State(c, state)
-			idle.State(c, state)
-			switch state {
-			case http.StateNew:
-				served.Add(1)
-			case http.StateClosed:
-				served.Add(-1)
-			}
-		},
-		ConnContext: limit.WithConn,
+		ConnState: limit.State, ConnContext: limit.WithConn,
 	}, &refusedHere{t})
-	l := idle.Wrap(limit.NewConnections(10, limit.NewBudget(1<<30), stall).Wrap(p), silence)
+	l := limit.NewConnections(10, limit.NewBudget(1<<30), stall).Wrap(p)
 	over := make(chan error, 1)
 	go func() { over <- server.Serve(l) }()
 	here := p.Dial()
@@ -59,7 +46,7 @@ func callTools(t *testing.T, stall time.Duration, handler http.HandlerFunc) tool
 		time.Sleep(time.Second) // who turns a client away waits for him to read that
 		synctest.Wait()
 	})
-	return tool{here, bufio.NewReader(here), served}
+	return tool{here, bufio.NewReader(here)}
 }
 
 // refusedHere are Refusals that no test expects.
@@ -207,32 +194,6 @@ func tellRequests(t *testing.T, r *rand.Rand) {
 		if got, err := io.ReadAll(resp.Body); string(got) != w || err != nil {
 			t.Errorf("%d %.200q %v, want %s", resp.StatusCode, got, err, w)
 			return
-		}
-	}
-}
-
-// TestASilentConnectionIsTakenBackWhateverItsLastRequestWas asks with heads of any length, alone and with another request behind.
-func TestASilentConnectionIsTakenBackWhateverItsLastRequestWas(t *testing.T) {
-	t.Parallel()
-	const small = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-	for _, size := range []int{10, 4000, 4060, 5000, 12_200, 16_000, 20_000} {
-		for _, behind := range []string{"", small} {
-			synctest.Test(t, func(t *testing.T) {
-				c := callTools(t, 0, func(http.ResponseWriter, *http.Request) {})
-				for _, said := range []string{small, "GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", size) + "\r\n\r\n" + behind, small} {
-					go func() { _, _ = io.WriteString(c, said) }()
-					for range strings.Count(said, "GET") {
-						if resp, err := http.ReadResponse(c.answers, nil); err != nil || resp.StatusCode != http.StatusOK {
-							t.Fatalf("%d: %v", size, err)
-						}
-					}
-					time.Sleep(2 * silence)
-					synctest.Wait()
-					if n := c.served.Load(); n != 0 {
-						t.Errorf("a head of %d: the server still has it", len(said))
-					}
-				}
-			})
 		}
 	}
 }

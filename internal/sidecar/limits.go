@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"evergate/internal/config"
-	"evergate/internal/idle"
 	"evergate/internal/limit"
 	"evergate/internal/metrics"
 )
@@ -59,7 +58,6 @@ func (l *limits) memoryState() metrics.MemoryState {
 // connState is the ConnState of the server for tools.
 func (s *Sidecar) connState(c net.Conn, state http.ConnState) {
 	limit.State(c, state)
-	idle.State(c, state)
 	s.pending.state(c, state)
 }
 

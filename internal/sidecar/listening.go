@@ -10,7 +10,6 @@ import (
 
 	"evergate/internal/access"
 	"evergate/internal/config"
-	"evergate/internal/idle"
 	"evergate/internal/limit"
 	"evergate/internal/listen"
 	"evergate/internal/upstream"
@@ -172,12 +171,8 @@ func (s *Sidecar) LogListeners() {
 	}
 }
 
-// idleWrapper makes connections cheap that wait for their next request. One with TLS cannot be
-// taken from the server and given back.
-func idleWrapper(l net.Listener) net.Listener { return idle.Wrap(l, clientSilence) }
-
 func (s *Sidecar) wrappers() access.Wrappers {
-	return access.Wrappers{First: s.limits.tools.Wrap, WithoutTLS: idleWrapper, Multiplex: mayMultiplex}
+	return access.Wrappers{First: s.limits.tools.Wrap, Multiplex: mayMultiplex}
 }
 
 // mayMultiplex reports whether a connection of a tool may speak HTTP/2.

@@ -21,7 +21,6 @@ import (
 const (
 	headerTimeout = 10 * time.Second // a header that never ends is cut off
 	clientIdle    = 2 * time.Minute
-	clientSilence = 20 * time.Millisecond // then a connection that waits costs less; see internal/idle
 	largestHeader = 128 << 10
 	// mostStreams is how many requests a connection of HTTP/2 may have at a time: as RFC 9113, 6.5.2, has it, no less.
 	mostStreams = 100

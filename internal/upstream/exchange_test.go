@@ -34,6 +34,15 @@ type scripted struct {
 	wrote bytes.Buffer
 }
 
+// parrot says the same whenever it is asked.
+type parrot struct {
+	scripted
+	answer []byte
+}
+
+func (p *parrot) Read(b []byte) (int, error)  { return copy(b, p.answer), nil }
+func (p *parrot) Write(b []byte) (int, error) { return len(b), nil }
+
 func newScripted(answer []byte, every int) *scripted {
 	s := &scripted{asked: make(chan struct{}), closed: make(chan struct{})}
 	for len(answer) > 0 {

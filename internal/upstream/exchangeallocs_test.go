@@ -11,15 +11,6 @@ import (
 	"time"
 )
 
-// parrot says the same whenever it is asked.
-type parrot struct {
-	scripted
-	answer []byte
-}
-
-func (p *parrot) Read(b []byte) (int, error)  { return copy(b, p.answer), nil }
-func (p *parrot) Write(b []byte) (int, error) { return len(b), nil }
-
 // TestAnExchangeCostsFewAllocations counts the answer with its body, the head as a string, and the header: the map, what it keeps in it, and the values.
 func TestAnExchangeCostsFewAllocations(t *testing.T) {
 	if !canTell {
