@@ -4,6 +4,7 @@ package main
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -27,15 +28,7 @@ func agreed(name string) (float64, error) {
 const mayRise = 1.1
 
 // bar fails when requests have become dearer. Only the ratio of two programs that ran in turn is looked at, and its median.
-func (r *rig) bar() error {
-	maker, _, _ := strings.Cut(processor(), " ") // the same programs have other ratios on another kind of processor
-	maker, _, _ = strings.Cut(maker, "(")
-	most, err := agreed("cpu-" + maker)
-	if err != nil {
-		if most, err = agreed("cpu-other"); err != nil {
-			return err
-		}
-	}
+func (r *rig) bar() (err error) {
 	const rounds, connections = 25, 16
 	p := plan{window: 300 * time.Millisecond, warm: 60 * time.Millisecond}
 	var both []*peer
@@ -49,25 +42,43 @@ func (r *rig) bar() error {
 		return err
 	}
 	defer stop()
-	t := &table{}
-	name := fmt.Sprintf(cpuPost, connections)
-	for round := range rounds {
-		for _, run := range turn(all, round) {
-			each, err := load(run, connections, p, post(shop))
-			if err != nil {
-				return err
+	for _, b := range []struct {
+		of, row string
+		request []byte
+	}{{"post", cpuPost, post(shop)}, {"get", cpuGet, get(pagePath)}} {
+		most, noBar := agreedHere(b.of)
+		if noBar != nil {
+			return noBar
+		}
+		t, name := &table{}, fmt.Sprintf(b.row, connections)
+		for round := range rounds {
+			for _, run := range turn(all, round) {
+				each, err := load(run, connections, p, b.request)
+				if err != nil {
+					return err
+				}
+				t.add(name, "µs", 1, run.name, round, micros(each))
 			}
-			t.add(name, "µs", 1, run.name, round, micros(each))
+		}
+		ratio, _ := t.row(name).ratio(evergateName, nginxName)
+		fmt.Printf("%s: %s × nginx %s; the median of %d rounds is %.2f (quartiles %.2f and %.2f), and bench/bar.txt says %.2f. Load average %s.\n",
+			name, evergateName, r.peers[0].version, rounds, ratio.median, ratio.low, ratio.high, most, loadAverage())
+		switch {
+		case ratio.median > most*mayRise:
+			err = errors.Join(err, fmt.Errorf("%s has become dearer: %.2f is more than a tenth above %.2f", name, ratio.median, most))
+		case ratio.median*mayRise < most:
+			fmt.Printf("It has become cheaper: write %.2f into bench/bar.txt.\n", ratio.median)
 		}
 	}
-	ratio, _ := t.row(name).ratio(evergateName, nginxName)
-	fmt.Printf("%s: %s × nginx %s; the median of %d rounds is %.2f (quartiles %.2f and %.2f), and bench/bar.txt says %.2f. Load average %s.\n",
-		name, evergateName, r.peers[0].version, rounds, ratio.median, ratio.low, ratio.high, most, loadAverage())
-	switch {
-	case ratio.median > most*mayRise:
-		return fmt.Errorf("requests have become dearer: %.2f is more than a tenth above %.2f", ratio.median, most)
-	case ratio.median*mayRise < most:
-		fmt.Printf("Requests have become cheaper: write %.2f into bench/bar.txt.\n", ratio.median)
+	return err
+}
+
+// agreedHere is the figure for this kind of processor: the same programs have other ratios on another.
+func agreedHere(of string) (float64, error) {
+	maker, _, _ := strings.Cut(processor(), " ")
+	maker, _, _ = strings.Cut(maker, "(")
+	if most, err := agreed(of + "-" + maker); err == nil {
+		return most, nil
 	}
-	return nil
+	return agreed(of + "-other")
 }

@@ -38,7 +38,7 @@ type options struct {
 func run() error {
 	var o options
 	flag.BoolVar(&o.quick, "quick", false, "fewer and shorter rounds: less than a minute")
-	flag.BoolVar(&o.bar, "bar", false, "fail if the CPU per POST has risen by a tenth over bench/bar.txt, against nginx")
+	flag.BoolVar(&o.bar, "bar", false, "fail if the CPU per POST, or per GET, has risen by a tenth over bench/bar.txt, against nginx")
 	flag.Float64Var(&o.share, "share", 1, "of the rounds of a run that is not quick")
 	flag.StringVar(&o.only, "only", "", "phases, comma separated: cpu, latency, renewal, memory, start, bulk, far, size, allocations, syscalls")
 	flag.StringVar(&o.evergate, "evergate", "", "a binary to measure in place of what the source makes")

@@ -45,7 +45,7 @@ func (r *rig) rest(t *table, p plan, group []*peer, round int) error {
 	}
 	began := time.Now()
 	for _, connections := range []int{0, 64, 1000} {
-		if connections > 0 {
+		if connections > 0 && p.settle >= time.Minute {
 			time.Sleep(untilTheEndOfAMinute(time.Since(began)))
 		}
 		if err := r.restWith(t, p, runs, round, connections); err != nil {
