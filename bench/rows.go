@@ -19,7 +19,7 @@ type plan struct {
 	rests      int           // rounds of memory at rest
 	settle     time.Duration // before memory is looked at; Evergate gives back what only calls need after a whole minute of the clock without any, and closes a connection that waits after two
 	bulks      int
-	pause      time.Duration // before the second burst
+	pause      time.Duration // before the second burst: longer than a connection rests
 	curls      int
 	warm       time.Duration
 	straced    bool
@@ -30,7 +30,7 @@ type plan struct {
 
 var (
 	full = plan{rounds: 25, window: 180 * time.Millisecond, warm: 60 * time.Millisecond, latency: 7, listen: 2 * time.Second, starts: 21, rests: 1,
-		settle: 117 * time.Second, bulks: 5, pause: 75 * time.Second, curls: 15, straced: true, renewals: 9, farRounds: 2}
+		settle: 117 * time.Second, bulks: 5, pause: 390 * time.Second, curls: 25, straced: true, renewals: 9, farRounds: 1}
 	quick = plan{rounds: 2, window: 120 * time.Millisecond, warm: 40 * time.Millisecond, latency: 1, listen: time.Second, starts: 5, rests: 1,
 		settle: 500 * time.Millisecond, bulks: 1, pause: 2 * time.Second, curls: 3, renewals: 2, farRounds: 1}
 )

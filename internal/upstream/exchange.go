@@ -56,6 +56,9 @@ func (x *exchange) free() {
 	if cap(x.out) > largestBuffered {
 		x.out = nil
 	}
+	if x.lane != nil {
+		x.lane.busy.Add(-1)
+	}
 	x.lane, x.conn, x.given, x.stop, x.r, x.w = nil, nil, nil, nil, 0, 0
 	exchanges.Put(x)
 }

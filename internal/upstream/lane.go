@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -16,8 +17,13 @@ type lane struct {
 	connect func(ctx context.Context, key laneKey) (*conn, error)
 	// spare gets a connection that nobody has used and nobody waits for any more.
 	spare func(c *conn)
+	// aged is called when connections are closed because nobody has needed them for long.
+	aged func()
 	// one says that all requests go to one upstream, whatever their URL says.
 	one bool
+
+	busy atomic.Int64 // requests under way
+	most atomic.Int64 // they were at a time, since load was asked last
 
 	mu      sync.Mutex
 	resting map[laneKey][]*conn // those that came last are last
@@ -70,6 +76,9 @@ func (l *lane) carry(r *http.Request) (resp *http.Response, err error, ok bool) 
 		return nil, err, true
 	}
 	x.lane = l
+	if n := l.busy.Add(1); n > l.most.Load() {
+		l.most.Store(n) // a higher one that comes at the same time comes again
+	}
 	ctx := lasting(r.Context())
 	for {
 		c, reused, err := l.get(ctx, l.keyOf(r.URL), len(x.out))
@@ -86,6 +95,14 @@ func (l *lane) carry(r *http.Request) (resp *http.Response, err error, ok bool) 
 			return nil, err, true
 		}
 	}
+}
+
+// load says how many requests were under way at a time since it was asked last, and how many connections there are.
+func (l *lane) load() (peak, there int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	busy := l.busy.Load()
+	return int(max(busy, l.most.Swap(busy))), int(busy) + l.count
 }
 
 // get takes a connection that rests, or has one made, for a request of so many bytes. reused says that it may have ended meanwhile.
@@ -257,18 +274,22 @@ func (l *lane) sweepIn(d time.Duration) {
 // closeOld closes the connections that have rested for too long.
 func (l *lane) closeOld() {
 	now := time.Now()
-	next := lookEvery
+	next, aged := lookEvery, false
 	l.close(func(c *conn, behind int) bool {
 		rested, may := now.Sub(c.restedAt), idleTimeout
 		if behind < keptLong {
 			may = longIdle
 		}
 		if rested >= may || c.probe.quiet() != nil {
+			aged = true
 			return true
 		}
 		next = min(next, may-rested)
 		return false
 	})
+	if aged {
+		l.aged()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.count > 0 {

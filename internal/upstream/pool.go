@@ -23,13 +23,16 @@ const (
 	backoffMin, backoffMax = time.Second, time.Minute
 )
 
-// pool is the warm connection pool: it keeps a few connections dialled ahead. A request that needs a new connection
-// takes one and finds the handshake done. Its lock is taken when a connection is made,
+// pool is the warm connection pool: it keeps a few connections dialled ahead, and of as many as were in use at a time in the last hour those that do
+// not rest elsewhere. A request that needs a new connection takes one and finds the handshake done. Its lock is taken when a connection is made,
 // not when a request is.
 type pool struct {
 	dial func(context.Context) (net.Conn, error)
 	want int
 	wake chan struct{}
+	// load says how many connections were in use at a time since it was asked last, and how many are in use or rest now; nil: nobody knows.
+	load  func() (peak, there int)
+	peaks []peak // the higher ones first, which came earlier; they are run's
 
 	diedYoung atomic.Bool
 
@@ -44,6 +47,27 @@ type warmConn struct {
 	conn   net.Conn
 	made   time.Time
 	result chan error // what the read ended with
+}
+
+// peak is how many connections were in use at a time, and until when as many are kept.
+type peak struct {
+	n     int
+	until time.Time
+}
+
+// burstsOf is for how long a burst is remembered.
+const burstsOf = time.Hour
+
+// wants is how many connections are to be ready now.
+func (p *pool) wants() int {
+	if p.load == nil {
+		return p.want
+	}
+	n, there := p.load()
+	now := time.Now()
+	p.peaks = slices.DeleteFunc(p.peaks, func(old peak) bool { return old.n <= n || !now.Before(old.until) })
+	p.peaks = append(p.peaks, peak{n, now.Add(burstsOf)})
+	return max(p.want, min(p.peaks[0].n, maxKept)-there)
 }
 
 func newPool(dial func(context.Context) (net.Conn, error), want int) *pool {
@@ -84,7 +108,7 @@ func (p *pool) notify() {
 	}
 }
 
-// run keeps want connections ready until ctx ends, then closes them. An upstream that cannot be
+// run keeps connections ready until ctx ends, then closes them. An upstream that cannot be
 // reached, or closes what has just been opened, is tried less and less often.
 func (p *pool) run(ctx context.Context) {
 	p.setRunning(true)
@@ -104,7 +128,7 @@ func (p *pool) run(ctx context.Context) {
 			wait = youngAge // if it lives that long, all is well again
 		case failures > 0 && left > 0:
 			wait, wake = left, nil // a burst of requests must not cancel the back-off
-		case p.count() >= p.want:
+		case p.count() >= p.wants():
 		default:
 			last = time.Now()
 			if p.add(ctx) != nil {

@@ -126,6 +126,92 @@ func TestWarmConnectionsAreRenewedBeforeTheyAreOld(t *testing.T) {
 	})
 }
 
+// TestABurstAfterAPauseFindsAsManyConnectionsAsTheLastOne has a shop 60 ms away, to which a connection takes three round trips.
+func TestABurstAfterAPauseFindsAsManyConnectionsAsTheLastOne(t *testing.T) {
+	t.Parallel()
+	if !canTell {
+		t.Skip("net/http carries everything here")
+	}
+	const trip, burst = 60 * time.Millisecond, 20
+	synctest.Test(t, func(t *testing.T) {
+		dial := func(context.Context) (net.Conn, error) {
+			time.Sleep(3 * trip)
+			here, there := net.Pipe()
+			go func() {
+				requests := bufio.NewReader(there)
+				for {
+					if _, err := http.ReadRequest(requests); err != nil {
+						return
+					}
+					time.Sleep(trip)
+					_, _ = io.WriteString(there, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				}
+			}()
+			return here, nil
+		}
+		tr := newTransport(Options{Base: parse(t, "http://acme.myshopify.com"), Warm: 2}, &dialer{}, dial)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); tr.KeepWarm(ctx) }()
+		defer func() { stop(); <-ended; tr.CloseIdleConnections() }()
+		call := func(n int) (took time.Duration) {
+			began := time.Now()
+			var all sync.WaitGroup
+			for range n {
+				all.Go(func() {
+					if got := readAll(tr.RoundTrip(request(t, http.MethodGet, "http://acme.myshopify.com"))); got.body != "ok" {
+						t.Errorf("%+v", got)
+					}
+				})
+			}
+			all.Wait()
+			return time.Since(began)
+		}
+		for _, step := range []struct {
+			pause time.Duration
+			calls int
+			took  time.Duration
+		}{
+			{time.Minute, burst, 4 * trip},
+			{longIdle / 2, burst, trip}, // which rest
+			{longIdle + time.Minute, burst, trip},
+			{burstsOf - time.Minute, burst, trip},
+			{burstsOf / 2, 1, trip}, // which takes the place of none of the others
+			{burstsOf/2 - time.Minute, burst, trip},
+			{2 * burstsOf, burst, 4 * trip},
+		} {
+			time.Sleep(step.pause)
+			if took := call(step.calls); took != step.took {
+				t.Errorf("%d calls after %s took %s, not %s", step.calls, step.pause, took, step.took)
+			}
+		}
+		for _, quiet := range []struct {
+			after time.Duration
+			ready int // or they rest
+		}{{longIdle / 2, burst}, {burstsOf / 2, burst}, {burstsOf - burstsOf/2, 2}} {
+			time.Sleep(quiet.after)
+			synctest.Wait()
+			if _, there := tr.lane.load(); there+tr.warm.count() < quiet.ready || tr.warm.count() > max(quiet.ready, 2) {
+				t.Errorf("%d are ready, and %d rest", tr.warm.count(), there)
+			}
+		}
+	})
+}
+
+func TestNoBurstHasMoreConnectionsKeptThanTheMost(t *testing.T) {
+	t.Parallel()
+	p := newPool(nil, 2)
+	for _, c := range []struct{ peak, there, wants int }{{0, 0, 2}, {10, 0, 10}, {5, 8, 2}, {1000, 0, maxKept}, {1, 10, maxKept - 10}, {0, 1000, 2}} {
+		p.load = func() (int, int) { return c.peak, c.there }
+		if n := p.wants(); n != c.wants {
+			t.Errorf("%+v: %d", c, n)
+		}
+	}
+	if len(p.peaks) > 4 {
+		t.Errorf("%d bursts are remembered", len(p.peaks))
+	}
+}
+
 func TestDiallingAheadBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{}
