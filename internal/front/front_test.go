@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"evergate/internal/wire"
+	"evergate/test/corpus"
 )
 
 // lanes are the two ways in which a handler may be served.
@@ -138,12 +139,15 @@ func agree(sent, got, want string) bool {
 	if got == want {
 		return true
 	}
+	lower := strings.ToLower(sent)
+	if strings.Contains(lower, " http/1.0\r\n") && strings.Contains(lower, "transfer-encoding") && strings.HasPrefix(want, got) {
+		return true // what such a client has announced is no request
+	}
 	before, refusal, is := strings.Cut(got, "HTTP/1.1 400 Bad Request\r\n")
 	if !is || !strings.HasPrefix(want, before) {
 		return false
 	}
 	_, doubt, _ := strings.Cut(refusal, "\r\n\r\nit has ")
-	lower := strings.ToLower(sent)
 	switch wire.Doubt(doubt) {
 	case wire.BareLF:
 		return strings.Contains(strings.ReplaceAll(sent, "\r\n", ""), "\n")
@@ -641,6 +645,12 @@ func FuzzFront(f *testing.F) {
 			f.Add([]byte(all), uint16(len(pieces[0])))
 		}
 	}
+	for _, a := range corpus.All() {
+		if sent := a.Bytes(); len(sent) < 1000 {
+			f.Add([]byte(sent+corpus.Probe), uint16(len(sent)/2))
+		}
+	}
+	f.Add([]byte("GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"+corpus.Smuggled), uint16(80)) // bytes behind an upgrade
 	both := serveBoth(f, http.HandlerFunc(echo))
 	f.Fuzz(func(t *testing.T, b []byte, cut uint16) {
 		at := min(int(cut), len(b))

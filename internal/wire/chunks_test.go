@@ -19,6 +19,10 @@ var bodies = map[string]int{ // how long the body is; 0: it has no end
 	"0\r\nA: b\r\nC: d\r\n\r\nx":            17,
 	"0\r\nA: b\nC: d\r\n\r\n":               0,
 	"0\r\nA: b\rC: d\r\n\r\n":               0,
+	"0\r\n\n":                               0,
+	"3\r\nabc\r\n0\r\n\nGET / HTTP/1.1":     0,
+	"3;a=\"\r\nb\"\r\nabc\r\n0\r\n\r\n":     0,
+	"3;a=b\nabc\r\n0\r\n\r\n":               0,
 	"0\n\r\n":                               0, "3\r\nabcd\r\n0\r\n\r\n": 0, ";\r\n\r\n": 0, "\r\n\r\n": 0, "3\rabc": 0, "g\r\n": 0, "": 0,
 }
 

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"evergate/test/corpus"
 )
 
 var doubts = map[string]Doubt{
@@ -46,6 +48,11 @@ func TestAHeadThatCanBeReadInTwoWaysIsDoubted(t *testing.T) {
 func FuzzScan(f *testing.F) {
 	for head := range doubts {
 		f.Add([]byte(head))
+	}
+	for _, a := range corpus.All() {
+		if sent := a.Bytes(); len(sent) < 1000 {
+			f.Add([]byte(sent))
+		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var s Scan

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"evergate/test/corpus"
 )
 
 func TestOrdinaryRequestsAreUnderstood(t *testing.T) {
@@ -99,6 +101,11 @@ func FuzzRequest(f *testing.F) {
 	}
 	f.Add([]byte("POST /a?b=c HTTP/1.1\r\nHost: x\r\nx-a:  b \r\nX-A:\tc\r\ncontent-length: 4\r\nConnection: close\r\n\r\nbodyGET / HTTP/1.1\r\n"))
 	f.Add([]byte("OPTIONS / HTTP/1.1\r\nA:\r\nhOST: [::1]:8\r\n\r\n"))
+	for _, a := range corpus.All() {
+		if sent := a.Bytes(); len(sent) < 1000 {
+			f.Add([]byte(sent))
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := bytes.Clone(b)
 		var r Request

@@ -8,64 +8,37 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"evergate/test/corpus"
 )
 
-// attack is what a client sends over one connection and what must come of it.
-type attack struct {
-	name string
-	// send are the client's bytes. {api} stands for where the API's paths begin.
-	send string
-	// arrives are the requests that Shopify gets, each as method, path below the API and
-	// body. None other does, and none in another reading.
-	arrives []string
-	// answers are the statuses that the client gets, in this order.
-	answers []int
-	// ends says that the connection ends with the last answer. Otherwise it must be fit for
-	// another request, which shows that no byte was read in two ways.
-	ends bool
-	// breaks says that a request may begin to arrive, and is broken off.
-	breaks bool
-}
+// What the corpus hides, and its length, hide elsewhere as well.
+const (
+	smuggled = corpus.Smuggled
+	hello    = corpus.Hello
+)
 
-// refused is the most frequent outcome: an answer of Evergate's own and the end of the connection.
-func refused(name, send string, status int) attack {
-	return attack{name: name, send: send, answers: []int{status}, ends: true}
-}
-
-// passes is the other one: one request arrives and is answered.
-func passes(name, send, arrives string) attack {
-	return attack{name: name, send: send, arrives: []string{arrives}, answers: []int{http.StatusOK}}
-}
-
-// denied is a request that Evergate understands and does not let through.
-func denied(name, send string, status int) attack {
-	return attack{name: name, send: send, answers: []int{status}}
-}
-
-// probe is the request that shows whether a connection can still be trusted.
-const probe = "GET " + api + "/probe.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-// bytes are what is sent.
-func (a attack) bytes() string { return strings.ReplaceAll(a.send, "{api}", api) }
+var its = strconv.Itoa(len(smuggled))
 
 // run sends the attack and holds what comes of it against what must.
-func (a attack) run(t *testing.T, up *recorder, s *sidecar) {
+func run(t *testing.T, a corpus.Attack, up *recorder, s *sidecar) {
 	t.Helper()
-	stream, wantAnswers, wantArrived := a.bytes(), a.answers, a.arrives
-	if !a.ends {
-		stream += probe
+	stream, wantAnswers, wantArrived := a.Bytes(), a.Answers, a.Arrives
+	if !a.Ends {
+		stream += corpus.Probe
 		wantAnswers, wantArrived = append(slices.Clone(wantAnswers), http.StatusOK), append(slices.Clone(wantArrived), "GET /probe.json")
 	}
 	conn := s.dial(t)
 	defer conn.Close()
 	go func() { _, _ = io.WriteString(conn, stream) }() // it may be refused before it has been read
-	answers, ended := statuses(t, conn, stream, len(wantAnswers), a.ends)
+	answers, ended := statuses(t, conn, stream, len(wantAnswers), a.Ends)
 	if !slices.Equal(answers, wantAnswers) {
 		t.Errorf("answered with %v, want %v", answers, wantAnswers)
 	}
-	if ended != a.ends {
+	if ended != a.Ends {
 		t.Errorf("the connection ended: %v", ended)
 	}
 	arrived := up.take(t)
@@ -125,20 +98,18 @@ func TestMalformedRequestsHaveOneMeaningOrNone(t *testing.T) {
 func runCorpus(t *testing.T, up *recorder, s *sidecar) {
 	t.Helper()
 	forwarded, breaks, names := 0, 0, map[string]bool{}
-	for _, list := range [][]attack{lengths, codings, chunks, lines, fields, targets, hosts, methods, versions, offers} {
-		for _, a := range list {
-			if names[a.name] {
-				t.Errorf("two cases are called %q", a.name)
-			}
-			names[a.name] = true
-			t.Run(a.name, func(t *testing.T) { a.run(t, up, s) })
-			forwarded += len(a.arrives)
-			if !a.ends {
-				forwarded++
-			}
-			if a.breaks {
-				breaks++
-			}
+	for _, a := range corpus.All() {
+		if names[a.Name] {
+			t.Errorf("two cases are called %q", a.Name)
+		}
+		names[a.Name] = true
+		t.Run(a.Name, func(t *testing.T) { run(t, a, up, s) })
+		forwarded += len(a.Arrives)
+		if !a.Ends {
+			forwarded++
+		}
+		if a.Breaks {
+			breaks++
 		}
 	}
 	t.Logf("%d cases", len(names))

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"evergate/test/corpus"
 	"evergate/test/process"
 )
 
@@ -54,7 +55,7 @@ func TestAShutdownDrainsTunnels(t *testing.T) {
 	busy, uploads, asked := s.inside(t, roots, "http/1.1", ""), s.inside(t, roots, "http/1.1", ""), s.inside(t, roots, "http/1.1", "")
 	fresh, bare := s.inside(t, roots, "http/1.1", ""), s.open(t, "")
 	busy2, idle2 := s.stranger(t, roots, ""), s.stranger(t, roots, "")
-	for conn, text := range map[net.Conn]string{asked: probe, busy: get, uploads: post + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"} {
+	for conn, text := range map[net.Conn]string{asked: corpus.Probe, busy: get, uploads: post + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"} {
 		if _, err := io.WriteString(conn, text); err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/http2/hpack"
+
+	"evergate/test/corpus"
 )
 
 // The types and flags of frames that are sent or looked at here (RFC 9113, 6).
@@ -395,14 +397,14 @@ func TestHTTP2IsHeldToTheSameRules(t *testing.T) {
 	s := up.sidecar(t, withCA)
 	roots := s.authority(t)
 	said := 0
-	for _, list := range [][]attack{fields, targets, hosts, methods, offers, lengths} {
+	for _, list := range [][]corpus.Attack{corpus.Fields, corpus.Targets, corpus.Hosts, corpus.Methods, corpus.Offers, corpus.Lengths} {
 		for _, a := range list {
 			m, ok := sayable(a)
 			if !ok {
 				continue
 			}
 			said++
-			t.Run(a.name, func(t *testing.T) {
+			t.Run(a.Name, func(t *testing.T) {
 				client := s.stranger(t, roots, "")
 				defer client.conn.Close()
 				all := []string{":method", m.method, ":scheme", "https", ":path", m.target}
@@ -423,11 +425,11 @@ func TestHTTP2IsHeldToTheSameRules(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if got, want := client.outcome(id), fmt.Sprint(a.answers[0]); got != want {
+				if got, want := client.outcome(id), fmt.Sprint(a.Answers[0]); got != want {
 					t.Errorf("%s, want %s", got, want)
 				}
-				if got := below(up.take(t)); !slices.Equal(got, a.arrives) {
-					t.Errorf("arrived %q, want %q", got, a.arrives)
+				if got := below(up.take(t)); !slices.Equal(got, a.Arrives) {
+					t.Errorf("arrived %q, want %q", got, a.Arrives)
 				}
 			})
 		}
@@ -439,9 +441,9 @@ func TestHTTP2IsHeldToTheSameRules(t *testing.T) {
 }
 
 // sayable returns a case that is one whole request of HTTP/1.1, without what HTTP/2 has other words for.
-func sayable(a attack) (message, bool) {
-	all, rest := sent(a.bytes())
-	if len(all) != 1 || rest != nil || len(a.answers) != 1 || a.ends || all[0].version != "HTTP/1.1" || !strings.HasPrefix(all[0].target, "/") && all[0].target != "*" {
+func sayable(a corpus.Attack) (message, bool) {
+	all, rest := sent(a.Bytes())
+	if len(all) != 1 || rest != nil || len(a.Answers) != 1 || a.Ends || all[0].version != "HTTP/1.1" || !strings.HasPrefix(all[0].target, "/") && all[0].target != "*" {
 		return message{}, false
 	}
 	m := all[0]

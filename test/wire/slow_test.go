@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/test/corpus"
 	"evergate/test/process"
 )
 
@@ -20,10 +21,10 @@ func TestRequestSentByteByByteIsOneRequest(t *testing.T) {
 	up := newRecorder(t, nil)
 	s := up.sidecar(t, "EVERGATE_REPLAY_BUFFER=4")
 	for _, send := range []string{
-		get("X-A: b"),
-		post("Content-Length: 3", "abc"),
-		post("Content-Length: 5", "hello"),
-		chunk("5;ext\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n"),
+		corpus.Get("X-A: b"),
+		corpus.Post("Content-Length: 3", "abc"),
+		corpus.Post("Content-Length: 5", "hello"),
+		corpus.Chunk("5;ext\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n"),
 		"\x00", // what is no request is none in pieces either
 	} {
 		send = strings.ReplaceAll(send, "{api}", api)
@@ -127,16 +128,16 @@ func TestRequestThatIsNeverFinishedArrivesNowhere(t *testing.T) {
 	up := newRecorder(t, nil)
 	s := up.sidecar(t, "EVERGATE_REPLAY_BUFFER=1KiB")
 	for name, send := range map[string]string{
-		"short length":     post("Content-Length: 10", "hello"),
-		"long length":      post("Content-Length: 5000", "hello"),
-		"huge length":      post("Content-Length: 9223372036854775807", "hello"),
-		"no chunk":         chunk(""),
-		"part of a chunk":  chunk("a\r\nhello"),
-		"huge chunk":       chunk("7fffffffffffffff\r\nhello"),
-		"no last chunk":    chunk("5\r\nhello\r\n"),
-		"no trailer's end": chunk("5\r\nhello\r\n0\r\nX-Sum: 1\r\n"),
-		"no line's end":    chunk("5\r\nhello\r\n0\r\n"),
-		"no line feed":     chunk("5\r\nhello\r\n0\r\n\r"),
+		"short length":     corpus.Post("Content-Length: 10", "hello"),
+		"long length":      corpus.Post("Content-Length: 5000", "hello"),
+		"huge length":      corpus.Post("Content-Length: 9223372036854775807", "hello"),
+		"no chunk":         corpus.Chunk(""),
+		"part of a chunk":  corpus.Chunk("a\r\nhello"),
+		"huge chunk":       corpus.Chunk("7fffffffffffffff\r\nhello"),
+		"no last chunk":    corpus.Chunk("5\r\nhello\r\n"),
+		"no trailer's end": corpus.Chunk("5\r\nhello\r\n0\r\nX-Sum: 1\r\n"),
+		"no line's end":    corpus.Chunk("5\r\nhello\r\n0\r\n"),
+		"no line feed":     corpus.Chunk("5\r\nhello\r\n0\r\n\r"),
 	} {
 		for _, leave := range []string{"half", "whole"} {
 			t.Run(name+"/"+leave, func(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"evergate/test/corpus"
 )
 
 // The tests of this package depend on their strict reader, so it is tested first.
@@ -96,20 +98,20 @@ func TestReaderTellsAPartFromAWhole(t *testing.T) {
 func TestWhatAClientSentIsReadAsAServerMay(t *testing.T) {
 	t.Parallel()
 	for stream, want := range map[string]int{
-		probe:         1,
-		probe + probe: 2,
-		strings.ReplaceAll(probe, "\r\n", "\n") + probe: 2,
-		"\r\n" + probe: 0,
-		post("Content-Length: 5", "hello\r\n") + probe:                         2,
-		post("Content-Length: 5\r\nContent-Length: 5", "hello") + probe:        2,
-		post("Content-Length: 5\r\nContent-Length: 6", "hello") + probe:        0,
-		post("Content-Length: 3\r\nTransfer-Encoding: chunked", hello) + probe: 2,
-		post("Transfer-Encoding: identity", hello) + probe:                     0,
-		chunk("5;ext\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n") + probe:               2,
-		chunk("5\r\nhello\r\n0\r\nX-Sum: 1\r\n"):                               0,
-		get("X-A: b\r\n Content-Length: 5") + probe:                            2,
-		strings.Replace(chunk(probe), "HTTP/1.1", "HTTP/1.0", 1):               2,
-		probe + "nonsense\r\n\r\n" + probe:                                     1,
+		corpus.Probe:                1,
+		corpus.Probe + corpus.Probe: 2,
+		strings.ReplaceAll(corpus.Probe, "\r\n", "\n") + corpus.Probe: 2,
+		"\r\n" + corpus.Probe: 0,
+		corpus.Post("Content-Length: 5", "hello\r\n") + corpus.Probe:                         2,
+		corpus.Post("Content-Length: 5\r\nContent-Length: 5", "hello") + corpus.Probe:        2,
+		corpus.Post("Content-Length: 5\r\nContent-Length: 6", "hello") + corpus.Probe:        0,
+		corpus.Post("Content-Length: 3\r\nTransfer-Encoding: chunked", hello) + corpus.Probe: 2,
+		corpus.Post("Transfer-Encoding: identity", hello) + corpus.Probe:                     0,
+		corpus.Chunk("5;ext\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n") + corpus.Probe:               2,
+		corpus.Chunk("5\r\nhello\r\n0\r\nX-Sum: 1\r\n"):                                      0,
+		corpus.Get("X-A: b\r\n Content-Length: 5") + corpus.Probe:                            2,
+		strings.Replace(corpus.Chunk(corpus.Probe), "HTTP/1.1", "HTTP/1.0", 1):               2,
+		corpus.Probe + "nonsense\r\n\r\n" + corpus.Probe:                                     1,
 	} {
 		if got, _ := sent(stream); len(got) != want {
 			t.Errorf("%q: %d requests %q, want %d", stream, len(got), got, want)

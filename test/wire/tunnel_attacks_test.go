@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"evergate/test/corpus"
 	"evergate/test/process"
 )
 
@@ -130,7 +131,7 @@ func TestHandshakesInATunnelAreAnsweredOrEnd(t *testing.T) {
 		}
 		if err == nil {
 			// Whatever name the handshake was for, each request is judged by its own, and goes to the shop of the tunnel.
-			_, _ = io.WriteString(conn, strings.Replace(probe, "localhost", "other.myshopify.com", 1)+strings.Replace(probe, "localhost", shopDomain, 1))
+			_, _ = io.WriteString(conn, strings.Replace(corpus.Probe, "localhost", "other.myshopify.com", 1)+strings.Replace(corpus.Probe, "localhost", shopDomain, 1))
 			if status, _ := statuses(t, conn, "GET", 2, false); !slices.Equal(status, []int{421, 200}) {
 				t.Errorf("%s: %v", c.name, status)
 			}
@@ -278,7 +279,7 @@ func TestTunnelsOpenOnEveryListener(t *testing.T) {
 				continue
 			}
 			conn := s.inside(t, roots, protocol, "")
-			_, _ = io.WriteString(conn, probe)
+			_, _ = io.WriteString(conn, corpus.Probe)
 			if got, _ := statuses(t, conn, "GET", 1, false); len(got) != 1 || got[0] != 200 {
 				t.Errorf("%s, %s: %v", name, protocol, got)
 			}

@@ -1,18 +1,23 @@
-package wire
+package corpus
 
-import "strings"
+import (
+	"strings"
+
+	"evergate/internal/shopsim"
+)
 
 // What a request line may look like, and what a client may offer or ask for.
 
 // line is a request with this request line.
 func line(l string) string { return l + "\r\nHost: localhost\r\n\r\n" }
 
-var targets = []attack{
+// Targets are about what is asked for.
+var Targets = []Attack{
 	passes("absolute form", line("GET http://localhost{api}/p.json HTTP/1.1"), plain),
 	passes("absolute form in capitals", line("GET HTTP://LOCALHOST:80{api}/p.json HTTP/1.1"), plain),
 	passes("absolute form with https", line("GET https://localhost{api}/p.json HTTP/1.1"), plain),
 	passes("absolute form beside another Host", "GET http://localhost{api}/p.json HTTP/1.1\r\nHost: evil.example\r\n\r\n", plain),
-	passes("shop in front", line("GET /"+shopDomain+"{api}/p.json?a=%2F HTTP/1.1"), "GET /p.json?a=%2F"),
+	passes("shop in front", line("GET /"+shopsim.DefaultShop+"{api}/p.json?a=%2F HTTP/1.1"), "GET /p.json?a=%2F"),
 	passes("query as it is", line("GET {api}/p.json?a=%2f..//&%zz=%&\"<>[]^`{|}\\=;c=/?d HTTP/1.1"), "GET /p.json?a=%2f..//&%zz=%&\"<>[]^`{|}\\=;c=/?d"),
 	passes("fragment in a query", line("GET {api}/p.json?a#b HTTP/1.1"), "GET /p.json?a#b"),
 	passes("empty query", line("GET {api}/p.json? HTTP/1.1"), "GET /p.json?"),
@@ -40,7 +45,7 @@ var targets = []attack{
 	denied("token endpoint", line("POST /admin/oauth/access_token HTTP/1.1"), 403),
 	denied("authority form", line("GET localhost:80 HTTP/1.1"), 403),
 	refused("authority form of an address", line("GET 127.0.0.1:80 HTTP/1.1"), 400),
-	refused("relative path", line("GET admin/api/p.json HTTP/1.1"), 400),
+	refused("relative path", line("GET admin/API/p.json HTTP/1.1"), 400),
 	refused("half an escape", line("GET {api}/p%4.json HTTP/1.1"), 400),
 	refused("NUL in the target", line("GET {api}/p\x00.json HTTP/1.1"), 400),
 	refused("control in the query", line("GET {api}/p.json?\x01 HTTP/1.1"), 400),
@@ -56,7 +61,8 @@ var targets = []attack{
 	refused("empty target", line("GET  HTTP/1.1"), 400),
 }
 
-var methods = []attack{
+// Methods are about the method.
+var Methods = []Attack{
 	// A method is a name in whatever case, and Shopify's to judge.
 	passes("method in small letters", line("get {api}/p.json HTTP/1.1"), "get /p.json"),
 	passes("method of one's own", line("QUERY {api}/p.json HTTP/1.1"), "QUERY /p.json"),
@@ -79,10 +85,11 @@ var methods = []attack{
 	refused("method of 300 KiB", line(strings.Repeat("G", 300<<10)+" {api}/p.json HTTP/1.1"), 431),
 }
 
-var versions = []attack{
+// Versions are about the version, and what is no request at all.
+var Versions = []Attack{
 	// A later 1.x is answered as 1.1, which is what RFC 9110 section 2.5 has in mind.
 	passes("HTTP/1.2", line("GET {api}/p.json HTTP/1.2"), plain),
-	passes("HTTP/1.9 chunked", "POST {api}/p.json HTTP/1.9\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"+hello, "POST /p.json hello"),
+	passes("HTTP/1.9 chunked", "POST {api}/p.json HTTP/1.9\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"+Hello, "POST /p.json hello"),
 	refused("HTTP/0.9", "GET {api}/p.json\r\n", 400),
 	refused("HTTP/0.9 by name", line("GET {api}/p.json HTTP/0.9"), 505),
 	refused("HTTP/2.0", line("GET {api}/p.json HTTP/2.0"), 505),
@@ -105,36 +112,37 @@ var versions = []attack{
 	refused("an answer", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 400),
 
 	// An HTTP/1.0 connection carries one request: RFC 9112 appendix C.2.2 tells what becomes of others.
-	{name: "HTTP/1.0", send: "GET {api}/p.json HTTP/1.0\r\n\r\n" + smuggled, arrives: []string{plain}, answers: []int{200}, ends: true},
-	{name: "HTTP/1.0 kept alive", send: "GET {api}/p.json HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + smuggled, arrives: []string{plain}, answers: []int{200}, ends: true},
-	{name: "HTTP/1.0 with a body", send: "POST {api}/p.json HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello", arrives: []string{"POST /p.json hello"}, answers: []int{200}, ends: true},
-	{name: "HTTP/1.0 to another host", send: "GET {api}/p.json HTTP/1.0\r\nHost: evil.example\r\nConnection: keep-alive\r\n\r\n" + smuggled, answers: []int{421}, ends: true},
+	{Name: "HTTP/1.0", Send: "GET {api}/p.json HTTP/1.0\r\n\r\n" + Smuggled, Arrives: []string{plain}, Answers: []int{200}, Ends: true},
+	{Name: "HTTP/1.0 kept alive", Send: "GET {api}/p.json HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + Smuggled, Arrives: []string{plain}, Answers: []int{200}, Ends: true},
+	{Name: "HTTP/1.0 with a body", Send: "POST {api}/p.json HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello", Arrives: []string{"POST /p.json hello"}, Answers: []int{200}, Ends: true},
+	{Name: "HTTP/1.0 to another host", Send: "GET {api}/p.json HTTP/1.0\r\nHost: evil.example\r\nConnection: keep-alive\r\n\r\n" + Smuggled, Answers: []int{421}, Ends: true},
 }
 
-var offers = []attack{
-	passes("upgrade to h2c", get("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"), plain),
-	passes("upgrade to h2c with a body", post("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: 5", "hello"), "POST /p.json hello"),
-	passes("upgrade to h2c twice", get("Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket"), plain),
-	passes("upgrade without Connection", get("Upgrade: h2c"), plain),
-	passes("upgrade to a WebSocket", get("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13"), plain),
-	passes("upgrade to TLS", get("Connection: Upgrade\r\nUpgrade: TLS/1.3"), plain),
+// Offers are about what a client offers or asks for: Expect, Upgrade, Connection.
+var Offers = []Attack{
+	passes("upgrade to h2c", Get("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"), plain),
+	passes("upgrade to h2c with a body", Post("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: 5", "hello"), "POST /p.json hello"),
+	passes("upgrade to h2c twice", Get("Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket"), plain),
+	passes("upgrade without Connection", Get("Upgrade: h2c"), plain),
+	passes("upgrade to a WebSocket", Get("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13"), plain),
+	passes("upgrade to TLS", Get("Connection: Upgrade\r\nUpgrade: TLS/1.3"), plain),
 	denied("upgrade on a denied path", line("GET /admin/oauth/authorize HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c"), 403),
 
-	{name: "expectation", send: post("Content-Length: 5\r\nExpect: 100-continue", "hello"), arrives: []string{"POST /p.json hello"}, answers: []int{100, 200}},
-	{name: "expectation in capitals", send: post("Content-Length: 5\r\nExpect: 100-CONTINUE", "hello"), arrives: []string{"POST /p.json hello"}, answers: []int{100, 200}},
-	{name: "expectation with chunks", send: post("Transfer-Encoding: chunked\r\nExpect: 100-continue", hello), arrives: []string{"POST /p.json hello"}, answers: []int{100, 200}},
-	passes("expectation without a body", get("Expect: 100-continue"), plain),
-	passes("expectation of nothing", post("Content-Length: 0\r\nExpect: 100-continue", ""), "POST /p.json"),
-	{name: "expectation in HTTP/1.0", send: "POST {api}/p.json HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello", arrives: []string{"POST /p.json hello"}, answers: []int{200}, ends: true},
-	refused("expectation of something else", post("Content-Length: 5\r\nExpect: 200-ok", "hello"), 417),
-	refused("expectation of something else without a body", get("Expect: nonsense"), 417),
-	{name: "expectation on a denied path", send: "POST /admin/oauth/access_token HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + its + "\r\nExpect: 100-continue\r\n\r\n" + smuggled, answers: []int{403}, ends: true},
+	{Name: "expectation", Send: Post("Content-Length: 5\r\nExpect: 100-continue", "hello"), Arrives: []string{"POST /p.json hello"}, Answers: []int{100, 200}},
+	{Name: "expectation in capitals", Send: Post("Content-Length: 5\r\nExpect: 100-CONTINUE", "hello"), Arrives: []string{"POST /p.json hello"}, Answers: []int{100, 200}},
+	{Name: "expectation with chunks", Send: Post("Transfer-Encoding: chunked\r\nExpect: 100-continue", Hello), Arrives: []string{"POST /p.json hello"}, Answers: []int{100, 200}},
+	passes("expectation without a body", Get("Expect: 100-continue"), plain),
+	passes("expectation of nothing", Post("Content-Length: 0\r\nExpect: 100-continue", ""), "POST /p.json"),
+	{Name: "expectation in HTTP/1.0", Send: "POST {api}/p.json HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello", Arrives: []string{"POST /p.json hello"}, Answers: []int{200}, Ends: true},
+	refused("expectation of something else", Post("Content-Length: 5\r\nExpect: 200-ok", "hello"), 417),
+	refused("expectation of something else without a body", Get("Expect: nonsense"), 417),
+	{Name: "expectation on a denied path", Send: "POST /admin/oauth/access_token HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + its + "\r\nExpect: 100-continue\r\n\r\n" + Smuggled, Answers: []int{403}, Ends: true},
 
-	two("pipelined", get("X-A: b")+get("X-A: b"), plain, plain),
-	two("pipelined with bodies", post("Content-Length: 5", "hello")+chunk(hello), "POST /p.json hello", "POST /p.json hello"),
-	{name: "pipelined and malformed", send: get("X-A: b") + "nonsense\r\n\r\n" + get("X-A: b"), arrives: []string{plain}, answers: []int{200, 400}, ends: true},
-	{name: "pipelined behind a denied one", send: line("GET /admin/oauth/authorize HTTP/1.1") + get("X-A: b"), arrives: []string{plain}, answers: []int{403, 200}},
-	{name: "pipelined behind a denied body", send: "POST /admin/oauth/access_token HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + its + "\r\n\r\n" + smuggled + get("X-A: b"), arrives: []string{plain}, answers: []int{403, 200}},
-	{name: "pipelined behind denied chunks", send: "POST /admin/oauth/access_token HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + hello + get("X-A: b"), arrives: []string{plain}, answers: []int{403, 200}},
-	{name: "pipelined behind denied chunks that are malformed", send: "POST /admin/oauth/access_token HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + smuggled, answers: []int{403}, ends: true},
+	two("pipelined", Get("X-A: b")+Get("X-A: b"), plain, plain),
+	two("pipelined with bodies", Post("Content-Length: 5", "hello")+Chunk(Hello), "POST /p.json hello", "POST /p.json hello"),
+	{Name: "pipelined and malformed", Send: Get("X-A: b") + "nonsense\r\n\r\n" + Get("X-A: b"), Arrives: []string{plain}, Answers: []int{200, 400}, Ends: true},
+	{Name: "pipelined behind a denied one", Send: line("GET /admin/oauth/authorize HTTP/1.1") + Get("X-A: b"), Arrives: []string{plain}, Answers: []int{403, 200}},
+	{Name: "pipelined behind a denied body", Send: "POST /admin/oauth/access_token HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + its + "\r\n\r\n" + Smuggled + Get("X-A: b"), Arrives: []string{plain}, Answers: []int{403, 200}},
+	{Name: "pipelined behind denied chunks", Send: "POST /admin/oauth/access_token HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + Hello + Get("X-A: b"), Arrives: []string{plain}, Answers: []int{403, 200}},
+	{Name: "pipelined behind denied chunks that are malformed", Send: "POST /admin/oauth/access_token HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + Smuggled, Answers: []int{403}, Ends: true},
 }
