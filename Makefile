@@ -51,6 +51,7 @@ check: bin/golangci-lint bin/actionlint cross ## what a reviewer should not have
 	test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
+	$(GO) vet -tags nethttp ./internal/... ./cmd/...
 	bin/golangci-lint run
 	if command -v shellcheck >/dev/null; then \
 		shellcheck .ci/run scripts/* examples/simulator/bash/*.sh deploy/package/*.sh deploy/install/install.sh deploy/systemd/evergate-exec test/package/testdata/boot; \
