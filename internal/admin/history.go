@@ -18,8 +18,8 @@ const minutes = 60
 type History struct {
 	gatherer prometheus.Gatherer
 	failures func() []Failure
-	quiet    func(minutes int) // nil: nobody is told
-	silence  int               // minutes in which nobody called, up to now
+	quiet    func(ctx context.Context, minutes int) // nil: nobody is told
+	silence  int                                    // minutes in which nobody called, up to now
 
 	mu   sync.Mutex
 	last snapshot // at the end of the last whole minute
@@ -37,9 +37,9 @@ func NewHistory(g prometheus.Gatherer, failures func() []Failure) *History {
 	return &History{gatherer: g, failures: failures, before: [][]Failure{nil}}
 }
 
-// OnQuiet has f called at the end of each minute in which nobody called, with how many there have been in a row. It must be
+// OnQuiet has f called at the end of each minute in which nobody called, with how many there have been in a row and the context of Run. It must be
 // called before Run.
-func (h *History) OnQuiet(f func(minutes int)) { h.quiet = f }
+func (h *History) OnQuiet(f func(ctx context.Context, minutes int)) { h.quiet = f }
 
 // Run takes notes each minute until ctx ends.
 func (h *History) Run(ctx context.Context) {
@@ -49,7 +49,7 @@ func (h *History) Run(ctx context.Context) {
 		select {
 		case <-tick.C:
 			h.note(takeSnapshot(h.gatherer, h.failures))
-			h.tellQuiet()
+			h.tellQuiet(ctx)
 		case <-ctx.Done():
 			return
 		}
@@ -66,14 +66,14 @@ func (h *History) note(now snapshot) {
 	h.before = h.before[max(0, len(h.before)-recentMinutes):]
 }
 
-func (h *History) tellQuiet() {
+func (h *History) tellQuiet(ctx context.Context) {
 	if h.past[len(h.past)-1].Requests > 0 {
 		h.silence = 0
 		return
 	}
 	h.silence++
 	if h.quiet != nil {
-		h.quiet(h.silence)
+		h.quiet(ctx, h.silence)
 	}
 }
 

@@ -113,7 +113,7 @@ func TestQuietMinutesAreTold(t *testing.T) {
 		p := publish()
 		var told []int
 		h := NewHistory(p, nil)
-		h.OnQuiet(func(minutes int) { told = append(told, minutes) })
+		h.OnQuiet(func(_ context.Context, minutes int) { told = append(told, minutes) })
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go h.Run(ctx)

@@ -39,6 +39,7 @@ type pool struct {
 	mu      sync.Mutex
 	ready   []*warmConn // oldest first
 	running bool
+	filled  chan struct{} // closed when there are as many as there should be; nil: nobody waits for that
 }
 
 // warmConn is a connection nobody uses yet. A goroutine reads from it, and so learns at once
@@ -129,6 +130,7 @@ func (p *pool) run(ctx context.Context) {
 		case failures > 0 && left > 0:
 			wait, wake = left, nil // a burst of requests must not cancel the back-off
 		case p.count() >= p.wants():
+			p.sayFilled()
 		default:
 			last = time.Now()
 			if p.add(ctx) != nil {
@@ -139,6 +141,36 @@ func (p *pool) run(ctx context.Context) {
 		if woken, err := clock.SleepOrWake(ctx, wait, wake); !woken && err == nil && p.count() > 0 && !p.diedYoung.Load() {
 			failures = 0
 		}
+	}
+}
+
+// refresh has connections dialled anew now that would be within the next time d, and returns when that is done, or ctx ends.
+func (p *pool) refresh(ctx context.Context, d time.Duration) {
+	p.mu.Lock()
+	due := slices.ContainsFunc(p.ready, func(c *warmConn) bool { return time.Since(c.made) >= maxWarmAge-d })
+	if due = due && p.running && p.filled == nil; due {
+		p.filled = make(chan struct{})
+	}
+	filled := p.filled
+	p.mu.Unlock()
+	if !due {
+		return
+	}
+	p.retire(func(c *warmConn) bool { return time.Since(c.made) >= maxWarmAge-d })
+	select {
+	case <-filled:
+	case <-ctx.Done():
+		p.sayFilled()
+	}
+}
+
+// sayFilled ends the wait of refresh.
+func (p *pool) sayFilled() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.filled != nil {
+		close(p.filled)
+		p.filled = nil
 	}
 }
 

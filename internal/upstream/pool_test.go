@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,6 +123,42 @@ func TestWarmConnectionsAreRenewedBeforeTheyAreOld(t *testing.T) {
 		time.Sleep(time.Hour)
 		if got := p.count(); got < 20 || got > 40 {
 			t.Errorf("%d connections in an idle hour", got)
+		}
+	})
+}
+
+// TestWarmConnectionsAreRenewedEarlyWhereSomebodyAsks has it asked each minute, and dialling take a while, or for ever.
+func TestWarmConnectionsAreRenewedEarlyWhereSomebodyAsks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &pipes{}
+		var stuck atomic.Bool
+		s := newPool(func(ctx context.Context) (net.Conn, error) {
+			if stuck.Load() {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			time.Sleep(time.Second)
+			return p.dial(ctx)
+		}, 2)
+		s.refresh(t.Context(), time.Hour) // nobody runs it
+		keep(t, s)
+		time.Sleep(10 * time.Second)
+		for minute := range 12 {
+			began, before := time.Now(), p.count()
+			s.refresh(t.Context(), time.Minute)
+			took, made := time.Since(began), p.count()-before
+			if due := minute%4 == 3; due && (took != 2*time.Second || made != 2) || !due && (took != 0 || made != 0) {
+				t.Errorf("minute %d: %d were made in %s", minute, made, took)
+			}
+			time.Sleep(time.Until(began.Add(time.Minute)))
+		}
+		stuck.Store(true)
+		ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+		defer stop()
+		began := time.Now()
+		if s.refresh(ctx, maxWarmAge); time.Since(began) != 5*time.Second {
+			t.Errorf("it was waited for %s", time.Since(began))
 		}
 	})
 }

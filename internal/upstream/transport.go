@@ -347,6 +347,10 @@ func isSafe(r *http.Request) bool {
 // a start or a quiet time pays one round trip and no handshake.
 func (t *Transport) KeepWarm(ctx context.Context) { t.warm.run(ctx) }
 
+// Refresh has the warm connections renewed that would be within the next time d, and returns when that is done, or ctx ends. It is for a time in which
+// nothing else happens.
+func (t *Transport) Refresh(ctx context.Context, d time.Duration) { t.warm.refresh(ctx, d) }
+
 // giveUp closes every connection that waits, because one has proved dead: what ended it ended
 // the others as well, and each would cost a request as long.
 func (t *Transport) giveUp() {
