@@ -51,6 +51,7 @@ type conn struct {
 	blanks  int           // how many bytes of empty lines may come before it
 	head    *wire.Request // nil while it is silent
 	next    *incoming
+	spare   *incoming // what the last request was made of, to be used again
 	resp    response
 
 	until  time.Time // its next request may begin; zero: for ever
@@ -170,7 +171,7 @@ func (c *conn) shed() {
 		*c.head = wire.Request{} // what it keeps is the client's
 		heads.Put(c.head)
 	}
-	c.head, c.next, c.same, c.failed = nil, nil, nil, nil
+	c.head, c.next, c.spare, c.same, c.failed = nil, nil, nil, nil, nil
 }
 
 // hears is how much the first read of a connection asks for: most heads are shorter. One that has asked before is known to be silent for long, and
@@ -313,8 +314,12 @@ func (c *conn) letGo() {
 // incoming is a request with what is made for it.
 type incoming struct {
 	http.Request
+	url url.URL
+}
+
+// lasting is what of a request others may look at when it is over.
+type lasting struct {
 	ctx  request.Context
-	url  url.URL
 	body body
 }
 
@@ -323,29 +328,35 @@ func (c *conn) serve() bool {
 	c.tell(http.StateActive)
 	in, h := c.next, c.head
 	c.next = nil
-	in.ctx.Begin(c.ctx)
-	defer in.ctx.End()
-	in.Request = *in.Request.WithContext(&in.ctx)
+	own := new(lasting)
+	own.ctx.Begin(c.ctx)
+	defer own.ctx.End()
+	in.Request = *in.Request.WithContext(&own.ctx)
 	r := &in.Request
 	r.Method, r.Proto, r.ProtoMajor, r.ProtoMinor = h.Method(), "HTTP/1.1", 1, 1
 	r.URL, r.Host, r.RemoteAddr, r.ContentLength, r.Close = &in.url, same(&c.host, h.Host()), c.remote, h.Length, h.Close
 	r.Header, r.Body, r.TLS = c.header(), http.NoBody, c.tls
 	c.r = h.Size()
 	if h.Length > 0 {
-		in.body.conn, in.body.left = c, h.Length
-		r.Body = &in.body
+		own.body.conn, own.body.left = c, h.Length
+		r.Body = &own.body
 		if int64(c.w-c.r) < h.Length {
 			_ = c.net.SetReadDeadline(time.Time{}) // that was for the head
 		}
 	} else {
-		in.body.done.Store(true)
+		own.body.done.Store(true)
 	}
 	c.resp.begin(c, r)
-	c.gone.begin(c, &in.body, &in.ctx)
+	c.gone.begin(c, &own.body, &own.ctx)
 	completed := c.call(r)
 	ahead, ok := c.gone.stop(c.net)
-	whole := in.body.end()
+	whole := own.body.end()
+	method := r.Method
 	keep := c.resp.finish(completed) && completed && ok && whole
+	if completed && c.server.onlyReads {
+		*in = incoming{}
+		c.spare = in
+	}
 	if !keep {
 		if !whole && completed {
 			c.linger()
@@ -357,7 +368,7 @@ func (c *conn) serve() bool {
 		c.in[c.w] = byte(ahead)
 		c.w++
 	}
-	return c.rest(r.Method)
+	return c.rest(method)
 }
 
 // header is that of the request whose head has been read. Where a client says the same as the last time it is the same map; it is kept from its second
@@ -423,7 +434,10 @@ func (c *conn) pause(now time.Time) bool {
 
 // target reads the target, and makes the request that serve completes. What is Foreign about it net/http is to judge.
 func (c *conn) target() wire.Verdict {
-	in := &incoming{}
+	in := c.spare
+	if c.spare = nil; in == nil {
+		in = &incoming{}
+	}
 	in.RequestURI = same(&c.uri, c.head.Target())
 	path, query, asked := strings.Cut(in.RequestURI, "?")
 	switch {

@@ -71,7 +71,7 @@ func (h *house) holding() (n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for c := range h.conns {
-		if c.head != nil || c.in != nil || c.same != nil || c.next != nil || c.resp.header != nil || c.gone.body != nil {
+		if c.head != nil || c.in != nil || c.same != nil || c.next != nil || c.spare != nil || c.resp.header != nil || c.gone.body != nil {
 			n++
 		}
 	}
