@@ -26,7 +26,9 @@ func goalsOf(p plan) (goals []goal) {
 		}
 	}
 	for _, name := range []string{cpuPost, cpuGet} {
-		goals = append(goals, goal{row: fmt.Sprintf(name, 16), to: caddyName, most: 0.35})
+		for _, connections := range counts {
+			goals = append(goals, goal{row: fmt.Sprintf(name, connections), to: caddyName, most: 0.35})
+		}
 	}
 	for _, rate := range rates {
 		ratio(1, fmt.Sprintf("added p50 at %d requests a second", rate))

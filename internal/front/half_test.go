@@ -114,7 +114,11 @@ func TestAClientWhoseSendingHasEndedIsAnswered(t *testing.T) {
 					close(goOn)
 				}
 				for range requests {
-					if status, body := c.hear(); status != http.StatusOK || len(body) != 6*outSize {
+					status, body := c.hear()
+					for status == http.StatusContinue { // on a busy machine it is asked more often
+						status, body = c.hear()
+					}
+					if status != http.StatusOK || len(body) != 6*outSize {
 						t.Errorf("%d, %d bytes", status, len(body))
 					}
 					if err := <-served; err != nil {
@@ -122,7 +126,7 @@ func TestAClientWhoseSendingHasEndedIsAnswered(t *testing.T) {
 					}
 				}
 				if rest, err := io.ReadAll(c.r); len(rest) > 0 || err != nil {
-					t.Errorf("behind it %q, %v", rest, err)
+					t.Errorf("behind it %.100q, %v", rest, err)
 				}
 			})
 		}

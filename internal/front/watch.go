@@ -12,7 +12,7 @@ import (
 
 // unwatched is how long a request is served before anybody looks whether its client goes away. Most are answered by then, and cost no read
 // beside their own.
-const unwatched = 20 * time.Millisecond
+const unwatched = 200 * time.Millisecond
 
 // watch cancels a request whose client goes away.
 type watch struct {
