@@ -190,6 +190,9 @@ func (c *conn) hear() bool {
 	if n == 0 && err != nil || !c.rouse() {
 		return false
 	}
+	if c.known { // whoever measures how long it has waited begins anew
+		c.tell(http.StateNew)
+	}
 	c.head = heads.Get().(*wire.Request) //nolint:forcetypeassert // there is nothing else in it
 	c.take(usualHead)
 	c.w = copy(c.in, b[:n])

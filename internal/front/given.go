@@ -182,8 +182,7 @@ func (g *given) Write(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	g.wrote.Store(true)
-	g.half.writes(p)
-	return g.Conn.Write(p)
+	return g.half.write(g.Conn, p)
 }
 
 // SetDeadline implements net.Conn.

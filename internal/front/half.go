@@ -2,13 +2,17 @@ package front
 
 import (
 	"bytes"
+	"crypto/tls"
+	"errors"
 	"io"
+	"net"
+	"os"
 	"sync"
 	"time"
 )
 
 // A client whose sending has ended may be gone, or have said all that it has to say and wait for its answer: both look the same. It is asked.
-// Where nobody reads any more, what is sent brings the end of the connection, and the next write fails of it. What is sent is an interim answer,
+// Where nobody reads any more, what is sent brings the end of the connection, and the next write, or read, fails of it. What is sent is an interim answer,
 // which a client of HTTP/1.1 reads past (RFC 9110, section 15.2); those that know one kind only know this one.
 
 const (
@@ -18,6 +22,8 @@ const (
 	longestAsk = 8 * time.Second
 	// unasked is how long one is waited for that cannot be asked, because HTTP/1.0 has no interim answers.
 	unasked = 5 * time.Second
+	// unwritten is how long an answer that has begun may have nothing to write, in which nobody can be asked either, before the client is taken to be gone.
+	unwritten = 10 * time.Second
 )
 
 var (
@@ -27,16 +33,27 @@ var (
 
 // half asks a client whose sending has ended whether it is there. Its zero value is of use.
 type half struct {
-	mu    sync.Mutex
-	begun bool // the answer has
-	mute  bool // the client knows no interim answers
+	mu      sync.Mutex
+	begun   bool // the answer has
+	writing bool // a piece of it is being written
+	wrote   time.Time
+	mute    bool // the client knows no interim answers
 }
 
-// writes is told what is about to be written to the client. Nothing comes between the pieces of an answer.
-func (h *half) writes(p []byte) {
+// write writes to the client. Nothing comes between the pieces of an answer.
+func (h *half) write(client io.Writer, p []byte) (int, error) {
+	h.mark(p, true)
+	defer h.mark(nil, false)
+	return client.Write(p)
+}
+
+func (h *half) mark(p []byte, writing bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.begun = h.begun || !bytes.HasPrefix(p, interims)
+	if h.writing = writing; writing {
+		h.begun = h.begun || !bytes.HasPrefix(p, interims)
+	}
+	h.wrote = time.Now()
 }
 
 // silence says that the client knows no interim answers.
@@ -46,47 +63,57 @@ func (h *half) silence() {
 	h.mute = true
 }
 
-// wait returns nil when the request is over, or an error when the client is gone. Once the answer has begun it is its writes that fail.
-func (h *half) wait(client io.Writer, over <-chan struct{}) error {
-	for pause := firstAsk; passes(pause, over); pause = min(2*pause, longestAsk) {
-		begun, mute, err := h.ask(client)
-		if mute && !begun {
-			if !passes(unasked-firstAsk, over) {
-				return nil
-			}
-			if begun, _, _ = h.ask(client); !begun {
-				return io.EOF
-			}
-		}
-		switch {
-		case err != nil:
-			return err
-		case begun:
-			<-over
+// wait returns nil when the request is over, or an error when the client is gone.
+func (h *half) wait(client net.Conn, over <-chan struct{}) error {
+	tick := time.NewTicker(firstAsk)
+	defer tick.Stop()
+	began, next, pause := time.Now(), firstAsk, firstAsk
+	for {
+		select {
+		case <-over:
 			return nil
+		case <-tick.C:
 		}
+		if err := lost(client); err != nil {
+			return err
+		}
+		asks := time.Since(began) >= next
+		if asks {
+			pause = min(2*pause, longestAsk)
+			next += pause
+		}
+		if err := h.look(client, began, asks); err != nil {
+			return err
+		}
+	}
+}
+
+// look asks the client, if it can be asked and is to be, and returns an error when it is taken to be gone.
+func (h *half) look(client net.Conn, began time.Time, asks bool) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.writing: // which fails by itself
+	case h.begun && time.Since(h.wrote) >= unwritten, h.mute && !h.begun && time.Since(began) >= unasked:
+		return io.EOF
+	case h.begun, h.mute, !asks:
+	default:
+		_, err := client.Write(interim)
+		return err
 	}
 	return nil
 }
 
-// ask asks the client, if it can be asked.
-func (h *half) ask(client io.Writer) (begun, mute bool, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.begun && !h.mute {
-		_, err = client.Write(interim)
+// lost returns why a connection on which the end has been read has ended on our side as well: the client's kernel refused what was sent, or somebody here has
+// closed it. Such a read does not wait; but in TLS the end may be that of TLS alone, and what is below would.
+func lost(client net.Conn) error {
+	if _, secured := client.(*tls.Conn); secured {
+		return nil
 	}
-	return h.begun, h.mute, err
-}
-
-// passes reports whether so much time passes before the request is over.
-func passes(d time.Duration, over <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-over:
-		return false
-	case <-timer.C:
-		return true
+	var b [1]byte
+	_, err := client.Read(b[:])
+	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
 	}
+	return err
 }

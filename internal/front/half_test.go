@@ -3,6 +3,7 @@ package front
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,14 +13,19 @@ import (
 
 // told is a client to which interim answers are written.
 type told struct {
-	at    []time.Duration // when, since the beginning
-	since time.Time
-	most  int // how many of them it takes
+	net.Conn // nil: nothing else is called
+	read     error
+	at       []time.Duration // when, since the beginning
+	since    time.Time
+	most     int // how many of them it takes
 }
 
 var errAway = errors.New("away")
 
-// Write implements io.Writer.
+// Read implements net.Conn.
+func (c *told) Read([]byte) (int, error) { return 0, c.read }
+
+// Write implements net.Conn.
 func (c *told) Write(p []byte) (int, error) {
 	if c.at = append(c.at, time.Since(c.since)); string(p) != string(interim) {
 		return 0, errors.New(string(p))
@@ -33,30 +39,43 @@ func (c *told) Write(p []byte) (int, error) {
 func TestAClientWhoseSendingHasEndedIsAskedWhetherItIsThere(t *testing.T) {
 	t.Parallel()
 	const endless = 1000
+	answers := func(h *half) { _, _ = h.write(io.Discard, []byte("HTTP/1.1 200 OK\r\n")) }
 	for name, c := range map[string]struct {
 		prepare func(*half)
+		read    error         // nil: the end
 		over    time.Duration // when the request is
 		takes   int
 		asked   []time.Duration
 		err     error
 		lasts   time.Duration
 	}{
-		"it is gone":        {over: time.Hour, takes: 1, asked: []time.Duration{250 * time.Millisecond, 750 * time.Millisecond}, err: errAway, lasts: 750 * time.Millisecond},
-		"it waits":          {over: 4 * time.Second, takes: endless, asked: []time.Duration{250 * time.Millisecond, 750 * time.Millisecond, 1750 * time.Millisecond, 3750 * time.Millisecond}, lasts: 4 * time.Second},
-		"answered at once":  {over: time.Millisecond, lasts: time.Millisecond},
-		"the answer begins": {prepare: func(h *half) { h.writes([]byte("HTTP/1.1 200 OK\r\n")) }, over: time.Hour, lasts: time.Hour},
+		"it is gone":                             {over: time.Hour, takes: 1, asked: []time.Duration{250 * time.Millisecond, 750 * time.Millisecond}, err: errAway, lasts: 750 * time.Millisecond},
+		"it waits":                               {over: 4 * time.Second, takes: endless, asked: []time.Duration{250 * time.Millisecond, 750 * time.Millisecond, 1750 * time.Millisecond, 3750 * time.Millisecond}, lasts: 4 * time.Second},
+		"answered at once":                       {over: time.Millisecond, lasts: time.Millisecond},
+		"it was closed here":                     {read: net.ErrClosed, over: time.Hour, err: net.ErrClosed, lasts: 250 * time.Millisecond},
+		"the answer has begun, and stands still": {prepare: answers, over: time.Hour, err: io.EOF, lasts: 10 * time.Second},
+		"the answer has begun, and ends":         {prepare: answers, over: 9 * time.Second, lasts: 9 * time.Second},
+		"the answer goes on": {prepare: func(h *half) {
+			for i := range 10 {
+				time.AfterFunc(time.Duration(i)*9*time.Second, func() { answers(h) })
+			}
+		}, over: 89 * time.Second, lasts: 89 * time.Second},
+		"it takes its time to read": {prepare: func(h *half) { h.mark([]byte("HTTP/1.1 200 OK\r\n"), true) }, over: time.Hour, lasts: time.Hour},
 		"it was told to go on": {
-			prepare: func(h *half) { h.writes([]byte("HTTP/1.1 100 Continue\r\n\r\n")) },
+			prepare: func(h *half) { _, _ = h.write(io.Discard, []byte("HTTP/1.1 100 Continue\r\n\r\n")) },
 			over:    time.Second, takes: endless, asked: []time.Duration{250 * time.Millisecond, 750 * time.Millisecond}, lasts: time.Second,
 		},
 		"it cannot be asked":               {prepare: (*half).silence, over: time.Hour, err: io.EOF, lasts: 5 * time.Second},
 		"nor can it, and it is answered":   {prepare: (*half).silence, over: 2 * time.Second, lasts: 2 * time.Second},
-		"nor can it, and the answer began": {prepare: func(h *half) { h.silence(); h.writes([]byte("HTTP/1.0 200 OK\r\n")) }, over: time.Hour, lasts: time.Hour},
+		"nor can it, and the answer began": {prepare: func(h *half) { h.silence(); answers(h) }, over: time.Hour, err: io.EOF, lasts: 10 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h, client, over := &half{}, &told{since: time.Now(), most: c.takes}, make(chan struct{})
+				h, client, over := &half{}, &told{since: time.Now(), most: c.takes, read: io.EOF}, make(chan struct{})
+				if c.read != nil {
+					client.read = c.read
+				}
 				if c.prepare != nil {
 					c.prepare(h)
 				}
@@ -130,6 +149,35 @@ func TestAClientWhoseSendingHasEndedIsAnswered(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestAClientThatLeavesInTheMiddleOfItsAnswerIsNoticed has it read all that there is, so that its kernel refuses nothing.
+func TestAClientThatLeavesInTheMiddleOfItsAnswerIsNoticed(t *testing.T) {
+	t.Parallel()
+	for _, request := range []string{ordinary, empty, chunks} {
+		synctest.Test(t, func(t *testing.T) {
+			gone := make(chan time.Time, 1)
+			h := newHouse(time.Hour, nil)
+			h.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				_, _ = io.WriteString(w, "first")
+				w.(http.Flusher).Flush()
+				<-r.Context().Done()
+				gone <- time.Now()
+			})
+			defer h.end(t)
+			c := h.dial(t)
+			_, _ = io.WriteString(c, request)
+			if resp, err := http.ReadResponse(c.r, nil); err != nil || resp.StatusCode != http.StatusOK {
+				t.Fatal(resp, err)
+			}
+			began := time.Now()
+			_ = c.Close()
+			if took := (<-gone).Sub(began); took > unwritten+2*time.Second {
+				t.Errorf("noticed after %s", took)
+			}
+		})
 	}
 }
 

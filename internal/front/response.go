@@ -264,7 +264,7 @@ func (w *response) put(p []byte) {
 			return
 		}
 		if len(p) >= outSize/2 {
-			_, w.err = w.conn.net.Write(p)
+			_, w.err = w.conn.gone.half.write(w.conn.net, p)
 			return
 		}
 		b = *w.out
@@ -275,10 +275,12 @@ func (w *response) put(p []byte) {
 
 // flushEarly is flush while the request is served, when somebody may ask the client whether it is there.
 func (w *response) flushEarly() bool {
-	if !w.begun && len(*w.out) > 0 {
-		w.conn.gone.half.writes(*w.out)
+	if len(*w.out) > 0 && w.err == nil {
+		w.begun = true
+		_, w.err = w.conn.gone.half.write(w.conn.net, *w.out)
 	}
-	return w.flush()
+	*w.out = (*w.out)[:0]
+	return w.err == nil
 }
 
 func (w *response) flush() bool {

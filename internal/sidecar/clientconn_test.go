@@ -197,3 +197,53 @@ func tellRequests(t *testing.T, r *rand.Rand) {
 		}
 	}
 }
+
+// TestWhoBeginsARequestIsNotTheFirstToMakeRoom has two places, a connection that has been silent for longest and begins to ask, another one, and a newcomer.
+func TestWhoBeginsARequestIsNotTheFirstToMakeRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := pipetest.Listen()
+		server := front.New(&http.Server{
+			Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), ReadHeaderTimeout: headerTimeout, IdleTimeout: clientIdle, ErrorLog: log.New(io.Discard, "", 0),
+			ConnState: limit.State, ConnContext: limit.WithConn,
+		}, &refusedHere{t})
+		l := limit.NewConnections(2, limit.NewBudget(1<<30), 0).Wrap(p)
+		over := make(chan error, 1)
+		go func() { over <- server.Serve(l) }()
+		defer func() {
+			_, _ = l.Close(), server.Close()
+			<-over
+		}()
+		const request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+		hear := func(c net.Conn) error {
+			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err == nil && resp.StatusCode != http.StatusOK {
+				t.Error(resp.Status)
+			}
+			return err
+		}
+		begins, silent := p.Dial(), p.Dial()
+		for _, c := range []net.Conn{begins, silent} {
+			_, _ = io.WriteString(c, request)
+			if err := hear(c); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Minute)
+		_, _ = io.WriteString(begins, request[:10])
+		newcomer := p.Dial()
+		_, _ = io.WriteString(newcomer, request)
+		if err := hear(newcomer); err != nil {
+			t.Errorf("the newcomer: %v", err)
+		}
+		_, _ = io.WriteString(begins, request[10:])
+		if err := hear(begins); err != nil {
+			t.Errorf("who had begun: %v", err)
+		}
+		if _, err := silent.Read(make([]byte, 1)); err == nil {
+			t.Error("nobody has made room")
+		}
+		_, _, _ = begins.Close(), silent.Close(), newcomer.Close()
+	})
+}
