@@ -56,9 +56,6 @@ func (x *exchange) free() {
 	if cap(x.out) > largestBuffered {
 		x.out = nil
 	}
-	if x.lane != nil {
-		x.lane.busy.Add(-1)
-	}
 	x.lane, x.conn, x.given, x.stop, x.r, x.w = nil, nil, nil, nil, 0, 0
 	exchanges.Put(x)
 }
@@ -407,6 +404,7 @@ func (x *exchange) end(keep bool) {
 	if !keep || !l.rest(c) {
 		_ = c.Close()
 	}
+	l.busy.Add(-1) // not before it counts as one that rests
 }
 
 // holdsNothing reports whether everything has been read that came, where a layer of TLS reads ahead, which nobody who looks at the socket sees.

@@ -84,6 +84,7 @@ func (l *lane) carry(r *http.Request) (resp *http.Response, err error, ok bool) 
 		c, reused, err := l.get(ctx, l.keyOf(r.URL), len(x.out))
 		if err != nil {
 			x.free()
+			l.busy.Add(-1)
 			return nil, err, true
 		}
 		resp, err := x.run(ctx, r, c, reused)
@@ -92,6 +93,7 @@ func (l *lane) carry(r *http.Request) (resp *http.Response, err error, ok bool) 
 		}
 		if _, again := errors.AsType[*notCarriedOut](err); !again {
 			x.free()
+			l.busy.Add(-1)
 			return nil, err, true
 		}
 	}

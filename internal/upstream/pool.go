@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -35,10 +36,12 @@ type pool struct {
 	peaks []peak // the higher ones first, which came earlier; they are run's
 
 	diedYoung atomic.Bool
+	died      atomic.Pointer[time.Time] // when one ended last that nobody here had ended
 
 	mu      sync.Mutex
 	ready   []*warmConn // oldest first
 	running bool
+	early   time.Duration // how much sooner than at maxWarmAge they are renewed now
 	filled  chan struct{} // closed when there are as many as there should be; nil: nobody waits for that
 }
 
@@ -56,8 +59,12 @@ type peak struct {
 	until time.Time
 }
 
-// burstsOf is for how long a burst is remembered.
-const burstsOf = time.Hour
+const (
+	// burstsOf is for how long a burst is remembered.
+	burstsOf = time.Hour
+	// notKept is for how long nothing is kept for bursts where a connection has ended that was young enough: something on the way ends what is silent.
+	notKept = 10 * time.Minute
+)
 
 // wants is how many connections are to be ready now.
 func (p *pool) wants() int {
@@ -68,6 +75,9 @@ func (p *pool) wants() int {
 	now := time.Now()
 	p.peaks = slices.DeleteFunc(p.peaks, func(old peak) bool { return old.n <= n || !now.Before(old.until) })
 	p.peaks = append(p.peaks, peak{n, now.Add(burstsOf)})
+	if died := p.died.Load(); died != nil && now.Sub(*died) < notKept {
+		return p.want
+	}
 	return max(p.want, min(p.peaks[0].n, maxKept)-there)
 }
 
@@ -119,7 +129,7 @@ func (p *pool) run(ctx context.Context) {
 	}()
 	failures, last := 0, time.Time{}
 	for ctx.Err() == nil {
-		p.retire(func(c *warmConn) bool { return time.Since(c.made) >= maxWarmAge })
+		p.retire(func(c *warmConn) bool { return time.Since(c.made) >= tooOld })
 		if p.diedYoung.Swap(false) {
 			failures++
 		}
@@ -129,7 +139,8 @@ func (p *pool) run(ctx context.Context) {
 			wait = youngAge // if it lives that long, all is well again
 		case failures > 0 && left > 0:
 			wait, wake = left, nil // a burst of requests must not cancel the back-off
-		case p.count() >= p.wants():
+		case p.young() >= p.wants():
+			p.retire(p.isDue) // others have taken their places
 			p.sayFilled()
 		default:
 			last = time.Now()
@@ -144,19 +155,41 @@ func (p *pool) run(ctx context.Context) {
 	}
 }
 
+// tooOld is the age of one whose place nobody has taken for long.
+const tooOld = maxWarmAge + time.Minute
+
+// isDue reports whether another is to take a connection's place. p.mu is held.
+func (p *pool) isDue(c *warmConn) bool { return time.Since(c.made) >= maxWarmAge-p.early }
+
+// young is how many need not be renewed.
+func (p *pool) young() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.ready {
+		if !p.isDue(c) {
+			n++
+		}
+	}
+	return n
+}
+
 // refresh has connections dialled anew now that would be within the next time d, and returns when that is done, or ctx ends.
 func (p *pool) refresh(ctx context.Context, d time.Duration) {
 	p.mu.Lock()
-	due := slices.ContainsFunc(p.ready, func(c *warmConn) bool { return time.Since(c.made) >= maxWarmAge-d })
-	if due = due && p.running && p.filled == nil; due {
-		p.filled = make(chan struct{})
-	}
-	filled := p.filled
-	p.mu.Unlock()
-	if !due {
+	if !p.running || p.filled != nil {
+		p.mu.Unlock()
 		return
 	}
-	p.retire(func(c *warmConn) bool { return time.Since(c.made) >= maxWarmAge-d })
+	p.early = d
+	if !slices.ContainsFunc(p.ready, p.isDue) {
+		p.early = 0
+		p.mu.Unlock()
+		return
+	}
+	filled := make(chan struct{})
+	p.filled = filled
+	p.notify()
+	p.mu.Unlock()
 	select {
 	case <-filled:
 	case <-ctx.Done():
@@ -170,7 +203,7 @@ func (p *pool) sayFilled() {
 	defer p.mu.Unlock()
 	if p.filled != nil {
 		close(p.filled)
-		p.filled = nil
+		p.filled, p.early = nil, 0
 	}
 }
 
@@ -237,8 +270,12 @@ func (p *pool) watch(c *warmConn) {
 	}
 	c.result <- err
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		if time.Since(c.made) < youngAge {
+		now := time.Now()
+		if now.Sub(c.made) < youngAge {
 			p.diedYoung.Store(true)
+		}
+		if !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.ErrClosedPipe) && now.Sub(c.made) < maxWarmAge/2 {
+			p.died.Store(&now)
 		}
 		p.retire(func(other *warmConn) bool { return other == c })
 	}

@@ -146,6 +146,11 @@ func TestWarmConnectionsAreRenewedEarlyWhereSomebodyAsks(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		for minute := range 12 {
 			began, before := time.Now(), p.count()
+			time.AfterFunc(1500*time.Millisecond, func() {
+				if n := s.count(); n < 2 {
+					t.Errorf("minute %d: %d are ready meanwhile", minute, n)
+				}
+			})
 			s.refresh(t.Context(), time.Minute)
 			took, made := time.Since(began), p.count()-before
 			if due := minute%4 == 3; due && (took != 2*time.Second || made != 2) || !due && (took != 0 || made != 0) {
@@ -231,6 +236,26 @@ func TestABurstAfterAPauseFindsAsManyConnectionsAsTheLastOne(t *testing.T) {
 			if _, there := tr.lane.load(); there+tr.warm.count() < quiet.ready || tr.warm.count() > max(quiet.ready, 2) {
 				t.Errorf("%d are ready, and %d rest", tr.warm.count(), there)
 			}
+		}
+	})
+}
+
+// TestNothingIsKeptForBurstsWhereSilentConnectionsEnd has somebody on the way end them after half a minute.
+func TestNothingIsKeptForBurstsWhereSilentConnectionsEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var dials atomic.Int64
+		s := newPool(func(context.Context) (net.Conn, error) {
+			dials.Add(1)
+			here, there := net.Pipe()
+			time.AfterFunc(30*time.Second, func() { _ = there.Close() })
+			return here, nil
+		}, 2)
+		s.load = func() (int, int) { return 20, 0 }
+		keep(t, s)
+		time.Sleep(time.Hour)
+		if n := dials.Load(); n < 2*110 || n > 2*120+6*20 {
+			t.Errorf("%d were dialled in an hour", n)
 		}
 	})
 }
