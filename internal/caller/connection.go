@@ -138,7 +138,7 @@ func (g *Registry) ConnContext(ctx context.Context, c net.Conn) context.Context 
 		return request.WithConnection(ctx, opener)
 	}
 	conn := &connection{caller: Caller{Name: Anonymous}, authenticate: true}
-	conn.caller.Key = innermost(c) // also when it is served a second time; see package idle
+	conn.caller.Key = innermost(c)
 	if l, ok := ctx.Value(listenerKey{}).(*listener); ok {
 		conn.authenticate, conn.pin = l.authenticate, l.pin
 	}
