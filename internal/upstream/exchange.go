@@ -38,10 +38,11 @@ const (
 
 // exchange is one request and its answer on a connection. It belongs to one goroutine at a time, and is used again for others.
 type exchange struct {
-	lane  *lane
-	conn  *conn
-	given watchable   // the request's context, if it is such a one
-	stop  func() bool // ends the watch over any other; nil: there is none
+	lane   *lane
+	pooled bool // see lane.pools
+	conn   *conn
+	given  watchable   // the request's context, if it is such a one
+	stop   func() bool // ends the watch over any other; nil: there is none
 
 	out  []byte // the request as it is written
 	in   [wire.MaxHead]byte
@@ -51,13 +52,15 @@ type exchange struct {
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-// free gives the exchange to others. Nothing may refer to it.
-func (x *exchange) free() {
+// free gives the exchange to others. Nothing may refer to it. It returns what pooled was.
+func (x *exchange) free() (pooled bool) {
 	if cap(x.out) > largestBuffered {
 		x.out = nil
 	}
-	x.lane, x.conn, x.given, x.stop, x.r, x.w = nil, nil, nil, nil, 0, 0
+	pooled = x.pooled
+	x.lane, x.pooled, x.conn, x.given, x.stop, x.r, x.w = nil, false, nil, nil, nil, 0, 0
 	exchanges.Put(x)
+	return pooled
 }
 
 // isOrdinary reports whether a request is one for an exchange.
@@ -399,12 +402,12 @@ func (x *exchange) end(keep bool) {
 		keep = false // the request was given up, and the connection ended with it
 	}
 	keep = keep && x.r == x.w && c.holdsNothing(x.in[:1])
-	x.free()
+	pooled := x.free()
 	c.used = true
 	if !keep || !l.rest(c) {
 		_ = c.Close()
 	}
-	l.busy.Add(-1) // not before it counts as one that rests
+	l.left(pooled) // not before the connection counts as one that rests
 }
 
 // holdsNothing reports whether everything has been read that came, where a layer of TLS reads ahead, which nobody who looks at the socket sees.

@@ -22,6 +22,7 @@ type lane struct {
 	// one says that all requests go to one upstream, whatever their URL says.
 	one bool
 
+	// Of the connections that the warm pool has as well.
 	busy atomic.Int64 // requests under way
 	most atomic.Int64 // they were at a time, since load was asked last
 
@@ -75,16 +76,18 @@ func (l *lane) carry(r *http.Request) (resp *http.Response, err error, ok bool) 
 		x.free()
 		return nil, err, true
 	}
-	x.lane = l
-	if n := l.busy.Add(1); n > l.most.Load() {
-		l.most.Store(n) // a higher one that comes at the same time comes again
+	key := l.keyOf(r.URL)
+	x.lane, x.pooled = l, l.pools(key)
+	if x.pooled {
+		if n := l.busy.Add(1); n > l.most.Load() {
+			l.most.Store(n) // a higher one that comes at the same time comes again
+		}
 	}
 	ctx := lasting(r.Context())
 	for {
-		c, reused, err := l.get(ctx, l.keyOf(r.URL), len(x.out))
+		c, reused, err := l.get(ctx, key, len(x.out))
 		if err != nil {
-			x.free()
-			l.busy.Add(-1)
+			l.left(x.free())
 			return nil, err, true
 		}
 		resp, err := x.run(ctx, r, c, reused)
@@ -92,19 +95,34 @@ func (l *lane) carry(r *http.Request) (resp *http.Response, err error, ok bool) 
 			return resp, nil, true
 		}
 		if _, again := errors.AsType[*notCarriedOut](err); !again {
-			x.free()
-			l.busy.Add(-1)
+			l.left(x.free())
 			return nil, err, true
 		}
 	}
 }
 
-// load says how many requests were under way at a time since it was asked last, and how many connections there are.
+// pools reports whether the warm pool has connections that lead there.
+func (l *lane) pools(key laneKey) bool { return l.one || key.host == sharedHost }
+
+// left is the end of a request; pooled says what pools said of it.
+func (l *lane) left(pooled bool) {
+	if pooled {
+		l.busy.Add(-1)
+	}
+}
+
+// load says how many requests were under way at a time since it was asked last, and how many connections there are, of those that the warm pool has as well.
 func (l *lane) load() (peak, there int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	busy := l.busy.Load()
-	return int(max(busy, l.most.Swap(busy))), int(busy) + l.count
+	there = int(busy)
+	for key, at := range l.resting {
+		if l.pools(key) {
+			there += len(at)
+		}
+	}
+	return int(max(busy, l.most.Swap(busy))), there
 }
 
 // get takes a connection that rests, or has one made, for a request of so many bytes. reused says that it may have ended meanwhile.

@@ -58,3 +58,29 @@ func TestNobodyWaitsForAConnectionThatNobodyMakes(t *testing.T) {
 		}
 	})
 }
+
+// TestConnectionsThatThePoolCannotReplaceAreNoLoadOfIts has some upstreams of a family have connections of their own.
+func TestConnectionsThatThePoolCannotReplaceAreNoLoadOfIts(t *testing.T) {
+	t.Parallel()
+	l := bareLane()
+	l.one = false
+	l.resting[laneKey{"https", sharedHost}] = make([]*conn, 3)
+	l.resting[laneKey{"https", "own.example"}] = make([]*conn, 5)
+	l.busy.Add(2)
+	if peak, there := l.load(); peak != 2 || there != 2+3 {
+		t.Errorf("%d at a time, %d there", peak, there)
+	}
+	r := aRequest(t, http.MethodGet)
+	l.connect = func(context.Context, laneKey) (*conn, error) {
+		if n := l.busy.Load(); n != 2 {
+			t.Errorf("a request of another host counts: %d", n)
+		}
+		return nil, io.EOF
+	}
+	if _, err, ok := l.carry(r); err == nil && ok {
+		t.Error("it was carried")
+	}
+	if n := l.busy.Load(); n != 2 {
+		t.Errorf("%d are under way when it is over", n)
+	}
+}
