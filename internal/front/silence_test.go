@@ -86,16 +86,6 @@ func (h *house) dial(t *testing.T) *client {
 	return &client{c, t, bufio.NewReader(c)}
 }
 
-// inHouse has a client of a house do something in a bubble.
-func inHouse(t *testing.T, idle time.Duration, do func(t *testing.T, h *house, c *client)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(idle, nil)
-		defer h.end(t)
-		do(t, h, h.dial(t))
-	})
-}
-
 func (c *client) mustHear(want string) {
 	c.t.Helper()
 	if status, body := c.hear(); status != http.StatusOK || body != want {
@@ -110,7 +100,10 @@ const (
 
 func TestASilentConnectionHoldsNothingAndIsServedAgain(t *testing.T) {
 	t.Parallel()
-	inHouse(t, time.Hour, func(t *testing.T, h *house, c *client) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(time.Hour, nil)
+		defer h.end(t)
+		c := h.dial(t)
 		for range 3 {
 			for range 2 { // what the same client says again is kept
 				_, _ = io.WriteString(c, getA)
@@ -159,7 +152,10 @@ func TestASilentConnectionHoldsNothingWhateverItsLastRequestWas(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{10, 4000, 4060, 5000, 12_200, 16_000, 20_000} {
 		for _, behind := range []string{"", getA} {
-			inHouse(t, time.Hour, func(t *testing.T, h *house, c *client) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(time.Hour, nil)
+				defer h.end(t)
+				c := h.dial(t)
 				for _, said := range []string{getA, "GET /a HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", size) + "\r\n\r\n" + behind, getA} {
 					go func() { _, _ = io.WriteString(c, said) }()
 					for range strings.Count(said, "GET") {
@@ -178,7 +174,10 @@ func TestASilentConnectionHoldsNothingWhateverItsLastRequestWas(t *testing.T) {
 
 func TestABusyConnectionLetsGoOfNothing(t *testing.T) {
 	t.Parallel()
-	inHouse(t, time.Hour, func(t *testing.T, h *house, c *client) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(time.Hour, nil)
+		defer h.end(t)
+		c := h.dial(t)
 		for range 100 {
 			_, _ = io.WriteString(c, postB)
 			c.mustHear("/b hi")
@@ -219,7 +218,10 @@ func TestNoByteIsLostWhereverTheSilenceFalls(t *testing.T) {
 	t.Parallel()
 	const stream = getA + postB + "\r\nPOST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + getA
 	for cut := 1; cut < len(stream); cut++ {
-		inHouse(t, time.Hour, func(t *testing.T, h *house, c *client) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(time.Hour, nil)
+			defer h.end(t)
+			c := h.dial(t)
 			go func() {
 				_, _ = io.WriteString(c, stream[:cut])
 				time.Sleep(2 * silence)
@@ -236,7 +238,10 @@ func TestAConnectionThatIsSilentForTooLongIsClosed(t *testing.T) {
 	t.Parallel()
 	for _, idle := range []time.Duration{time.Minute, silence / 2} {
 		for _, request := range []string{getA, postB + "\r\n"} { // an empty line behind it begins nothing
-			inHouse(t, idle, func(t *testing.T, h *house, c *client) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(idle, nil)
+				defer h.end(t)
+				c := h.dial(t)
 				go func() { _, _ = io.WriteString(c, request) }()
 				c.hear()
 				began := time.Now()
@@ -254,7 +259,10 @@ func TestAConnectionThatIsSilentForTooLongIsClosed(t *testing.T) {
 func TestAHeadThatDoesNotEndIsCutOffBehindASilenceAsWell(t *testing.T) {
 	t.Parallel()
 	for _, pause := range []time.Duration{0, silence / 2, time.Minute} {
-		inHouse(t, time.Hour, func(t *testing.T, h *house, c *client) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(time.Hour, nil)
+			defer h.end(t)
+			c := h.dial(t)
 			_, _ = io.WriteString(c, getA)
 			c.mustHear("/a ")
 			time.Sleep(pause)
@@ -274,7 +282,10 @@ func TestAHeadThatDoesNotEndIsCutOffBehindASilenceAsWell(t *testing.T) {
 func TestNothingBoundsAHeadWhereNothingIsToBoundIt(t *testing.T) {
 	t.Parallel()
 	for _, request := range []string{getA, postB, chunks} {
-		inHouse(t, 0, func(t *testing.T, h *house, c *client) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(0, nil)
+			defer h.end(t)
+			c := h.dial(t)
 			for range 3 {
 				for _, part := range []string{request[:1], request[1:20], request[20 : len(request)-1], request[len(request)-1:]} {
 					time.Sleep(time.Hour)
@@ -295,7 +306,10 @@ func TestClosingTheServerClosesWhatIsSilent(t *testing.T) {
 		"shutdown": func(s *Server) error { return s.Shutdown(context.Background()) },
 	} {
 		for _, pause := range []time.Duration{silence / 2, time.Minute} {
-			inHouse(t, time.Hour, func(t *testing.T, h *house, c *client) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(time.Hour, nil)
+				defer h.end(t)
+				c := h.dial(t)
 				go func() { _, _ = io.WriteString(c, postB+"\r\n") }()
 				c.mustHear("/b hi")
 				time.Sleep(pause)
@@ -313,7 +327,10 @@ func TestClosingTheServerClosesWhatIsSilent(t *testing.T) {
 // TestAClientThatGoesWhileItIsSilentLeavesNothingBehind ends when nobody is left in its bubble.
 func TestAClientThatGoesWhileItIsSilentLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
-	inHouse(t, time.Hour, func(t *testing.T, h *house, c *client) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(time.Hour, nil)
+		defer h.end(t)
+		c := h.dial(t)
 		_, _ = io.WriteString(c, getA)
 		c.mustHear("/a ")
 		time.Sleep(time.Minute)
@@ -343,7 +360,10 @@ func TestAFirstPieceOfAnySizeBeginsARequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inHouse(t, time.Minute, func(t *testing.T, h *house, conn *client) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(time.Minute, nil)
+				defer h.end(t)
+				conn := h.dial(t)
 				_, _ = io.WriteString(conn, postB)
 				conn.mustHear("/b hi")
 				time.Sleep(c.before)
