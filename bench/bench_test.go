@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,10 @@ func TestAllocationsOfTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer run.stop()
+	mod, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, request := range map[string][]byte{"post-allocations": post(shop), "get-allocations": get(pagePath)} {
 		most, err := agreed(name)
 		if err != nil {
@@ -66,8 +71,8 @@ func TestAllocationsOfTheProcess(t *testing.T) {
 			}
 			objects = min(objects, each)
 		}
-		t.Logf("%s: %.1f", name, objects)
-		if objects > most+3 {
+		t.Logf("%s: %.1f with %s", name, objects, runtime.Version())
+		if ofReleases := strings.Contains(string(mod), "\ntoolchain "+runtime.Version()+"\n"); ofReleases && objects > most+3 { // another Go's compiler has others escape
 			t.Errorf("%s: %.1f, and bench/bar.txt says %g", name, objects, most)
 		}
 	}
