@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"slices"
@@ -50,7 +49,8 @@ type pool struct {
 type warmConn struct {
 	conn   net.Conn
 	made   time.Time
-	result chan error // what the read ended with
+	result chan error  // what the read ended with
+	ours   atomic.Bool // it was ended here
 }
 
 // peak is how many connections were in use at a time, and until when as many are kept.
@@ -135,7 +135,7 @@ func (p *pool) run(ctx context.Context) {
 		}
 		wait, wake := maxWarmAge/4, (<-chan struct{})(p.wake)
 		switch left := backoffOf(failures) - time.Since(last); {
-		case failures > 0 && p.count() > 0:
+		case failures > 0 && p.young() > 0:
 			wait = youngAge // if it lives that long, all is well again
 		case failures > 0 && left > 0:
 			wait, wake = left, nil // a burst of requests must not cancel the back-off
@@ -149,7 +149,7 @@ func (p *pool) run(ctx context.Context) {
 			}
 			continue
 		}
-		if woken, err := clock.SleepOrWake(ctx, wait, wake); !woken && err == nil && p.count() > 0 && !p.diedYoung.Load() {
+		if woken, err := clock.SleepOrWake(ctx, wait, wake); !woken && err == nil && p.young() > 0 && !p.diedYoung.Load() {
 			failures = 0
 		}
 	}
@@ -271,11 +271,13 @@ func (p *pool) watch(c *warmConn) {
 	c.result <- err
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		now := time.Now()
-		if now.Sub(c.made) < youngAge {
-			p.diedYoung.Store(true)
-		}
-		if !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.ErrClosedPipe) && now.Sub(c.made) < maxWarmAge/2 {
-			p.died.Store(&now)
+		if age := now.Sub(c.made); !c.ours.Load() {
+			if age < youngAge {
+				p.diedYoung.Store(true)
+			}
+			if age < maxWarmAge/2 {
+				p.died.Store(&now)
+			}
 		}
 		p.retire(func(other *warmConn) bool { return other == c })
 	}
@@ -289,6 +291,7 @@ func (p *pool) retire(due func(*warmConn) bool) {
 		if !due(c) {
 			return false
 		}
+		c.ours.Store(true)
 		_ = c.conn.Close()
 		p.notify()
 		return true

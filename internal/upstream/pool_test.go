@@ -240,6 +240,27 @@ func TestABurstAfterAPauseFindsAsManyConnectionsAsTheLastOne(t *testing.T) {
 	})
 }
 
+// TestRenewingBacksOff has the way be gone when connections are due, which stay until others take their places or they are too old.
+func TestRenewingBacksOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &pipes{}
+		s := newPool(p.dial, 2)
+		keep(t, s)
+		time.Sleep(maxWarmAge - time.Second)
+		before := p.count()
+		p.fail(true)
+		for _, minute := range []struct{ most, ready int }{{7, 2}, {1, 0}, {2, 0}} {
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			tries := p.count() - before
+			if before += tries; tries > minute.most || s.count() != minute.ready {
+				t.Errorf("%d tries in a minute, and %d are ready; %+v", tries, s.count(), minute)
+			}
+		}
+	})
+}
+
 // TestNothingIsKeptForBurstsWhereSilentConnectionsEnd has somebody on the way end them after half a minute.
 func TestNothingIsKeptForBurstsWhereSilentConnectionsEnd(t *testing.T) {
 	t.Parallel()
