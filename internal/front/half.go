@@ -36,7 +36,7 @@ type half struct {
 	mu      sync.Mutex
 	begun   bool // the answer has
 	writing bool // a piece of it is being written
-	wrote   time.Time
+	moved   bool // or has been since somebody looked
 	mute    bool // the client knows no interim answers
 }
 
@@ -50,10 +50,8 @@ func (h *half) write(client io.Writer, p []byte) (int, error) {
 func (h *half) mark(p []byte, writing bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.writing = writing; writing {
-		h.begun = h.begun || !bytes.HasPrefix(p, interims)
-	}
-	h.wrote = time.Now()
+	h.writing, h.moved = writing, true
+	h.begun = h.begun || writing && !bytes.HasPrefix(p, interims)
 }
 
 // silence says that the client knows no interim answers.
@@ -67,7 +65,7 @@ func (h *half) silence() {
 func (h *half) wait(client net.Conn, over <-chan struct{}) error {
 	tick := time.NewTicker(firstAsk)
 	defer tick.Stop()
-	began, next, pause := time.Now(), firstAsk, firstAsk
+	still, next, pause := time.Duration(0), firstAsk, firstAsk // how long nothing has been written, and when it is asked
 	for {
 		select {
 		case <-over:
@@ -77,31 +75,41 @@ func (h *half) wait(client net.Conn, over <-chan struct{}) error {
 		if err := lost(client); err != nil {
 			return err
 		}
-		asks := time.Since(began) >= next
+		if still += firstAsk; h.moves() {
+			still = 0
+		}
+		asks := still >= next
 		if asks {
 			pause = min(2*pause, longestAsk)
 			next += pause
 		}
-		if err := h.look(client, began, asks); err != nil {
+		if err := h.look(client, still, asks); err != nil {
 			return err
 		}
 	}
 }
 
+// moves reports whether anything has been written since it was asked last, or is being written, which fails by itself.
+func (h *half) moves() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	moved := h.moved || h.writing
+	h.moved = false
+	return moved
+}
+
 // look asks the client, if it can be asked and is to be, and returns an error when it is taken to be gone.
-func (h *half) look(client net.Conn, began time.Time, asks bool) error {
+func (h *half) look(client net.Conn, still time.Duration, asks bool) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case h.writing: // which fails by itself
-	case h.begun && time.Since(h.wrote) >= unwritten, h.mute && !h.begun && time.Since(began) >= unasked:
+	case h.begun && still >= unwritten, h.mute && !h.begun && still >= unasked:
 		return io.EOF
 	case h.begun, h.mute, !asks:
-	default:
-		_, err := client.Write(interim)
-		return err
+		return nil
 	}
-	return nil
+	_, err := client.Write(interim)
+	return err
 }
 
 // lost returns why a connection on which the end has been read has ended on our side as well: the client's kernel refused what was sent, or somebody here has

@@ -53,7 +53,7 @@ func TestAClientWhoseSendingHasEndedIsAskedWhetherItIsThere(t *testing.T) {
 		"it waits":                               {over: 4 * time.Second, takes: endless, asked: []time.Duration{250 * time.Millisecond, 750 * time.Millisecond, 1750 * time.Millisecond, 3750 * time.Millisecond}, lasts: 4 * time.Second},
 		"answered at once":                       {over: time.Millisecond, lasts: time.Millisecond},
 		"it was closed here":                     {read: net.ErrClosed, over: time.Hour, err: net.ErrClosed, lasts: 250 * time.Millisecond},
-		"the answer has begun, and stands still": {prepare: answers, over: time.Hour, err: io.EOF, lasts: 10 * time.Second},
+		"the answer has begun, and stands still": {prepare: answers, over: time.Hour, err: io.EOF, lasts: 10*time.Second + firstAsk},
 		"the answer has begun, and ends":         {prepare: answers, over: 9 * time.Second, lasts: 9 * time.Second},
 		"the answer goes on": {prepare: func(h *half) {
 			for i := range 10 {
@@ -63,11 +63,11 @@ func TestAClientWhoseSendingHasEndedIsAskedWhetherItIsThere(t *testing.T) {
 		"it takes its time to read": {prepare: func(h *half) { h.mark([]byte("HTTP/1.1 200 OK\r\n"), true) }, over: time.Hour, lasts: time.Hour},
 		"it was told to go on": {
 			prepare: func(h *half) { _, _ = h.write(io.Discard, []byte("HTTP/1.1 100 Continue\r\n\r\n")) },
-			over:    time.Second, takes: endless, asked: []time.Duration{250 * time.Millisecond, 750 * time.Millisecond}, lasts: time.Second,
+			over:    1100 * time.Millisecond, takes: endless, asked: []time.Duration{500 * time.Millisecond, time.Second}, lasts: 1100 * time.Millisecond,
 		},
 		"it cannot be asked":               {prepare: (*half).silence, over: time.Hour, err: io.EOF, lasts: 5 * time.Second},
 		"nor can it, and it is answered":   {prepare: (*half).silence, over: 2 * time.Second, lasts: 2 * time.Second},
-		"nor can it, and the answer began": {prepare: func(h *half) { h.silence(); answers(h) }, over: time.Hour, err: io.EOF, lasts: 10 * time.Second},
+		"nor can it, and the answer began": {prepare: func(h *half) { h.silence(); answers(h) }, over: time.Hour, err: io.EOF, lasts: 10*time.Second + firstAsk},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -158,7 +158,7 @@ func TestAClientThatLeavesInTheMiddleOfItsAnswerIsNoticed(t *testing.T) {
 	for _, request := range []string{ordinary, empty, chunks} {
 		synctest.Test(t, func(t *testing.T) {
 			gone := make(chan time.Time, 1)
-			h := newHouse(time.Hour, nil)
+			h := newHouse(t, time.Hour, nil)
 			h.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				_, _ = io.WriteString(w, "first")
@@ -166,7 +166,6 @@ func TestAClientThatLeavesInTheMiddleOfItsAnswerIsNoticed(t *testing.T) {
 				<-r.Context().Done()
 				gone <- time.Now()
 			})
-			defer h.end(t)
 			c := h.dial(t)
 			_, _ = io.WriteString(c, request)
 			if resp, err := http.ReadResponse(c.r, nil); err != nil || resp.StatusCode != http.StatusOK {

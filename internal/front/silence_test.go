@@ -26,7 +26,6 @@ type house struct {
 	*Server
 	pipes *pipetest.Listener
 	asked atomic.Int64 // how much the last read of a connection asks for
-	done  chan error
 }
 
 // asking is a connection that says how much is asked of it.
@@ -40,9 +39,10 @@ func (a asking) Read(p []byte) (int, error) {
 	return a.Conn.Read(p)
 }
 
-// newHouse returns one that closes what is silent for so long. Without that it bounds no head either.
-func newHouse(idle time.Duration, wrap func(net.Listener) net.Listener) *house {
-	h := &house{pipes: pipetest.Listen(), done: make(chan error, 1)}
+// newHouse returns one that closes what is silent for so long, and ends with its test. Without that it bounds no head either.
+func newHouse(t *testing.T, idle time.Duration, wrap func(net.Listener) net.Listener) *house {
+	t.Helper()
+	h := &house{pipes: pipetest.Listen()}
 	h.Server = New(&http.Server{
 		ReadHeaderTimeout: min(idle, 10*time.Second), IdleTimeout: idle, ErrorLog: log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -54,16 +54,15 @@ func newHouse(idle time.Duration, wrap func(net.Listener) net.Listener) *house {
 	if wrap != nil {
 		l = wrap(l)
 	}
-	go func() { h.done <- h.Serve(l) }()
+	over := make(chan error, 1)
+	go func() { over <- h.Serve(l) }()
+	t.Cleanup(func() {
+		_, _ = h.pipes.Close(), h.Close()
+		if err := <-over; !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	})
 	return h
-}
-
-func (h *house) end(t *testing.T) {
-	t.Helper()
-	_, _ = h.pipes.Close(), h.Close()
-	if err := <-h.done; !errors.Is(err, net.ErrClosed) {
-		t.Error(err)
-	}
 }
 
 // holding is how many connections hold what they serve with. All of them are silent.
@@ -101,8 +100,7 @@ const (
 func TestASilentConnectionHoldsNothingAndIsServedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(time.Hour, nil)
-		defer h.end(t)
+		h := newHouse(t, time.Hour, nil)
 		c := h.dial(t)
 		for range 3 {
 			for range 2 { // what the same client says again is kept
@@ -128,10 +126,9 @@ func TestASilentConnectionOfTLSHoldsNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		certificate := certtest.SelfSigned(t, x509.Certificate{})
-		h := newHouse(time.Hour, func(l net.Listener) net.Listener {
+		h := newHouse(t, time.Hour, func(l net.Listener) net.Listener {
 			return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}})
 		})
-		defer h.end(t)
 		c := h.dial(t)
 		c.Conn = tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true})
 		c.r.Reset(c.Conn)
@@ -153,8 +150,7 @@ func TestASilentConnectionHoldsNothingWhateverItsLastRequestWas(t *testing.T) {
 	for _, size := range []int{10, 4000, 4060, 5000, 12_200, 16_000, 20_000} {
 		for _, behind := range []string{"", getA} {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(time.Hour, nil)
-				defer h.end(t)
+				h := newHouse(t, time.Hour, nil)
 				c := h.dial(t)
 				for _, said := range []string{getA, "GET /a HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", size) + "\r\n\r\n" + behind, getA} {
 					go func() { _, _ = io.WriteString(c, said) }()
@@ -175,8 +171,7 @@ func TestASilentConnectionHoldsNothingWhateverItsLastRequestWas(t *testing.T) {
 func TestABusyConnectionLetsGoOfNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(time.Hour, nil)
-		defer h.end(t)
+		h := newHouse(t, time.Hour, nil)
 		c := h.dial(t)
 		for range 100 {
 			_, _ = io.WriteString(c, postB)
@@ -195,8 +190,7 @@ func TestWhereThereAreManyTheyLetGoSooner(t *testing.T) {
 	t.Parallel()
 	for others, asked := range map[int]int64{few - 1: usualHead, few: 1} {
 		synctest.Test(t, func(t *testing.T) {
-			h := newHouse(time.Hour, nil)
-			defer h.end(t)
+			h := newHouse(t, time.Hour, nil)
 			for range others {
 				h.dial(t)
 			}
@@ -219,8 +213,7 @@ func TestNoByteIsLostWhereverTheSilenceFalls(t *testing.T) {
 	const stream = getA + postB + "\r\nPOST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + getA
 	for cut := 1; cut < len(stream); cut++ {
 		synctest.Test(t, func(t *testing.T) {
-			h := newHouse(time.Hour, nil)
-			defer h.end(t)
+			h := newHouse(t, time.Hour, nil)
 			c := h.dial(t)
 			go func() {
 				_, _ = io.WriteString(c, stream[:cut])
@@ -239,8 +232,7 @@ func TestAConnectionThatIsSilentForTooLongIsClosed(t *testing.T) {
 	for _, idle := range []time.Duration{time.Minute, silence / 2} {
 		for _, request := range []string{getA, postB + "\r\n"} { // an empty line behind it begins nothing
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(idle, nil)
-				defer h.end(t)
+				h := newHouse(t, idle, nil)
 				c := h.dial(t)
 				go func() { _, _ = io.WriteString(c, request) }()
 				c.hear()
@@ -260,8 +252,7 @@ func TestAHeadThatDoesNotEndIsCutOffBehindASilenceAsWell(t *testing.T) {
 	t.Parallel()
 	for _, pause := range []time.Duration{0, silence / 2, time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
-			h := newHouse(time.Hour, nil)
-			defer h.end(t)
+			h := newHouse(t, time.Hour, nil)
 			c := h.dial(t)
 			_, _ = io.WriteString(c, getA)
 			c.mustHear("/a ")
@@ -283,8 +274,7 @@ func TestNothingBoundsAHeadWhereNothingIsToBoundIt(t *testing.T) {
 	t.Parallel()
 	for _, request := range []string{getA, postB, chunks} {
 		synctest.Test(t, func(t *testing.T) {
-			h := newHouse(0, nil)
-			defer h.end(t)
+			h := newHouse(t, 0, nil)
 			c := h.dial(t)
 			for range 3 {
 				for _, part := range []string{request[:1], request[1:20], request[20 : len(request)-1], request[len(request)-1:]} {
@@ -307,8 +297,7 @@ func TestClosingTheServerClosesWhatIsSilent(t *testing.T) {
 	} {
 		for _, pause := range []time.Duration{silence / 2, time.Minute} {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(time.Hour, nil)
-				defer h.end(t)
+				h := newHouse(t, time.Hour, nil)
 				c := h.dial(t)
 				go func() { _, _ = io.WriteString(c, postB+"\r\n") }()
 				c.mustHear("/b hi")
@@ -328,8 +317,7 @@ func TestClosingTheServerClosesWhatIsSilent(t *testing.T) {
 func TestAClientThatGoesWhileItIsSilentLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(time.Hour, nil)
-		defer h.end(t)
+		h := newHouse(t, time.Hour, nil)
 		c := h.dial(t)
 		_, _ = io.WriteString(c, getA)
 		c.mustHear("/a ")
@@ -361,8 +349,7 @@ func TestAFirstPieceOfAnySizeBeginsARequest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(time.Minute, nil)
-				defer h.end(t)
+				h := newHouse(t, time.Minute, nil)
 				conn := h.dial(t)
 				_, _ = io.WriteString(conn, postB)
 				conn.mustHear("/b hi")
