@@ -63,11 +63,16 @@ func (c *Context) Release() bool {
 	if a == nil || a.body.x != nil {
 		return false
 	}
-	clear(a.header)
-	*a = answered{header: a.header, passed: a.passed[:0], body: answerBody{err: errBodyClosed}}
+	a.forget()
 	answerPool.Put(a)
 	c.answer = nil
 	return !c.lent
+}
+
+// forget keeps the memory of the header and of the lines, and nothing of what they say. Who reads the body after that is told that it is closed.
+func (a *answered) forget() {
+	clear(a.header)
+	*a = answered{header: a.header, passed: a.passed[:0], body: answerBody{err: errBodyClosed}}
 }
 
 // lasting is a context for what may go on when the request is over whose context it was, such as a connection that is being made.
