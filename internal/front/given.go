@@ -133,6 +133,7 @@ func (g *given) watch() (int, error) {
 			g.early = append(g.early, b[0])
 		case !errors.Is(err, io.EOF):
 			return 0, err
+		case !g.goesOn(unwatched): // most are answered by then, and are not asked
 		default:
 			if err := g.half.wait(g.Conn, g.aborted); err != nil {
 				return 0, err
@@ -141,6 +142,18 @@ func (g *given) watch() (int, error) {
 	}
 	<-g.aborted
 	return 0, os.ErrDeadlineExceeded
+}
+
+// goesOn waits and reports whether somebody still wants to know whether the client goes away.
+func (g *given) goesOn(pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-g.aborted:
+		return false
+	}
 }
 
 // readOn is Read for who has the connection for good.

@@ -16,7 +16,9 @@ import (
 // which a client of HTTP/1.1 reads past (RFC 9110, section 15.2); those that know one kind only know this one.
 
 const (
-	// firstAsk is how long such a client is left alone: most are answered by then.
+	// answersAsk is how long the kernel of a client that is gone, on the same machine or one beside it, may take to say so when it has been asked.
+	answersAsk = 10 * time.Millisecond
+	// firstAsk is how long a client that has been asked once is left alone until it is asked again.
 	firstAsk = 250 * time.Millisecond
 	// longestAsk is how long it is left alone between two interim answers at most. From the first to that each pause is twice the one before.
 	longestAsk = 8 * time.Second
@@ -61,12 +63,16 @@ func (h *half) silence() {
 	h.mute = true
 }
 
-// wait returns nil when the request is over, or an error when the client is gone.
+// wait returns nil when the request is over, or an error when the client is gone. It is asked at once: a request that waits here for a token or for the rate
+// limit is not to be sent when nobody waits for it any more.
 func (h *half) wait(client net.Conn, over <-chan struct{}) error {
-	tick := time.NewTicker(firstAsk)
+	if err := h.look(client, 0, true); err != nil {
+		return err
+	}
+	tick := time.NewTicker(answersAsk)
 	defer tick.Stop()
 	still, next, pause := time.Duration(0), firstAsk, firstAsk // how long nothing has been written, and when it is asked
-	for {
+	for first := true; ; first = false {
 		select {
 		case <-over:
 			return nil
@@ -74,6 +80,10 @@ func (h *half) wait(client net.Conn, over <-chan struct{}) error {
 		}
 		if err := lost(client); err != nil {
 			return err
+		}
+		if first {
+			tick.Reset(firstAsk)
+			continue
 		}
 		if still += firstAsk; h.moves() {
 			still = 0

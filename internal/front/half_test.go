@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,25 +50,28 @@ func TestAClientWhoseSendingHasEndedIsAskedWhetherItIsThere(t *testing.T) {
 		err     error
 		lasts   time.Duration
 	}{
-		"it is gone":                             {over: time.Hour, takes: 1, asked: []time.Duration{250 * time.Millisecond, 750 * time.Millisecond}, err: errAway, lasts: 750 * time.Millisecond},
-		"it waits":                               {over: 4 * time.Second, takes: endless, asked: []time.Duration{250 * time.Millisecond, 750 * time.Millisecond, 1750 * time.Millisecond, 3750 * time.Millisecond}, lasts: 4 * time.Second},
-		"answered at once":                       {over: time.Millisecond, lasts: time.Millisecond},
-		"it was closed here":                     {read: net.ErrClosed, over: time.Hour, err: net.ErrClosed, lasts: 250 * time.Millisecond},
-		"the answer has begun, and stands still": {prepare: answers, over: time.Hour, err: io.EOF, lasts: 10*time.Second + firstAsk},
+		"it is gone":                             {over: time.Hour, takes: 1, asked: []time.Duration{0, 260 * time.Millisecond}, err: errAway, lasts: 260 * time.Millisecond},
+		"its kernel says so":                     {read: syscall.ECONNRESET, over: time.Hour, takes: 1, asked: []time.Duration{0}, err: syscall.ECONNRESET, lasts: answersAsk},
+		"it was gone":                            {over: time.Hour, asked: []time.Duration{0}, err: errAway},
+		"it waits":                               {over: 4 * time.Second, takes: endless, asked: []time.Duration{0, 260 * time.Millisecond, 760 * time.Millisecond, 1760 * time.Millisecond, 3760 * time.Millisecond}, lasts: 4 * time.Second},
+		"answered at once":                       {over: time.Millisecond, takes: 1, asked: []time.Duration{0}, lasts: time.Millisecond},
+		"it was closed here":                     {read: net.ErrClosed, over: time.Hour, takes: 1, asked: []time.Duration{0}, err: net.ErrClosed, lasts: answersAsk},
+		"the answer has begun, and stands still": {prepare: answers, over: time.Hour, err: io.EOF, lasts: 10*time.Second + firstAsk + answersAsk},
 		"the answer has begun, and ends":         {prepare: answers, over: 9 * time.Second, lasts: 9 * time.Second},
 		"the answer goes on": {prepare: func(h *half) {
-			for i := range 10 {
-				time.AfterFunc(time.Duration(i)*9*time.Second, func() { answers(h) })
+			answers(h)
+			for i := range 9 {
+				time.AfterFunc(time.Duration(i+1)*9*time.Second, func() { answers(h) })
 			}
 		}, over: 89 * time.Second, lasts: 89 * time.Second},
 		"it takes its time to read": {prepare: func(h *half) { h.mark([]byte("HTTP/1.1 200 OK\r\n"), true) }, over: time.Hour, lasts: time.Hour},
 		"it was told to go on": {
 			prepare: func(h *half) { _, _ = h.write(io.Discard, []byte("HTTP/1.1 100 Continue\r\n\r\n")) },
-			over:    1100 * time.Millisecond, takes: endless, asked: []time.Duration{500 * time.Millisecond, time.Second}, lasts: 1100 * time.Millisecond,
+			over:    1100 * time.Millisecond, takes: endless, asked: []time.Duration{0, 510 * time.Millisecond, 1010 * time.Millisecond}, lasts: 1100 * time.Millisecond,
 		},
-		"it cannot be asked":               {prepare: (*half).silence, over: time.Hour, err: io.EOF, lasts: 5 * time.Second},
+		"it cannot be asked":               {prepare: (*half).silence, over: time.Hour, err: io.EOF, lasts: 5*time.Second + answersAsk},
 		"nor can it, and it is answered":   {prepare: (*half).silence, over: 2 * time.Second, lasts: 2 * time.Second},
-		"nor can it, and the answer began": {prepare: func(h *half) { h.silence(); answers(h) }, over: time.Hour, err: io.EOF, lasts: 10*time.Second + firstAsk},
+		"nor can it, and the answer began": {prepare: func(h *half) { h.silence(); answers(h) }, over: time.Hour, err: io.EOF, lasts: 10*time.Second + firstAsk + answersAsk},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
