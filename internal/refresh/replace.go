@@ -17,8 +17,8 @@ var ErrRefused = errors.New("the refused token is the current one, and no other 
 // Replace is told that Shopify refused a token with 401. If the refused token is not the
 // current one, it returns the current one. Else it obtains a new one, together with every
 // other caller in the same place, and then holds further refreshes of this kind for 30
-// seconds. If the token ended on its way, the refusal says nothing about it and the caller
-// waits like one of Token. The error is ErrRefused, a *token.UnavailableError, which also says
+// seconds. If the token ended on its way, or ends before another can be had, the refusal says nothing
+// about it and the caller is told what one of Token is. The error is ErrRefused, a *token.UnavailableError, which also says
 // that the pair is too young to be replaced, or that it is being replaced for longer than callers wait, or ctx's cause if ctx ended first.
 func (s *Source) Replace(caller context.Context, refused token.Token) (token.Token, error) {
 	ctx, cancel := context.WithTimeoutCause(caller, s.opt.Wait, errWaited)
@@ -56,6 +56,9 @@ func (s *Source) Replace(caller context.Context, refused token.Token) (token.Tok
 	}
 	if t, ok := s.usable(); ok && !t.Access.Equal(refused.Access) {
 		return t, nil
+	}
+	if e := s.current.Load(); e != nil && e.plan.state(s.now()) == expired {
+		return token.Token{}, s.unavailable() // it has ended in the meantime, which explains the refusal as well
 	}
 	s.noteRefusal(refused)
 	if s.isResting() || underWay && !s.isCleared() {

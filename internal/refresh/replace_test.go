@@ -176,3 +176,24 @@ func TestTokenThatEndedOnItsWayIsWaitedForLikeAnyOther(t *testing.T) {
 		}
 	})
 }
+
+// TestTokenThatEndsWhileAnotherIsLookedForIsNotCalledRefused has Shopify's clock be ahead of ours: it refuses what lives for a moment here.
+func TestTokenThatEndsWhileAnotherIsLookedForIsNotCalledRefused(t *testing.T) {
+	for name, failure := range map[string]error{"for a moment": askingError(4 * time.Second), "for long": askingError(4 * time.Minute), "a person is needed": token.ErrReauthorize} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := newEndpoint(t, time.Hour)
+				e.delay = time.Second
+				s := newSource(e)
+				refused := use(t, s, e)
+				time.Sleep(time.Until(refused.Issued.Add(refused.Life - 500*time.Millisecond)))
+				e.failWith(func() error { return failure })
+				var unavailable *token.UnavailableError
+				if _, err := s.Replace(t.Context(), refused); !errors.As(err, &unavailable) || !errors.Is(err, failure) {
+					t.Errorf("%v, want to be told that there is no token", err)
+				}
+				time.Sleep(2 * e.delay) // an attempt may be under way
+			})
+		})
+	}
+}
