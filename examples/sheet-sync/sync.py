@@ -67,10 +67,9 @@ class Sync:
             self.state.save()
 
     def settle(self) -> None:
-        """Lets writes of a killed run arrive or fail."""
+        """Lets writes of a killed run arrive or fail. When it was killed nobody knows, and a write may have waited for long by then."""
         if self.state.pending and not self.options.dry_run:
-            left = self.state.pending["at"] + self.options.settle - time.time()
-            time.sleep(min(max(left, 0), self.options.settle))
+            time.sleep(self.options.settle)
 
     def chunk(self, items: List[Item]) -> List[Entry]:
         wanted = sorted({place for item in items for name in item.quantities for place in [self.place(name)] if place})
@@ -172,7 +171,7 @@ class Sync:
         return key
 
     def pending(self, key: str, writes: List[List[str]], sent: List[Write]) -> Dict[str, Any]:
-        return {"key": key, "at": time.time(), "writes": writes, "sent": [list(w) for w in [*sent, *self.unreported.values()]]}
+        return {"key": key, "writes": writes, "sent": [list(w) for w in [*sent, *self.unreported.values()]]}
 
 
 def unusable(variants: List[Variant]) -> str:

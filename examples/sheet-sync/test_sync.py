@@ -192,7 +192,7 @@ class States(unittest.TestCase):
 
     def test_it_comes_back(self):
         state = State(self.path)
-        state.done, state.pending = 7, {"key": "k", "at": 1.0, "writes": [["a"]], "sent": []}
+        state.done, state.pending = 7, {"key": "k", "writes": [["a"]], "sent": []}
         state.save()
         again = State(self.path)
         again.load()
