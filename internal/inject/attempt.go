@@ -115,8 +115,9 @@ func (s statusError) Plain() string {
 }
 
 // learn says why the request is to be sent again, and with which token: a request is sent again
-// for one 401, and a second stands, whatever came between. If it is never again, resp is the
-// answer, or there is an error and resp is closed.
+// for one 401, and a second stands, whatever came between. Where the token has ended on its way
+// a 401 says nothing, and is none of them. If it is never again, resp is the answer, or there is
+// an error and resp is closed.
 func (h *Handler) learn(rec *record, resp *http.Response, tok token.Token) (reason, token.Token, error) {
 	ctx := rec.in.Context()
 	switch {
@@ -128,7 +129,7 @@ func (h *Handler) learn(rec *record, resp *http.Response, tok token.Token) (reas
 		case resp.StatusCode < 300 && rec.shop.Unexplained != nil:
 			rec.shop.Unexplained.succeeded(rec.route)
 		}
-	case !rec.unauthorized:
+	case !rec.unauthorized || tok.EndedBy(time.Now()):
 		rec.unauthorized = true
 		next, err := rec.shop.Tokens.Replace(ctx, tok)
 		if isUnavailable(err) { // the token ended on its way, and there is no other yet: that is no 401

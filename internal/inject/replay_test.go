@@ -14,6 +14,7 @@ import (
 
 	"evergate/internal/denial"
 	"evergate/internal/shopsim"
+	"evergate/internal/token"
 )
 
 const refusal = `{"errors":"[API] Invalid API key or access token (unrecognized login or wrong password)"}`
@@ -281,6 +282,40 @@ func TestA401IsReplayedOnceWhateverComesBetween(t *testing.T) {
 				p.ServeHTTP(w, job{method: "GET", path: "/admin/api/2026-10/shop.json"}.request(t.Context(), "caller"))
 				if w.Code != http.StatusUnauthorized || tokens.replaced != 1 {
 					t.Errorf("status %d, %d tokens replaced", w.Code, tokens.replaced)
+				}
+			})
+		})
+	}
+}
+
+// TestA401OfATokenThatEndedOnItsWayIsNoneOfThoseThatStand is of a machine that is so busy that tokens end while a request is on its way.
+func TestA401OfATokenThatEndedOnItsWayIsNoneOfThoseThatStand(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		takes         time.Duration
+		next          []string
+		err           error // when there is none left
+		status, calls int
+	}{
+		"each ends":      {takes: 2 * time.Second, next: []string{"shpat_2", "shpat_3", "shpat_4"}, status: http.StatusOK, calls: 4},
+		"none ends":      {takes: time.Millisecond, next: []string{"shpat_2", "shpat_3", "shpat_4"}, status: http.StatusUnauthorized, calls: 2},
+		"there is none":  {takes: 2 * time.Second, next: []string{"shpat_2"}, err: &token.UnavailableError{Err: errors.New("busy")}, status: http.StatusServiceUnavailable, calls: 2},
+		"it is the last": {takes: 2 * time.Second, next: []string{"shpat_2"}, status: http.StatusUnauthorized, calls: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newPaced(t, shopsim.Settings{}, time.Minute, 0)
+				upstream := &answersInTurn{[]int{401, 401, 401, http.StatusOK}}
+				oneShop(p.opt).Tokens = &fakeTokens{current: "shpat_1", next: c.next, none: c.err, life: time.Second}
+				p.opt.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+					time.Sleep(c.takes) // the request's way
+					return upstream.RoundTrip(r)
+				})
+				w := httptest.NewRecorder()
+				p.ServeHTTP(w, job{method: "GET", path: "/admin/api/2026-10/shop.json"}.request(t.Context(), "caller"))
+				if calls := 4 - len(upstream.statuses); w.Code != c.status || calls != c.calls {
+					t.Errorf("status %d after %d calls: %s", w.Code, calls, w.Body)
 				}
 			})
 		})

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -31,7 +32,9 @@ const shopDomain = "blue-finch.myshopify.com"
 
 // fakeTokens hands out first until it is refused, then the tokens of next in turn.
 type fakeTokens struct {
-	err error // of Token
+	err  error         // of Token
+	none error         // of Replace, when there is no other; nil: one that says so
+	life time.Duration // of each token, from when it is handed out on; zero: it has no end
 
 	mu       sync.Mutex
 	current  string
@@ -42,7 +45,11 @@ type fakeTokens struct {
 func (f *fakeTokens) Token(context.Context) (token.Token, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return token.Token{Access: token.NewSecret(f.current)}, f.err
+	return f.now(), f.err
+}
+
+func (f *fakeTokens) now() token.Token {
+	return token.Token{Access: token.NewSecret(f.current), Issued: time.Now(), Life: f.life}
 }
 
 func (f *fakeTokens) Replace(_ context.Context, refused token.Token) (token.Token, error) {
@@ -51,11 +58,11 @@ func (f *fakeTokens) Replace(_ context.Context, refused token.Token) (token.Toke
 	f.replaced++
 	if refused.Access.Reveal() == f.current {
 		if len(f.next) == 0 {
-			return token.Token{}, errors.New("no other token")
+			return token.Token{}, cmp.Or(f.none, errors.New("no other token"))
 		}
 		f.current, f.next = f.next[0], f.next[1:]
 	}
-	return token.Token{Access: token.NewSecret(f.current)}, nil
+	return f.now(), nil
 }
 
 func (*fakeTokens) Accepted(token.Token) {}

@@ -52,6 +52,9 @@ type Token struct {
 // Expires reports whether the token has an end.
 func (t Token) Expires() bool { return t.Life > 0 }
 
+// EndedBy reports whether the token's life was over at a moment, by this machine's clock.
+func (t Token) EndedBy(at time.Time) bool { return t.Expires() && !at.Before(t.Issued.Add(t.Life)) }
+
 // UnavailableError says that there is no usable token now. It wraps why.
 type UnavailableError struct {
 	// Err is why the last attempt failed.

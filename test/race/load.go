@@ -111,7 +111,7 @@ func (r *race) call(p *replica, name string) {
 	case got.status == http.StatusUnauthorized && p.still.touches(began, ended): // its token may have ended while it stood still
 		r.tally.amid.Add(1)
 	default:
-		r.tally.fail(got.String(), example)
+		r.tally.fail(got.String(), example+"\n"+r.toldOf(name))
 	}
 }
 
