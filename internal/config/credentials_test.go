@@ -104,8 +104,8 @@ func TestUnusualCredentialsPass(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{aToken, "shpca_x", "shppa_x", "shpua_x", "anything-at-all", "x", `"`, `a"b`, strings.Repeat("t", 4000), "SHPSS_x", `"half`} {
 		c := mustLoad(t, []string{"SHOPIFY_SHOP=acme", "SHOPIFY_ACCESS_TOKEN=" + value})
-		if s, err := c.StaticToken(); err != nil || s.Reveal() != value || len(c.Warnings) != 0 {
-			t.Errorf("%q: %v, warnings %q", value, err, c.Warnings)
+		if s, err := c.StaticToken(); err != nil || s.Reveal() != value || len(c.Warnings) != 0 || c.StaticTokenFile() != "" {
+			t.Errorf("%q: %v, warnings %q, file %q", value, err, c.Warnings, c.StaticTokenFile())
 		}
 	}
 	for _, value := range []string{"0123456789abcdef0123456789abcdef", "no-prefix", "SHPAT_x"} {
@@ -174,8 +174,8 @@ func TestFilesAreReadAnewAtEachUse(t *testing.T) {
 		if err != nil || id != "id-"+n || secret.Reveal() != "secret-"+n {
 			t.Errorf("round %s: %q, %q, %v", n, id, secret.Reveal(), err)
 		}
-		if s, err := c.StaticToken(); err != nil || s.Reveal() != "token-"+n {
-			t.Errorf("round %s: %q, %v", n, s.Reveal(), err)
+		if s, err := c.StaticToken(); err != nil || s.Reveal() != "token-"+n || c.StaticTokenFile() != tokenFile {
+			t.Errorf("round %s: %q of %q, %v", n, s.Reveal(), c.StaticTokenFile(), err)
 		}
 	}
 }

@@ -44,6 +44,7 @@ type credentials interface {
 	Client() (id string, secret token.Secret, err error)
 	OtherSecret() (token.Secret, error)
 	StaticToken() (token.Secret, error)
+	StaticTokenFile() string
 	RefreshSeed() (token.Secret, error)
 }
 
@@ -133,6 +134,9 @@ func (in *Installation) obtainer() (refresh.Obtainer, error) {
 		}
 		return refresh.Rotating(grant.Offline{Endpoint: in.Endpoint}, in.Store, in.ClientID()), nil
 	case config.GrantStatic:
+		if in.StaticTokenFile() == "" {
+			return refresh.Direct(grant.Static{Read: in.StaticToken}), nil
+		}
 		return refresh.Polled(grant.Static{Read: in.StaticToken}), nil
 	}
 	return nil, fmt.Errorf("nothing obtains tokens by the grant %q", in.Grant) // config.Load lets no other through

@@ -1,0 +1,82 @@
+package supply
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"evergate/test/process"
+)
+
+const (
+	// window is how long a process that nobody calls is looked at. A timer of two seconds would wake it five times in that.
+	window = 10 * time.Second
+	// mostSwitches are how often its threads may go to sleep in the meantime. One timer that runs out costs two to four such.
+	mostSwitches = 8
+	// mostWindows are looked at: once a minute it has something to do.
+	mostWindows = 6
+)
+
+func TestNothingWakesAProcessThatNobodyCalls(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" || testing.Short() {
+		t.Skip("links the whole program and looks at it in /proc: only on Linux, and not with -short")
+	}
+	here, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	connected := make(chan struct{}, 100)
+	shop := httptest.NewUnstartedServer(http.NotFoundHandler()) // whose connections stay open
+	shop.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			connected <- struct{}{}
+		}
+	}
+	shop.Start()
+	t.Cleanup(shop.Close)
+	p := process.Start(t, process.Command(t, build(t, here), []string{
+		"SHOPIFY_SHOP=acme", "SHOPIFY_ACCESS_TOKEN=shpat_0123456789abcdef0123456789abcdef", "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0",
+		"EVERGATE_UPSTREAM_URL=" + shop.URL, "EVERGATE_LOG_LEVEL=debug", "EVERGATE_LOG_FORMAT=json",
+	}))
+	process.Await(t, "a warm connection", connected)
+	p.AwaitLog(t, "memory that is not needed at rest is given back")
+	fewest := 1 << 30
+	for range mostWindows {
+		before := switches(t, p.Cmd.Process.Pid)
+		<-time.After(window)
+		if fewest = min(fewest, switches(t, p.Cmd.Process.Pid)-before); fewest <= mostSwitches {
+			return
+		}
+	}
+	t.Errorf("its threads went to sleep %d times in %s, and %d are allowed: strace -f says what wakes it, docs/adr/0028-what-is-in-memory-at-rest.md what may", fewest, window, mostSwitches)
+}
+
+// switches is how often the threads of a process have gone to sleep.
+func switches(t *testing.T, pid int) (n int) {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(tasks) == 0 {
+		t.Fatal("it has no threads", err)
+	}
+	for _, path := range tasks {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // a thread that has just ended
+		}
+		_, rest, _ := strings.Cut(string(text), "\nvoluntary_ctxt_switches:")
+		var one int
+		if _, err := fmt.Sscan(rest, &one); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		n += one
+	}
+	return n
+}
