@@ -127,13 +127,14 @@ func (g *given) next(p []byte) (int, error) {
 func (g *given) watch() (int, error) {
 	if len(g.ahead) == 0 && len(g.early) == 0 {
 		var b [1]byte
+		began := time.Now()
 		n, err := g.Conn.Read(b[:])
 		switch {
 		case n > 0:
 			g.early = append(g.early, b[0])
 		case !errors.Is(err, io.EOF):
 			return 0, err
-		case !g.goesOn(unwatched): // most are answered by then, and are not asked
+		case !g.goesOn(unwatched - time.Since(began)): // most are answered by then, and are not asked
 		default:
 			if err := g.half.wait(g.Conn, g.aborted); err != nil {
 				return 0, err

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -123,8 +124,22 @@ func (h *half) look(client net.Conn, still time.Duration, asks bool) error {
 }
 
 // lost returns why a connection on which the end has been read has ended on our side as well: the client's kernel refused what was sent, or somebody here has
-// closed it. Such a read does not wait; but in TLS the end may be that of TLS alone, and what is below would.
+// closed it. Behind the end that it has sent Linux tells a reader of no refusal, but who writes, even if it is nothing. In TLS the end may be that of TLS
+// alone, and what is below would wait: it is not read.
 func lost(client net.Conn) error {
+	socket := client
+	for {
+		wrapper, ok := socket.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		socket = wrapper.NetConn()
+	}
+	if _, ok := socket.(syscall.Conn); ok {
+		if _, err := socket.Write(nil); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+	}
 	if _, secured := client.(*tls.Conn); secured {
 		return nil
 	}

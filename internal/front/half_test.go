@@ -1,15 +1,19 @@
 package front
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/socket"
 )
 
 // told is a client to which interim answers are written.
@@ -100,6 +104,69 @@ func TestAClientWhoseSendingHasEndedIsAskedWhetherItIsThere(t *testing.T) {
 	}
 }
 
+// wrapped is a connection in another one.
+type wrapped struct{ net.Conn }
+
+// NetConn returns the connection itself.
+func (w wrapped) NetConn() net.Conn { return w.Conn }
+
+// TestAKernelThatRefusesAnswersIsHeard is of real connections: of those that have ended Linux says so to writers alone.
+func TestAKernelThatRefusesAnswersIsHeard(t *testing.T) {
+	t.Parallel()
+	for name, wrap := range map[string]func(net.Conn) net.Conn{
+		"bare": func(c net.Conn) net.Conn { return c }, "as on Linux": socket.Wrap, "wrapped": func(c net.Conn) net.Conn { return wrapped{wrapped{c}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, gone := range []bool{false, true} {
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer l.Close()
+				client, err := net.Dial("tcp", l.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer client.Close()
+				bare, err := l.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				served := wrap(bare)
+				defer served.Close()
+				if gone {
+					_ = client.Close()
+				} else {
+					_ = closeWrite(client)
+				}
+				if n, err := served.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
+					t.Fatal(n, err)
+				}
+				if err := lost(served); err != nil {
+					t.Errorf("gone %t: nobody has asked, and it is lost: %v", gone, err)
+				}
+				if _, err := served.Write(interim); err != nil {
+					t.Fatal(err)
+				}
+				if !gone {
+					if err := lost(served); err != nil {
+						t.Errorf("it waits for its answer, and is lost: %v", err)
+					}
+					continue
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				for lost(served) == nil { // as a rule it is at once
+					if runtime.Gosched(); ctx.Err() != nil {
+						t.Fatal("it has been asked, and is not lost")
+					}
+				}
+			}
+		})
+	}
+}
+
 // TestAClientWhoseSendingHasEndedIsAnswered has it wait until it has been asked, where it can be.
 func TestAClientWhoseSendingHasEndedIsAnswered(t *testing.T) {
 	t.Parallel()
@@ -138,7 +205,7 @@ func TestAClientWhoseSendingHasEndedIsAnswered(t *testing.T) {
 				}
 				for range requests {
 					status, body := c.hear()
-					for status == http.StatusContinue { // on a busy machine it is asked more often
+					for status == http.StatusContinue && said != old { // on a busy machine it is asked more often
 						status, body = c.hear()
 					}
 					if status != http.StatusOK || len(body) != 6*outSize {

@@ -34,7 +34,7 @@ func (w *watch) begin(c *conn, b *body, of *request.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.conn, w.body, w.request = c, b, of
-	w.half.begun = false // nobody asks before the timer has run
+	w.half.begun, w.half.moved = false, false // nobody asks before the timer has run
 	if w.timer == nil {
 		w.timer = time.AfterFunc(unwatched, w.look)
 		return
