@@ -114,9 +114,12 @@ func (s statusError) Plain() string {
 	return fmt.Sprintf("the answer has the status %d, which is none", int(s))
 }
 
+// mostEnded is how often a request is sent again because its token has ended on its way. Tokens live for an hour.
+const mostEnded = 3
+
 // learn says why the request is to be sent again, and with which token: a request is sent again
-// for one 401, and a second stands, whatever came between. Where the token has ended on its way
-// a 401 says nothing, and is none of them. If it is never again, resp is the answer, or there is
+// for one 401, and a second stands, whatever came between; where each token has ended on its way,
+// which says nothing of the token, the one after mostEnded does. If it is never again, resp is the answer, or there is
 // an error and resp is closed.
 func (h *Handler) learn(rec *record, resp *http.Response, tok token.Token) (reason, token.Token, error) {
 	ctx := rec.in.Context()
@@ -129,8 +132,8 @@ func (h *Handler) learn(rec *record, resp *http.Response, tok token.Token) (reas
 		case resp.StatusCode < 300 && rec.shop.Unexplained != nil:
 			rec.shop.Unexplained.succeeded(rec.route)
 		}
-	case !rec.unauthorized || tok.EndedBy(time.Now()):
-		rec.unauthorized = true
+	case rec.unauthorized == 0 || rec.unauthorized < mostEnded && tok.EndedBy(time.Now()):
+		rec.unauthorized++
 		next, err := rec.shop.Tokens.Replace(ctx, tok)
 		if isUnavailable(err) { // the token ended on its way, and there is no other yet: that is no 401
 			_ = resp.Body.Close()

@@ -23,8 +23,8 @@ type record struct {
 	out         *outgoing // of the last attempt; nil: there was none
 	passer      passer    // the client's, if it is one
 	reservation pace.Reservation
-	// unauthorized says that a 401 has been met and its token been replaced, or tried to be.
-	unauthorized bool
+	// unauthorized is how many 401s have been met whose token was replaced, or tried to be.
+	unauthorized int
 	// underway says that Shopify may have got the request and has not answered.
 	underway bool
 

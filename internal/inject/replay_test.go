@@ -288,16 +288,18 @@ func TestA401IsReplayedOnceWhateverComesBetween(t *testing.T) {
 	}
 }
 
-// TestA401OfATokenThatEndedOnItsWayIsNoneOfThoseThatStand is of a machine that is so busy that tokens end while a request is on its way.
-func TestA401OfATokenThatEndedOnItsWayIsNoneOfThoseThatStand(t *testing.T) {
+// TestA401OfATokenThatEndedOnItsWayStandsOnlyInTheEnd is of a machine that is so busy that tokens end while a request is on its way.
+func TestA401OfATokenThatEndedOnItsWayStandsOnlyInTheEnd(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		takes         time.Duration
 		next          []string
 		err           error // when there is none left
+		answers       []int // nil: three 401s, and what was asked for
 		status, calls int
 	}{
 		"each ends":      {takes: 2 * time.Second, next: []string{"shpat_2", "shpat_3", "shpat_4"}, status: http.StatusOK, calls: 4},
+		"for ever":       {takes: 2 * time.Second, next: []string{"shpat_2", "shpat_3", "shpat_4", "shpat_5"}, answers: []int{401, 401, 401, 401, 401}, status: http.StatusUnauthorized, calls: 4},
 		"none ends":      {takes: time.Millisecond, next: []string{"shpat_2", "shpat_3", "shpat_4"}, status: http.StatusUnauthorized, calls: 2},
 		"there is none":  {takes: 2 * time.Second, next: []string{"shpat_2"}, err: &token.UnavailableError{Err: errors.New("busy")}, status: http.StatusServiceUnavailable, calls: 2},
 		"it is the last": {takes: 2 * time.Second, next: []string{"shpat_2"}, status: http.StatusUnauthorized, calls: 2},
@@ -306,7 +308,10 @@ func TestA401OfATokenThatEndedOnItsWayIsNoneOfThoseThatStand(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				p := newPaced(t, shopsim.Settings{}, time.Minute, 0)
-				upstream := &answersInTurn{[]int{401, 401, 401, http.StatusOK}}
+				if c.answers == nil {
+					c.answers = []int{401, 401, 401, http.StatusOK}
+				}
+				upstream := &answersInTurn{c.answers}
 				oneShop(p.opt).Tokens = &fakeTokens{current: "shpat_1", next: c.next, none: c.err, life: time.Second}
 				p.opt.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
 					time.Sleep(c.takes) // the request's way
@@ -314,7 +319,7 @@ func TestA401OfATokenThatEndedOnItsWayIsNoneOfThoseThatStand(t *testing.T) {
 				})
 				w := httptest.NewRecorder()
 				p.ServeHTTP(w, job{method: "GET", path: "/admin/api/2026-10/shop.json"}.request(t.Context(), "caller"))
-				if calls := 4 - len(upstream.statuses); w.Code != c.status || calls != c.calls {
+				if calls := len(c.answers) - len(upstream.statuses); w.Code != c.status || calls != c.calls {
 					t.Errorf("status %d after %d calls: %s", w.Code, calls, w.Body)
 				}
 			})

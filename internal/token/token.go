@@ -52,8 +52,11 @@ type Token struct {
 // Expires reports whether the token has an end.
 func (t Token) Expires() bool { return t.Life > 0 }
 
-// EndedBy reports whether the token's life was over at a moment, by this machine's clock.
-func (t Token) EndedBy(at time.Time) bool { return t.Expires() && !at.Before(t.Issued.Add(t.Life)) }
+// EndedBy reports whether the token's life was over at a moment, by the wall clock or by the monotonic one, which stands still while a machine sleeps.
+func (t Token) EndedBy(at time.Time) bool {
+	end := t.Issued.Add(t.Life)
+	return t.Expires() && (!at.Before(end) || !at.Round(0).Before(end))
+}
 
 // UnavailableError says that there is no usable token now. It wraps why.
 type UnavailableError struct {

@@ -77,3 +77,22 @@ func TestADecisionIsFoundAndNotSaid(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestATokenHasEndedWhenItsLifeIsOver(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for name, c := range map[string]struct {
+		tok  Token
+		at   time.Time
+		want bool
+	}{
+		"it lives":        {Token{Issued: now, Life: time.Hour}, now.Add(time.Hour - 1), false},
+		"its last moment": {Token{Issued: now, Life: time.Hour}, now.Add(time.Hour), true},
+		"it was stored":   {Token{Issued: now.Round(0), Life: time.Hour}, now.Add(time.Hour), true},
+		"it has no end":   {Token{Issued: now}, now.AddDate(100, 0, 0), false},
+	} {
+		if got := c.tok.EndedBy(c.at); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
