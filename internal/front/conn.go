@@ -43,6 +43,7 @@ type conn struct {
 	state  atomic.Int32
 	lost   bool // somebody has it for good
 	known  bool // it has asked for something
+	untold bool // that it says something again
 
 	in      []byte // of usualHead or wire.MaxHead bytes; nil while it is silent, and while a connection of TLS waits
 	r, w    int    // what of in is not used up
@@ -190,9 +191,7 @@ func (c *conn) hear() bool {
 	if n == 0 && err != nil || !c.rouse() {
 		return false
 	}
-	if c.known { // whoever measures how long it has waited begins anew
-		c.tell(http.StateNew)
-	}
+	c.untold = c.known
 	c.head = heads.Get().(*wire.Request) //nolint:forcetypeassert // there is nothing else in it
 	c.take(usualHead)
 	c.w = copy(c.in, b[:n])
@@ -209,6 +208,10 @@ func (c *conn) read() wire.Verdict {
 	c.limited = false
 	for {
 		if c.skipBlanks(); c.w > 0 {
+			if c.untold { // whoever measures how long it has waited begins anew
+				c.untold = false
+				c.tell(http.StateNew)
+			}
 			switch v := c.head.Parse(c.in[:c.w]); v {
 			case wire.Foreign:
 				return v

@@ -362,3 +362,32 @@ func TestAFirstPieceOfAnySizeBeginsARequest(t *testing.T) {
 		})
 	}
 }
+
+// TestAnEmptyLineIsNoRequestOfASilentClient has an old client send one behind the body of its POST, late.
+func TestAnEmptyLineIsNoRequestOfASilentClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		told := map[http.ConnState]int{}
+		h := newHouse(t, time.Hour, nil)
+		h.connState = func(_ net.Conn, s http.ConnState) { told[s]++ }
+		c := h.dial(t)
+		say := func(text string, wants int) {
+			t.Helper()
+			_, _ = io.WriteString(c, text)
+			if strings.HasSuffix(text, "abc") {
+				if status, _ := c.hear(); status != http.StatusOK {
+					t.Fatal(status)
+				}
+			}
+			time.Sleep(time.Second)
+			if synctest.Wait(); told[http.StateNew] != wants {
+				t.Errorf("%q: told %d times of one that begins, want %d", text, told[http.StateNew], wants)
+			}
+		}
+		const post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+		say(post, 1)
+		say("\r\n", 1)
+		say("\r", 1)
+		say(post, 2)
+	})
+}
