@@ -79,8 +79,9 @@ func (l *lane) carry(r *http.Request) (resp *http.Response, err error, ok bool) 
 	key := l.keyOf(r.URL)
 	x.lane, x.pooled = l, l.pools(key)
 	if x.pooled {
-		if n := l.busy.Add(1); n > l.most.Load() {
-			l.most.Store(n) // a higher one that comes at the same time comes again
+		n := l.busy.Add(1)
+		for most := l.most.Load(); n > most && !l.most.CompareAndSwap(most, n); {
+			most = l.most.Load()
 		}
 	}
 	ctx := lasting(r.Context())
