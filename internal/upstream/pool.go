@@ -127,44 +127,60 @@ func (p *pool) run(ctx context.Context) {
 		p.setRunning(false)
 		p.retire(func(*warmConn) bool { return true })
 	}()
-	failures, last := 0, time.Time{}
+	failures, last, dialled := 0, time.Time{}, false
 	for ctx.Err() == nil {
 		p.retire(func(c *warmConn) bool { return time.Since(c.made) >= tooOld })
 		if p.diedYoung.Swap(false) {
-			failures++
+			failures, dialled = failures+1, false
 		}
 		wait, wake := maxWarmAge/4, (<-chan struct{})(p.wake)
 		switch left := backoffOf(failures) - time.Since(last); {
-		case failures > 0 && p.young() > 0:
-			wait = youngAge // if it lives that long, all is well again
+		case failures > 0 && dialled && p.young() > 0:
+			wait = youngAge // if the last one lives that long, all is well again
 		case failures > 0 && left > 0:
 			wait, wake = left, nil // a burst of requests must not cancel the back-off
-		case p.young() >= p.wants():
-			p.retire(p.isDue) // others have taken their places
-			p.sayFilled()
+		case p.fills(p.wants()):
 		default:
 			last = time.Now()
-			if p.add(ctx) != nil {
+			if dialled = p.add(ctx) == nil; !dialled {
 				failures++
 			}
 			continue
 		}
-		if woken, err := clock.SleepOrWake(ctx, wait, wake); !woken && err == nil && p.young() > 0 && !p.diedYoung.Load() {
+		if woken, err := clock.SleepOrWake(ctx, wait, wake); !woken && err == nil && dialled && p.young() > 0 && !p.diedYoung.Load() {
 			failures = 0
 		}
 	}
 }
 
-// tooOld is the age of one whose place nobody has taken for long.
-const tooOld = maxWarmAge + time.Minute
+// tooOld is the age of one whose place nobody has taken for long: run looks four times in maxWarmAge, and dials one after the other.
+const tooOld = maxWarmAge + 2*time.Minute
 
 // isDue reports whether another is to take a connection's place. p.mu is held.
 func (p *pool) isDue(c *warmConn) bool { return time.Since(c.made) >= maxWarmAge-p.early }
 
-// young is how many need not be renewed.
-func (p *pool) young() (n int) {
+// fills reports whether there are as many as there should be. Then those that are due are closed, because others have taken their places, and
+// who waits for that is told.
+func (p *pool) fills(wants int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.youngOnes() < wants {
+		return false
+	}
+	p.end(p.isDue)
+	p.tellFilled()
+	return true
+}
+
+// young is how many need not be renewed.
+func (p *pool) young() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.youngOnes()
+}
+
+// youngOnes is young. p.mu is held.
+func (p *pool) youngOnes() (n int) {
 	for _, c := range p.ready {
 		if !p.isDue(c) {
 			n++
@@ -173,14 +189,14 @@ func (p *pool) young() (n int) {
 	return n
 }
 
-// refresh has connections dialled anew now that would be within the next time d, and returns when that is done, or ctx ends.
+// refresh has connections dialled anew now that would be within the next time d, half of maxWarmAge at most, and returns when that is done, or ctx ends.
 func (p *pool) refresh(ctx context.Context, d time.Duration) {
 	p.mu.Lock()
 	if !p.running || p.filled != nil {
 		p.mu.Unlock()
 		return
 	}
-	p.early = d
+	p.early = min(d, maxWarmAge/2)
 	if !slices.ContainsFunc(p.ready, p.isDue) {
 		p.early = 0
 		p.mu.Unlock()
@@ -201,6 +217,11 @@ func (p *pool) refresh(ctx context.Context, d time.Duration) {
 func (p *pool) sayFilled() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.tellFilled()
+}
+
+// tellFilled is sayFilled. p.mu is held.
+func (p *pool) tellFilled() {
 	if p.filled != nil {
 		close(p.filled)
 		p.filled, p.early = nil, 0
@@ -287,6 +308,11 @@ func (p *pool) watch(c *warmConn) {
 func (p *pool) retire(due func(*warmConn) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.end(due)
+}
+
+// end is retire. p.mu is held.
+func (p *pool) end(due func(*warmConn) bool) {
 	p.ready = slices.DeleteFunc(p.ready, func(c *warmConn) bool {
 		if !due(c) {
 			return false

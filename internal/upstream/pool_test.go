@@ -158,11 +158,17 @@ func TestWarmConnectionsAreRenewedEarlyWhereSomebodyAsks(t *testing.T) {
 			}
 			time.Sleep(time.Until(began.Add(time.Minute)))
 		}
+		time.Sleep(maxWarmAge / 2)
+		before := p.count()
+		if s.refresh(t.Context(), time.Hour); p.count() != before+2 {
+			t.Errorf("%d were made of those that would be due within an hour", p.count()-before)
+		}
+		time.Sleep(maxWarmAge / 2)
 		stuck.Store(true)
 		ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
 		defer stop()
 		began := time.Now()
-		if s.refresh(ctx, maxWarmAge); time.Since(began) != 5*time.Second {
+		if s.refresh(ctx, time.Hour); time.Since(began) != 5*time.Second {
 			t.Errorf("it was waited for %s", time.Since(began))
 		}
 	})
@@ -250,7 +256,7 @@ func TestRenewingBacksOff(t *testing.T) {
 		time.Sleep(maxWarmAge - time.Second)
 		before := p.count()
 		p.fail(true)
-		for _, minute := range []struct{ most, ready int }{{7, 2}, {1, 0}, {2, 0}} {
+		for _, minute := range []struct{ most, ready int }{{7, 2}, {1, 2}, {2, 0}} {
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			tries := p.count() - before
@@ -259,6 +265,56 @@ func TestRenewingBacksOff(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestRenewingBacksOffWhereOthersAreYoung has the ages of two differ, because one has been used.
+func TestRenewingBacksOffWhereOthersAreYoung(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]func(p *pipes) func(context.Context) (net.Conn, error){
+		"the way is gone": func(p *pipes) func(context.Context) (net.Conn, error) { p.fail(true); return p.dial },
+		"what is dialled ends at once": func(p *pipes) func(context.Context) (net.Conn, error) {
+			return func(ctx context.Context) (net.Conn, error) {
+				_, _ = p.dial(ctx)
+				here, there := net.Pipe()
+				_ = there.Close()
+				return here, nil
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := &pipes{}
+				dial := atomic.Value{}
+				dial.Store(p.dial)
+				s := newPool(func(ctx context.Context) (net.Conn, error) {
+					return dial.Load().(func(context.Context) (net.Conn, error))(ctx) //nolint:forcetypeassert // there is nothing else in it
+				}, 2)
+				keep(t, s)
+				time.Sleep(time.Minute)
+				c, _, err := s.get(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				time.Sleep(youngAge + time.Second)
+				dial.Store(broken(p))
+				if c, _, err = s.get(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				before := p.count()
+				for _, most := range []int{7, 1, 2} {
+					time.Sleep(time.Minute)
+					synctest.Wait()
+					tries := p.count() - before
+					if before += tries; tries > most || s.count() != 1 {
+						t.Errorf("%d tries in a minute, and %d are ready; at most %d", tries, s.count(), most)
+					}
+				}
+			})
+		})
+	}
 }
 
 // TestNothingIsKeptForBurstsWhereSilentConnectionsEnd has somebody on the way end them after half a minute.
