@@ -339,6 +339,9 @@ func TestAHeadThatComesTooLateIsAnswered(t *testing.T) {
 	go func() { _ = s.Serve(l) }()
 	c := dial(t, l.Addr())
 	c.ask(ordinary)
+	for s.serves() { // the first request is not over when it has been answered
+		runtime.Gosched()
+	}
 	_, _ = io.WriteString(c.Conn, chunks[:20])
 	for !s.serves() {
 		runtime.Gosched()
