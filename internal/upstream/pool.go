@@ -135,8 +135,8 @@ func (p *pool) run(ctx context.Context) {
 		}
 		wait, wake := maxWarmAge/4, (<-chan struct{})(p.wake)
 		switch left := backoffOf(failures) - time.Since(last); {
-		case failures > 0 && dialled && p.young() > 0:
-			wait = youngAge // if the last one lives that long, all is well again
+		case failures > 0 && dialled:
+			wait = youngAge // if the last one lives that long, or was of use, all is well again
 		case failures > 0 && left > 0:
 			wait, wake = left, nil // a burst of requests must not cancel the back-off
 		case p.fills(p.wants()):
@@ -147,7 +147,7 @@ func (p *pool) run(ctx context.Context) {
 			}
 			continue
 		}
-		if woken, err := clock.SleepOrWake(ctx, wait, wake); !woken && err == nil && dialled && p.young() > 0 && !p.diedYoung.Load() {
+		if woken, err := clock.SleepOrWake(ctx, wait, wake); !woken && err == nil && dialled && !p.diedYoung.Load() {
 			failures = 0
 		}
 	}
@@ -159,34 +159,22 @@ const tooOld = maxWarmAge + 2*time.Minute
 // isDue reports whether another is to take a connection's place. p.mu is held.
 func (p *pool) isDue(c *warmConn) bool { return time.Since(c.made) >= maxWarmAge-p.early }
 
-// fills reports whether there are as many as there should be. Then those that are due are closed, because others have taken their places, and
-// who waits for that is told.
+// fills reports whether as many as there should be need not be renewed. Then those that are due are closed, because others have taken their places,
+// and who waits for that is told.
 func (p *pool) fills(wants int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.youngOnes() < wants {
+	for _, c := range p.ready {
+		if !p.isDue(c) {
+			wants--
+		}
+	}
+	if wants > 0 {
 		return false
 	}
 	p.end(p.isDue)
-	p.tellFilled()
+	p.sayFilled()
 	return true
-}
-
-// young is how many need not be renewed.
-func (p *pool) young() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.youngOnes()
-}
-
-// youngOnes is young. p.mu is held.
-func (p *pool) youngOnes() (n int) {
-	for _, c := range p.ready {
-		if !p.isDue(c) {
-			n++
-		}
-	}
-	return n
 }
 
 // refresh has connections dialled anew now that would be within the next time d, half of maxWarmAge at most, and returns when that is done, or ctx ends.
@@ -209,19 +197,14 @@ func (p *pool) refresh(ctx context.Context, d time.Duration) {
 	select {
 	case <-filled:
 	case <-ctx.Done():
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		p.sayFilled()
 	}
 }
 
-// sayFilled ends the wait of refresh.
+// sayFilled ends the wait of refresh. p.mu is held.
 func (p *pool) sayFilled() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.tellFilled()
-}
-
-// tellFilled is sayFilled. p.mu is held.
-func (p *pool) tellFilled() {
 	if p.filled != nil {
 		close(p.filled)
 		p.filled, p.early = nil, 0
