@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"evergate/internal/pipetest"
 )
 
 func TestSupplementaryGroupsCount(t *testing.T) {
@@ -14,10 +16,8 @@ func TestSupplementaryGroupsCount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, server := unixPair(t)
-	defer client.Close()
-	defer server.Close()
-	p, err := peerOf(server)
+	_, served := pipetest.Sockets(t, "unix", socketPath(t))
+	p, err := peerOf(served.(*net.UnixConn))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,24 +26,6 @@ func TestSupplementaryGroupsCount(t *testing.T) {
 			t.Errorf("the group %d is not among %v", g, p.groups)
 		}
 	}
-}
-
-func unixPair(t *testing.T) (client, server *net.UnixConn) {
-	t.Helper()
-	l, err := net.Listen("unix", socketPath(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	c, err := net.Dial("unix", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c.(*net.UnixConn), s.(*net.UnixConn)
 }
 
 func socketPath(t *testing.T) string {

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"evergate/internal/pipetest"
 	"evergate/internal/socket"
 )
 
@@ -119,22 +120,8 @@ func TestAKernelThatRefusesAnswersIsHeard(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, gone := range []bool{false, true} {
-				l, err := net.Listen("tcp", "127.0.0.1:0")
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer l.Close()
-				client, err := net.Dial("tcp", l.Addr().String())
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer client.Close()
-				bare, err := l.Accept()
-				if err != nil {
-					t.Fatal(err)
-				}
+				client, bare := pipetest.Sockets(t, "tcp", "127.0.0.1:0")
 				served := wrap(bare)
-				defer served.Close()
 				if gone {
 					_ = client.Close()
 				} else {

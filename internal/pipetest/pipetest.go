@@ -1,9 +1,11 @@
-// Package pipetest has a listener for tests whose connections are net.Pipes, so that the time of a synctest bubble rules them.
+// Package pipetest has connections for tests: a listener whose connections are net.Pipes, so that the time of a synctest bubble rules them, and
+// pairs of the kernel's own.
 package pipetest
 
 import (
 	"net"
 	"sync"
+	"testing"
 )
 
 // Listener is a net.Listener. It is safe for concurrent use.
@@ -41,3 +43,22 @@ func (l *Listener) Close() error { l.once.Do(func() { close(l.closed) }); return
 
 // Addr implements net.Listener.
 func (l *Listener) Addr() net.Addr { return &net.TCPAddr{} }
+
+// Sockets returns both ends of a connection that goes through the kernel. They are closed at the end of the test.
+func Sockets(t testing.TB, network, address string) (client, served net.Conn) {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if client, err = new(net.Dialer).DialContext(t.Context(), network, l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	if served, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = served.Close() })
+	return client, served
+}

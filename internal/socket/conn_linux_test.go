@@ -13,27 +13,15 @@ import (
 	"time"
 
 	"golang.org/x/net/nettest"
+
+	"evergate/internal/pipetest"
 )
 
 // pair are two ends of a connection, both wrapped.
 func pair(t testing.TB) (a, b net.Conn) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	dialled, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, b = Wrap(dialled), Wrap(accepted)
-	t.Cleanup(func() { _, _ = a.Close(), b.Close() })
-	return a, b
+	dialled, accepted := pipetest.Sockets(t, "tcp", "127.0.0.1:0")
+	return Wrap(dialled), Wrap(accepted)
 }
 
 func TestItIsAConnection(t *testing.T) {
