@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -26,13 +25,6 @@ const (
 
 func TestNothingWakesAProcessThatNobodyCalls(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" || testing.Short() {
-		t.Skip("links the whole program and looks at it in /proc: only on Linux, and not with -short")
-	}
-	here, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
 	connected := make(chan struct{}, 100)
 	shop := httptest.NewUnstartedServer(http.NotFoundHandler()) // whose connections stay open
 	shop.Config.ConnState = func(_ net.Conn, s http.ConnState) {
@@ -42,12 +34,8 @@ func TestNothingWakesAProcessThatNobodyCalls(t *testing.T) {
 	}
 	shop.Start()
 	t.Cleanup(shop.Close)
-	p := process.Start(t, process.Command(t, build(t, here), []string{
-		"SHOPIFY_SHOP=acme", "SHOPIFY_ACCESS_TOKEN=shpat_0123456789abcdef0123456789abcdef", "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0",
-		"EVERGATE_UPSTREAM_URL=" + shop.URL, "EVERGATE_LOG_LEVEL=debug", "EVERGATE_LOG_FORMAT=json",
-	}))
+	p := atRest(t, shop.URL)
 	process.Await(t, "a warm connection", connected)
-	p.AwaitLog(t, "memory that is not needed at rest is given back")
 	fewest := 1 << 30
 	for range mostWindows {
 		before := switches(t, p.Cmd.Process.Pid)

@@ -48,8 +48,9 @@ const (
 // initialised is a line of GODEBUG=inittrace=1.
 var initialised = regexp.MustCompile(`(?m)^init (\S+) @.*?, (\d+) bytes,`)
 
-func TestAProcessThatNobodyCallsIsSmall(t *testing.T) {
-	t.Parallel()
+// atRest starts the program as it is released, with the shop at an address, and returns when it has given back what it does not need at rest.
+func atRest(t *testing.T, shop string, environ ...string) *process.Process {
+	t.Helper()
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" || testing.Short() {
 		t.Skip("links the whole program and looks at it in /proc: only on Linux, and not with -short")
 	}
@@ -57,11 +58,17 @@ func TestAProcessThatNobodyCallsIsSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := process.Start(t, process.Command(t, build(t, here), []string{
+	p := process.Start(t, process.Command(t, build(t, here), append([]string{
 		"SHOPIFY_SHOP=acme", "SHOPIFY_ACCESS_TOKEN=shpat_0123456789abcdef0123456789abcdef", "EVERGATE_LISTEN=127.0.0.1:0", "EVERGATE_ADMIN_LISTEN=127.0.0.1:0",
-		"EVERGATE_UPSTREAM_URL=https://127.0.0.1:1", "EVERGATE_LOG_LEVEL=debug", "EVERGATE_LOG_FORMAT=json", "GODEBUG=inittrace=1",
-	}))
+		"EVERGATE_UPSTREAM_URL=" + shop, "EVERGATE_LOG_LEVEL=debug", "EVERGATE_LOG_FORMAT=json",
+	}, environ...)))
 	p.AwaitLog(t, "memory that is not needed at rest is given back")
+	return p
+}
+
+func TestAProcessThatNobodyCallsIsSmall(t *testing.T) {
+	t.Parallel()
+	p := atRest(t, "https://127.0.0.1:1", "GODEBUG=inittrace=1")
 	rollup, err := os.ReadFile("/proc/" + strconv.Itoa(p.Cmd.Process.Pid) + "/smaps_rollup")
 	if err != nil {
 		t.Fatal(err)
