@@ -107,7 +107,7 @@ func (c *Config) StaticToken() (token.Secret, error) {
 
 // StaticTokenFile is the file in which StaticToken may find another token; empty: there is none, and it is always the same.
 func (c *Config) StaticTokenFile() string {
-	path := c.files["SHOPIFY_ACCESS_TOKEN"]
+	path := c.File("SHOPIFY_ACCESS_TOKEN")
 	if readfile.IsStream(path) {
 		return ""
 	}

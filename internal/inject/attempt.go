@@ -114,13 +114,12 @@ func (s statusError) Plain() string {
 	return fmt.Sprintf("the answer has the status %d, which is none", int(s))
 }
 
-// mostEnded is how often a request is sent again because its token has ended on its way. Tokens live for an hour.
+// mostEnded is how often a request is sent again whose tokens have all ended on their way. They live for an hour: it takes a machine that stands still.
 const mostEnded = 3
 
 // learn says why the request is to be sent again, and with which token: a request is sent again
-// for one 401, and a second stands, whatever came between; where each token has ended on its way,
-// which says nothing of the token, the one after mostEnded does. If it is never again, resp is the answer, or there is
-// an error and resp is closed.
+// for one 401, and a second stands, whatever came between, unless its token has ended on its way,
+// which explains it. If it is never again, resp is the answer, or there is an error and resp is closed.
 func (h *Handler) learn(rec *record, resp *http.Response, tok token.Token) (reason, token.Token, error) {
 	ctx := rec.in.Context()
 	switch {
