@@ -13,6 +13,7 @@ import (
 
 	"evergate/internal/denial"
 	"evergate/internal/request"
+	"evergate/internal/socket"
 	"evergate/internal/token"
 )
 
@@ -74,16 +75,12 @@ func InsideTunnel(r *request.Request) bool {
 
 // openerOf is what is known of who opened the tunnel in which c runs; nil: it runs in none.
 func openerOf(c net.Conn) *connection {
-	for {
-		if t, ok := c.(*inTunnel); ok {
+	for layer := range socket.Layers(c) {
+		if t, ok := layer.(*inTunnel); ok {
 			return t.opener
 		}
-		w, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			return nil
-		}
-		c = w.NetConn()
 	}
+	return nil
 }
 
 type listenerKey struct{}
@@ -138,12 +135,12 @@ func (g *Registry) ConnContext(ctx context.Context, c net.Conn) context.Context 
 		return request.WithConnection(ctx, opener)
 	}
 	conn := &connection{caller: Caller{Name: Anonymous}, authenticate: true}
-	conn.caller.Key = innermost(c)
+	conn.caller.Key = socket.Innermost(c)
 	if l, ok := ctx.Value(listenerKey{}).(*listener); ok {
 		conn.authenticate, conn.pin = l.authenticate, l.pin
 	}
 	if addr := c.LocalAddr(); addr != nil && addr.Network() == "unix" {
-		g.lookUpPeer(innermost(c), conn)
+		g.lookUpPeer(socket.Innermost(c), conn)
 	}
 	return request.WithConnection(ctx, conn)
 }
@@ -156,17 +153,6 @@ func IsOwner(r *request.Request) bool {
 		return false
 	}
 	return conn.owner
-}
-
-// innermost is the connection itself, whatever it has been wrapped into.
-func innermost(c net.Conn) net.Conn {
-	for {
-		w, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			return c
-		}
-		c = w.NetConn()
-	}
 }
 
 var errNoPeer = errors.New("the connection does not tell who is at its other end")

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"evergate/internal/socket"
 )
 
 // A client whose sending has ended may be gone, or have said all that it has to say and wait for its answer: both look the same. It is asked.
@@ -127,16 +129,9 @@ func (h *half) look(client net.Conn, still time.Duration, asks bool) error {
 // closed it. Behind the end that it has sent Linux tells a reader of no refusal, but who writes, even if it is nothing. In TLS the end may be that of TLS
 // alone, and what is below would wait: it is not read.
 func lost(client net.Conn) error {
-	socket := client
-	for {
-		wrapper, ok := socket.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		socket = wrapper.NetConn()
-	}
-	if _, ok := socket.(syscall.Conn); ok {
-		if _, err := socket.Write(nil); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+	below := socket.Innermost(client)
+	if _, ok := below.(syscall.Conn); ok {
+		if _, err := below.Write(nil); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"evergate/internal/socket"
 )
 
 // Slowest is how many bytes of a body have to come while it may stand still. It is what the slowest links manage
@@ -240,16 +242,12 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 // ConnOf returns the Conn that a server's connection is or wraps; nil: none.
 func ConnOf(served net.Conn) *Conn {
-	for {
-		if c, ok := served.(*Conn); ok {
+	for layer := range socket.Layers(served) {
+		if c, ok := layer.(*Conn); ok {
 			return c
 		}
-		w, ok := served.(interface{ NetConn() net.Conn })
-		if !ok {
-			return nil
-		}
-		served = w.NetConn()
 	}
+	return nil
 }
 
 type contextKey struct{}

@@ -14,6 +14,7 @@ import (
 	"evergate/internal/denial"
 	"evergate/internal/limit"
 	"evergate/internal/netfail"
+	"evergate/internal/socket"
 )
 
 const (
@@ -216,14 +217,10 @@ func (p *pipe) step(dst, src net.Conn, buf []byte, within time.Duration) (n int,
 
 // closeWrite tells the other side that nothing more comes.
 func closeWrite(c net.Conn) error {
-	for {
-		if w, ok := c.(interface{ CloseWrite() error }); ok {
+	for layer := range socket.Layers(c) {
+		if w, ok := layer.(interface{ CloseWrite() error }); ok {
 			return w.CloseWrite()
 		}
-		w, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			return errors.ErrUnsupported
-		}
-		c = w.NetConn()
 	}
+	return errors.ErrUnsupported
 }

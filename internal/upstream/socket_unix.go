@@ -5,22 +5,19 @@ package upstream
 import (
 	"net"
 	"syscall"
+
+	"evergate/internal/socket"
 )
 
 // below is what lies below a connection and its layers of TLS.
 func below(c net.Conn) syscall.RawConn {
-	for {
-		switch layer := c.(type) {
-		case interface{ NetConn() net.Conn }:
-			c = layer.NetConn()
-		case syscall.Conn:
-			raw, err := layer.SyscallConn()
-			if err != nil {
-				return nil
-			}
-			return raw
-		default:
-			return nil
-		}
+	under, ok := socket.Innermost(c).(syscall.Conn)
+	if !ok {
+		return nil
 	}
+	raw, err := under.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
 }
