@@ -21,6 +21,8 @@ const (
 	youngAge = 5 * time.Second
 	// backoffMin and backoffMax bound the back-off between attempts to dial ahead while dialling fails.
 	backoffMin, backoffMax = time.Second, time.Minute
+	// forgotten is how long after the last dial failures say nothing of the next one.
+	forgotten = 2 * backoffMax
 )
 
 // pool is the warm connection pool: it keeps a few connections dialled ahead, and of as many as were in use at a time in the last hour those that do
@@ -127,29 +129,31 @@ func (p *pool) run(ctx context.Context) {
 		p.setRunning(false)
 		p.retire(func(*warmConn) bool { return true })
 	}()
-	failures, last, dialled := 0, time.Time{}, false
+	failures, last, dialled := 0, time.Time{}, false // last is when the last dial ended, and dialled that it went well
 	for ctx.Err() == nil {
 		p.retire(func(c *warmConn) bool { return time.Since(c.made) >= tooOld })
 		if p.diedYoung.Swap(false) {
 			failures, dialled = failures+1, false
 		}
+		since := time.Since(last)
+		if dialled && since >= youngAge || since >= forgotten {
+			failures = 0
+		}
 		wait, wake := maxWarmAge/4, (<-chan struct{})(p.wake)
-		switch left := backoffOf(failures) - time.Since(last); {
+		switch {
 		case failures > 0 && dialled:
-			wait = youngAge // if the last one lives that long, or was of use, all is well again
-		case failures > 0 && left > 0:
-			wait, wake = left, nil // a burst of requests must not cancel the back-off
+			wait = youngAge - since // if the last one lives that long, or was of use, all is well again
+		case failures > 0 && since < backoffOf(failures):
+			wait, wake = backoffOf(failures)-since, nil // a burst of requests must not cancel the back-off
 		case p.fills(p.wants()):
 		default:
-			last = time.Now()
 			if dialled = p.add(ctx) == nil; !dialled {
 				failures++
 			}
+			last = time.Now()
 			continue
 		}
-		if woken, err := clock.SleepOrWake(ctx, wait, wake); !woken && err == nil && dialled && !p.diedYoung.Load() {
-			failures = 0
-		}
+		_, _ = clock.SleepOrWake(ctx, wait, wake)
 	}
 }
 

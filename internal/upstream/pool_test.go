@@ -260,7 +260,7 @@ func TestRenewingBacksOff(t *testing.T) {
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			tries := p.count() - before
-			if before += tries; tries > minute.most || s.count() != minute.ready {
+			if before += tries; tries == 0 || tries > minute.most || s.count() != minute.ready {
 				t.Errorf("%d tries in a minute, and %d are ready; %+v", tries, s.count(), minute)
 			}
 		}
@@ -308,13 +308,71 @@ func TestRenewingBacksOffWhereOthersAreYoung(t *testing.T) {
 					time.Sleep(time.Minute)
 					synctest.Wait()
 					tries := p.count() - before
-					if before += tries; tries > most || s.count() != 1 {
+					if before += tries; tries == 0 || tries > most || s.count() != 1 {
 						t.Errorf("%d tries in a minute, and %d are ready; at most %d", tries, s.count(), most)
 					}
+				}
+				p.fail(false)
+				dial.Store(p.dial)
+				time.Sleep(backoffMax + youngAge)
+				if synctest.Wait(); s.count() != 2 {
+					t.Errorf("the way is there again, and %d are ready", s.count())
 				}
 			})
 		})
 	}
+}
+
+// TestAFailureDelaysNothingForLong has one dial fail while others take and leave connections, and one long after the failures of an outage.
+func TestAFailureDelaysNothingForLong(t *testing.T) {
+	t.Parallel()
+	t.Run("in traffic", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			p := &pipes{fails: true}
+			s := newPool(p.dial, 8)
+			keep(t, s)
+			synctest.Wait()
+			p.fail(false)
+			time.Sleep(time.Second + 1)
+			for range 5 {
+				c, _, err := s.get(t.Context())
+				if synctest.Wait(); err != nil || !s.keep(c) {
+					t.Fatal(err)
+				}
+				time.Sleep(youngAge - time.Second)
+			}
+			if synctest.Wait(); s.count() < 8 {
+				t.Errorf("%d are ready", s.count())
+			}
+		})
+	})
+	t.Run("after an outage", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			p := &pipes{fails: true}
+			s := newPool(p.dial, 2)
+			keep(t, s)
+			time.Sleep(5 * time.Minute)
+			p.fail(false)
+			for range 2 { // requests have found the way
+				if c, err := p.dial(t.Context()); err != nil || !s.keep(c) {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(forgotten)
+			p.fail(true)
+			if _, _, err := s.get(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			p.fail(false)
+			time.Sleep(backoffMin)
+			if synctest.Wait(); s.count() != 2 {
+				t.Errorf("%d are ready a second after one dial failed", s.count())
+			}
+		})
+	})
 }
 
 // TestNothingIsKeptForBurstsWhereSilentConnectionsEnd has somebody on the way end them after half a minute.
