@@ -114,12 +114,8 @@ func (s statusError) Plain() string {
 	return fmt.Sprintf("the answer has the status %d, which is none", int(s))
 }
 
-// mostEnded is how often a request is sent again whose tokens have all ended on their way. They live for an hour: it takes a machine that stands still.
-const mostEnded = 3
-
 // learn says why the request is to be sent again, and with which token: a request is sent again
-// for one 401, and a second stands, whatever came between, unless its token has ended on its way,
-// which explains it. If it is never again, resp is the answer, or there is an error and resp is closed.
+// for one 401, and a second stands, whatever came between, see refuse. If it is never again, resp is the answer, or there is an error and resp is closed.
 func (h *Handler) learn(rec *record, resp *http.Response, tok token.Token) (reason, token.Token, error) {
 	ctx := rec.in.Context()
 	switch {
@@ -131,8 +127,7 @@ func (h *Handler) learn(rec *record, resp *http.Response, tok token.Token) (reas
 		case resp.StatusCode < 300 && rec.shop.Unexplained != nil:
 			rec.shop.Unexplained.succeeded(rec.route)
 		}
-	case rec.unauthorized == 0 || rec.unauthorized < mostEnded && tok.EndedBy(time.Now()):
-		rec.unauthorized++
+	case rec.refuse(tok):
 		next, err := rec.shop.Tokens.Replace(ctx, tok)
 		if isUnavailable(err) { // the token ended on its way, and there is no other yet: that is no 401
 			_ = resp.Body.Close()

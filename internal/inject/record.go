@@ -8,6 +8,7 @@ import (
 	"evergate/internal/limit"
 	"evergate/internal/pace"
 	"evergate/internal/shopify"
+	"evergate/internal/token"
 	"evergate/internal/tracing"
 )
 
@@ -23,8 +24,8 @@ type record struct {
 	out         *outgoing // of the last attempt; nil: there was none
 	passer      passer    // the client's, if it is one
 	reservation pace.Reservation
-	// unauthorized is how many 401s have been met whose token was replaced, or tried to be.
-	unauthorized int
+	// refused and ended are how many 401s have been met: of tokens that lived, and of such as had ended on their way.
+	refused, ended int
 	// underway says that Shopify may have got the request and has not answered.
 	underway bool
 
@@ -59,6 +60,20 @@ func (r *record) named() shopify.Route {
 		return r.route
 	}
 	return r.passage.Target.Route
+}
+
+// mostEnded is how often a request is sent again whose token has ended on its way. Tokens live for an hour: it takes a machine that stands still.
+const mostEnded = 3
+
+// refuse counts a 401 and reports whether the request is to be sent again for it: once where the token lived, and where it has ended on its way,
+// which explains the 401, mostEnded times.
+func (r *record) refuse(tok token.Token) bool {
+	if tok.EndedBy(time.Now()) {
+		r.ended++
+		return r.ended <= mostEnded
+	}
+	r.refused++
+	return r.refused == 1
 }
 
 // observe tells everybody who keeps account of a request that has been answered.

@@ -292,17 +292,18 @@ func TestA401IsReplayedOnceWhateverComesBetween(t *testing.T) {
 func TestA401OfATokenThatEndedOnItsWayStandsOnlyInTheEnd(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		takes         time.Duration
+		ends          int // for how many requests the token ends on its way
 		next          []string
 		err           error // when there is none left
 		answers       []int // nil: three 401s, and what was asked for
 		status, calls int
 	}{
-		"each ends":      {takes: 2 * time.Second, next: []string{"shpat_2", "shpat_3", "shpat_4"}, status: http.StatusOK, calls: 4},
-		"for ever":       {takes: 2 * time.Second, next: []string{"shpat_2", "shpat_3", "shpat_4", "shpat_5"}, answers: []int{401, 401, 401, 401, 401}, status: http.StatusUnauthorized, calls: 4},
-		"none ends":      {takes: time.Millisecond, next: []string{"shpat_2", "shpat_3", "shpat_4"}, status: http.StatusUnauthorized, calls: 2},
-		"there is none":  {takes: 2 * time.Second, next: []string{"shpat_2"}, err: &token.UnavailableError{Err: errors.New("busy")}, status: http.StatusServiceUnavailable, calls: 2},
-		"it is the last": {takes: 2 * time.Second, next: []string{"shpat_2"}, status: http.StatusUnauthorized, calls: 2},
+		"each ends":      {ends: 9, next: []string{"shpat_2", "shpat_3", "shpat_4"}, status: http.StatusOK, calls: 4},
+		"for ever":       {ends: 9, next: []string{"shpat_2", "shpat_3", "shpat_4", "shpat_5"}, answers: []int{401, 401, 401, 401, 401}, status: http.StatusUnauthorized, calls: 4},
+		"none ends":      {next: []string{"shpat_2", "shpat_3", "shpat_4"}, status: http.StatusUnauthorized, calls: 2},
+		"there is none":  {ends: 9, next: []string{"shpat_2"}, err: &token.UnavailableError{Err: errors.New("busy")}, status: http.StatusServiceUnavailable, calls: 2},
+		"another lives":  {ends: 1, next: []string{"shpat_2", "shpat_3", "shpat_4"}, status: http.StatusUnauthorized, calls: 3},
+		"it is the last": {ends: 9, next: []string{"shpat_2"}, status: http.StatusUnauthorized, calls: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -314,7 +315,9 @@ func TestA401OfATokenThatEndedOnItsWayStandsOnlyInTheEnd(t *testing.T) {
 				upstream := &answersInTurn{c.answers}
 				oneShop(p.opt).Tokens = &fakeTokens{current: "shpat_1", next: c.next, none: c.err, life: time.Second}
 				p.opt.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
-					time.Sleep(c.takes) // the request's way
+					if c.ends--; c.ends >= 0 {
+						time.Sleep(2 * time.Second) // the request's way
+					}
 					return upstream.RoundTrip(r)
 				})
 				w := httptest.NewRecorder()
