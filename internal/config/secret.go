@@ -105,14 +105,8 @@ func (c *Config) StaticToken() (token.Secret, error) {
 	return c.current("SHOPIFY_ACCESS_TOKEN", c.AccessToken)
 }
 
-// StaticTokenFile is the file in which StaticToken may find another token; empty: there is none, and it is always the same.
-func (c *Config) StaticTokenFile() string {
-	path := c.File("SHOPIFY_ACCESS_TOKEN")
-	if readfile.IsStream(path) {
-		return ""
-	}
-	return path
-}
+// StaticTokenFile is the file that StaticToken reads; empty: there is none.
+func (c *Config) StaticTokenFile() string { return c.File("SHOPIFY_ACCESS_TOKEN") }
 
 // SecretNames lists the variables that a command started by `run` must not see.
 func SecretNames() []string {

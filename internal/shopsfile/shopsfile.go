@@ -96,7 +96,7 @@ func (s *Settings) OtherSecret() (token.Secret, error) {
 // StaticToken returns the permanent token as it is now.
 func (s *Settings) StaticToken() (token.Secret, error) { return s.access.read("access_token") }
 
-// StaticTokenFile is the file in which StaticToken may find another token; empty: there is none.
+// StaticTokenFile is the file that StaticToken reads; empty: there is none.
 func (s *Settings) StaticTokenFile() string { return s.access.path }
 
 // RefreshSeed returns the refresh token to begin with, if one is given.
