@@ -89,7 +89,7 @@ func (h *half) wait(client net.Conn, over <-chan struct{}) error {
 			continue
 		}
 		if still += firstAsk; h.moves() {
-			still = 0
+			still, next, pause = 0, firstAsk, firstAsk
 		}
 		asks := still >= next
 		if asks {

@@ -2,7 +2,10 @@ package front
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"evergate/internal/certtest"
 	"evergate/internal/pipetest"
 	"evergate/internal/socket"
 )
@@ -74,6 +78,12 @@ func TestAClientWhoseSendingHasEndedIsAskedWhetherItIsThere(t *testing.T) {
 			prepare: func(h *half) { _, _ = h.write(io.Discard, []byte("HTTP/1.1 100 Continue\r\n\r\n")) },
 			over:    1100 * time.Millisecond, takes: endless, asked: []time.Duration{0, 510 * time.Millisecond, 1010 * time.Millisecond}, lasts: 1100 * time.Millisecond,
 		},
+		"it is told to go on late": {
+			prepare: func(h *half) {
+				time.AfterFunc(time.Second, func() { _, _ = h.write(io.Discard, []byte("HTTP/1.1 100 Continue\r\n\r\n")) })
+			},
+			over: 2 * time.Second, takes: endless, asked: []time.Duration{0, 260 * time.Millisecond, 760 * time.Millisecond, 1260 * time.Millisecond, 1760 * time.Millisecond}, lasts: 2 * time.Second,
+		},
 		"it cannot be asked":               {prepare: (*half).silence, over: time.Hour, err: io.EOF, lasts: 5*time.Second + answersAsk},
 		"nor can it, and it is answered":   {prepare: (*half).silence, over: 2 * time.Second, lasts: 2 * time.Second},
 		"nor can it, and the answer began": {prepare: func(h *half) { h.silence(); answers(h) }, over: time.Hour, err: io.EOF, lasts: 10*time.Second + firstAsk + answersAsk},
@@ -114,14 +124,28 @@ func (w wrapped) NetConn() net.Conn { return w.Conn }
 // TestAKernelThatRefusesAnswersIsHeard is of real connections: of those that have ended Linux says so to writers alone.
 func TestAKernelThatRefusesAnswersIsHeard(t *testing.T) {
 	t.Parallel()
-	for name, wrap := range map[string]func(net.Conn) net.Conn{
-		"bare": func(c net.Conn) net.Conn { return c }, "as on Linux": socket.Wrap, "wrapped": func(c net.Conn) net.Conn { return wrapped{wrapped{c}} },
+	certificate := certtest.SelfSigned(t, x509.Certificate{DNSNames: []string{"x"}, IsCA: true, BasicConstraintsValid: true})
+	for name, wrap := range map[string]func(client, served net.Conn) (net.Conn, net.Conn){
+		"bare":        func(client, served net.Conn) (net.Conn, net.Conn) { return client, served },
+		"as on Linux": func(client, served net.Conn) (net.Conn, net.Conn) { return client, socket.Wrap(served) },
+		"wrapped":     func(client, served net.Conn) (net.Conn, net.Conn) { return client, wrapped{wrapped{served}} },
+		"TLS": func(client, served net.Conn) (net.Conn, net.Conn) {
+			return tls.Client(client, &tls.Config{ServerName: "x", RootCAs: certtest.Pool(certificate), MinVersion: tls.VersionTLS12}),
+				tls.Server(wrapped{served}, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for _, gone := range []bool{false, true} {
-				client, bare := pipetest.Sockets(t, "tcp", "127.0.0.1:0")
-				served := wrap(bare)
+		for _, gone := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s gone %t", name, gone), func(t *testing.T) {
+				t.Parallel()
+				client, served := wrap(pipetest.Sockets(t, "tcp", "127.0.0.1:0"))
+				sent := make(chan error, 1)
+				go func() {
+					_, err := client.Write([]byte("x"))
+					sent <- err
+				}()
+				if _, err := io.ReadFull(served, make([]byte, 1)); err != nil || <-sent != nil {
+					t.Fatal(err)
+				}
 				if gone {
 					_ = client.Close()
 				} else {
@@ -131,7 +155,7 @@ func TestAKernelThatRefusesAnswersIsHeard(t *testing.T) {
 					t.Fatal(n, err)
 				}
 				if err := lost(served); err != nil {
-					t.Errorf("gone %t: nobody has asked, and it is lost: %v", gone, err)
+					t.Errorf("nobody has asked, and it is lost: %v", err)
 				}
 				if _, err := served.Write(interim); err != nil {
 					t.Fatal(err)
@@ -140,7 +164,7 @@ func TestAKernelThatRefusesAnswersIsHeard(t *testing.T) {
 					if err := lost(served); err != nil {
 						t.Errorf("it waits for its answer, and is lost: %v", err)
 					}
-					continue
+					return
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
@@ -149,8 +173,8 @@ func TestAKernelThatRefusesAnswersIsHeard(t *testing.T) {
 						t.Fatal("it has been asked, and is not lost")
 					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
