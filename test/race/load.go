@@ -24,6 +24,8 @@ type tally struct {
 	due, answered, owed, refused atomic.Int64
 	// amid are those that were refused although a token was owed, while there was trouble: a machine that is busy explains them, too.
 	amid atomic.Int64
+	// stood are those of them whose replica stood still.
+	stood atomic.Int64
 
 	mu       sync.Mutex
 	longest  time.Duration  // of those to which a token was owed
@@ -111,6 +113,7 @@ func (r *race) call(p *replica, name string) {
 	case (got.status == http.StatusUnauthorized || got.code == "upstream_unreachable") && p.still.touches(began, ended):
 		// its token, or the time to connect in, may have ended while it stood still
 		r.tally.amid.Add(1)
+		r.tally.stood.Add(1)
 	default:
 		r.tally.fail(got.String(), example+"\n"+r.toldOf(name))
 	}

@@ -64,3 +64,22 @@ func TestARefusalIsExcusedOnlyByWhatExplainsIt(t *testing.T) {
 		})
 	}
 }
+
+func TestAnAbsenceOfTheStoreExcusesTwoPairsOfAShop(t *testing.T) {
+	t.Parallel()
+	r := &race{Options: Options{Loses: true}, again: map[loss]int{}, away: spans{all: []span{away(10, 13), away(20, 23)}}}
+	for i, c := range []struct {
+		shop        string
+		made, again float64
+		lost        bool
+	}{
+		{"a", 8, 9, false}, {"a", 9, 11, true}, {"b", 9, 11, true}, {"a", 11, 12, true}, {"a", 12, 14, false}, {"a", 14, 15, false}, {"a", 19, 21, true},
+	} {
+		if got := r.mayBeLost(c.shop, at(c.made), at(c.again)); got != c.lost {
+			t.Errorf("%d: %t", i, got)
+		}
+	}
+	if r.Loses = false; r.mayBeLost("c", at(9), at(11)) {
+		t.Error("a store that loses nothing has lost it")
+	}
+}
