@@ -53,6 +53,7 @@ type conn struct {
 	head    *wire.Request // nil while it is silent
 	next    *incoming
 	spare   *incoming // what the last request was made of, to be used again
+	own     *lasting  // likewise; nil: somebody may still look at it
 	resp    response
 
 	until  time.Time // its next request may begin; zero: for ever
@@ -172,7 +173,7 @@ func (c *conn) shed() {
 		*c.head = wire.Request{} // what it keeps is the client's
 		heads.Put(c.head)
 	}
-	c.head, c.next, c.spare, c.same, c.failed = nil, nil, nil, nil, nil
+	c.head, c.next, c.spare, c.own, c.same, c.failed = nil, nil, nil, nil, nil, nil
 }
 
 // hears is how much the first read of a connection asks for: most heads are shorter. One that has asked before is known to be silent for long, and
@@ -334,8 +335,7 @@ func (c *conn) serve() bool {
 	c.tell(http.StateActive)
 	in, h := c.next, c.head
 	c.next = nil
-	own := new(lasting)
-	own.ctx.Begin(c.ctx)
+	own := c.lasting()
 	defer own.ctx.End()
 	in.Request = *in.Request.WithContext(&own.ctx)
 	r := &in.Request
@@ -343,14 +343,12 @@ func (c *conn) serve() bool {
 	r.URL, r.Host, r.RemoteAddr, r.ContentLength, r.Close = &in.url, same(&c.host, h.Host()), c.remote, h.Length, h.Close
 	r.Header, r.Body, r.TLS = c.header(), http.NoBody, c.tls
 	c.r = h.Size()
+	own.body.start(c, h.Length)
 	if h.Length > 0 {
-		own.body.conn, own.body.left = c, h.Length
 		r.Body = &own.body
 		if int64(c.w-c.r) < h.Length {
 			_ = c.net.SetReadDeadline(time.Time{}) // that was for the head
 		}
-	} else {
-		own.body.done.Store(true)
 	}
 	c.resp.begin(c, r)
 	c.gone.begin(c, &own.body, &own.ctx)
@@ -362,6 +360,9 @@ func (c *conn) serve() bool {
 	if completed && c.server.onlyReads {
 		*in = incoming{}
 		c.spare = in
+		if c.resp.unused && whole {
+			c.own = own
+		}
 	}
 	if !keep {
 		if !whole && completed {
@@ -375,6 +376,17 @@ func (c *conn) serve() bool {
 		c.w++
 	}
 	return c.rest(method)
+}
+
+// lasting makes what others may look at for long, or takes that of the last request if none can any more.
+func (c *conn) lasting() *lasting {
+	own := c.own
+	if c.own = nil; own != nil && own.ctx.Again() {
+		return own
+	}
+	own = new(lasting)
+	own.ctx.Begin(c.ctx)
+	return own
 }
 
 // header is that of the request whose head has been read. Where a client says the same as the last time it is the same map; it is kept from its second
@@ -506,6 +518,14 @@ type body struct {
 	mu     sync.Mutex // keeps who reads on, though the request is answered, from the next request's bytes
 	begun  bool       // it has been read from
 	closed bool       // the request is answered
+}
+
+// start makes it the body of a request, of so many bytes.
+func (b *body) start(c *conn, length int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.conn, b.left, b.begun, b.closed = c, length, false, false
+	b.done.Store(length == 0)
 }
 
 // Read implements io.Reader. The last bytes come with io.EOF.

@@ -3,6 +3,7 @@ package front
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -661,4 +662,67 @@ func FuzzFront(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A request's context and body are the next one's only if the handler has said so, and nobody has asked for the context's end.
+func TestWhatNobodyUsesIsTheNextRequests(t *testing.T) {
+	t.Parallel()
+	var asks, says atomic.Bool
+	type used struct {
+		ctx  context.Context
+		body io.Reader
+		text string
+	}
+	var all []used // by one request after the other
+	both := serveBoth(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		all = append(all, used{r.Context(), r.Body, string(text)})
+		if asks.Load() && r.Context().Err() != nil {
+			t.Error("it has ended")
+		}
+		if says.Load() {
+			w.(interface{ Unused() }).Unused()
+		}
+	}))
+	c, err := net.Dial("tcp", both.front.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	r := bufio.NewReader(c)
+	send := func(text string) {
+		t.Helper()
+		if _, err := fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(text), text); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatal(resp, err)
+		}
+		_ = resp.Body.Close()
+	}
+	send("a")
+	send("bb")
+	says.Store(true)
+	send("ccc")
+	send("dd")
+	asks.Store(true)
+	send("e")
+	send("f")
+	same := func(i, j int) bool { return all[i].ctx == all[j].ctx }
+	if len(all) != 6 || same(0, 1) || same(1, 2) || !same(2, 3) || !same(3, 4) || same(4, 5) {
+		t.Errorf("%v", all)
+	}
+	for i, want := range []string{"a", "bb", "ccc", "dd", "e", "f"} {
+		if all[i].text != want {
+			t.Errorf("request %d had the body %q", i, all[i].text)
+		}
+		if n, err := all[i].body.Read(make([]byte, 1)); n > 0 || err == nil {
+			t.Errorf("the body of request %d is read on", i)
+		}
+	}
 }

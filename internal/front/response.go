@@ -49,6 +49,7 @@ type response struct {
 	// saysClose says that the handler said so.
 	saysClose bool
 	begun     bool // something has been sent
+	unused    bool // see Unused
 	err       error
 }
 
@@ -67,6 +68,10 @@ func (w *response) Header() http.Header { return w.header.fields }
 // PassFields has the head say lines of fields as they are, each with its end, behind what the header says. They are read until the request is
 // over, and may not concern the message itself.
 func (w *response) PassFields(lines []byte) { w.passed = lines }
+
+// Unused has the handler say that nobody looks at the request any more when it returns, nor at its context and its body, which are used again. Where it says
+// nothing of the kind somebody may, for as long as he likes.
+func (w *response) Unused() { w.unused = true }
 
 // EnableFullDuplex is for http.ResponseController. Nothing is read of a body but by the handler.
 func (w *response) EnableFullDuplex() error { return nil }

@@ -45,7 +45,7 @@ func New(h *http.Server, refusals Refusals) *Server {
 }
 
 // HandlerOnlyReads says that the Handler changes nothing of a request's header, and that nobody looks at the request when it is over, but at its context and
-// its body. A client that says the same again is then given to it with the same header, and the next request has the place of the last one. It is called
+// its body, see Unused. A client that says the same again is then given to it with the same header, and the next request has the place of the last one. It is called
 // before Serve.
 func (s *Server) HandlerOnlyReads() { s.onlyReads = true }
 

@@ -5,6 +5,7 @@ package inject
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net"
@@ -25,10 +26,12 @@ import (
 // passing is a client's side that takes lines of fields, as internal/front does.
 type passing struct {
 	*httptest.ResponseRecorder
-	lines []byte
+	lines  []byte
+	unused bool
 }
 
 func (p *passing) PassFields(lines []byte) { p.lines = slices.Clone(lines) }
+func (p *passing) Unused()                 { p.unused = true }
 
 // all is what the client gets.
 func (p *passing) all(t *testing.T) http.Header {
@@ -81,10 +84,9 @@ var fieldValues = map[string][]string{
 	"Content-Length": {"2"},
 }
 
-// What of an answer is only passed on, and what is read, is the same to a client as the whole header.
-func TestAClientGetsTheFieldsThatItWouldGetOfTheWholeHeader(t *testing.T) {
-	t.Parallel()
-	var answer atomic.Pointer[string]
+// beforeConnection is a Handler before an upstream that gives these answers, and ends with one that has no whole head.
+func beforeConnection(t *testing.T, answer func() string) *Handler {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -93,10 +95,15 @@ func TestAClientGetsTheFieldsThatItWouldGetOfTheWholeHeader(t *testing.T) {
 		defer conn.Close()
 		requests := bufio.NewReader(conn)
 		for {
-			if _, err := http.ReadRequest(requests); err != nil {
+			r, err := http.ReadRequest(requests)
+			if err != nil {
 				return
 			}
-			if _, err := conn.Write([]byte(*answer.Load())); err != nil {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				return
+			}
+			text := answer()
+			if _, err := io.WriteString(conn, text); err != nil || !strings.Contains(text, "\r\n\r\n") {
 				return
 			}
 		}
@@ -104,8 +111,47 @@ func TestAClientGetsTheFieldsThatItWouldGetOfTheWholeHeader(t *testing.T) {
 	base := &url.URL{Scheme: "http", Host: l.Addr().String()}
 	transport := upstream.New(upstream.Options{Base: base, HeaderTimeout: 10 * time.Second})
 	t.Cleanup(transport.CloseIdleConnections)
-	c := calls[0]
-	h := New(shipped(t, c, base, transport))
+	return New(shipped(t, calls[0], base, transport))
+}
+
+// The client's side is told that nobody uses a request any more only where that is so.
+func TestWhoseRequestNobodyUsesIsTold(t *testing.T) {
+	t.Parallel()
+	const ok, busy = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nRetry-After: 0\r\n\r\n"
+	for name, is := range map[string]struct {
+		method, target string
+		body           io.Reader
+		answers        []string
+		unused         bool
+	}{
+		"a GET":                            {http.MethodGet, "shop.json", nil, []string{ok}, true},
+		"a POST":                           {http.MethodPost, "orders.json", strings.NewReader("{}"), []string{ok}, true},
+		"what is denied":                   {http.MethodGet, "../../../elsewhere", nil, nil, false},
+		"a body that is passed on":         {http.MethodPost, "orders.json", io.MultiReader(strings.NewReader("{}")), []string{ok}, false},
+		"what was sent again":              {http.MethodPost, "orders.json", strings.NewReader("{}"), []string{busy, ok}, false},
+		"an answer that net/http has read": {http.MethodPost, "orders.json", strings.NewReader("{}"), []string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nPragma: x\r\n\r\n{}"}, false},
+		"an answer that breaks off":        {http.MethodGet, "shop.json", nil, []string{"HTTP/1.1 200 OK\r\n"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var given atomic.Int64
+			h := beforeConnection(t, func() string { return is.answers[given.Add(1)-1] })
+			in := httptest.NewRequestWithContext(t.Context(), is.method, "http://localhost:8080/admin/api/2026-10/"+is.target, is.body)
+			in.RemoteAddr = "127.0.0.1:50000"
+			w := &passing{ResponseRecorder: httptest.NewRecorder()}
+			h.ServeHTTP(w, in)
+			if w.unused != is.unused || int(given.Load()) != len(is.answers) {
+				t.Errorf("unused: %v, after %d answers and a status of %d: %.200s", w.unused, given.Load(), w.Code, w.Body)
+			}
+		})
+	}
+}
+
+// What of an answer is only passed on, and what is read, is the same to a client as the whole header.
+func TestAClientGetsTheFieldsThatItWouldGetOfTheWholeHeader(t *testing.T) {
+	t.Parallel()
+	var answer atomic.Pointer[string]
+	h := beforeConnection(t, func() string { return *answer.Load() })
 	names, passed := answersFields(), 0
 	for seed := range uint64(400) {
 		random := rand.New(rand.NewPCG(seed, 13))

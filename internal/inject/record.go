@@ -94,5 +94,7 @@ func (h *Handler) observe(rec *record) {
 	}
 	rec.answer = nil // which is the transport's again, after this
 	rec.reservation.Release()
-	rec.body.release(rec.out != nil && rec.out.release())
+	if rec.body.release(rec.out != nil && rec.out.release()) && rec.passer != nil {
+		rec.passer.Unused()
+	}
 }

@@ -201,21 +201,24 @@ func (b *requestBody) allowEarlyAnswer(w http.ResponseWriter) {
 	}
 }
 
-// release gives back what was taken for the body. It is not kept any more. unused says that the last attempt's transport does not read it any more.
-func (b *requestBody) release(unused bool) {
+// release gives back what was taken for the body. It is not kept any more. unused says that the last attempt's transport does not read it any more. It
+// reports whether nobody does, nor looks at anything else of the request.
+func (b *requestBody) release(unused bool) bool {
 	b.loan.Return()
-	if b.room != nil && unused && !b.lent {
+	unused = unused && !b.lent
+	if b.room != nil && unused {
 		rooms.Put(b.room)
 	}
 	b.room, b.whole = nil, nil
 	if b.stream == nil {
-		return
+		return unused
 	}
 	b.stream.conn.EndUpload()
 	b.stream.mu.Lock()
 	defer b.stream.mu.Unlock()
 	b.stream.over, b.stream.kept = true, nil
 	b.stream.loan.Return()
+	return false
 }
 
 // unread reports whether bytes of the body may be left on the client's connection, or

@@ -113,8 +113,12 @@ func droppedDownstream(name string) bool {
 const aboutOrigins = "Access-Control-"
 
 // passer is a client's ResponseWriter that takes lines of fields as they are, each with its end, beside its header. It reads them until its
-// request is over. Most fields of Shopify's answers concern nobody here, and need not become a map for it to write.
-type passer interface{ PassFields(lines []byte) }
+// request is over. Most fields of Shopify's answers concern nobody here, and need not become a map for it to write. It is told when the request with its
+// context and its body is used by nobody, so that they can be another one's.
+type passer interface {
+	PassFields(lines []byte)
+	Unused()
+}
 
 // readOfAnswers are the fields of an answer that something here reads, or replaces. Who reads another one adds it.
 var readOfAnswers = []string{

@@ -149,6 +149,8 @@ type lineWriter struct {
 
 func (w *lineWriter) PassFields(lines []byte) { w.lines = lines }
 
+func (w *lineWriter) Unused() {}
+
 // WriteHeader implements http.ResponseWriter. The lines are read only now, as in front.
 func (w *lineWriter) WriteHeader(status int) {
 	addLines(w.t, w.Header(), w.lines)

@@ -8,12 +8,13 @@ import (
 )
 
 // Context is the context of one request, for a server that ends it itself: it can be a part of something else, and costs nothing beside while nobody
-// asks for its channel. It knows the values of its parent, which never ends. Its zero value has no parent yet; it is not used again for another request,
-// because whoever was given it may look at it for as long as he likes.
+// asks for its channel. It knows the values of its parent, which never ends. Its zero value has no parent yet. Whoever was given it may look at it for as long
+// as he likes; see Again for when it can be that of another request.
 type Context struct {
 	parent context.Context
 
 	mu    sync.Mutex
+	asked bool          // somebody has asked for its end, and may do so again
 	err   error         // nil: it has not ended
 	done  chan struct{} // nil: nobody has asked for it
 	watch func()        // see Watch
@@ -45,6 +46,18 @@ func (c *Context) End() {
 	}
 }
 
+// Again begins it anew for a request after the one that it has ended with, of the same parent. It reports false where somebody may be told of the other's end
+// too late for that: who asked for it before, but for Watch. Its caller knows that nobody begins to ask now for the other.
+func (c *Context) Again() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asked || c.err == nil {
+		return false
+	}
+	c.err = nil
+	return true
+}
+
 // Watch has f called in a goroutine of its own when the context ends, or now if it has. It is context.AfterFunc for one function at a time, until
 // Unwatch, and allocates nothing. It reports false if another one is called then.
 func (c *Context) Watch(f func()) bool {
@@ -74,6 +87,7 @@ func (c *Context) Unwatch() bool {
 func (c *Context) AfterFunc(f func()) (stop func() bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.asked = true
 	if c.err != nil {
 		go f()
 		return func() bool { return false }
@@ -95,6 +109,7 @@ func (c *Context) AfterFunc(f func()) (stop func() bool) {
 func (c *Context) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.asked = true
 	if c.done == nil {
 		c.done = make(chan struct{})
 		if c.err != nil {
@@ -108,6 +123,7 @@ func (c *Context) Done() <-chan struct{} {
 func (c *Context) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.asked = true
 	return c.err
 }
 

@@ -79,6 +79,46 @@ func TestWhoDoesNotWatchAnyMoreIsNotTold(t *testing.T) {
 	})
 }
 
+func TestAContextIsBegunAgainWhereNobodyHasAsked(t *testing.T) {
+	t.Parallel()
+	asks := map[string]func(c *Context){
+		"Done":      func(c *Context) { c.Done() },
+		"Err":       func(c *Context) { _ = c.Err() },
+		"AfterFunc": func(c *Context) { c.AfterFunc(func() {}) },
+		"a child":   func(c *Context) { _, cancel := context.WithCancel(c); cancel() },
+	}
+	for name, ask := range asks {
+		c := begun()
+		ask(c)
+		c.End()
+		if c.Again() {
+			t.Errorf("it is another request's though somebody has asked for %s", name)
+		}
+	}
+	c := begun()
+	if c.Again() {
+		t.Error("it is another's before it has ended")
+	}
+	for range 3 {
+		if c.Value(key{}) != "value" || !c.Watch(func() { t.Error("told") }) || !c.Unwatch() {
+			t.Fatal("it is of no use")
+		}
+		c.End()
+		if !c.Again() {
+			t.Fatal("it is not begun again")
+		}
+	}
+	if c.Err() != nil {
+		t.Error("it has ended with the one before")
+	}
+	c.End()
+	select {
+	case <-c.Done():
+	default:
+		t.Error("nobody is told of its second end")
+	}
+}
+
 func TestAContextAllocatesNothingWhileNobodyWaits(t *testing.T) {
 	parent, c, f := context.Background(), new(Context), func() {}
 	if n := testing.AllocsPerRun(100, func() {

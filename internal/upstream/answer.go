@@ -12,8 +12,7 @@ import (
 type answered struct {
 	http.Response
 	body     answerBody
-	header   http.Header
-	passed   []byte // see Context.Passed
+	fields   wire.Sorted
 	encoding [1]string
 }
 
@@ -22,16 +21,12 @@ var answerPool = sync.Pool{New: func() any { return new(answered) }}
 // newAnswer makes an answer with the header that has been read, and nothing else.
 func newAnswer(h *wire.Response, sort *wire.Sort) *answered {
 	a := answerPool.Get().(*answered)
-	if a.header == nil {
-		a.header = make(http.Header, usualNames)
+	if a.fields.Header == nil {
+		a.fields.Header = make(http.Header, usualNames)
 	}
-	if sort != nil {
-		var split bool
-		if a.passed, split = h.Split(a.header, a.passed, sort); split {
-			return a
-		}
+	if sort == nil || !h.Split(&a.fields, sort) {
+		h.Fill(a.fields.Header)
 	}
-	h.Fill(a.header)
 	return a
 }
 
@@ -44,7 +39,7 @@ func (c *Context) Passed() []byte {
 	if c.answer == nil {
 		return nil
 	}
-	return c.answer.passed
+	return c.answer.fields.Passed
 }
 
 func (c *Context) sort() *wire.Sort {
@@ -54,8 +49,8 @@ func (c *Context) sort() *wire.Sort {
 	return c.Sort
 }
 
-// Release says that nobody uses the answer to the request any more: neither the Response nor its body nor the map that is its header. What the fields
-// say may be kept. They are used again for another answer if an exchange has made them and the body is over. Release reports whether nobody here uses
+// Release says that nobody uses the answer to the request any more: neither the Response nor its body nor its header, neither the map nor its lists. What
+// the fields say may be kept: each is a string, which is as it was. They are used again for another answer if an exchange has made them and the body is over. Release reports whether nobody here uses
 // the request either, so that its maker can use it again with all that it is made of: an exchange has done with a request when it has the
 // answer, and net/http has not.
 func (c *Context) Release() bool {
@@ -71,8 +66,8 @@ func (c *Context) Release() bool {
 
 // forget keeps the memory of the header and of the lines, and nothing of what they say. Who reads the body after that is told that it is closed.
 func (a *answered) forget() {
-	clear(a.header)
-	*a = answered{header: a.header, passed: a.passed[:0], body: answerBody{err: errBodyClosed}}
+	a.fields.Again()
+	*a = answered{fields: a.fields, body: answerBody{err: errBodyClosed}}
 }
 
 // lasting is a context for what may go on when the request is over whose context it was, such as a connection that is being made.

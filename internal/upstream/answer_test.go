@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"evergate/internal/wire"
+
 	incoming "evergate/internal/request"
 )
 
@@ -41,11 +43,11 @@ func released(t *testing.T, tr *Transport, method, url string, change func(r *ht
 
 func TestNothingIsLeftOfWhatIsUsedAgain(t *testing.T) {
 	t.Parallel()
-	a := &answered{header: http.Header{"X-Path": {"/"}}, passed: []byte("A: b\r\n"), encoding: [1]string{"chunked"}}
-	a.Response = http.Response{StatusCode: http.StatusOK, Header: a.header, Request: askOf(t, t.Context(), "http://x"), Body: &a.body, TransferEncoding: a.encoding[:]}
+	a := &answered{fields: wire.Sorted{Header: http.Header{"X-Path": {"/"}}, Passed: []byte("A: b\r\n")}, encoding: [1]string{"chunked"}}
+	a.Response = http.Response{StatusCode: http.StatusOK, Header: a.fields.Header, Request: askOf(t, t.Context(), "http://x"), Body: &a.body, TransferEncoding: a.encoding[:]}
 	header, body := a.Response.Header, a.Response.Body
 	a.forget()
-	if a.Body != nil || a.Header != nil || a.Request != nil || a.StatusCode != 0 || a.TransferEncoding != nil || a.encoding[0] != "" || len(a.header) > 0 || len(a.passed) > 0 {
+	if a.Body != nil || a.Header != nil || a.Request != nil || a.StatusCode != 0 || a.TransferEncoding != nil || a.encoding[0] != "" || len(a.fields.Header) > 0 || len(a.fields.Passed) > 0 {
 		t.Errorf("%+v", a)
 	}
 	if len(header) > 0 {

@@ -164,8 +164,7 @@ func (x *exchange) takeBody(r *http.Request) error {
 	if _, err := io.ReadFull(r.Body, x.out[at:]); err != nil {
 		return err
 	}
-	var b [1]byte
-	if n, _ := r.Body.Read(b[:]); n > 0 {
+	if n, _ := r.Body.Read(x.in[:1]); n > 0 { // nothing has been read into it yet
 		return errLongBody
 	}
 	return nil
@@ -312,7 +311,7 @@ func (x *exchange) answer(r *http.Request, whole bool) (*http.Response, error) {
 	a := newAnswer(h, given.sort())
 	a.Response = http.Response{
 		Status: statusText(h), StatusCode: h.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: a.header, ContentLength: h.Length, Close: h.Close, Request: r, Body: http.NoBody,
+		Header: a.fields.Header, ContentLength: h.Length, Close: h.Close, Request: r, Body: http.NoBody,
 	}
 	if given != nil {
 		given.answer = a

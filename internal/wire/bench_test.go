@@ -52,7 +52,7 @@ func BenchmarkRequest(b *testing.B) {
 // BenchmarkResponse reads an answer of Shopify's edge, and parts what somebody reads of it from what is passed on.
 func BenchmarkResponse(b *testing.B) {
 	var r Response
-	buf, header, lines := []byte(benchResponse), map[string][]string{}, []byte(nil)
+	buf, into := []byte(benchResponse), Sorted{Header: map[string][]string{}}
 	sort := &Sort{Of: func(name []byte) (string, Use) {
 		switch string(name) {
 		case "Content-Type":
@@ -70,9 +70,8 @@ func BenchmarkResponse(b *testing.B) {
 		if r.Parse(buf, false) != Understood {
 			b.Fatal("not understood")
 		}
-		clear(header)
-		var ok bool
-		if lines, ok = r.Split(header, lines[:0], sort); !ok || len(header) != 3 {
+		into.Again()
+		if !r.Split(&into, sort) || len(into.Header) != 3 {
 			b.Fatal("not parted")
 		}
 	}

@@ -1,5 +1,7 @@
 package wire
 
+import "strings"
+
 // Response is the head of an answer. Its zero value is ready; it is used again and again by one goroutine.
 type Response struct {
 	// Status has three digits.
@@ -19,6 +21,7 @@ type Response struct {
 	fields fields
 	known  [MaxFields]string // the names of fields that Split keeps; each of them is somebody's constant
 	seen   seenNames
+	texts  strings.Builder // see text
 	buf    []byte
 }
 

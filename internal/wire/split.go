@@ -1,5 +1,7 @@
 package wire
 
+import "slices"
+
 // Use is what becomes of a field of an answer.
 type Use uint8
 
@@ -16,15 +18,28 @@ type Sort struct {
 	Of func(name []byte) (known string, use Use)
 }
 
-// Split is Fill for who looks at few fields. What is Read comes into the header; of what is Passed lines are appended, each with its end, in their
-// order. Connection and Transfer-Encoding are Dropped. It reports false, and does nothing, if Connection names fields: who passes an answer on has to look
-// at all their names.
-func (r *Response) Split(header map[string][]string, lines []byte, sort *Sort) (passed []byte, ok bool) {
+// Sorted is what Split makes of an answer: what is Read, and the lines of what is Passed, each with its end, in their order. Its zero value is ready.
+type Sorted struct {
+	Header map[string][]string
+	Passed []byte
+	values []string // of the header
+}
+
+// Again empties it for another answer. The strings that it had stay as they are; the map, its lists and the lines do not.
+func (s *Sorted) Again() {
+	clear(s.Header)
+	clear(s.values)
+	s.values, s.Passed = s.values[:0], s.Passed[:0]
+}
+
+// Split is Fill for who looks at few fields. It adds them to what is empty. Connection and Transfer-Encoding are Dropped. It reports false, and does nothing,
+// if Connection names fields: who passes an answer on has to look at all their names.
+func (r *Response) Split(into *Sorted, sort *Sort) bool {
 	if r.names {
-		return lines, false
+		return false
 	}
 	learns := r.seen.forgets(sort)
-	f, head, n := &r.fields, r.buf[:r.size], 0
+	f, head, n, lines := &r.fields, r.buf[:r.size], 0, into.Passed
 	for i := range f.n {
 		at := f.at[i]
 		var known string
@@ -35,6 +50,7 @@ func (r *Response) Split(header map[string][]string, lines []byte, sort *Sort) (
 			}
 		} else {
 			name, raw := at.name.of(head), ""
+			at.seen = 0
 			if learns {
 				raw = string(name)
 			}
@@ -61,23 +77,47 @@ func (r *Response) Split(header map[string][]string, lines []byte, sort *Sort) (
 		case Dropped:
 		}
 	}
-	f.n = n
-	end := len(lines)
-	for _, at := range f.at[:n] {
-		lines = append(lines, at.value.of(head)...)
-	}
-	texts, values := string(lines[end:]), make([]string, n)
+	into.Passed = lines
+	into.values = slices.Grow(into.values, n)[:n] // no list in the header is moved
 	for i, name := range r.known[:n] {
-		size := len(f.at[i].value.of(head))
-		values[i], texts = texts[:size], texts[size:]
-		if before := header[name]; before != nil {
-			header[name] = append(before, values[i])
+		into.values[i] = r.text(f.at[i].value.of(head), r.seen.at(f.at[i].seen))
+		if before := into.Header[name]; before != nil {
+			into.Header[name] = append(before, into.values[i])
 			continue
 		}
-		header[name] = values[i : i+1 : i+1]
+		into.Header[name] = into.values[i : i+1 : i+1]
 	}
 	f.n = 0
-	return lines[:end], true
+	return true
+}
+
+const (
+	// longestText is how long a value may be that is remembered, or shares its memory.
+	longestText = 128
+	// sharedText is how much memory values share: who keeps one of them keeps as much.
+	sharedText = 1 << 10
+)
+
+// text returns what a field says as a string that is never changed. Much is what the field of that name has said before, if it is one that was seen, and the rest
+// shares memory with what other answers say, so that an answer mostly needs none of its own.
+func (r *Response) text(value []byte, of *seenName) string {
+	switch {
+	case len(value) > longestText:
+		return string(value)
+	case of != nil && of.last == string(value):
+		return of.last
+	}
+	if r.texts.Cap()-r.texts.Len() < len(value) {
+		r.texts.Reset()
+		r.texts.Grow(sharedText)
+	}
+	from := r.texts.Len()
+	r.texts.Write(value)
+	text := r.texts.String()[from:]
+	if of != nil {
+		of.last = text
+	}
+	return text
 }
 
 // seenNames are the fields of an answer, in their order: those of the next ones mostly have the same names, and what was found out about a name holds for
@@ -94,6 +134,7 @@ type seenName struct {
 	begins string // the line of a field that is Passed
 	known  string
 	use    Use
+	last   string // what the last one said that was Read
 }
 
 const (
@@ -117,7 +158,7 @@ func (s *seenNames) forgets(by *Sort) bool {
 
 func (s *seenNames) learn(raw, begins, known string, use Use) {
 	if len(raw) <= longestSeen {
-		s.all = append(s.all, seenName{raw, begins, known, use})
+		s.all = append(s.all, seenName{raw: raw, begins: begins, known: known, use: use})
 	}
 }
 

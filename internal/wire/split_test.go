@@ -2,9 +2,11 @@ package wire
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/textproto"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -55,14 +57,15 @@ func splitsAsWhole(t *testing.T, r *Response, b []byte) {
 	}
 	all := whole.Header()
 	got := make(http.Header)
-	lines, ok := r.Split(got, []byte("before"), &byLength)
-	text, kept := strings.CutPrefix(string(lines), "before")
+	into := Sorted{Header: got, Passed: []byte("before")}
+	ok := r.Split(&into, &byLength)
+	text, kept := strings.CutPrefix(string(into.Passed), "before")
 	if !kept {
-		t.Fatalf("%q: what was there is gone: %q", b, lines)
+		t.Fatalf("%q: what was there is gone: %q", b, into.Passed)
 	}
 	if !ok {
 		if !whole.names || text != "" || len(got) > 0 {
-			t.Fatalf("%q was not split, with %q %q", b, lines, got)
+			t.Fatalf("%q was not split, with %q %q", b, into.Passed, got)
 		}
 		sameHeader(t, r.Header(), all)
 		return
@@ -108,17 +111,66 @@ func TestNamesAreLearntOnce(t *testing.T) {
 		return "", Passed
 	}}
 	var r Response
-	header, lines, b := make(http.Header), make([]byte, 0, 1<<10), make([]byte, 1<<10)
+	into, b := Sorted{Header: make(http.Header), Passed: make([]byte, 0, 1<<10)}, make([]byte, 1<<10)
 	if n := testing.AllocsPerRun(3000, func() {
 		for _, head := range heads {
-			clear(header)
+			into.Again()
 			r.Parse(b[:copy(b, head)], false)
-			lines, _ = r.Split(header, lines[:0], &known)
+			r.Split(&into, &known)
 		}
-	}); n > 2*float64(len(heads)) { // the text and the list of what is read; those of names come rarely enough to be none
+	}); n >= 1 { // what is made for many answers comes rarely enough to be none
 		t.Errorf("%v allocations for %d answers", n, len(heads))
 	}
 	if len(r.seen.all) > 6 {
 		t.Errorf("%d names are remembered", len(r.seen.all))
+	}
+}
+
+// What was read of an answer stays as it was, whatever the next ones say, and where it lies is not made anew for each of them.
+func TestWhatWasReadIsKept(t *testing.T) {
+	t.Parallel()
+	read := Sort{Of: func(name []byte) (string, Use) { return string(name), Read }}
+	var r Response
+	into := Sorted{Header: make(http.Header)}
+	got := make(map[string]string)
+	for i := range 500 {
+		into.Again()
+		id := strings.Repeat(string(rune('a'+i%26)), i%(2*longestText))
+		r.Parse(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nId: %s\r\nSame: x\r\nId: %d\r\n\r\n", id, i), false)
+		if !r.Split(&into, &read) || len(into.Header) != 3 || into.Header["Same"][0] != "x" || !slices.Equal(into.Header["Id"], []string{id, strconv.Itoa(i)}) {
+			t.Fatalf("answer %d: %q", i, into.Header)
+		}
+		for _, v := range into.Header["Id"] {
+			got[strings.Clone(v)] = v
+		}
+	}
+	for want, is := range got {
+		if want != is {
+			t.Errorf("%q has become %q", want, is)
+		}
+	}
+	into.Again()
+	if len(into.Header) > 0 || len(into.Passed) > 0 || slices.ContainsFunc(into.values[:cap(into.values)], func(v string) bool { return v != "" }) {
+		t.Errorf("%q is left", into.values[:cap(into.values)])
+	}
+}
+
+func TestAnAnswerThatSaysSomethingElseNeedsNoMemoryOfItsOwn(t *testing.T) {
+	read := Sort{Of: func(name []byte) (string, Use) {
+		if string(name) == "X-Request-Id" {
+			return "X-Request-Id", Read
+		}
+		return "", Passed
+	}}
+	var r Response
+	into, b, i := Sorted{Header: make(http.Header), Passed: make([]byte, 0, 1<<10)}, []byte(nil), 0
+	if n := testing.AllocsPerRun(3000, func() {
+		i++
+		into.Again()
+		b = append(strconv.AppendInt(append(b[:0], "HTTP/1.1 204 N\r\nVary: a\r\nX-Request-Id: 0a1b2c3d-"...), int64(i), 10), "\r\n\r\n"...)
+		r.Parse(b, false)
+		r.Split(&into, &read)
+	}); n >= 1 {
+		t.Errorf("%v allocations", n)
 	}
 }
