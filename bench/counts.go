@@ -3,6 +3,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"time"
 )
@@ -97,24 +98,36 @@ func countAllocations(t *table, p plan, run *running) error {
 	return nil
 }
 
-// allocated is what a request has Evergate allocate, in objects and in bytes: everything that happens meanwhile, without what
+// fewestCounted is how many requests are too many for what goes on beside them to show in the figure of one.
+const fewestCounted = 4000
+
+// allocated is what a request has Evergate allocate, in objects and in bytes: everything that happens meanwhile, without the least that
 // asking for it costs, divided by the answers.
 func allocated(run *running, c *client, length time.Duration) (objects, bytes float64, err error) {
-	var of [2][3]float64
+	const asks = 5
+	var of [2][asks + 1]float64
 	done := 0
-	for i := range 3 {
+	for i := range asks + 1 {
 		for j, name := range []string{"go_memstats_mallocs_total", "go_memstats_alloc_bytes_total"} {
 			if of[j][i], err = metric(run.place, name); err != nil {
 				return 0, 0, err
 			}
 		}
-		if i == 1 {
-			if done, err = c.closed(length); err != nil {
+		for i == asks-1 && done < fewestCounted {
+			n, err := c.closed(length)
+			if err != nil {
 				return 0, 0, err
 			}
+			done += n
 		}
 	}
-	each := func(n [3]float64) float64 { return ((n[2] - n[1]) - (n[1] - n[0])) / float64(done) }
+	each := func(n [asks + 1]float64) float64 {
+		ask := math.Inf(1)
+		for i := 1; i < asks; i++ {
+			ask = min(ask, n[i]-n[i-1])
+		}
+		return (n[asks] - n[asks-1] - ask) / float64(done)
+	}
 	return each(of[0]), each(of[1]), nil
 }
 
