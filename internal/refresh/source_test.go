@@ -74,6 +74,13 @@ func (e *endpoint) count() int {
 	return e.calls
 }
 
+// busy reports whether it is being asked.
+func (e *endpoint) busy() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.active > 0
+}
+
 // alive reports whether the endpoint would still accept the token.
 func (e *endpoint) alive(tok token.Token) bool {
 	e.mu.Lock()
