@@ -564,6 +564,13 @@ func (b *body) take(p []byte) (int, error) {
 	return n, nil
 }
 
+// HasCome reports whether all of it that has not been read is here, so that no Read waits.
+func (b *body) HasCome() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.closed && int64(b.conn.w-b.conn.r) >= b.left
+}
+
 // end has nobody read any more. It reports whether the connection has nothing more of the body to come.
 func (b *body) end() bool {
 	b.mu.Lock()

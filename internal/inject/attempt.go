@@ -44,7 +44,7 @@ func (h *Handler) roundTrip(rec *record) (*http.Response, error) {
 	rec.reservation = rec.shop.Pace.Reserve(rec.passage.Target.API, rec.caller(), rec.body.whole)
 	for why := never; ; {
 		if why != unauthorized {
-			if tok, err = h.reserve(rec); err != nil {
+			if tok, err = h.reserve(rec, tok); err != nil {
 				return nil, err
 			}
 		}
@@ -61,15 +61,17 @@ func (h *Handler) roundTrip(rec *record) (*http.Response, error) {
 	}
 }
 
-// reserve waits for the rate limit and returns the token that is usable afterwards.
-func (h *Handler) reserve(rec *record) (token.Token, error) {
+// reserve waits for the rate limit and returns the token that is usable afterwards, which is tok where nothing was waited for.
+func (h *Handler) reserve(rec *record, tok token.Token) (token.Token, error) {
 	waited, err := rec.reservation.Wait(rec.in.Context())
 	rec.waited += waited
-	if err != nil {
+	switch {
+	case err != nil:
 		return token.Token{}, err
+	case waited == 0:
+		return tok, nil
 	}
-	tok, err := rec.shop.Tokens.Token(rec.in.Context())
-	if err != nil {
+	if tok, err = rec.shop.Tokens.Token(rec.in.Context()); err != nil {
 		rec.reservation.Cancel(false)
 	}
 	return tok, err

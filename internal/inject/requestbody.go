@@ -140,7 +140,9 @@ func (b *requestBody) take(conn *limit.Conn, src io.Reader, length, most int64) 
 			b.room = rooms.Get().(*[firstRead]byte)
 			first = b.room[:length:length]
 		}
-		conn.BeginUpload()
+		if !hasCome(src) {
+			conn.BeginUpload()
+		}
 		kept, err := b.keep(first, src, length)
 		conn.EndUpload()
 		switch {
@@ -164,6 +166,12 @@ func (b *requestBody) take(conn *limit.Conn, src io.Reader, length, most int64) 
 		conn.BeginUpload()
 	}
 	return nil
+}
+
+// hasCome reports whether a body is known to be here to its end, so that reading it waits for nothing.
+func hasCome(src io.Reader) bool {
+	here, ok := src.(interface{ HasCome() bool })
+	return ok && here.HasCome()
 }
 
 // attach makes the body out's. It may be called again after rewind.

@@ -16,7 +16,7 @@ type Reservation struct {
 	doc        document
 	cost       int64
 	place      place
-	deadline   int64
+	deadline   int64 // MaxWait after the first Wait began
 	attempts   int
 	backOff    time.Duration // how long the next Wait sleeps first
 	unforeseen int           // refusals after which it backed off
@@ -38,7 +38,7 @@ func (p *Pacer) Reserve(api API, caller Caller, body []byte) Reservation {
 	if p == nil || api == Uncounted {
 		return Reservation{}
 	}
-	r := Reservation{pacer: p, limiter: p.limiterOf(api), api: api, caller: caller, cost: 1, deadline: p.now() + int64(p.opt.MaxWait)}
+	r := Reservation{pacer: p, limiter: p.limiterOf(api), api: api, caller: caller, cost: 1}
 	if api == GraphQL {
 		r.doc = readDocument(body)
 		r.cost = p.common.costs.estimate(r.doc)
@@ -53,7 +53,9 @@ func (r *Reservation) Wait(ctx context.Context) (took time.Duration, err error) 
 		return 0, nil
 	}
 	p, began := r.pacer, r.pacer.now()
-	r.attempts++
+	if r.attempts++; r.attempts == 1 {
+		r.deadline = began + int64(p.opt.MaxWait)
+	}
 	slept := r.backOff > 0
 	if slept {
 		if err := r.limiter.queue.rest(ctx, r.caller, min(r.backOff, time.Duration(r.deadline-began)), r.deadline); err != nil {

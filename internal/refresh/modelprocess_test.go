@@ -86,7 +86,7 @@ func (w *world) startProcess(name string) *process {
 	})
 	draw := rand.New(rand.NewPCG(w.seed, uint64(len(name))))
 	p.source.draw = func() float64 { w.mu.Lock(); defer w.mu.Unlock(); return draw.Float64() }
-	p.source.wall = func() time.Time { return time.Now().Add(time.Duration(p.step.Load())) }
+	p.source.ahead = func() time.Duration { return time.Duration(p.step.Load()) }
 	work, stop := context.WithCancel(p.life)
 	p.stop = stop
 	go func() { defer close(p.ended); p.source.Run(work) }()

@@ -72,9 +72,9 @@ type Source struct {
 	name     string // of the grant
 	obtainer obtainer
 	epoch    time.Time
-	// wall reads the wall clock; a test steps it. Everything else about time is the
-	// runtime's, which synctest fakes.
-	wall func() time.Time
+	// ahead, if set, is by how much a test has set the wall clock. Everything else about time is the
+	// runtime's own.
+	ahead func() time.Duration
 	// draw returns a number from [0, 1).
 	draw func() float64
 
@@ -149,7 +149,6 @@ func New(opt Options) *Source {
 	s := &Source{
 		opt:   opt,
 		epoch: time.Now(),
-		wall:  time.Now,
 		draw:  rand.Float64,
 		turn:  make(chan struct{}, 1),
 	}
@@ -164,7 +163,12 @@ func New(opt Options) *Source {
 }
 
 func (s *Source) now() instant {
-	return instant{wall: s.wall().Round(0), mono: time.Since(s.epoch)}
+	t := time.Now() // reading it is not free, and this is asked for each request
+	at := instant{wall: t.Round(0), mono: t.Sub(s.epoch)}
+	if s.ahead != nil {
+		at.wall = at.wall.Add(s.ahead())
+	}
+	return at
 }
 
 // Token returns a usable token. It returns at once while there is one; else it waits for

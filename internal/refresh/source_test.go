@@ -218,7 +218,7 @@ func TestLaptopAsleepForThreeDaysRefreshesOnceCalmly(t *testing.T) {
 		e := newEndpoint(t, 86399*time.Second)
 		s := newSource(e)
 		var step atomic.Int64
-		s.wall = func() time.Time { return time.Now().Add(time.Duration(step.Load())) }
+		s.ahead = func() time.Duration { return time.Duration(step.Load()) }
 		run(t, s)
 		use(t, s, e)
 		step.Store(int64(72 * time.Hour)) // the wall clock went on, the monotonic one and all timers stood still
@@ -239,7 +239,7 @@ func TestSleepIsNoticedWithoutTraffic(t *testing.T) {
 		e := newEndpoint(t, 86399*time.Second)
 		s := newSource(e)
 		var step atomic.Int64
-		s.wall = func() time.Time { return time.Now().Add(time.Duration(step.Load())) }
+		s.ahead = func() time.Duration { return time.Duration(step.Load()) }
 		run(t, s)
 		use(t, s, e)
 		step.Store(int64(72 * time.Hour))
@@ -257,7 +257,7 @@ func TestWallClockStepsCostAtMostOneRefresh(t *testing.T) {
 				e := newEndpoint(t, 86399*time.Second)
 				s := newSource(e)
 				var step atomic.Int64
-				s.wall = func() time.Time { return time.Now().Add(time.Duration(step.Load())) }
+				s.ahead = func() time.Duration { return time.Duration(step.Load()) }
 				run(t, s)
 				use(t, s, e)
 				time.Sleep(time.Hour)

@@ -249,13 +249,17 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 	if asker != nil {
 		asker.Ask()
 	}
-	n, writeErr := c.Write(x.out)
+	now := time.Now()
+	n, writeErr := c.writeAt(x.out, now)
 	if writeErr != nil && n == 0 && reused && !hasAsked(asker) {
 		return nil, &notCarriedOut{writeErr}
 	}
 	var by time.Time // the head has to be here; zero: it may take for ever
 	if d := c.writeTimeout; d > 0 {
-		by = time.Now().Add(d)
+		if asker == nil {
+			now = time.Now() // the write may have taken long
+		}
+		by = now.Add(d)
 		if err := c.SetReadDeadline(by); err != nil {
 			return nil, err
 		}

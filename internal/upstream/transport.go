@@ -135,8 +135,10 @@ func (c *conn) Close() error {
 }
 
 // Write implements io.Writer.
-func (c *conn) Write(p []byte) (int, error) {
-	now := time.Now()
+func (c *conn) Write(p []byte) (int, error) { return c.writeAt(p, time.Now()) }
+
+// writeAt is Write for who has just read the clock.
+func (c *conn) writeAt(p []byte, now time.Time) (int, error) {
 	if c.writeTimeout > 0 && now.Sub(c.extended) > c.writeTimeout/8 {
 		if err := c.way().SetWriteDeadline(now.Add(c.writeTimeout)); err != nil {
 			return 0, err
