@@ -49,7 +49,7 @@ func (r *Response) Parse(b []byte, toHead bool) Verdict {
 		if !more {
 			break
 		}
-		if !r.note(at) {
+		if s := r.seen.at(at.seen); (s == nil || s.noted) && !r.note(at) {
 			return Foreign
 		}
 	}
@@ -84,7 +84,17 @@ func (r *Response) statusLine(line span) bool {
 	return r.Status >= 100
 }
 
-// note takes what a field says of the message itself.
+// isNoted reports whether note may have something to do with a name.
+func isNoted(name string) bool {
+	for _, noted := range []string{"content-length", "transfer-encoding", "connection", "trailer", "pragma"} {
+		if strings.EqualFold(name, noted) {
+			return true
+		}
+	}
+	return false
+}
+
+// note takes what a field says of the message itself. Who makes it look at another name adds that to isNoted.
 func (r *Response) note(at *fieldSpan) bool {
 	name, value := at.name.of(r.buf), at.value.of(r.buf)
 	switch len(name) {

@@ -1,6 +1,9 @@
 package wire
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Use is what becomes of a field of an answer.
 type Use uint8
@@ -40,15 +43,27 @@ func (r *Response) Split(into *Sorted, sort *Sort) bool {
 	}
 	learns := r.seen.forgets(sort)
 	f, head, n, lines := &r.fields, r.buf[:r.size], 0, into.Passed
+	var whole span // lines that are passed on as they came, and are not among the others yet
 	for i := range f.n {
 		at := f.at[i]
 		var known string
 		var use Use
 		if s := r.seen.at(at.seen); s != nil && !learns {
 			if known, use = s.known, s.use; use == Passed {
-				lines = append(lines, s.begins...)
+				if s.verbatim && at.value.from == at.name.to+2 && head[at.value.to] == '\r' {
+					if whole.to != at.name.from {
+						lines = append(lines, whole.of(head)...)
+						whole.from = at.name.from
+					}
+					whole.to = at.value.to + 2
+					continue
+				}
+				lines = append(append(lines, whole.of(head)...), s.begins...)
+				whole = span{}
 			}
 		} else {
+			lines = append(lines, whole.of(head)...)
+			whole = span{}
 			name, raw := at.name.of(head), ""
 			at.seen = 0
 			if learns {
@@ -77,7 +92,7 @@ func (r *Response) Split(into *Sorted, sort *Sort) bool {
 		case Dropped:
 		}
 	}
-	into.Passed = lines
+	into.Passed = append(lines, whole.of(head)...)
 	into.values = slices.Grow(into.values, n)[:n] // no list in the header is moved
 	for i, name := range r.known[:n] {
 		into.values[i] = r.text(f.at[i].value.of(head), r.seen.at(f.at[i].seen))
@@ -130,11 +145,13 @@ type seenNames struct {
 }
 
 type seenName struct {
-	raw    string // as it came
-	begins string // the line of a field that is Passed
-	known  string
-	use    Use
-	last   string // what the last one said that was Read
+	raw      string // as it came
+	begins   string // the line of a field that is Passed
+	known    string
+	use      Use
+	verbatim bool   // it came as begins has it
+	noted    bool   // it may say something of the message itself
+	last     string // what the last one said that was Read
 }
 
 const (
@@ -158,7 +175,10 @@ func (s *seenNames) forgets(by *Sort) bool {
 
 func (s *seenNames) learn(raw, begins, known string, use Use) {
 	if len(raw) <= longestSeen {
-		s.all = append(s.all, seenName{raw: raw, begins: begins, known: known, use: use})
+		name, colon := strings.CutSuffix(begins, ": ")
+		s.all = append(s.all, seenName{
+			raw: raw, begins: begins, known: known, use: use, verbatim: colon && name == raw, noted: isNoted(raw),
+		})
 	}
 }
 
