@@ -39,6 +39,9 @@ func FuzzTarget(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		target, err := ParseTarget(raw)
+		if anew, why := parseTarget(raw); anew != target || why != err { //nolint:errorlint // they are one and the same text
+			t.Fatalf("%q: %+v, %v, and anew %+v, %v", raw, target, err, anew, why)
+		}
 		if err != nil {
 			if target != (Target{}) || err.Error() == "" || strings.ContainsFunc(err.Error(), func(c rune) bool { return c < ' ' || c > '~' }) {
 				t.Fatalf("%q: %+v, %q", raw, target, err)

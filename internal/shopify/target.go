@@ -79,6 +79,19 @@ func (e AmbiguousPathError) Error() string { return string(e) }
 // What a path leads to is looked for in its bytes as they are, except for what must not be
 // reached in any spelling: that is looked for in what any decoder could make of them.
 func ParseTarget(raw string) (Target, error) {
+	if t, ok := targets.find(raw); ok {
+		return t, nil
+	}
+	t, err := parseTarget(raw)
+	if err == nil {
+		targets.keep(t)
+	}
+	return t, err
+}
+
+var targets lately
+
+func parseTarget(raw string) (Target, error) {
 	seen, err := read(raw)
 	if err != nil {
 		return Target{}, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -145,6 +146,40 @@ func TestParsingAPathAllocatesNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() { _, _ = ParseTarget(raw) }); n != 0 {
 			t.Errorf("%.60s: %v allocations", raw, n)
 		}
+	}
+}
+
+// What was read lately is found again only for the same path, by many at once.
+func TestATargetThatWasReadLatelyIsTheSame(t *testing.T) {
+	t.Parallel()
+	paths := []string{
+		"/admin/api/graphql.json", "/admin/graphql.json", "/admin/api/unstable/graphql.json", "/admin/api/2026-10/graphql.json/", "/admin/api/2026-10/graphql", "/admin/api/2026-10/graph%71l.json",
+		"/admin/api/2026-10/shop.json", ScopesPath, "/admin/oauth/access_token", "/admin/api/" + strings.Repeat("a", 2*longestLately) + "/graphql.json", "/x-10/graphql.json", "",
+	}
+	for year := range 12 {
+		for _, month := range []string{"01", "04", "07", "10", "12", "99", "aa"} {
+			paths = append(paths, fmt.Sprintf("/admin/api/20%02d-%s/graphql.json", 20+year, month))
+		}
+	}
+	var all sync.WaitGroup
+	for worker := range 4 {
+		all.Go(func() {
+			for i := range 20 * len(paths) {
+				raw := paths[i*(2*worker+1)%len(paths)]
+				want, wantErr := parseTarget(raw)
+				for range 2 {
+					if got, err := ParseTarget(raw); got != want || !errors.Is(err, wantErr) {
+						t.Errorf("%q: %+v, %v; anew it is %+v, %v", raw, got, err, want, wantErr)
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	const usual = "/admin/api/2026-10/graphql.json"
+	_, _ = ParseTarget(usual)
+	if _, found := targets.find(usual); !found {
+		t.Error("the usual path is read anew each time")
 	}
 }
 
