@@ -52,6 +52,13 @@ func (c *costReader) peek() (throttled bool) {
 	for err == nil && n < len(w.first) && !w.decided() {
 		var more int
 		more, err = c.src.Read(w.first[n:])
+		if n == 0 && errors.Is(err, io.EOF) && !w.compressed.active() {
+			if report, ok := parseUsualAnswer(w.first[:more]); ok {
+				c.passed.Prefix, c.passed.Err = w.first[:more], err
+				c.reservation.learnCost(report, true, false)
+				return false
+			}
+		}
 		w.add(w.first[n : n+more])
 		n += more
 		if w.compressed.active() {

@@ -72,6 +72,37 @@ func parseAnyCost(extensions []byte) (costReport, bool) {
 // known here. It reports false for everything else, JSON or not.
 func parseUsualCost(extensions []byte) (report costReport, ok bool) {
 	c := cursor{rest: extensions}
+	report = c.usualCost()
+	return report, !c.failed && len(c.rest) == 0
+}
+
+const (
+	usualBeginning = `{"data":`
+	usualMember    = `,"extensions":`
+	// usualEnd is how many bytes from its end on usualMember begins at most.
+	usualEnd = 256
+)
+
+// parseUsualAnswer reads the report of a whole answer that begins with data and ends with it, as Shopify writes answers, and looks at nothing between.
+// It reports false for everything else. What it finds is what the scanner finds in any answer that is JSON: what ends with the last brace
+// of an object is a member of its own, and a string has no quote in it that has no backslash before it.
+func parseUsualAnswer(answer []byte) (report costReport, ok bool) {
+	if !bytes.HasPrefix(answer, []byte(usualBeginning)) {
+		return costReport{}, false
+	}
+	end := answer[max(len(usualBeginning), len(answer)-usualEnd):]
+	i := bytes.Index(end, []byte(usualMember))
+	if i < 0 {
+		return costReport{}, false
+	}
+	c := cursor{rest: end[i+len(usualMember):]}
+	report = c.usualCost()
+	c.expect("}")
+	return report, !c.failed && len(c.rest) == 0
+}
+
+// usualCost takes the value of extensions.
+func (c *cursor) usualCost() (report costReport) {
 	c.expect(`{"cost":{`)
 	for c.more() {
 		switch {
@@ -89,7 +120,7 @@ func parseUsualCost(extensions []byte) (report costReport, ok bool) {
 		}
 	}
 	c.expect("}")
-	return report, !c.failed && len(c.rest) == 0
+	return report
 }
 
 // bucket reads the members of throttleStatus.

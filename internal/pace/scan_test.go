@@ -124,6 +124,32 @@ func FuzzCostReport(f *testing.F) {
 	})
 }
 
+// What is read of an answer without looking at all of it is what reading all of it finds, if it is JSON.
+func FuzzUsualAnswer(f *testing.F) {
+	usual := `{"cost":{"requestedQueryCost":2,"actualQueryCost":2,"throttleStatus":{"maximumAvailable":4000.0,"currentlyAvailable":3998,"restoreRate":200.0}}}`
+	for _, s := range []string{
+		successBody, throttledBody, deniedBody, `{"data":null,"extensions":` + usual + `}`, `{"data":{"a":1,"extensions":` + usual + `}}`, `{"data":{"a":[1,"extensions":` + usual + `}`,
+		`{"data":1,"extensions":{},"extensions":` + usual + `}`, `{"data":"x,\"extensions\":` + usual + `}`, `{"data":"\\","extensions":` + usual + `}`, `{"data":1,"b":{"c":0,"extensions":` + usual + `},"extensions":` + usual + `}`,
+		`{"data":1,"extensions":` + usual + "}\n", `{"data":1,"extensions":` + usual + `} `, `{"data":{"extensions":` + usual + `},"errors":[]}`, `{"data":,"extensions":` + usual + `}`,
+	} {
+		f.Add([]byte(s))
+	}
+	if report, ok := parseUsualAnswer([]byte(successBody)); !ok || report.available != 3998 {
+		f.Error("what Shopify writes is read to its end")
+	}
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		got, ok := parseUsualAnswer(answer)
+		if !ok || !json.Valid(answer) {
+			return
+		}
+		s := scanned(answer, len(answer))
+		want, found := parseCost(s.extensions)
+		if !found || got != want || !s.data || !s.ended || s.broken {
+			t.Fatalf("%q: %+v; all of it says %+v, %v, data %v, ended %v, broken %v", answer, got, want, found, s.data, s.ended, s.broken)
+		}
+	})
+}
+
 func TestReadingAUsualReportAllocatesNothing(t *testing.T) {
 	extensions := scanned([]byte(successBody), 1<<20).extensions
 	if n := testing.AllocsPerRun(100, func() { parseCost(extensions) }); n != 0 {
