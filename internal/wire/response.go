@@ -21,6 +21,7 @@ type Response struct {
 	fields fields
 	known  [MaxFields]string // the names of fields that Split keeps; each of them is somebody's constant
 	seen   seenNames
+	before linesBefore
 	texts  strings.Builder // see text
 	buf    []byte
 }
@@ -30,7 +31,7 @@ type Response struct {
 func (r *Response) Parse(b []byte, toHead bool) Verdict {
 	l := lines{buf: b}
 	r.Status, r.Length, r.Declared, r.Chunked, r.Close, r.names, r.buf, r.fields.n = 0, 0, -1, false, false, false, b, 0
-	r.seen.next = 0
+	r.seen.next, r.before.changed = 0, false
 	line, v := l.line()
 	if v != Understood {
 		if v == Incomplete && !beginsLike(b, "HTTP/1.1 ") {
@@ -42,18 +43,25 @@ func (r *Response) Parse(b []byte, toHead bool) Verdict {
 		return Foreign
 	}
 	for {
-		at, more, v := r.fields.next(&l, &r.seen)
-		if v != Understood {
-			return v
-		}
-		if !more {
-			break
+		at := r.before.next(&l, &r.fields)
+		if at != nil {
+			r.seen.expectAfter(at.seen)
+		} else {
+			var more bool
+			if at, more, v = r.fields.next(&l, &r.seen); v != Understood {
+				return v
+			}
+			if !more {
+				break
+			}
+			r.before.changed = true
 		}
 		if s := r.seen.at(at.seen); (s == nil || s.noted) && !r.note(at) {
 			return Foreign
 		}
 	}
 	r.size = l.next
+	r.before.keep(b[:r.size], &r.fields)
 	return r.frame(toHead)
 }
 

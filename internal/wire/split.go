@@ -42,6 +42,9 @@ func (r *Response) Split(into *Sorted, sort *Sort) bool {
 		return false
 	}
 	learns := r.seen.forgets(sort)
+	if learns {
+		r.before.forget()
+	}
 	f, head, n, lines := &r.fields, r.buf[:r.size], 0, into.Passed
 	var whole span // lines that are passed on as they came, and are not among the others yet
 	for i := range f.n {
@@ -188,6 +191,13 @@ func (s *seenNames) at(n uint8) *seenName {
 		return nil
 	}
 	return &s.all[n-1]
+}
+
+// expectAfter has those looked for next that follow the nth, counted from 1; 0: none of them was there.
+func (s *seenNames) expectAfter(n uint8) {
+	if n != 0 {
+		s.next = int(n)
+	}
 }
 
 // find looks for the name of a line among those that are expected next. It returns where the colon is, and which name it is, counted from 1; 0: none.

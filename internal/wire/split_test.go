@@ -174,3 +174,33 @@ func TestAnAnswerThatSaysSomethingElseNeedsNoMemoryOfItsOwn(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A line that is the one of the answer before is not read again, and one that has moved, changed or become another's is.
+func TestALineIsWhatItWasOnlyWhereItIsTheSame(t *testing.T) {
+	t.Parallel()
+	const first = "HTTP/1.1 200 OK\r\nDate: a\r\nContent-Length: 10\r\nVary: x\r\nServer: y\r\nAbc: 1\r\n\r\n"
+	for name, second := range map[string]string{
+		"the same":           first,
+		"another value":      strings.Replace(first, "Date: a", "Date: b", 1),
+		"another length":     strings.Replace(first, ": 10", ": 12", 1),
+		"a longer value":     strings.Replace(first, "Date: a", "Date: ab", 1),
+		"another name":       strings.Replace(first, "Vary", "Ab  "[:2]+"cd", 1),
+		"one less":           strings.Replace(first, "Vary: x\r\n", "", 1),
+		"one more":           strings.Replace(first, "Vary: x\r\n", "Vary: x\r\nAb: x\r\n", 1),
+		"none at the end":    strings.Replace(first, "Abc: 1\r\n", "", 1),
+		"another status":     strings.Replace(first, "200 OK", "204 No", 1),
+		"a length in place":  strings.Replace(first, "Content-Length: 10", "content-length: 11", 1),
+		"nothing":            "HTTP/1.1 204 N\r\n\r\n",
+		"a line without end": strings.Replace(first, "Vary: x\r\n", "Vary: x\n\n", 1),
+		"two lengths":        strings.Replace(first, "Vary: x\r\nServer: y", "Content-Length: 10", 1),
+	} {
+		var r Response
+		for _, head := range []string{first, first, first, second, second, first, second} {
+			splitsAsWhole(t, &r, []byte(head))
+			var alone Response
+			if alone.Parse([]byte(head), false) == Understood && (r.Length != alone.Length || r.Declared != alone.Declared || r.Status != alone.Status || r.Close != alone.Close) {
+				t.Errorf("%s: %+v, and read alone %+v", name, r.Declared, alone.Declared)
+			}
+		}
+	}
+}
