@@ -113,10 +113,10 @@ func (x *exchange) prepare(r *http.Request) bool {
 			return false
 		}
 		for _, v := range values {
-			if !isPlain(v) {
+			b = append(append(append(append(b, "\r\n"...), name...), ": "...), v...)
+			if !isPlain(b[len(b)-len(v):]) {
 				return false
 			}
-			b = append(append(append(append(b, "\r\n"...), name...), ": "...), v...)
 		}
 	}
 	switch {
@@ -140,13 +140,8 @@ func isVisible(s string) bool {
 }
 
 // isPlain reports whether a field's value goes out as it is.
-func isPlain(v string) bool {
-	for i := range len(v) {
-		if c := v[i]; c-0x20 > 0x7e-0x20 && c != '\t' {
-			return false
-		}
-	}
-	return v == "" || v[0] > ' ' && v[len(v)-1] > ' '
+func isPlain(v []byte) bool {
+	return wire.IsText(v) && (len(v) == 0 || v[0] > ' ' && v[len(v)-1] > ' ')
 }
 
 var errUnasked = errors.New("the server spoke first")

@@ -124,7 +124,7 @@ func aRequest(t testing.TB, method string) *http.Request {
 
 // bareLane is a lane that has to be told how to connect.
 func bareLane() *lane {
-	return &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: true, spare: func(c *conn) { _ = c.Close() }, aged: func() {}}
+	return &lane{places: map[laneKey]*place{}, one: true, spare: func(c *conn) { _ = c.Close() }, aged: func() {}}
 }
 
 // here carries a request in a lane, on one connection.

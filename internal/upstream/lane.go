@@ -26,11 +26,33 @@ type lane struct {
 	busy atomic.Int64 // requests under way
 	most atomic.Int64 // they were at a time, since load was asked last
 
-	mu      sync.Mutex
-	resting map[laneKey][]*conn // those that came last are last
-	count   int
-	waiting map[laneKey][]*waiter // those that came first are first
-	sweep   *time.Timer
+	mu     sync.Mutex
+	places map[laneKey]*place
+	count  int // of connections that rest
+	sweep  *time.Timer
+}
+
+// place is what there is of the connections that lead to one upstream.
+type place struct {
+	resting []*conn   // those that came last are last
+	waiting []*waiter // those that came first are first
+}
+
+// at is the place of a key. l.mu is held.
+func (l *lane) at(key laneKey) *place {
+	p := l.places[key]
+	if p == nil {
+		p = &place{}
+		l.places[key] = p
+	}
+	return p
+}
+
+// tidy lets go of a place at which nothing is. l.mu is held.
+func (l *lane) tidy(key laneKey, p *place) {
+	if len(p.resting) == 0 && len(p.waiting) == 0 {
+		delete(l.places, key)
+	}
 }
 
 // laneKey says where connections lead.
@@ -118,9 +140,9 @@ func (l *lane) load() (peak, there int) {
 	defer l.mu.Unlock()
 	busy := l.busy.Load()
 	there = int(busy)
-	for key, at := range l.resting {
+	for key, p := range l.places {
 		if l.pools(key) {
-			there += len(at)
+			there += len(p.resting)
 		}
 	}
 	return int(max(busy, l.most.Swap(busy))), there
@@ -153,18 +175,18 @@ func (l *lane) get(ctx context.Context, key laneKey, size int) (c *conn, reused 
 func (l *lane) take(ctx context.Context, key laneKey) (*conn, *waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at := l.resting[key]
-	if n := len(at); n > 0 {
-		c := at[n-1]
-		at[n-1] = nil
-		l.resting[key] = at[:n-1]
+	p := l.at(key)
+	if n := len(p.resting); n > 0 {
+		c := p.resting[n-1]
+		p.resting[n-1] = nil
+		p.resting = p.resting[:n-1]
 		l.count--
 		return c, nil
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx)) // it may become another request's
 	w := &waiter{ready: make(chan dialled, 1)}
 	w.dial = &dialling{stop: stop, of: w}
-	l.waiting[key] = append(l.waiting[key], w)
+	p.waiting = append(p.waiting, w)
 	go l.dial(ctx, w.dial, key)
 	return nil, w
 }
@@ -220,22 +242,23 @@ func (l *lane) drop(c *conn) {
 
 // leave takes out a waiter, and reports whether it was there. l.mu is held.
 func (l *lane) leave(w *waiter, key laneKey) bool {
-	i := slices.Index(l.waiting[key], w)
+	p := l.places[key]
+	if p == nil {
+		return false
+	}
+	i := slices.Index(p.waiting, w)
 	if i < 0 {
 		return false
 	}
 	w.dial = nil
-	if rest := slices.Delete(l.waiting[key], i, i+1); len(rest) > 0 {
-		l.waiting[key] = rest
-	} else {
-		delete(l.waiting, key)
-	}
+	p.waiting = slices.Delete(p.waiting, i, i+1)
+	l.tidy(key, p)
 	return true
 }
 
 // hand gives a connection, which by has made, to whoever has waited longest; nil: it came to rest. l.mu is held.
 func (l *lane) hand(c *conn, by *dialling) {
-	w := l.waiting[c.key][0]
+	w := l.places[c.key].waiting[0]
 	theirs := w.dial
 	l.leave(w, c.key)
 	if by != nil && by.of.dial == by { // who waited for this one waits for theirs
@@ -258,7 +281,8 @@ func (l *lane) put(c *conn, by *dialling) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.waiting[key]) > 0 {
+	p := l.places[key]
+	if p != nil && len(p.waiting) > 0 {
 		l.hand(c, by)
 		return true
 	}
@@ -266,7 +290,10 @@ func (l *lane) put(c *conn, by *dialling) bool {
 		return false
 	}
 	c.restedAt = time.Now()
-	l.resting[key] = append(l.resting[key], c)
+	if p == nil {
+		p = l.at(key)
+	}
+	p.resting = append(p.resting, c)
 	if l.count++; l.count == 1 {
 		l.sweepIn(lookEvery)
 	}
@@ -325,7 +352,8 @@ func (l *lane) closeAll() { l.close(func(*conn, int) bool { return true }) }
 func (l *lane) close(due func(c *conn, behind int) bool) {
 	var out []*conn
 	l.mu.Lock()
-	for key, at := range l.resting {
+	for key, p := range l.places {
+		at := p.resting
 		kept := at[:0]
 		for i, c := range at {
 			if due(c, len(at)-i-1) {
@@ -336,9 +364,8 @@ func (l *lane) close(due func(c *conn, behind int) bool) {
 		}
 		clear(at[len(kept):])
 		l.count -= len(at) - len(kept)
-		if l.resting[key] = kept; len(kept) == 0 {
-			delete(l.resting, key)
-		}
+		p.resting = kept
+		l.tidy(key, p)
 	}
 	if l.count == 0 && l.sweep != nil {
 		l.sweep.Stop()

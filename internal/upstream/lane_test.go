@@ -64,8 +64,8 @@ func TestConnectionsThatThePoolCannotReplaceAreNoLoadOfIts(t *testing.T) {
 	t.Parallel()
 	l := bareLane()
 	l.one = false
-	l.resting[laneKey{"https", sharedHost}] = make([]*conn, 3)
-	l.resting[laneKey{"https", "own.example"}] = make([]*conn, 5)
+	l.at(laneKey{"https", sharedHost}).resting = make([]*conn, 3)
+	l.at(laneKey{"https", "own.example"}).resting = make([]*conn, 5)
 	l.busy.Add(2)
 	if peak, there := l.load(); peak != 2 || there != 2+3 {
 		t.Errorf("%d at a time, %d there", peak, there)

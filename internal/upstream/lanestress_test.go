@@ -89,9 +89,16 @@ func crowdTheLane(t *testing.T, draw *rand.Rand) {
 	}
 	time.Sleep(time.Second) // who still dials
 	l.mu.Lock()
-	if len(l.waiting) != 0 || open.Load() != int64(l.count) {
-		t.Errorf("%d wait, %d connections are open and %d rest", len(l.waiting), open.Load(), l.count)
+	waiting := 0
+	for _, p := range l.places {
+		waiting += len(p.waiting)
+	}
+	if waiting != 0 || open.Load() != int64(l.count) {
+		t.Errorf("%d wait, %d connections are open and %d rest", waiting, open.Load(), l.count)
 	}
 	l.mu.Unlock()
 	l.closeAll()
+	if len(l.places) > 0 {
+		t.Errorf("%d places are left where nothing is", len(l.places))
+	}
 }

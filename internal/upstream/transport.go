@@ -245,7 +245,7 @@ func (t *Transport) ready(o Options, connect connector) *Transport {
 		t.slots = make(chan struct{}, o.Most)
 	}
 	direct, connect := t.counted(connect, true), t.counted(connect, false)
-	t.lane = &lane{resting: map[laneKey][]*conn{}, waiting: map[laneKey][]*waiter{}, one: t.family == nil, spare: t.spare, aged: t.warm.notify}
+	t.lane = &lane{places: map[laneKey]*place{}, one: t.family == nil, spare: t.spare, aged: t.warm.notify}
 	t.warm.load = t.lane.load
 	t.lane.connect = func(ctx context.Context, key laneKey) (*conn, error) {
 		address := ""

@@ -74,7 +74,7 @@ func (f *fields) add(buf []byte, line span, names *seenNames) bool {
 	for from < to && isBlank(b[to-1]) {
 		to--
 	}
-	if !isText(b[from:to]) {
+	if !IsText(b[from:to]) {
 		return false
 	}
 	f.at[f.n] = fieldSpan{
@@ -100,8 +100,8 @@ func (f *fields) next(l *lines, names *seenNames) (at *fieldSpan, more bool, v V
 	return &f.at[f.n-1], true, Understood
 }
 
-// isText reports whether all bytes are visible ASCII, spaces and tabs.
-func isText(b []byte) bool {
+// IsText reports whether all bytes are visible ASCII, spaces and tabs.
+func IsText(b []byte) bool {
 	const each, low, high = 0x0101010101010101, 0x20 * 0x0101010101010101, 0x80 * 0x0101010101010101
 	for ; len(b) >= 8; b = b[8:] {
 		// The highest bit of a byte says that there may be one below 0x20 or above 0x7E. The lowest byte that is so is never missed.
