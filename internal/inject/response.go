@@ -10,6 +10,7 @@ import (
 
 	"evergate/internal/limit"
 	"evergate/internal/netfail"
+	"evergate/internal/prefixed"
 	"evergate/internal/shopify"
 	"evergate/internal/wire"
 )
@@ -57,24 +58,22 @@ var errClientGone = errors.New("the client went away")
 
 // stream copies a body as it comes: what is there is sent on before waiting for more.
 func (h *Handler) stream(w http.ResponseWriter, body io.Reader) error {
-	buf := buffers.Get().(*[32 << 10]byte)
-	defer buffers.Put(buf)
 	flusher, ok := w.(http.Flusher)
 	if !ok {
 		flusher = noFlusher{}
 	}
+	if begun, ok := body.(*prefixed.Body); ok && len(begun.Prefix) > 0 {
+		here, err := begun.Here()
+		if more, err := passOn(w, flusher, here, err); !more {
+			return err
+		}
+		flusher.Flush() // the next read would wait
+	}
+	buf := buffers.Get().(*[32 << 10]byte)
+	defer buffers.Put(buf)
 	n, err := h.readFirst(body, buf[:], flusher)
 	for {
-		if n > 0 {
-			if _, werr := w.Write(buf[:n]); werr != nil {
-				return errClientGone
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			flusher.Flush() // what came is the client's, even if the rest never comes
+		if more, err := passOn(w, flusher, buf[:n], err); !more {
 			return err
 		}
 		if n < len(buf) {
@@ -82,6 +81,23 @@ func (h *Handler) stream(w http.ResponseWriter, body io.Reader) error {
 		}
 		n, err = body.Read(buf[:])
 	}
+}
+
+// passOn sends on what a read came to. It reports whether there may be more; if not, the error is what the answer ended with, nil for its end.
+func passOn(w http.ResponseWriter, flusher http.Flusher, b []byte, err error) (more bool, _ error) {
+	if len(b) > 0 {
+		if _, werr := w.Write(b); werr != nil {
+			return false, errClientGone
+		}
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		return false, nil
+	case err != nil:
+		flusher.Flush() // what came is the client's, even if the rest never comes
+		return false, err
+	}
+	return true, nil
 }
 
 // neverDownstream are the response headers that end here. Strict-Transport-Security and

@@ -48,6 +48,14 @@ func (b *Body) Read(p []byte) (int, error) {
 	return n, b.Err
 }
 
+// Here takes what is left of Prefix, which saves whoever only passes it on a copy, and returns what Read would have returned with its last bytes. It is
+// valid as long as Prefix is.
+func (b *Body) Here() ([]byte, error) {
+	here := b.Prefix
+	b.Prefix = nil
+	return here, b.Err
+}
+
 // Ready is a body that knows whether the next read waits for nothing.
 type Ready interface{ Ready() bool }
 

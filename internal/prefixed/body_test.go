@@ -63,3 +63,15 @@ func TestCloseClosesTheRestAndServesNothingMore(t *testing.T) {
 		t.Errorf("%d bytes after Close, %v", n, err)
 	}
 }
+
+func TestWhatIsHereIsTakenOnce(t *testing.T) {
+	t.Parallel()
+	for limit, want := range map[int]error{100: io.EOF, 4: nil} {
+		b := Read(io.NopCloser(strings.NewReader("the quick")), limit)
+		here, err := b.Here()
+		rest, restErr := io.ReadAll(b)
+		if string(here)+string(rest) != "the quick" || !errors.Is(err, want) || restErr != nil || len(b.Prefix) > 0 {
+			t.Errorf("a limit of %d: %q, %v, and then %q, %v", limit, here, err, rest, restErr)
+		}
+	}
+}
