@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -364,6 +365,9 @@ func (c *conn) serve() bool {
 			c.own = own
 		}
 	}
+	if own.body.lent && !(completed && c.resp.unused) {
+		c.in = slices.Clone(c.in) // whoever has the other one keeps it
+	}
 	if !keep {
 		if !whole && completed {
 			c.linger()
@@ -517,6 +521,7 @@ type body struct {
 
 	mu     sync.Mutex // keeps who reads on, though the request is answered, from the next request's bytes
 	begun  bool       // it has been read from
+	lent   bool       // somebody reads it where it lies
 	closed bool       // the request is answered
 }
 
@@ -524,7 +529,7 @@ type body struct {
 func (b *body) start(c *conn, length int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.conn, b.left, b.begun, b.closed = c, length, false, false
+	b.conn, b.left, b.begun, b.lent, b.closed = c, length, false, false, false
 	b.done.Store(length == 0)
 }
 
@@ -564,11 +569,20 @@ func (b *body) take(p []byte) (int, error) {
 	return n, nil
 }
 
-// HasCome reports whether all of it that has not been read is here, so that no Read waits.
-func (b *body) HasCome() bool {
+// Here takes all that has not been read, if it has come with the head, and saves whoever wants it in one piece a copy. It is not changed before the
+// request is answered, nor after that unless the handler has said Unused.
+func (b *body) Here() (whole []byte, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !b.closed && int64(b.conn.w-b.conn.r) >= b.left
+	c := b.conn
+	if b.closed || b.done.Load() || int64(c.w-c.r) < b.left {
+		return nil, false
+	}
+	from := c.r
+	c.r += int(b.left)
+	b.left, b.begun, b.lent = 0, true, true
+	b.done.Store(true)
+	return c.in[from:c.r:c.r], true
 }
 
 // end has nobody read any more. It reports whether the connection has nothing more of the body to come.

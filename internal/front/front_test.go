@@ -726,3 +726,71 @@ func TestWhatNobodyUsesIsTheNextRequests(t *testing.T) {
 		}
 	}
 }
+
+// A body that has come with its head may be read where it lies, and stays there for who has not said that nobody uses it.
+func TestABodyStaysWhereItLies(t *testing.T) {
+	t.Parallel()
+	var kept [][]byte // by one request after the other
+	both := serveBoth(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		here, ok := r.Body.(interface{ Here() ([]byte, bool) }).Here()
+		rest, err := io.ReadAll(r.Body)
+		if ok {
+			kept = append(kept, here)
+		}
+		again, taken := r.Body.(interface{ Here() ([]byte, bool) }).Here()
+		fmt.Fprintf(w, "%v %s,%s,%v,%s,%v", ok, here, rest, err, again, taken)
+		if r.URL.Path == "/panics" {
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	dial := func() (net.Conn, *bufio.Reader) {
+		c, err := net.Dial("tcp", both.front.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		return c, bufio.NewReader(c)
+	}
+	c, r := dial()
+	read := func(want string) {
+		t.Helper()
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || string(text) != want {
+			t.Errorf("%q, %v, in place of %q", text, err, want)
+		}
+	}
+	send := func(c net.Conn, path, body, next string) {
+		t.Helper()
+		if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s%s", path, len(body), body, next); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, text := range []string{"first", "other", strings.Repeat("x", 3<<10)} {
+		send(c, "/", text, "")
+		read("true " + text + ",,<nil>,,false")
+	}
+	send(c, "/", "ahead", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nnext") // which comes behind it
+	read("true ahead,,<nil>,,false")
+	read("true next,,<nil>,,false")
+	gone, _ := dial()
+	send(gone, "/panics", "broken", "")
+	_, _ = io.Copy(io.Discard, gone)
+	late, lateReader := dial()
+	r = lateReader
+	if _, err := io.WriteString(late, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { _, _ = io.WriteString(late, "late") })
+	read("false ,late,<nil>,,false")
+	for i, want := range []string{"first", "other", strings.Repeat("x", 3<<10), "ahead", "next", "broken"} {
+		if string(kept[i]) != want {
+			t.Errorf("what was kept of request %d has become %.20q", i, kept[i])
+		}
+	}
+}

@@ -35,7 +35,7 @@ type response struct {
 	conn   *conn
 	req    *http.Request
 	header *header
-	out    *[]byte
+	out    *[]byte // nil before the head is written: an answer that is waited for holds none
 
 	status   int   // 0: not said yet
 	declared int64 // Content-Length; -1: none
@@ -58,8 +58,7 @@ func (w *response) begin(c *conn, r *http.Request) {
 	if h == nil {
 		h = headers.Get().(*header)
 	}
-	*w = response{conn: c, req: r, header: h, out: outs.Get().(*[]byte), declared: -1, last: r.Close, pending: pending}
-	*w.out = (*w.out)[:0]
+	*w = response{conn: c, req: r, header: h, declared: -1, last: r.Close, pending: pending}
 }
 
 // Header implements http.ResponseWriter.
@@ -90,7 +89,8 @@ func (w *response) WriteHeader(status int) {
 	}
 	w.status = status
 	w.bodyless = status < 200 || status == http.StatusNoContent || status == http.StatusNotModified
-	b := append(*w.out, "HTTP/1.1 "...)
+	w.out = outs.Get().(*[]byte)
+	b := append((*w.out)[:0], "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
 	b = append(b, ' ')
 	if text := http.StatusText(status); text != "" {
@@ -327,7 +327,7 @@ func (w *response) finish(completed bool) bool {
 		w.flush()
 	}
 	short := w.declared >= 0 && w.written < w.declared && w.req.Method != http.MethodHead && !w.bodyless
-	if cap(*w.out) <= 2*outSize {
+	if w.out != nil && cap(*w.out) <= 2*outSize {
 		outs.Put(w.out)
 	}
 	ok := w.err == nil && !w.last && !short

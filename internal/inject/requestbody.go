@@ -26,7 +26,7 @@ type requestBody struct {
 	broken   bool       // it broke off while it was read
 	loan     limit.Loan // for what is kept of it; a stream has its own
 
-	room *[firstRead]byte // where whole is; nil: elsewhere
+	room *[firstRead]byte // where whole is; nil: elsewhere, such as where it came
 	lent bool             // a transport may still read whole, whatever becomes of the last attempt
 }
 
@@ -135,14 +135,18 @@ func (b *requestBody) take(conn *limit.Conn, src io.Reader, length, most int64) 
 	switch {
 	case src == nil || src == http.NoBody || length == 0:
 	case length > 0 && length <= most:
+		if lies, ok := src.(lying); ok {
+			if whole, ok := lies.Here(); ok {
+				b.whole = whole
+				return nil
+			}
+		}
 		var first []byte
 		if length <= firstRead {
 			b.room = rooms.Get().(*[firstRead]byte)
 			first = b.room[:length:length]
 		}
-		if !hasCome(src) {
-			conn.BeginUpload()
-		}
+		conn.BeginUpload()
 		kept, err := b.keep(first, src, length)
 		conn.EndUpload()
 		switch {
@@ -168,10 +172,9 @@ func (b *requestBody) take(conn *limit.Conn, src io.Reader, length, most int64) 
 	return nil
 }
 
-// hasCome reports whether a body is known to be here to its end, so that reading it waits for nothing.
-func hasCome(src io.Reader) bool {
-	here, ok := src.(interface{ HasCome() bool })
-	return ok && here.HasCome()
+// lying is a body that may lie somewhere already, in one piece. It stays there until its request is said to be unused.
+type lying interface {
+	Here() (whole []byte, ok bool)
 }
 
 // attach makes the body out's. It may be called again after rewind.
