@@ -63,6 +63,8 @@ type conn struct {
 	served int64 // requests
 	same   http.Header
 	said   int64 // what its Content-Length says
+	again  bool  // the request under way has that header
+	made   any   // see Made
 
 	// What is known of a head that is not ordinary.
 	scan wire.Scan
@@ -174,7 +176,7 @@ func (c *conn) shed() {
 		*c.head = wire.Request{} // what it keeps is the client's
 		heads.Put(c.head)
 	}
-	c.head, c.next, c.spare, c.own, c.same, c.failed = nil, nil, nil, nil, nil, nil
+	c.head, c.next, c.spare, c.own, c.same, c.made, c.failed = nil, nil, nil, nil, nil, nil, nil
 }
 
 // hears is how much the first read of a connection asks for: most heads are shorter. One that has asked before is known to be silent for long, and
@@ -398,6 +400,7 @@ func (c *conn) lasting() *lasting {
 func (c *conn) header() http.Header {
 	h := c.head
 	c.served++
+	c.again = h.Same
 	if h.Same {
 		if h.Length != c.said {
 			c.same["Content-Length"], c.said = []string{strconv.FormatInt(h.Length, 10)}, h.Length
@@ -407,7 +410,7 @@ func (c *conn) header() http.Header {
 	keeps := c.server.onlyReads && c.served > 1 && h.Keep()
 	header := http.Header(h.Header())
 	if keeps {
-		c.same, c.said = header, h.Length
+		c.same, c.said, c.again, c.made = header, h.Length, true, nil
 	}
 	return header
 }

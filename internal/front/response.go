@@ -72,6 +72,15 @@ func (w *response) PassFields(lines []byte) { w.passed = lines }
 // nothing of the kind somebody may, for as long as he likes.
 func (w *response) Unused() { w.unused = true }
 
+// Made is a place for what the handler makes of the request's header but for its Content-Length, for the next requests of the client that have the same one:
+// it finds there what it has put there, or nil. A nil place says that the header is not kept.
+func (w *response) Made() *any {
+	if !w.conn.again {
+		return nil
+	}
+	return &w.conn.made
+}
+
 // EnableFullDuplex is for http.ResponseController. Nothing is read of a body but by the handler.
 func (w *response) EnableFullDuplex() error { return nil }
 

@@ -28,10 +28,12 @@ type passing struct {
 	*httptest.ResponseRecorder
 	lines  []byte
 	unused bool
+	made   *any
 }
 
 func (p *passing) PassFields(lines []byte) { p.lines = slices.Clone(lines) }
 func (p *passing) Unused()                 { p.unused = true }
+func (p *passing) Made() *any              { return p.made }
 
 // all is what the client gets.
 func (p *passing) all(t *testing.T) http.Header {

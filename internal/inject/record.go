@@ -23,6 +23,7 @@ type record struct {
 	stream      *stream   // of a request of HTTP/2; nil: it is none
 	out         *outgoing // of the last attempt; nil: there was none
 	passer      passer    // the client's, if it is one
+	made        *any      // where the header of an attempt is kept; nil: nowhere
 	reservation pace.Reservation
 	// refused and ended are how many 401s have been met: of tokens that lived, and of such as had ended on their way.
 	refused, ended int
@@ -94,7 +95,11 @@ func (h *Handler) observe(rec *record) {
 	}
 	rec.answer = nil // which is the transport's again, after this
 	rec.reservation.Release()
-	if rec.body.release(rec.out != nil && rec.out.release()) && rec.passer != nil {
+	switch unused := rec.body.release(rec.out != nil && rec.out.release()); {
+	case rec.passer == nil:
+	case unused:
 		rec.passer.Unused()
+	case rec.made != nil:
+		*rec.made = nil // which somebody may still look at
 	}
 }

@@ -22,6 +22,7 @@ type outgoing struct {
 	url    url.URL
 	header http.Header
 	token  [1]string
+	made   *madeHeader // whose header the request has; nil: its own
 
 	whole  []byte // the body, where it is in memory
 	body   bytes.Reader
@@ -46,14 +47,53 @@ func (h *Handler) outgoing(rec *record) *outgoing {
 		RawQuery:   in.URL.RawQuery,
 		ForceQuery: in.URL.ForceQuery,
 	}
-	if out.header == nil {
-		out.header = make(http.Header, len(in.Header)+2)
-	}
-	fillOutgoing(out.header, in.Header)
 	out.Request = *new(http.Request).WithContext(&out.ctx)
-	out.Method, out.URL, out.Host, out.Header = in.Method, &out.url, rec.passage.Shop.Domain(), out.header
+	out.Method, out.URL, out.Host, out.Header = in.Method, &out.url, rec.passage.Shop.Domain(), out.headerFor(rec)
 	out.Proto, out.ProtoMajor, out.ProtoMinor = "HTTP/1.1", 1, 1
 	return out
+}
+
+// headerFor makes the header, or takes the one that was made for the client's request before, which said the same.
+func (o *outgoing) headerFor(rec *record) http.Header {
+	if place := rec.place(); place != nil {
+		rec.made = place
+		made, ok := (*place).(*madeHeader)
+		if !ok {
+			made = newMadeHeader(rec.in.Header)
+			*place = made
+		}
+		o.made, o.ctx.Prepared = made, &made.prepared
+		return made.header
+	}
+	if o.header == nil {
+		o.header = make(http.Header, len(rec.in.Header)+2)
+	}
+	fillOutgoing(o.header, rec.in.Header)
+	return o.header
+}
+
+// place is where the header may be kept. Only one attempt at a time has what is there, so a second one has none, nor has one whose header a span
+// writes into.
+func (r *record) place() *any {
+	if r.passer == nil || r.out != nil || r.span != nil {
+		return nil
+	}
+	return r.passer.Made()
+}
+
+// madeHeader is what goes on to Shopify of a header that a client says again and again. It belongs to one request at a time.
+type madeHeader struct {
+	header   http.Header
+	token    [1]string
+	prepared upstream.Prepared
+}
+
+func newMadeHeader(in http.Header) *madeHeader {
+	made := &madeHeader{header: make(http.Header, len(in)+2), prepared: upstream.Prepared{Apart: shopify.HeaderAccessToken}}
+	fillOutgoing(made.header, in)
+	delete(made.header, "Content-Length") // each request says its own
+	made.header[shopify.HeaderAccessToken] = made.token[:]
+	return made
 }
 
 // setBody gives the request a body that is in memory.
@@ -75,6 +115,9 @@ func (o *outgoing) release() bool {
 	if !o.ctx.Release() {
 		return false
 	}
+	if o.made != nil {
+		o.made.token[0] = ""
+	}
 	clear(o.header)
 	o.body.Reset(nil)
 	*o = outgoing{header: o.header, body: o.body, reader: o.reader, anew: o.anew}
@@ -84,6 +127,10 @@ func (o *outgoing) release() bool {
 
 // setToken comes last: nothing that a client sends can take it away.
 func (o *outgoing) setToken(t token.Token) {
+	if o.made != nil {
+		o.made.token[0] = t.Access.Reveal()
+		return
+	}
 	o.token[0] = t.Access.Reveal()
 	o.Header[shopify.HeaderAccessToken] = o.token[:]
 }

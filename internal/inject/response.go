@@ -134,6 +134,8 @@ const aboutOrigins = "Access-Control-"
 type passer interface {
 	PassFields(lines []byte)
 	Unused()
+	// Made is a place for what is made of the request's header, if the client's next requests may have the same; nil: there is none.
+	Made() *any
 }
 
 // readOfAnswers are the fields of an answer that something here reads, or replaces. Who reads another one adds it.

@@ -151,6 +151,8 @@ func (w *lineWriter) PassFields(lines []byte) { w.lines = lines }
 
 func (w *lineWriter) Unused() {}
 
+func (*lineWriter) Made() *any { return nil }
+
 // WriteHeader implements http.ResponseWriter. The lines are read only now, as in front.
 func (w *lineWriter) WriteHeader(status int) {
 	addLines(w.t, w.Header(), w.lines)

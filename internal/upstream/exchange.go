@@ -99,25 +99,9 @@ func (x *exchange) prepare(r *http.Request) bool {
 		b = append(append(b, '?'), r.URL.RawQuery...)
 	}
 	b = append(append(b, " HTTP/1.1\r\nHost: "...), r.Host...)
-	if _, has := r.Header["User-Agent"]; !has {
-		b = append(b, "\r\nUser-Agent: Go-http-client/1.1"...)
-	}
-	for name, values := range r.Header {
-		switch name {
-		case "Content-Length", "Host":
-			continue // the request says both itself
-		case "Connection", "Expect", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
-			return false
-		}
-		if !wire.IsToken(name) {
-			return false
-		}
-		for _, v := range values {
-			b = append(append(append(append(b, "\r\n"...), name...), ": "...), v...)
-			if !isPlain(b[len(b)-len(v):]) {
-				return false
-			}
-		}
+	var ok bool
+	if b, ok = prepared(r).appendTo(b, r.Header); !ok {
+		return false
 	}
 	switch {
 	case r.ContentLength > 0:
@@ -128,6 +112,72 @@ func (x *exchange) prepare(r *http.Request) bool {
 	b = append(b, "\r\n\r\n"...)
 	x.out = b
 	return true
+}
+
+// Prepared is what a header comes to that several requests have, one after the other, all the same but for one field.
+type Prepared struct {
+	// Apart is the name of the field whose values may change.
+	Apart string
+
+	made  bool
+	ok    bool // it is a header that an exchange writes
+	lines []byte
+}
+
+// prepared is what the request's maker has prepared of its header; nil: nothing.
+func prepared(r *http.Request) *Prepared {
+	if c, ok := r.Context().(*Context); ok {
+		return c.Prepared
+	}
+	return nil
+}
+
+// appendTo appends the fields, each after a line's end. It reports false for a header that net/http may refuse, would write in another way, or that has
+// fields about the connection.
+func (p *Prepared) appendTo(b []byte, header http.Header) (with []byte, ok bool) {
+	if p == nil {
+		return appendHeader(b, header, "")
+	}
+	if !p.made {
+		p.made = true
+		p.lines, p.ok = appendHeader(nil, header, p.Apart)
+	}
+	if !p.ok {
+		return nil, false
+	}
+	return appendField(append(b, p.lines...), p.Apart, header[p.Apart])
+}
+
+// appendHeader appends all fields but one. Where it reports false there is nothing.
+func appendHeader(b []byte, header http.Header, but string) (with []byte, ok bool) {
+	if _, has := header["User-Agent"]; !has {
+		b = append(b, "\r\nUser-Agent: Go-http-client/1.1"...)
+	}
+	for name, values := range header {
+		switch name {
+		case but, "Content-Length", "Host":
+			continue // the request says both itself
+		case "Connection", "Expect", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+			return nil, false
+		}
+		if b, ok = appendField(b, name, values); !ok {
+			return nil, false
+		}
+	}
+	return b, true
+}
+
+func appendField(b []byte, name string, values []string) (with []byte, ok bool) {
+	if !wire.IsToken(name) {
+		return nil, false
+	}
+	for _, v := range values {
+		b = append(append(append(append(b, "\r\n"...), name...), ": "...), v...)
+		if !isPlain(b[len(b)-len(v):]) {
+			return nil, false
+		}
+	}
+	return b, true
 }
 
 func isVisible(s string) bool {

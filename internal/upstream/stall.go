@@ -44,9 +44,11 @@ var remembered = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 type Context struct {
 	context.Context
 	// Sort, if set, says which fields of the answer somebody reads, and which only pass; see Passed.
-	Sort   *wire.Sort
-	answer *answered // that an exchange has made; nil: there is none, or it has been released
-	lent   bool      // net/http has got the request, and may look at it after its answer
+	Sort *wire.Sort
+	// Prepared, if set, is what the request's header comes to, and is used by no other request meanwhile.
+	Prepared *Prepared
+	answer   *answered // that an exchange has made; nil: there is none, or it has been released
+	lent     bool      // net/http has got the request, and may look at it after its answer
 }
 
 // Value implements context.Context.
