@@ -794,3 +794,72 @@ func TestABodyStaysWhereItLies(t *testing.T) {
 		}
 	}
 }
+
+// Whoever reads a body into the room that there is sends what he has read, however much that is and whatever is flushed between.
+func TestWhatIsReadIntoTheRoomIsSent(t *testing.T) {
+	t.Parallel()
+	text := make([]byte, 200<<10)
+	for i := range text {
+		text[i] = byte('a' + i*i%23)
+	}
+	both := serveBoth(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		length, _ := strconv.Atoi(r.URL.Query().Get("n"))
+		step, _ := strconv.Atoi(r.URL.Query().Get("step"))
+		if r.URL.Path == "/whole" {
+			w.Header().Set("Content-Length", strconv.Itoa(length))
+		}
+		w.WriteHeader(http.StatusOK)
+		own, has := w.(interface{ AvailableBuffer() []byte })
+		rest := text[:length]
+		for i := 0; len(rest) > 0; i++ {
+			var b []byte
+			if has {
+				b = own.AvailableBuffer()
+			}
+			if (cap(b) > 0) != (r.URL.Path == "/whole" && r.Method == http.MethodGet && has) && len(rest) == length {
+				t.Errorf("%s %s has room for %d", r.Method, r.URL, cap(b))
+			}
+			if len(b) != 0 {
+				t.Errorf("%d bytes are in the room", len(b))
+			}
+			if cap(b) == 0 {
+				if b = make([]byte, 0, step); i%2 == 0 {
+					w.(http.Flusher).Flush()
+				}
+			}
+			n := copy(b[:min(cap(b), step)], rest)
+			rest = rest[n:]
+			if i%3 == 2 {
+				w.(http.Flusher).Flush() // then it lies behind nothing
+			}
+			if _, err := w.Write(b[:n]); err != nil && r.Method != http.MethodHead {
+				t.Error(err)
+			}
+		}
+	}))
+	for _, path := range []string{"/whole", "/pieces"} {
+		for _, length := range []int{0, 1, 5000, outSize - 100, outSize, outSize + 1, 200 << 10} {
+			for _, step := range []int{999, 8 << 10, outSize} {
+				for _, method := range []string{http.MethodGet, http.MethodHead} {
+					r, err := http.NewRequestWithContext(t.Context(), method, fmt.Sprintf("http://%s%s?n=%d&step=%d", both.front, path, length, step), http.NoBody)
+					if err != nil {
+						t.Fatal(err)
+					}
+					resp, err := http.DefaultTransport.RoundTrip(r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					got, err := io.ReadAll(resp.Body)
+					_ = resp.Body.Close()
+					want := text[:length]
+					if method == http.MethodHead {
+						want = nil
+					}
+					if err != nil || !bytes.Equal(got, want) {
+						t.Errorf("%s %s: %d bytes, %v", method, r.URL, len(got), err)
+					}
+				}
+			}
+		}
+	}
+}

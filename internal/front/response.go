@@ -12,8 +12,9 @@ import (
 	"evergate/internal/wire"
 )
 
-// outSize is how much of an answer is gathered before it is written. A usual one goes out in one piece, head and body.
-const outSize = 16 << 10
+// outSize is how much of an answer is gathered before it is written. A usual one goes out in one piece, head and body; of a long one no more
+// can be written at a time without Go's scheduler being told (internal/socket).
+const outSize = 32 << 10
 
 // shortBody is how long the body of an answer of unknown length may be for its length to be said, as net/http has it.
 const shortBody = 2 << 10
@@ -261,12 +262,30 @@ func (w *response) send(p []byte) {
 	}
 }
 
+// AvailableBuffer is bufio.Writer's: an empty slice with room, for whoever reads a piece of the body into it and writes that at once, which then copies
+// nothing. Where a piece is not written as it is, there is no room.
+func (w *response) AvailableBuffer() []byte {
+	if w.out == nil || w.open || w.chunked || w.bodyless || w.req.Method == http.MethodHead {
+		return nil
+	}
+	return (*w.out)[len(*w.out):]
+}
+
+// isBehind reports whether p lies where more of b would.
+func isBehind(b, p []byte) bool {
+	return len(p) > 0 && len(p) <= cap(b)-len(b) && &p[0] == &b[:len(b)+1][len(b)]
+}
+
 // put gathers bytes, and writes what is too much to gather.
 func (w *response) put(p []byte) {
 	if w.err != nil {
 		return
 	}
 	b := *w.out
+	if isBehind(b, p) {
+		*w.out = b[:len(b)+len(p)]
+		return
+	}
 	if len(b)+len(p) > outSize {
 		n := 0
 		if len(b) < outSize {

@@ -69,9 +69,11 @@ func (h *Handler) stream(w http.ResponseWriter, body io.Reader) error {
 		}
 		flusher.Flush() // the next read would wait
 	}
-	buf := buffers.Get().(*[32 << 10]byte)
-	defer buffers.Put(buf)
-	n, err := h.readFirst(body, buf[:], flusher)
+	r := room{flusher: flusher}
+	r.of, _ = w.(interface{ AvailableBuffer() []byte })
+	defer r.release()
+	buf := r.next()
+	n, err := h.readFirst(body, buf, flusher)
 	for {
 		if more, err := passOn(w, flusher, buf[:n], err); !more {
 			return err
@@ -79,7 +81,41 @@ func (h *Handler) stream(w http.ResponseWriter, body io.Reader) error {
 		if n < len(buf) {
 			flusher.Flush() // the next read would wait
 		}
-		n, err = body.Read(buf[:])
+		buf = r.next()
+		n, err = body.Read(buf)
+	}
+}
+
+// leastRoom is how much room the client's side must have for a piece of a body to be read into it.
+const leastRoom = 8 << 10
+
+// room is where pieces of a body are read into: where they are gathered to be written, or a buffer.
+type room struct {
+	of      interface{ AvailableBuffer() []byte } // nil: there is only the buffer
+	flusher http.Flusher
+	own     *[32 << 10]byte // nil: it has not been needed
+}
+
+func (r *room) next() []byte {
+	if r.of != nil {
+		b := r.of.AvailableBuffer()
+		if cap(b) > 0 && cap(b) < leastRoom {
+			r.flusher.Flush()
+			b = r.of.AvailableBuffer()
+		}
+		if cap(b) > 0 {
+			return b[:cap(b)]
+		}
+	}
+	if r.own == nil {
+		r.own = buffers.Get().(*[32 << 10]byte)
+	}
+	return r.own[:]
+}
+
+func (r *room) release() {
+	if r.own != nil {
+		buffers.Put(r.own)
 	}
 }
 
