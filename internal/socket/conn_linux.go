@@ -20,6 +20,8 @@ type conn struct {
 	raw     syscall.RawConn
 	in, out transfer
 	hushed  bool // kept by in.mu
+	brief   bool // likewise
+	tryOnce func(fd uintptr) (done bool)
 
 	asks     atomic.Bool // what is written is kept; changed while out.mu is held
 	question question
@@ -49,7 +51,7 @@ func Wrap(c net.Conn) net.Conn {
 	}
 	w := &conn{TCPConn: tcp, raw: raw}
 	w.in.name, w.in.call, w.in.once = "read", ReadNow, w.in.try
-	w.askFirst = w.askOnce
+	w.askFirst, w.tryOnce = w.askOnce, w.in.tryOnce
 	w.out.name, w.out.call, w.out.once = "write", writeNow, w.out.try
 	return w
 }
@@ -59,6 +61,21 @@ func (c *conn) Hush(on bool) {
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
 	c.hushed = on
+}
+
+// Brief implements Brief.
+func (c *conn) Brief(on bool) {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	c.brief = on
+}
+
+// tryOnce makes the call, and waits for nothing.
+func (t *transfer) tryOnce(fd uintptr) (done bool) {
+	if !t.try(fd) {
+		t.err = os.ErrDeadlineExceeded
+	}
+	return true
 }
 
 // try makes the call. It reports false if nothing can be done until the socket is ready.
@@ -80,8 +97,11 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	t.p = p[:min(len(p), most)]
 	once := t.once
-	if c.asks.Load() {
+	switch {
+	case c.asks.Load():
 		once = c.askFirst
+	case c.brief:
+		once = c.tryOnce
 	}
 	err := c.finish(t, c.raw.Read(once))
 	if errors.Is(err, errRest) {

@@ -188,3 +188,40 @@ func TestAHushedConnectionHasNothingToRead(t *testing.T) {
 		t.Errorf("%q, %v", buf[:n], err)
 	}
 }
+
+// TestABriefConnectionWaitsForNothing takes what has come, in the middle of what a layer of TLS is waiting for as well.
+func TestABriefConnectionWaitsForNothing(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	h := a.(Brief) //nolint:forcetypeassert // it is one of TCP
+	buf := make([]byte, 10)
+	for i := range 3 {
+		h.Brief(true)
+		if n, err := a.Read(buf); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("with nothing there: %d, %v", n, err)
+		}
+		if netErr, ok := errors.AsType[net.Error](func() error { _, err := a.Read(buf); return err }()); !ok || !netErr.Timeout() {
+			t.Error("that is no time-out")
+		}
+		h.Brief(false)
+		if _, err := b.Write([]byte("later")); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.ReadFull(a, buf[:2]); string(buf[:n]) != "la" || err != nil { // which waits
+			t.Errorf("round %d: %q, %v", i, buf[:n], err)
+		}
+		h.Brief(true)
+		if n, err := a.Read(buf); string(buf[:n]) != "ter" || err != nil {
+			t.Errorf("round %d: %q, %v", i, buf[:n], err)
+		}
+	}
+	_ = b.Close()
+	h.Brief(false)
+	if n, err := a.Read(buf); n != 0 || !errors.Is(err, io.EOF) {
+		t.Error(n, err)
+	}
+	h.Brief(true)
+	if n, err := a.Read(buf); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("the end: %d, %v", n, err)
+	}
+}

@@ -6,3 +6,10 @@ type Husher interface {
 	// Hush is for whoever reads.
 	Hush(on bool)
 }
+
+// Brief is a connection of which Read can be kept from waiting: while it is brief, a read of which nothing has come fails with os.ErrDeadlineExceeded. So a
+// layer of TLS upon it gives what has come, and keeps a part of a record for later. Wrap returns one for a connection of TCP on Linux.
+type Brief interface {
+	// Brief is for whoever reads.
+	Brief(on bool)
+}

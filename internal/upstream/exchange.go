@@ -477,6 +477,25 @@ func (c *conn) holdsNothing(b []byte) bool {
 	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && way.SetReadDeadline(time.Time{}) == nil
 }
 
+// readCome is Read for what has come already. It returns nothing, and no error, where nothing has, or where that cannot be told.
+func (c *conn) readCome(p []byte) (int, error) {
+	below := c.way()
+	if secured, ok := below.(*tls.Conn); ok {
+		below = secured.NetConn()
+	}
+	briefly, ok := below.(socket.Brief)
+	if !ok {
+		return 0, nil
+	}
+	briefly.Brief(true)
+	n, err := c.Read(p)
+	briefly.Brief(false)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = nil
+	}
+	return n, err
+}
+
 // statusText is the status line as net/http has it.
 func statusText(h *wire.Response) string {
 	if h.Status == http.StatusOK && string(h.Reason()) == "OK" {

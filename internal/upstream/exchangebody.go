@@ -84,9 +84,16 @@ func (b *answerBody) finish(err error, whole bool) {
 	x.end(b.keep && whole)
 }
 
-// readPlain reads a body of known length.
-func (b *answerBody) readPlain(p []byte) (int, error) {
-	n, err := b.x.read(p[:min(int64(len(p)), b.left)])
+// muchMore is how much has to come of a body for more to be looked for before it is passed on: somebody is sending in bulk.
+const muchMore = 4 << 10
+
+// readPlain reads a body of known length. Where much comes it takes all that has come, so that it is passed on in fewer pieces.
+func (b *answerBody) readPlain(p []byte) (n int, err error) {
+	p = p[:min(int64(len(p)), b.left)]
+	n, err = b.x.read(p)
+	for got := n; err == nil && got >= muchMore && n < len(p); n += got {
+		got, err = b.x.conn.readCome(p[n:])
+	}
 	if b.left -= int64(n); b.left == 0 {
 		return n, io.EOF
 	}
