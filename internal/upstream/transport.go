@@ -416,13 +416,30 @@ func (e *DialError) Error() string { return netfail.Say(e.err) }
 func (e *DialError) Unwrap() error { return e.err }
 
 func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
+	for again := 0; ; again++ {
+		began := time.Now()
+		conn, err := d.dialOnce(ctx)
+		if err == nil {
+			return conn, nil
+		}
+		if ctx.Err() != nil || again == mostStood || time.Since(began) < dialTimeout+stood {
+			return nil, &DialError{err}
+		}
+	}
+}
+
+const (
+	// stood is how late a time-out must be for the process to have stood still meanwhile (SIGSTOP, a freezer, a machine without cores to spare): then it
+	// says nothing of the upstream.
+	stood = 2 * time.Second
+	// mostStood is how often a connection is made anew for that.
+	mostStood = 3
+)
+
+func (d *dialer) dialOnce(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	conn, err := d.secure(ctx, d.tunnel, d.tls)
-	if err != nil {
-		return nil, &DialError{err}
-	}
-	return conn, nil
+	return d.secure(ctx, d.tunnel, d.tls)
 }
 
 // secure connects, and makes the handshake where config is not nil.
