@@ -98,7 +98,6 @@ func (c *conn) tell(state http.ConnState) { c.server.tell(c.net, state) }
 
 // run serves the connection.
 func (c *conn) run(base context.Context) {
-	c.tell(http.StateNew)
 	c.remote = c.net.RemoteAddr().String()
 	c.ctx = context.WithValue(base, http.LocalAddrContextKey, c.net.LocalAddr())
 	if secured, ok := c.net.(*tls.Conn); ok {

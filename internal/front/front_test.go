@@ -863,3 +863,36 @@ func TestWhatIsReadIntoTheRoomIsSent(t *testing.T) {
 		}
 	}
 }
+
+// oneConn is a listener of one connection.
+type oneConn struct {
+	net.Listener // nil: nothing else is called
+	conn         net.Conn
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	c := l.conn
+	if l.conn = nil; c == nil {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+// Whoever ends a server waits until all who came have been heard: when nobody is accepted any more he has to know them.
+func TestWhoWasAcceptedIsKnownWhenServeReturns(t *testing.T) {
+	t.Parallel()
+	for range 200 {
+		mine, theirs := net.Pipe()
+		var news atomic.Int64
+		s := New(&http.Server{Handler: http.NotFoundHandler(), ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				news.Add(1)
+			}
+		}}, refused{})
+		_ = s.Serve(&oneConn{conn: theirs})
+		if news.Load() != 1 {
+			t.Fatal("somebody has been accepted and is not known")
+		}
+		_, _ = mine.Close(), s.Close()
+	}
+}

@@ -108,6 +108,7 @@ func (s *Server) begin(c *conn, base context.Context) {
 	s.open.Add(1)
 	c.hand.used.Add(1)
 	s.mu.Unlock()
+	c.tell(http.StateNew) // before Serve returns, as net/http has it: whoever ends the server then knows all who came
 	go c.run(base)
 }
 
