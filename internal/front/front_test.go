@@ -727,6 +727,30 @@ func TestWhatNobodyUsesIsTheNextRequests(t *testing.T) {
 	}
 }
 
+// A body of which the handler has read a part is nobody else's, whatever it says.
+func TestAHalfReadBodyIsNotTheNextRequests(t *testing.T) {
+	t.Parallel()
+	s := New(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadFull(r.Body, make([]byte, 2))
+		w.(*response).Unused()
+	})}, refused{})
+	s.HandlerOnlyReads()
+	mine, theirs := net.Pipe()
+	c := &conn{server: s, hand: &handover{}, net: theirs}
+	c.head = new(wire.Request)
+	c.take(usualHead)
+	c.w = copy(c.in, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbo")
+	if v := c.read(); v != wire.Understood {
+		t.Fatal(v)
+	}
+	c.ctx = t.Context()
+	go func() { _, _ = io.Copy(io.Discard, mine) }()
+	if c.serve() || c.own != nil {
+		t.Error("its context and its body are kept")
+	}
+	_, _ = mine.Close(), theirs.Close()
+}
+
 // A body that has come with its head may be read where it lies, and stays there for who has not said that nobody uses it.
 func TestABodyStaysWhereItLies(t *testing.T) {
 	t.Parallel()

@@ -61,14 +61,14 @@ func (h *Handler) roundTrip(rec *record) (*http.Response, error) {
 	}
 }
 
-// reserve waits for the rate limit and returns the token that is usable afterwards, which is tok where nothing was waited for.
+// reserve waits for the rate limit and returns the token that is usable afterwards, which is tok where nothing was waited for: neither here nor for an answer.
 func (h *Handler) reserve(rec *record, tok token.Token) (token.Token, error) {
 	waited, err := rec.reservation.Wait(rec.in.Context())
 	rec.waited += waited
 	switch {
 	case err != nil:
 		return token.Token{}, err
-	case waited == 0:
+	case waited == 0 && rec.out == nil:
 		return tok, nil
 	}
 	if tok, err = rec.shop.Tokens.Token(rec.in.Context()); err != nil {

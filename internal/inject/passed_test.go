@@ -140,8 +140,14 @@ func TestWhoseRequestNobodyUsesIsTold(t *testing.T) {
 			h := beforeConnection(t, func() string { return is.answers[given.Add(1)-1] })
 			in := httptest.NewRequestWithContext(t.Context(), is.method, "http://localhost:8080/admin/api/2026-10/"+is.target, is.body)
 			in.RemoteAddr = "127.0.0.1:50000"
-			w := &passing{ResponseRecorder: httptest.NewRecorder()}
+			w := &passing{ResponseRecorder: httptest.NewRecorder(), made: new(any)}
 			h.ServeHTTP(w, in)
+			if (*w.made != nil) != w.unused {
+				t.Errorf("unused: %v, and what was made of its header is kept: %v", w.unused, *w.made)
+			}
+			if made, ok := (*w.made).(*madeHeader); ok && made.token[0] != "" {
+				t.Error("the token stays with the connection")
+			}
 			if w.unused != is.unused || int(given.Load()) != len(is.answers) {
 				t.Errorf("unused: %v, after %d answers and a status of %d: %.200s", w.unused, given.Load(), w.Code, w.Body)
 			}

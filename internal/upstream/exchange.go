@@ -148,17 +148,20 @@ func (p *Prepared) appendTo(b []byte, header http.Header) (with []byte, ok bool)
 	return appendField(append(b, p.lines...), p.Apart, header[p.Apart])
 }
 
-// appendHeader appends all fields but one. Where it reports false there is nothing.
+// appendHeader appends all fields but one; none is called "". Where it reports false there is nothing.
 func appendHeader(b []byte, header http.Header, but string) (with []byte, ok bool) {
 	if _, has := header["User-Agent"]; !has {
 		b = append(b, "\r\nUser-Agent: Go-http-client/1.1"...)
 	}
 	for name, values := range header {
 		switch name {
-		case but, "Content-Length", "Host":
+		case "Content-Length", "Host":
 			continue // the request says both itself
 		case "Connection", "Expect", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
 			return nil, false
+		}
+		if name == but && but != "" {
+			continue
 		}
 		if b, ok = appendField(b, name, values); !ok {
 			return nil, false

@@ -53,7 +53,7 @@ func (r *Response) Split(into *Sorted, sort *Sort) bool {
 		var use Use
 		if s := r.seen.at(at.seen); s != nil && !learns {
 			if known, use = s.known, s.use; use == Passed {
-				if s.verbatim && at.value.from == at.name.to+2 && head[at.value.to] == '\r' {
+				if s.verbatim && at.value.from == at.name.to+2 && head[at.name.to+1] == ' ' && head[at.value.to] == '\r' {
 					if whole.to != at.name.from {
 						lines = append(lines, whole.of(head)...)
 						whole.from = at.name.from

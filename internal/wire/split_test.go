@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -31,6 +32,8 @@ func FuzzSplit(f *testing.F) {
 		{"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nABC: \r\nabc: 1\r\nab: 2\r\nAb:3 \r\na: 4\r\nconnection: keep-alive\r\n\r\n", "HTTP/1.1 204 N\r\nabc: 1\r\nab: 5\r\na: 4\r\nab: 6\r\n\r\n"},
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\nabcdef: 1\r\nabc: 1\r\nAbc: 2\r\n\r\n", "HTTP/1.1 204 N\r\nConnection: x\r\nabc: 1\r\n\r\n"},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nab: 1\r\nConnection: close, ab\r\n\r\n", "HTTP/1.1 204 N\r\nabb: 1\r\nab:2\r\n\r\n"},
+		{"HTTP/1.1 204 N\r\nAb: 1\r\nAb:\t1\r\nAb: 1\t\r\n\r\n", "HTTP/1.1 204 N\r\nAb:\t1\r\nAb: 1\r\nAb:  1\r\n\r\n"},
+		{"HTTP/1.1 304 N\r\nA: x, close\r\nContent-Length: 10\r\n\r\n", "HTTP/1.1 304 N\r\nContent-Length: 1\r\nA: x, close\r\n\r\n"},
 	} {
 		f.Add([]byte(heads[0]), []byte(heads[1]))
 	}
@@ -192,6 +195,7 @@ func TestALineIsWhatItWasOnlyWhereItIsTheSame(t *testing.T) {
 		"a length in place":  strings.Replace(first, "Content-Length: 10", "content-length: 11", 1),
 		"nothing":            "HTTP/1.1 204 N\r\n\r\n",
 		"a line without end": strings.Replace(first, "Vary: x\r\n", "Vary: x\n\n", 1),
+		"a tab":              strings.Replace(first, "Server: y", "Server:\ty", 1),
 		"two lengths":        strings.Replace(first, "Vary: x\r\nServer: y", "Content-Length: 10", 1),
 	} {
 		var r Response
@@ -200,6 +204,53 @@ func TestALineIsWhatItWasOnlyWhereItIsTheSame(t *testing.T) {
 			var alone Response
 			if alone.Parse([]byte(head), false) == Understood && (r.Length != alone.Length || r.Declared != alone.Declared || r.Status != alone.Status || r.Close != alone.Close) {
 				t.Errorf("%s: %+v, and read alone %+v", name, r.Declared, alone.Declared)
+			}
+		}
+	}
+}
+
+// One Response reads answers of a few kinds, split in one way or another or not at all: each is what it would be to one that has read no other.
+func TestAnswersBeforeChangeNothing(t *testing.T) {
+	t.Parallel()
+	some := []string{
+		"A: x, close", "Content-Length: 10", "content-length: 10", "Ab: 1", "Ab:\t1", "Ab: 1 ", "ab: 2", "Abc: 3", "Connection: close", "Connection: keep-alive", "Connection: Ab",
+		"Transfer-Encoding: chunked", "Vary: x", "Vary:", "X-Request-Id: 1", "X-Request-Id: 2", "Server: y", "Trailer: a", "Pragma: no-cache",
+	}
+	other := Sort{Of: func(name []byte) (string, Use) {
+		if len(name)%2 == 0 {
+			return string(name), Read
+		}
+		return "", Passed
+	}}
+	random := rand.New(rand.NewPCG(13, 27))
+	for range 300 {
+		var r Response
+		heads := make([]string, 4)
+		for i := range heads {
+			heads[i] = "HTTP/1.1 304 N\r\n"
+			for range random.IntN(6) {
+				heads[i] += some[random.IntN(len(some))] + "\r\n"
+			}
+			heads[i] += "\r\n"
+		}
+		for range 60 {
+			head := heads[random.IntN(len(heads))]
+			if random.IntN(20) == 0 {
+				r.seen.misses = mostMisses // then names are learnt anew
+			}
+			switch random.IntN(8) {
+			case 0:
+				var alone Response
+				v := alone.Parse([]byte(head), false)
+				if got := r.Parse([]byte(head), false); got != v || v == Understood && (r.Close != alone.Close || r.Declared != alone.Declared) {
+					t.Fatalf("%q: %v, and alone %v", head, got, v)
+				}
+			case 1:
+				if r.Parse([]byte(head), false) == Understood {
+					r.Split(&Sorted{Header: make(http.Header)}, &other)
+				}
+			default:
+				splitsAsWhole(t, &r, []byte(head))
 			}
 		}
 	}
