@@ -7,8 +7,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,6 +21,7 @@ import (
 	"evergate/internal/front"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
+	"evergate/internal/tracing"
 	"evergate/internal/upstream"
 	"evergate/test/process"
 )
@@ -169,5 +172,89 @@ func TestWhatIsMadeOfAHeaderIsOfEachRequest(t *testing.T) {
 				t.Errorf("request %d came with %q", i, fields)
 			}
 		}
+	}
+}
+
+// keeper is a transport that keeps all requests, as a transport may.
+type keeper struct {
+	all      []*http.Request
+	statuses []int
+}
+
+func (k *keeper) RoundTrip(r *http.Request) (*http.Response, error) {
+	status := http.StatusOK
+	if n := len(k.all); n < len(k.statuses) {
+		status = k.statuses[n]
+	}
+	k.all = append(k.all, r)
+	return &http.Response{StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+}
+
+// Each attempt has a header of its own while somebody may look at another's.
+func TestNoAttemptHasTheHeaderOfAnother(t *testing.T) {
+	t.Parallel()
+	k := &keeper{statuses: []int{http.StatusUnauthorized}}
+	opt := shipped(t, calls[0], &url.URL{Scheme: "http", Host: "shop.test"}, k)
+	opt.Shops.(*Shop).Tokens = &newTokens{}
+	h := New(opt)
+	made := new(any)
+	for range 2 {
+		in := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost:8080/admin/api/2026-10/shop.json", http.NoBody)
+		in.RemoteAddr = "127.0.0.1:50000"
+		h.ServeHTTP(&passing{ResponseRecorder: httptest.NewRecorder(), made: made}, in)
+	}
+	var tokens []string
+	for _, r := range k.all {
+		tokens = append(tokens, r.Header.Get(shopify.HeaderAccessToken))
+	}
+	if want := []string{"shpat_1", "shpat_2", "shpat_3"}; !slices.Equal(tokens, want) {
+		t.Errorf("the attempts say %q in the end, in place of %q", tokens, want)
+	}
+}
+
+// A request whose spans are recorded says in its header which it is, which the next one must not say.
+func TestATracedRequestLeavesNothingOfItsHeader(t *testing.T) {
+	t.Parallel()
+	environ := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+	tracer, err := tracing.Open(func(name string) string { return environ[name] }, "test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parents := make(chan string, 3)
+	process.Accept(t, l, func(conn net.Conn) {
+		defer conn.Close()
+		for requests := bufio.NewReader(conn); ; {
+			r, err := http.ReadRequest(requests)
+			if err != nil {
+				return
+			}
+			parents <- r.Header.Get("Traceparent")
+			if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
+				return
+			}
+		}
+	})
+	base := &url.URL{Scheme: "http", Host: l.Addr().String()}
+	transport := upstream.New(upstream.Options{Base: base, HeaderTimeout: 10 * time.Second})
+	t.Cleanup(transport.CloseIdleConnections)
+	opt := shipped(t, calls[0], base, transport)
+	opt.Tracer = tracer
+	h := New(opt)
+	made, seen := new(any), map[string]bool{}
+	for range 3 {
+		in := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost:8080/admin/api/2026-10/shop.json", http.NoBody)
+		in.RemoteAddr = "127.0.0.1:50000"
+		in.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+		h.ServeHTTP(&passing{ResponseRecorder: httptest.NewRecorder(), made: made}, in)
+	}
+	for range 3 {
+		seen[<-parents] = true
+	}
+	if len(seen) != 3 || *made != nil {
+		t.Errorf("three requests have the parents %v, and %v is kept", seen, *made)
 	}
 }
