@@ -861,6 +861,8 @@ func TestWhatIsReadIntoTheRoomIsSent(t *testing.T) {
 			}
 		}
 	}))
+	client := &http.Transport{ResponseHeaderTimeout: 10 * time.Second}
+	defer client.CloseIdleConnections()
 	for _, path := range []string{"/whole", "/pieces"} {
 		for _, length := range []int{0, 1, 5000, outSize - 100, outSize, outSize + 1, 200 << 10} {
 			for _, step := range []int{999, 8 << 10, outSize} {
@@ -869,7 +871,7 @@ func TestWhatIsReadIntoTheRoomIsSent(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					resp, err := http.DefaultTransport.RoundTrip(r)
+					resp, err := client.RoundTrip(r)
 					if err != nil {
 						t.Fatal(err)
 					}

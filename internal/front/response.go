@@ -100,7 +100,8 @@ func (w *response) WriteHeader(status int) {
 	w.status = status
 	w.bodyless = status < 200 || status == http.StatusNoContent || status == http.StatusNotModified
 	w.out = outs.Get().(*[]byte)
-	b := append((*w.out)[:0], "HTTP/1.1 "...)
+	b := (*w.out)[:0]
+	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
 	b = append(b, ' ')
 	if text := http.StatusText(status); text != "" {

@@ -41,11 +41,28 @@ func (r *Response) Split(into *Sorted, sort *Sort) bool {
 	if r.names {
 		return false
 	}
+	n := r.part(into, sort)
+	into.values = slices.Grow(into.values, n)[:n] // no list in the header is moved
+	head, f := r.buf[:r.size], &r.fields
+	for i, name := range r.known[:n] {
+		into.values[i] = r.text(f.at[i].value.of(head), r.seen.at(f.at[i].seen))
+		if before := into.Header[name]; before != nil {
+			into.Header[name] = append(before, into.values[i])
+			continue
+		}
+		into.Header[name] = into.values[i : i+1 : i+1]
+	}
+	f.n = 0
+	return true
+}
+
+// part appends the lines of what is Passed. What is Read are the first n fields then, by the names that are known of it.
+func (r *Response) part(into *Sorted, sort *Sort) (n int) {
 	learns := r.seen.forgets(sort)
 	if learns {
 		r.before.forget()
 	}
-	f, head, n, lines := &r.fields, r.buf[:r.size], 0, into.Passed
+	f, head, lines := &r.fields, r.buf[:r.size], into.Passed
 	var whole span // lines that are passed on as they came, and are not among the others yet
 	for i := range f.n {
 		at := f.at[i]
@@ -95,18 +112,9 @@ func (r *Response) Split(into *Sorted, sort *Sort) bool {
 		case Dropped:
 		}
 	}
-	into.Passed = append(lines, whole.of(head)...)
-	into.values = slices.Grow(into.values, n)[:n] // no list in the header is moved
-	for i, name := range r.known[:n] {
-		into.values[i] = r.text(f.at[i].value.of(head), r.seen.at(f.at[i].seen))
-		if before := into.Header[name]; before != nil {
-			into.Header[name] = append(before, into.values[i])
-			continue
-		}
-		into.Header[name] = into.values[i : i+1 : i+1]
-	}
-	f.n = 0
-	return true
+	lines = append(lines, whole.of(head)...)
+	into.Passed = lines
+	return n
 }
 
 const (
