@@ -56,7 +56,7 @@ type Loan struct {
 	taken  int64
 }
 
-// Free is how many bytes of each request's body are not counted.
+// Free is how many bytes of each request's body are not counted. Nor is a body that lies in the buffer into which its head was read, which is there anyway.
 const Free = 8 << 10
 
 // Borrow begins a Loan.
