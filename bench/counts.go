@@ -99,7 +99,7 @@ func countAllocations(t *table, p plan, run *running) error {
 }
 
 // fewestCounted is how many requests are too many for what goes on beside them to show in the figure of one.
-const fewestCounted = 4000
+const fewestCounted = 2000
 
 // allocated is what a request has Evergate allocate, in objects and in bytes: everything that happens meanwhile, without the least that
 // asking for it costs, divided by the answers.

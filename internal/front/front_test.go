@@ -873,8 +873,8 @@ func TestWhatIsReadIntoTheRoomIsSent(t *testing.T) {
 	client := &http.Transport{ResponseHeaderTimeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
 	for _, path := range []string{"/whole", "/pieces"} {
-		for _, length := range []int{0, 1, 5000, outSize - 100, outSize, outSize + 1, 200 << 10} {
-			for _, step := range []int{999, 8 << 10, outSize} {
+		for _, length := range []int{0, 1, 5000, outSize, bulkSize - 100, bulkSize, bulkSize + 1, 200 << 10} {
+			for _, step := range []int{999, 8 << 10, bulkSize} {
 				for _, method := range []string{http.MethodGet, http.MethodHead} {
 					r, err := http.NewRequestWithContext(t.Context(), method, fmt.Sprintf("http://%s%s?n=%d&step=%d", both.front, path, length, step), http.NoBody)
 					if err != nil {

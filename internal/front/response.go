@@ -12,9 +12,12 @@ import (
 	"evergate/internal/wire"
 )
 
-// outSize is how much of an answer is gathered before it is written. A usual one goes out in one piece, head and body; of a long one no more
-// can be written at a time without Go's scheduler being told (internal/socket).
-const outSize = 32 << 10
+// outSize is how much of an answer is gathered before it is written. A usual one goes out in one piece, head and body.
+const outSize = 16 << 10
+
+// bulkSize is outSize for an answer whose body is read to where it is gathered, and needs no other buffer. No more can be written at a time without Go's
+// scheduler being told (internal/socket).
+const bulkSize = 32 << 10
 
 // shortBody is how long the body of an answer of unknown length may be for its length to be said, as net/http has it.
 const shortBody = 2 << 10
@@ -29,7 +32,20 @@ type header struct {
 	order []string
 }
 
-var outs = sync.Pool{New: func() any { b := make([]byte, 0, outSize); return &b }}
+var (
+	outs  = sync.Pool{New: func() any { b := make([]byte, 0, outSize); return &b }}
+	bulks = sync.Pool{New: func() any { b := make([]byte, 0, bulkSize); return &b }}
+)
+
+// recycle gives back what an answer was gathered in, unless that has become larger than most.
+func recycle(out *[]byte) {
+	switch size := cap(*out); {
+	case size < bulkSize:
+		outs.Put(out)
+	case size <= 2*bulkSize:
+		bulks.Put(out)
+	}
+}
 
 // response writes one answer. It implements http.ResponseWriter and what http.ResponseController asks for; it guesses no Content-Type.
 type response struct {
@@ -269,6 +285,12 @@ func (w *response) AvailableBuffer() []byte {
 	if w.out == nil || w.open || w.chunked || w.bodyless || w.req.Method == http.MethodHead {
 		return nil
 	}
+	if cap(*w.out) < bulkSize {
+		bulk := bulks.Get().(*[]byte)
+		*bulk = append((*bulk)[:0], *w.out...)
+		recycle(w.out)
+		w.out = bulk
+	}
 	return (*w.out)[len(*w.out):]
 }
 
@@ -287,11 +309,12 @@ func (w *response) put(p []byte) {
 		*w.out = b[:len(b)+len(p)]
 		return
 	}
-	if len(b)+len(p) > outSize {
-		n := 0
-		if len(b) < outSize {
-			n = outSize - len(b)
-		}
+	most := outSize
+	if cap(b) >= bulkSize {
+		most = bulkSize
+	}
+	if len(b)+len(p) > most {
+		n := max(0, most-len(b))
 		b = append(b, p[:n]...)
 		p = p[n:]
 		if *w.out = b; !w.flushEarly() {
@@ -356,8 +379,8 @@ func (w *response) finish(completed bool) bool {
 		w.flush()
 	}
 	short := w.declared >= 0 && w.written < w.declared && w.req.Method != http.MethodHead && !w.bodyless
-	if w.out != nil && cap(*w.out) <= 2*outSize {
-		outs.Put(w.out)
+	if w.out != nil {
+		recycle(w.out)
 	}
 	ok := w.err == nil && !w.last && !short
 	if completed {

@@ -121,7 +121,7 @@ const (
 	// longestText is how long a value may be that is remembered, or shares its memory.
 	longestText = 128
 	// sharedText is how much memory values share: who keeps one of them keeps as much.
-	sharedText = 1 << 10
+	sharedText = 512
 )
 
 // text returns what a field says as a string that is never changed. Much is what the field of that name has said before, if it is one that was seen, and the rest
