@@ -22,8 +22,6 @@ import (
 	"evergate/internal/shopify"
 	"evergate/internal/token"
 	"evergate/internal/tracing"
-	"evergate/internal/upstream"
-	"evergate/test/process"
 )
 
 // newTokens is a source that has another token each time.
@@ -51,40 +49,15 @@ func TestWhatIsMadeOfAHeaderIsOfEachRequest(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 	var answers []string // the next ones
 	got := make(chan *http.Request, 8)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var mu sync.Mutex
-	process.Accept(t, l, func(conn net.Conn) {
-		defer conn.Close()
-		requests := bufio.NewReader(conn)
-		for {
-			r, err := http.ReadRequest(requests)
-			if err != nil {
-				return
-			}
-			body, err := io.ReadAll(r.Body)
-			if err != nil {
-				return
-			}
-			r.Body = io.NopCloser(strings.NewReader(string(body)))
-			got <- r
-			mu.Lock()
-			answer := answers[0]
-			answers = answers[1:]
-			mu.Unlock()
-			if _, err := io.WriteString(conn, answer); err != nil || !strings.Contains(answer, "\r\n\r\n") {
-				return
-			}
-		}
-	})
-	base := &url.URL{Scheme: "http", Host: l.Addr().String()}
-	transport := upstream.New(upstream.Options{Base: base, HeaderTimeout: 10 * time.Second})
-	t.Cleanup(transport.CloseIdleConnections)
-	opt := shipped(t, calls[0], base, transport)
-	opt.Shops.(*Shop).Tokens = &newTokens{}
-	handler := New(opt)
+	handler := beforeConnection(t, func(r *http.Request) string {
+		got <- r
+		mu.Lock()
+		defer mu.Unlock()
+		answer := answers[0]
+		answers = answers[1:]
+		return answer
+	}, func(o *Options) { o.Shops.(*Shop).Tokens = &newTokens{} })
 	server := front.New(&http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}, handler)
 	server.HandlerOnlyReads()
 	tools, err := net.Listen("tcp", "127.0.0.1:0")
@@ -220,30 +193,11 @@ func TestATracedRequestLeavesNothingOfItsHeader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	parents := make(chan string, 3)
-	process.Accept(t, l, func(conn net.Conn) {
-		defer conn.Close()
-		for requests := bufio.NewReader(conn); ; {
-			r, err := http.ReadRequest(requests)
-			if err != nil {
-				return
-			}
-			parents <- r.Header.Get("Traceparent")
-			if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
-				return
-			}
-		}
-	})
-	base := &url.URL{Scheme: "http", Host: l.Addr().String()}
-	transport := upstream.New(upstream.Options{Base: base, HeaderTimeout: 10 * time.Second})
-	t.Cleanup(transport.CloseIdleConnections)
-	opt := shipped(t, calls[0], base, transport)
-	opt.Tracer = tracer
-	h := New(opt)
+	h := beforeConnection(t, func(r *http.Request) string {
+		parents <- r.Header.Get("Traceparent")
+		return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+	}, func(o *Options) { o.Tracer = tracer })
 	made, seen := new(any), map[string]bool{}
 	for range 3 {
 		in := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost:8080/admin/api/2026-10/shop.json", http.NoBody)

@@ -4,6 +4,7 @@ package inject
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
@@ -86,8 +87,9 @@ var fieldValues = map[string][]string{
 	"Content-Length": {"2"},
 }
 
-// beforeConnection is a Handler before an upstream that gives these answers, and ends with one that has no whole head.
-func beforeConnection(t *testing.T, answer func() string) *Handler {
+// beforeConnection is a Handler before an upstream that gives these answers, and ends with one that has no whole head. What it is asked has its body
+// in memory.
+func beforeConnection(t *testing.T, answer func(r *http.Request) string, change ...func(*Options)) *Handler {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -101,10 +103,12 @@ func beforeConnection(t *testing.T, answer func() string) *Handler {
 			if err != nil {
 				return
 			}
-			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
 				return
 			}
-			text := answer()
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			text := answer(r)
 			if _, err := io.WriteString(conn, text); err != nil || !strings.Contains(text, "\r\n\r\n") {
 				return
 			}
@@ -113,7 +117,11 @@ func beforeConnection(t *testing.T, answer func() string) *Handler {
 	base := &url.URL{Scheme: "http", Host: l.Addr().String()}
 	transport := upstream.New(upstream.Options{Base: base, HeaderTimeout: 10 * time.Second})
 	t.Cleanup(transport.CloseIdleConnections)
-	return New(shipped(t, calls[0], base, transport))
+	opt := shipped(t, calls[0], base, transport)
+	for _, set := range change {
+		set(&opt)
+	}
+	return New(opt)
 }
 
 // The client's side is told that nobody uses a request any more only where that is so.
@@ -137,7 +145,7 @@ func TestWhoseRequestNobodyUsesIsTold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var given atomic.Int64
-			h := beforeConnection(t, func() string { return is.answers[given.Add(1)-1] })
+			h := beforeConnection(t, func(*http.Request) string { return is.answers[given.Add(1)-1] })
 			in := httptest.NewRequestWithContext(t.Context(), is.method, "http://localhost:8080/admin/api/2026-10/"+is.target, is.body)
 			in.RemoteAddr = "127.0.0.1:50000"
 			w := &passing{ResponseRecorder: httptest.NewRecorder(), made: new(any)}
@@ -159,7 +167,7 @@ func TestWhoseRequestNobodyUsesIsTold(t *testing.T) {
 func TestAClientGetsTheFieldsThatItWouldGetOfTheWholeHeader(t *testing.T) {
 	t.Parallel()
 	var answer atomic.Pointer[string]
-	h := beforeConnection(t, func() string { return *answer.Load() })
+	h := beforeConnection(t, func(*http.Request) string { return *answer.Load() })
 	names, passed := answersFields(), 0
 	for seed := range uint64(400) {
 		random := rand.New(rand.NewPCG(seed, 13))
