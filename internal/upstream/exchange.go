@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -480,13 +481,17 @@ func (c *conn) holdsNothing(b []byte) bool {
 	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && way.SetReadDeadline(time.Time{}) == nil
 }
 
+// beneath is what a layer of TLS lies upon; the connection itself where there is none.
+func beneath(c net.Conn) net.Conn {
+	if secured, ok := c.(*tls.Conn); ok {
+		return secured.NetConn()
+	}
+	return c
+}
+
 // readCome is Read for what has come already. It returns nothing, and no error, where nothing has, or where that cannot be told.
 func (c *conn) readCome(p []byte) (int, error) {
-	below := c.way()
-	if secured, ok := below.(*tls.Conn); ok {
-		below = secured.NetConn()
-	}
-	briefly, ok := below.(socket.Brief)
+	briefly, ok := beneath(c.way()).(socket.Brief)
 	if !ok {
 		return 0, nil
 	}
