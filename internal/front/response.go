@@ -279,19 +279,27 @@ func (w *response) send(p []byte) {
 	}
 }
 
+// leastRoom is how much room there is at least for a piece of a body, where so much is still to come.
+const leastRoom = 8 << 10
+
 // AvailableBuffer is bufio.Writer's: an empty slice with room, for whoever reads a piece of the body into it and writes that at once, which then copies
-// nothing. Where a piece is not written as it is, there is no room.
+// nothing. One without room says that what has been gathered has to be flushed first; nil, that a piece is not written as it is.
 func (w *response) AvailableBuffer() []byte {
 	if w.out == nil || w.open || w.chunked || w.bodyless || w.req.Method == http.MethodHead {
 		return nil
 	}
-	if cap(*w.out) < bulkSize {
+	rest := w.declared - w.written
+	if cap(*w.out) < bulkSize && rest > int64(cap(*w.out)-len(*w.out)) {
 		bulk := bulks.Get().(*[]byte)
 		*bulk = append((*bulk)[:0], *w.out...)
 		recycle(w.out)
 		w.out = bulk
 	}
-	return (*w.out)[len(*w.out):]
+	b := *w.out
+	if free := cap(b) - len(b); free > 0 && int64(free) >= min(rest, leastRoom) {
+		return b[len(b):]
+	}
+	return b[len(b):len(b):len(b)]
 }
 
 // isBehind reports whether p lies where more of b would.

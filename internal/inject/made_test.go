@@ -22,6 +22,8 @@ import (
 	"evergate/internal/shopify"
 	"evergate/internal/token"
 	"evergate/internal/tracing"
+	"evergate/internal/upstream"
+	"evergate/test/process"
 )
 
 // newTokens is a source that has another token each time.
@@ -42,6 +44,82 @@ func (s *newTokens) Replace(ctx context.Context, _ token.Token) (token.Token, er
 }
 func (*newTokens) Accepted(token.Token) {}
 
+// callFront is a client's connection to the lane of a Handler.
+func callFront(t *testing.T, h *Handler) net.Conn {
+	t.Helper()
+	server := front.New(&http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}, h)
+	server.HandlerOnlyReads()
+	tools, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = server.Serve(tools) }()
+	t.Cleanup(func() { _, _ = tools.Close(), server.Close() })
+	client, err := net.Dial("tcp", tools.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	_ = client.SetDeadline(time.Now().Add(20 * time.Second))
+	return client
+}
+
+// Whatever has come of an answer is the client's before anybody waits for more of it, in pieces of all sizes.
+func TestNothingOfAnAnswerIsHeldBack(t *testing.T) {
+	t.Parallel()
+	sizes := []int{100, 32 << 10, 32 << 10, 16 << 10, 16 << 10, 31 << 10, 1, 24 << 10, 8 << 10, 32<<10 - 1, 32<<10 + 1, 64 << 10, 64 << 10, 7000, 9000, 16 << 10, 32 << 10}
+	for _, head := range []int{0, 1 << 10, 9 << 10, 14 << 10} { // how much else there is to gather
+		for from := range sizes {
+			whole := 0
+			for _, n := range sizes[from:] {
+				whole += n
+			}
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			read := make(chan int)
+			process.Accept(t, l, func(conn net.Conn) {
+				defer conn.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+					return
+				}
+				_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nX-Fill: %s\r\nContent-Length: %d\r\n\r\n", strings.Repeat("x", head), whole)
+				sent := 0
+				for _, n := range sizes[from:] {
+					if _, err := conn.Write(make([]byte, n)); err != nil {
+						return
+					}
+					for sent += n; <-read < sent; {
+					}
+				}
+			})
+			base := &url.URL{Scheme: "http", Host: l.Addr().String()}
+			transport := upstream.New(upstream.Options{Base: base, HeaderTimeout: 10 * time.Second})
+			client := callFront(t, New(shipped(t, calls[0], base, transport)))
+			if _, err := io.WriteString(client, "GET /admin/api/2026-10/shop.json HTTP/1.1\r\nHost: localhost:8080\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(bufio.NewReader(client), nil)
+			if err != nil || resp.ContentLength != int64(whole) {
+				t.Fatalf("%v, %v", resp, err)
+			}
+			got := 0
+			for b := make([]byte, 64<<10); err == nil; {
+				var n int
+				n, err = resp.Body.Read(b)
+				if got += n; n > 0 {
+					read <- got
+				}
+			}
+			if _ = resp.Body.Close(); got != whole {
+				t.Fatalf("behind a head of %d bytes, from piece %d on: %d of %d bytes came, %v", head, from, got, whole, err)
+			}
+			transport.CloseIdleConnections()
+		}
+	}
+}
+
 // A client that says the same again has what was made of its header used again, whatever becomes of its requests. Shopify gets the same as of a
 // client that comes anew each time.
 func TestWhatIsMadeOfAHeaderIsOfEachRequest(t *testing.T) {
@@ -58,20 +136,7 @@ func TestWhatIsMadeOfAHeaderIsOfEachRequest(t *testing.T) {
 		answers = answers[1:]
 		return answer
 	}, func(o *Options) { o.Shops.(*Shop).Tokens = &newTokens{} })
-	server := front.New(&http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}, handler)
-	server.HandlerOnlyReads()
-	tools, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = server.Serve(tools) }()
-	t.Cleanup(func() { _, _ = tools.Close(), server.Close() })
-	client, err := net.Dial("tcp", tools.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	_ = client.SetDeadline(time.Now().Add(20 * time.Second))
+	client := callFront(t, handler)
 	in := bufio.NewReader(client)
 	const (
 		one   = "X-A: 1\r\nUser-Agent: tool/1\r\nAccept: */*\r\n"

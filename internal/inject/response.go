@@ -86,9 +86,6 @@ func (h *Handler) stream(w http.ResponseWriter, body io.Reader) error {
 	}
 }
 
-// leastRoom is how much room the client's side must have for a piece of a body to be read into it.
-const leastRoom = 8 << 10
-
 // room is where pieces of a body are read into: where they are gathered to be written, or a buffer.
 type room struct {
 	of      interface{ AvailableBuffer() []byte } // nil: there is only the buffer
@@ -99,7 +96,7 @@ type room struct {
 func (r *room) next() []byte {
 	if r.of != nil {
 		b := r.of.AvailableBuffer()
-		if cap(b) > 0 && cap(b) < leastRoom {
+		if b != nil && cap(b) == 0 {
 			r.flusher.Flush()
 			b = r.of.AvailableBuffer()
 		}
