@@ -68,7 +68,7 @@ func TestAWayThatLeadsBackIsNotTaken(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	_, err = transport.Connect(ctx)
-	if !errors.Is(err, errLoop) || !strings.Contains((&DialError{err}).Error(), "EVERGATE_RESOLVER") {
+	if !errors.Is(err, errLoop) || !strings.Contains((&DialError{err: err}).Error(), "EVERGATE_RESOLVER") {
 		t.Error(err)
 	}
 }

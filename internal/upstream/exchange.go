@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -481,17 +480,9 @@ func (c *conn) holdsNothing(b []byte) bool {
 	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && way.SetReadDeadline(time.Time{}) == nil
 }
 
-// beneath is what a layer of TLS lies upon; the connection itself where there is none.
-func beneath(c net.Conn) net.Conn {
-	if secured, ok := c.(*tls.Conn); ok {
-		return secured.NetConn()
-	}
-	return c
-}
-
 // readCome is Read for what has come already. It returns nothing, and no error, where nothing has, or where that cannot be told.
 func (c *conn) readCome(p []byte) (int, error) {
-	briefly, ok := beneath(c.way()).(socket.Brief)
+	briefly, ok := socket.Innermost(c.way()).(socket.Brief) // also of TLS within TLS, as behind a proxy
 	if !ok {
 		return 0, nil
 	}

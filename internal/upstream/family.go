@@ -260,10 +260,10 @@ func (t *Transport) dialShared(ctx context.Context) (net.Conn, error) {
 	select {
 	case <-f.known:
 	case <-ctx.Done():
-		return nil, &DialError{errNoLead}
+		return nil, &DialError{err: errNoLead}
 	}
 	if f.isApart() {
-		return nil, &DialError{errNotShared}
+		return nil, &DialError{err: errNotShared}
 	}
 	l := f.lead.Load()
 	d := t.dialer.to(l.address, true)
@@ -302,7 +302,7 @@ func (t *Transport) connector(o Options) connector {
 	return func(ctx context.Context, address string, secure bool) (*conn, error) {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
-			return nil, &DialError{err}
+			return nil, &DialError{err: err}
 		}
 		dial := t.dialShared
 		var c net.Conn

@@ -3,6 +3,7 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -30,7 +31,10 @@ type probe struct {
 func (p *probe) follow(c *conn) {
 	if way := c.way(); p.of != way {
 		p.of, p.raw = way, below(way)
-		p.asker, _ = beneath(way).(socket.Asker)
+		if secured, ok := way.(*tls.Conn); ok {
+			way = secured.NetConn()
+		}
+		p.asker, _ = way.(socket.Asker)
 	}
 	if p.look == nil {
 		p.look = p.read

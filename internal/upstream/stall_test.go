@@ -58,7 +58,7 @@ func (n *network) dial(context.Context) (net.Conn, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.cut {
-		return nil, &DialError{errors.New("no route")}
+		return nil, &DialError{err: errors.New("no route")}
 	}
 	here, there := net.Pipe()
 	f := &faraway{Conn: there, number: len(n.conns)}

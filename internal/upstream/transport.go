@@ -224,7 +224,7 @@ type connector func(ctx context.Context, address string, secure bool) (*conn, er
 func (t *Transport) counted(connect connector, detached bool) connector {
 	return func(ctx context.Context, address string, secure bool) (*conn, error) {
 		if err := t.takeSlot(ctx); err != nil {
-			return nil, &DialError{err}
+			return nil, &DialError{err: err}
 		}
 		if detached {
 			ctx = context.WithoutCancel(ctx)
@@ -407,7 +407,10 @@ type dialer struct {
 }
 
 // DialError says that no connection was established, so nothing was sent.
-type DialError struct{ err error }
+type DialError struct {
+	err  error
+	late bool // the process stood still meanwhile
+}
 
 // Error implements error.
 func (e *DialError) Error() string { return netfail.Say(e.err) }
@@ -416,31 +419,19 @@ func (e *DialError) Error() string { return netfail.Say(e.err) }
 func (e *DialError) Unwrap() error { return e.err }
 
 func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
-	for again := 0; ; again++ {
-		began := time.Now()
-		conn, err := d.dialOnce(ctx)
-		if err == nil {
-			return conn, nil
-		}
-		if ctx.Err() != nil || again == mostStood || time.Since(began) < dialTimeout+stood {
-			return nil, &DialError{err}
-		}
-	}
-}
-
-const (
-	// stood is how late a time-out must be for the process to have stood still meanwhile (SIGSTOP, a freezer, a machine without cores to spare): then it
-	// says nothing of the upstream.
-	stood = 2 * time.Second
-	// mostStood is how often a connection is made anew for that.
-	mostStood = 3
-)
-
-func (d *dialer) dialOnce(ctx context.Context) (net.Conn, error) {
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	return d.secure(ctx, d.tunnel, d.tls)
+	conn, err := d.secure(ctx, d.tunnel, d.tls)
+	if err == nil {
+		return conn, nil
+	}
+	return nil, &DialError{err: err, late: time.Since(began) >= dialTimeout+stood}
 }
+
+// stood is how late a time-out must be for the process to have stood still meanwhile (SIGSTOP, a freezer, a machine without cores to spare): then it
+// says nothing of the upstream.
+const stood = 2 * time.Second
 
 // secure connects, and makes the handshake where config is not nil.
 func (d *dialer) secure(ctx context.Context, connect func(context.Context) (net.Conn, error), config *tls.Config) (net.Conn, error) {
