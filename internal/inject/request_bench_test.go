@@ -26,6 +26,7 @@ import (
 	"evergate/internal/front"
 	"evergate/internal/guard"
 	"evergate/internal/limit"
+	"evergate/internal/listen"
 	"evergate/internal/metrics"
 	"evergate/internal/pace"
 	"evergate/internal/token"
@@ -207,40 +208,51 @@ func BenchmarkHandler(b *testing.B) {
 func BenchmarkWhole(b *testing.B) {
 	for _, c := range calls {
 		b.Run(c.name, func(b *testing.B) {
-			address := c.serve(b)
-			conn, err := net.Dial("tcp", address)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer conn.Close()
-			first := c.method + " " + c.path + " HTTP/1.1\r\nHost: " + address
-			if c.body != "" {
-				first += "\r\nContent-Length: " + strconv.Itoa(len(c.body))
-			}
-			request := message(first, c.header, c.body)
-			answers := bufio.NewReader(conn)
+			ask := c.client(b, c.serve(b, true))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := conn.Write(request); err != nil {
-					b.Fatal(err)
-				}
-				if _, err := skipMessage(answers, len(c.answer)); err != nil {
-					b.Fatal(err)
-				}
+				ask()
 			}
 		})
 	}
 }
 
-// serve starts Evergate and an upstream for c and returns Evergate's address.
-func (c call) serve(b *testing.B) string {
+// client returns what makes the call over one connection, and allocates nothing.
+func (c call) client(b testing.TB, address string) (ask func()) {
+	b.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { conn.Close() })
+	first := c.method + " " + c.path + " HTTP/1.1\r\nHost: " + address
+	if c.body != "" {
+		first += "\r\nContent-Length: " + strconv.Itoa(len(c.body))
+	}
+	request, answers := message(first, c.header, c.body), bufio.NewReader(conn)
+	return func() {
+		if _, err := conn.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := skipMessage(answers, len(c.answer)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// serve starts Evergate and an upstream for c, with TLS or without, and returns Evergate's address.
+func (c call) serve(b testing.TB, secure bool) string {
 	b.Helper()
 	cert := httptest.NewUnstartedServer(nil)
 	cert.StartTLS() // for its certificate
 	b.Cleanup(cert.Close)
-	l, err := tls.Listen("tcp", "127.0.0.1:0", cert.TLS)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
+	}
+	base := &url.URL{Scheme: "http", Host: l.Addr().String()}
+	if secure {
+		l, base.Scheme = tls.NewListener(l, cert.TLS), "https"
 	}
 	answer := message("HTTP/1.1 200 OK", c.answerHeader(), c.answer)
 	process.Accept(b, l, func(conn net.Conn) {
@@ -255,17 +267,29 @@ func (c call) serve(b *testing.B) string {
 			}
 		}
 	})
-	base := &url.URL{Scheme: "https", Host: l.Addr().String()}
 	transport := upstream.New(upstream.Options{Base: base, Roots: trust.Only(rootsOf(cert)), HeaderTimeout: 10 * time.Second})
 	b.Cleanup(transport.CloseIdleConnections)
 	handler := New(shipped(b, c, base, transport))
-	server := front.New(&http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, ConnState: limit.State, ConnContext: limit.WithConn}, handler)
+	callers, err := access.New(access.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := front.New(&http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, ConnState: limit.State,
+		BaseContext: func(l net.Listener) context.Context { return callers.BaseContext(front.Inner(l)) },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return callers.ConnContext(limit.WithConn(ctx, c), c)
+		},
+	}, handler)
 	server.HandlerOnlyReads()
 	tools, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	go func() { _ = server.Serve(limit.NewConnections(100, limit.NewBudget(1<<30), time.Minute).Wrap(tools)) }()
+	connections := limit.NewConnections(100, limit.NewBudget(1<<30), time.Minute)
+	go func() {
+		_ = server.Serve(callers.Adopt(tools, listen.Address{Network: "tcp", Address: tools.Addr().String()}, access.Wrappers{First: connections.Wrap}))
+	}()
 	b.Cleanup(func() { _, _ = tools.Close(), server.Close() })
 	return tools.Addr().String()
 }
