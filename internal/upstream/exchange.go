@@ -44,23 +44,55 @@ type exchange struct {
 	given  watchable   // the request's context, if it is such a one
 	stop   func() bool // ends the watch over any other; nil: there is none
 
-	out  []byte // the request as it is written
-	in   [wire.MaxHead]byte
+	first [1]byte
+	*writing
+	*reading
 	r, w int // what of in is not used up
-	head wire.Response
 }
 
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+// An exchange that waits has neither of these two, which are many times as much memory as all else that waits with it; and what is used by turns is still in
+// the processor's caches.
+type (
+	// writing is until the request is written.
+	writing struct {
+		out []byte // the request as it is written
+	}
+	// reading is from the first byte of the answer on: its head, and what is known of those before.
+	reading struct {
+		in   [wire.MaxHead]byte
+		head wire.Response
+	}
+)
+
+var (
+	exchanges = sync.Pool{New: func() any { return new(exchange) }}
+	writings  = sync.Pool{New: func() any { return new(writing) }}
+	readings  = sync.Pool{New: func() any { return new(reading) }}
+)
 
 // free gives the exchange to others. Nothing may refer to it. It returns what pooled was.
 func (x *exchange) free() (pooled bool) {
-	if cap(x.out) > largestBuffered {
-		x.out = nil
+	x.written()
+	if x.reading != nil {
+		readings.Put(x.reading)
+		x.reading = nil
 	}
 	pooled = x.pooled
 	x.lane, x.pooled, x.conn, x.given, x.stop, x.r, x.w = nil, false, nil, nil, nil, 0, 0
 	exchanges.Put(x)
 	return pooled
+}
+
+// written is when the request has been written, or is not.
+func (x *exchange) written() {
+	if x.writing == nil {
+		return
+	}
+	if cap(x.out) > largestBuffered {
+		x.out = nil
+	}
+	writings.Put(x.writing)
+	x.writing = nil
 }
 
 // isOrdinary reports whether a request is one for an exchange.
@@ -80,7 +112,7 @@ func isOrdinary(r *http.Request) bool {
 	return true
 }
 
-// prepare puts the request into x.out. It reports false for one that net/http may refuse, would write in another way, or has fields about the
+// prepare puts the request's head into x.out. It reports false for one that net/http may refuse, would write in another way, or has fields about the
 // connection.
 func (x *exchange) prepare(r *http.Request) bool {
 	path := r.URL.Opaque
@@ -92,6 +124,9 @@ func (x *exchange) prepare(r *http.Request) bool {
 	}
 	if path[0] != '/' || strings.HasPrefix(path, "//") || !isVisible(path) || !isVisible(r.URL.RawQuery) || !isVisible(r.Host) || strings.ContainsAny(r.Host, "%/@") {
 		return false
+	}
+	if x.writing == nil {
+		x.writing = writings.Get().(*writing)
 	}
 	b := x.out[:0]
 	b = append(append(append(b, r.Method...), ' '), path...)
@@ -212,10 +247,16 @@ func (x *exchange) takeBody(r *http.Request) error {
 	if _, err := io.ReadFull(r.Body, x.out[at:]); err != nil {
 		return err
 	}
-	if n, _ := r.Body.Read(x.in[:1]); n > 0 { // nothing has been read into it yet
+	if n, _ := r.Body.Read(x.first[:]); n > 0 {
 		return errLongBody
 	}
 	return nil
+}
+
+// prepareAgain puts a request into x.out that has been there before.
+func (x *exchange) prepareAgain(r *http.Request) bool {
+	r, ok := again(r)
+	return ok && x.prepare(r) && x.takeBody(r) == nil
 }
 
 // notCarriedOut says that an upstream has certainly not carried a request out, or not been asked by one that changes anything, and
@@ -299,6 +340,7 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 	}
 	now := time.Now()
 	n, writeErr := c.writeAt(x.out, now)
+	x.written() // an asker has what it has not sent yet
 	if writeErr != nil && n == 0 && reused && !hasAsked(asker) {
 		return nil, &notCarriedOut{writeErr}
 	}
@@ -313,7 +355,7 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 		}
 	}
 	for informational := 0; ; {
-		n, err := c.Read(x.in[x.w:])
+		n, err := x.readHead()
 		if asker != nil {
 			sent, cut := asker.Asked()
 			if !sent {
@@ -354,6 +396,22 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 			return nil, err
 		}
 	}
+}
+
+// readHead reads what has come of the answer's head: of TLS, one byte as long as nothing has, which takes no other call of the kernel.
+func (x *exchange) readHead() (int, error) {
+	if x.reading == nil {
+		if _, secured := x.conn.way().(*tls.Conn); secured {
+			n, err := x.conn.Read(x.first[:])
+			if n > 0 {
+				x.reading = readings.Get().(*reading)
+				x.in[x.w] = x.first[0]
+			}
+			return n, err
+		}
+		x.reading = readings.Get().(*reading)
+	}
+	return x.conn.Read(x.in[x.w:])
 }
 
 // answer makes the Response of the head that has been read. whole says that the request was sent to its end.

@@ -117,7 +117,7 @@ func (l *lane) carry(r *http.Request) (resp *http.Response, err error, ok bool) 
 		if err == nil {
 			return resp, nil, true
 		}
-		if _, again := errors.AsType[*notCarriedOut](err); !again {
+		if _, not := errors.AsType[*notCarriedOut](err); !not || !x.prepareAgain(r) {
 			l.left(x.free())
 			return nil, err, true
 		}
