@@ -50,14 +50,14 @@ type exchange struct {
 	r, w int // what of in is not used up
 }
 
-// An exchange that waits has neither of these two, which are many times as much memory as all else that waits with it; and what is used by turns is still in
-// the processor's caches.
+// An exchange that waits has neither of these two as a rule, which are many times as much memory as all else that waits with it; and what is used by turns is
+// still in the processor's caches.
 type (
 	// writing is until the request is written.
 	writing struct {
 		out []byte // the request as it is written
 	}
-	// reading is from the first byte of the answer on: its head, and what is known of those before.
+	// reading is from the first byte of an answer on, or from when it is waited for where there is no TLS: its head, and what is known of those before.
 	reading struct {
 		in   [wire.MaxHead]byte
 		head wire.Response
