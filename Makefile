@@ -38,7 +38,7 @@ demo: ## a simulated Shopify and Evergate in front of it
 	$(GO) run ./cmd/proxy demo
 
 test: deps ## every test, with everything it needs; nothing is skipped
-	TEST_COMPONENTS=required $(GO) test -race -shuffle=on -count=1 -vet=off -timeout 15m ./... # `make check` vets
+	TEST_COMPONENTS=required $(GO) test -race -shuffle=on -count=1 -vet=off -timeout 20m ./... # `make check` vets
 
 deps: bin/kubernetes bin/actionlint ## what the tests use beside Go
 	./scripts/install-test-deps

@@ -32,6 +32,11 @@ func (p *podman) buildImage(t *testing.T) {
 	// The build sees the module cache and no network: whatever it needs is fetched before.
 	goTool(t, root, nil, "mod", "download")
 	p.afterwards(t, "rmi", "--force", "--ignore", image)
+	release, err := process.Alone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
 	// The format docker has a place for HEALTHCHECK, OCI's own does not. Without layers, because those of a former
 	// source are of no use to anybody: the compiler's own cache makes the next build fast.
 	res, err := p.run(t, slow, nil, "build", "--format", "docker", "--layers=false", "--network", "none", "--pull=never",

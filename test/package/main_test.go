@@ -82,6 +82,11 @@ func buildInto(dir, version string) error {
 		return err
 	}
 	cmd := exec.Command(filepath.Join(root, "scripts/package"), "--output", dir, strings.TrimSpace(string(arch)))
+	release, err := process.Alone()
+	if err != nil {
+		return err
+	}
+	defer release()
 	cmd.Env = append(os.Environ(), "VERSION=v"+version, "COMMIT=0123456789abcdef0123456789abcdef01234567", "SOURCE_DATE_EPOCH=1700000000")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("scripts/package: %w: %s", err, out)

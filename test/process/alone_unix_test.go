@@ -1,0 +1,37 @@
+//go:build unix
+
+package process
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+func TestOneHasTheMachineAlone(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir) // others may have the real one
+	release, err := Alone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("%q, %v", names, err)
+	}
+	f, err := os.Open(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	asks := func() error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+	if err := asks(); !errors.Is(err, syscall.EWOULDBLOCK) {
+		t.Errorf("another one gets %v", err)
+	}
+	release()
+	if err := asks(); err != nil {
+		t.Errorf("when it was released, another one gets %v", err)
+	}
+}
