@@ -389,22 +389,28 @@ func TestOnlyWhatHasAHostIsCarried(t *testing.T) {
 }
 
 // A peer may close a connection that rests at any time; what was sent on it then nobody knows.
+// beforeTLS is a Transport before an upstream with TLS that the handler answers for.
+func beforeTLS(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *Transport) {
+	t.Helper()
+	server := httptest.NewTLSServer(handler)
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	tr := New(Options{Base: parse(t, server.URL), Roots: trust.Only(roots), HeaderTimeout: testTimeout})
+	t.Cleanup(tr.CloseIdleConnections)
+	return server, tr
+}
+
 func TestAConnectionThatEndedWhileItRestedCarriesNothing(t *testing.T) {
 	t.Parallel()
 	if !canTell {
 		t.Skip("net/http carries everything here, and may notice too late")
 	}
 	var taken atomic.Int32
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server, tr := beforeTLS(t, func(w http.ResponseWriter, r *http.Request) {
 		taken.Add(1)
 		_, _ = io.Copy(w, r.Body)
-	}))
-	server.EnableHTTP2 = false
-	server.StartTLS()
-	t.Cleanup(server.Close)
-	roots := x509.NewCertPool()
-	roots.AddCert(server.Certificate())
-	tr := New(Options{Base: parse(t, server.URL), Roots: trust.Only(roots), HeaderTimeout: testTimeout})
+	})
 	for i := range 20 {
 		r := request(t, http.MethodPost, server.URL)
 		setBody(r, "hello")

@@ -2,17 +2,13 @@ package upstream
 
 import (
 	"context"
-	"crypto/x509"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"evergate/internal/trust"
 )
 
 // counted counts what a pool makes while a test runs beside which no other does.
@@ -35,21 +31,14 @@ func TestARequestThatWaitsHoldsNothingForItsAnswer(t *testing.T) { //nolint:para
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))  // each has a part of a pool to itself
 	const many = 60
 	here, answers := make(chan struct{}, many), make(chan struct{})
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	server, tr := beforeTLS(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // until then the server does not see that the client has gone
 		here <- struct{}{}
 		select {
 		case <-answers:
 		case <-r.Context().Done():
 		}
-	}))
-	server.EnableHTTP2 = false
-	server.StartTLS()
-	t.Cleanup(server.Close)
-	roots := x509.NewCertPool()
-	roots.AddCert(server.Certificate())
-	tr := New(Options{Base: parse(t, server.URL), Roots: trust.Only(roots), HeaderTimeout: testTimeout})
-	t.Cleanup(tr.CloseIdleConnections)
+	})
 	ctx, stop := context.WithCancel(t.Context())
 	t.Cleanup(stop)
 	for _, over := range []string{"new", "used"} {
