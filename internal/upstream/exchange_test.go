@@ -388,7 +388,6 @@ func TestOnlyWhatHasAHostIsCarried(t *testing.T) {
 	}
 }
 
-// A peer may close a connection that rests at any time; what was sent on it then nobody knows.
 // beforeTLS is a Transport before an upstream with TLS that the handler answers for.
 func beforeTLS(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *Transport) {
 	t.Helper()
@@ -401,6 +400,7 @@ func beforeTLS(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *Trans
 	return server, tr
 }
 
+// A peer may close a connection that rests at any time; what was sent on it then nobody knows.
 func TestAConnectionThatEndedWhileItRestedCarriesNothing(t *testing.T) {
 	t.Parallel()
 	if !canTell {

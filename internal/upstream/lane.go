@@ -195,9 +195,6 @@ func (l *lane) take(ctx context.Context, key laneKey) (*conn, *waiter) {
 func (l *lane) dial(ctx context.Context, d *dialling, key laneKey) {
 	defer d.stop()
 	c, err := l.connect(ctx, key)
-	if dial, ok := errors.AsType[*DialError](err); ok && dial.late && ctx.Err() == nil { // somebody still waits for it
-		c, err = l.connect(ctx, key)
-	}
 	if err != nil {
 		l.mu.Lock()
 		defer l.mu.Unlock()

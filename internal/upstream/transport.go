@@ -239,12 +239,23 @@ func (t *Transport) counted(connect connector, detached bool) connector {
 	}
 }
 
+// repeated connects once more where the process stood still meanwhile, as long as somebody waits for it.
+func repeated(connect connector) connector {
+	return func(ctx context.Context, address string, secure bool) (*conn, error) {
+		c, err := connect(ctx, address, secure)
+		if dial, ok := errors.AsType[*DialError](err); ok && dial.late && ctx.Err() == nil {
+			return connect(ctx, address, secure)
+		}
+		return c, err
+	}
+}
+
 // ready completes a Transport.
 func (t *Transport) ready(o Options, connect connector) *Transport {
 	if o.Most > 0 {
 		t.slots = make(chan struct{}, o.Most)
 	}
-	direct, connect := t.counted(connect, true), t.counted(connect, false)
+	direct, connect := repeated(t.counted(connect, true)), repeated(t.counted(connect, false))
 	t.lane = &lane{places: map[laneKey]*place{}, one: t.family == nil, spare: t.spare, aged: t.warm.notify}
 	t.warm.load = t.lane.load
 	t.lane.connect = func(ctx context.Context, key laneKey) (*conn, error) {
