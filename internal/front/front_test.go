@@ -114,6 +114,7 @@ var requests = [][]string{
 	{"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"},
 	{"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", "he", "llo"},
 	{"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe"},
+	{"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 700000\r\n\r\nhe"}, // so much is left that the answer says so
 	{"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"},
 	{"POST /a HTTP/1.1\r\nHost: x\r\n\r\n"},
 	{"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\nHost: x\r\n\r\n"},

@@ -67,6 +67,7 @@ type response struct {
 	saysClose bool
 	begun     bool // something has been sent
 	unused    bool // see Unused
+	duplex    bool // the request's body may be read on while it is answered
 	err       error
 }
 
@@ -98,8 +99,11 @@ func (w *response) Made() *any {
 	return &w.conn.made
 }
 
-// EnableFullDuplex is for http.ResponseController. Nothing is read of a body but by the handler.
-func (w *response) EnableFullDuplex() error { return nil }
+// EnableFullDuplex is for http.ResponseController. Nothing is read of a body but by the handler, before or after this.
+func (w *response) EnableFullDuplex() error {
+	w.duplex = true
+	return nil
+}
 
 // SetReadDeadline is for http.ResponseController.
 func (w *response) SetReadDeadline(t time.Time) error { return w.conn.net.SetReadDeadline(t) }
@@ -138,10 +142,23 @@ func (w *response) WriteHeader(status int) {
 
 // endHead ends the head, when it is known how long the body will be.
 func (w *response) endHead(b []byte) []byte {
-	if w.req.Close && !w.saysClose {
+	w.last = w.last || w.leavesMuch()
+	if w.last && !w.saysClose {
 		b = append(b, "Connection: close\r\n"...)
 	}
 	return append(b, "\r\n"...)
+}
+
+// muchLeft is how much of a body a handler may leave unread when it answers before the connection ends with the answer, as net/http has it.
+const muchLeft = 256 << 10
+
+// leavesMuch reports whether the handler answers a body of which it has not read so much, and has not said that it will.
+func (w *response) leavesMuch() bool {
+	if w.duplex || w.req.ContentLength < muchLeft {
+		return false
+	}
+	b, ours := w.req.Body.(*body)
+	return ours && b.left >= muchLeft
 }
 
 // appendFields writes the header, in order, and takes from it what says something of the message.

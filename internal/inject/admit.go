@@ -70,7 +70,9 @@ func (h *Handler) deny(w http.ResponseWriter, rec *record, d *denial.Error) {
 		return
 	}
 	drain := worthDraining(rec.in)
-	if !drain {
+	if drain {
+		_ = http.NewResponseController(w).EnableFullDuplex() // else the server ends a connection on which much is left when it is answered
+	} else {
 		w.Header().Set("Connection", "close")
 	}
 	d.Answer(w)

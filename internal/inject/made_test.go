@@ -120,6 +120,30 @@ func TestNothingOfAnAnswerIsHeldBack(t *testing.T) {
 	}
 }
 
+// What is refused is read to its end, so that its client can ask again on the same connection.
+func TestALongBodyThatIsRefusedKeepsItsConnection(t *testing.T) {
+	t.Parallel()
+	h := beforeConnection(t, func(*http.Request) string { return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}" })
+	client := callFront(t, h)
+	answers := bufio.NewReader(client)
+	for range 2 {
+		for path, want := range map[string]int{"/admin/oauth/access_token": http.StatusForbidden, "/admin/api/2026-10/shop.json": http.StatusOK} {
+			_, err := fmt.Fprintf(client, "POST %s HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 700000\r\n\r\n%s", path, strings.Repeat("x", 700_000))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != want || resp.Close {
+				t.Errorf("%s: %d, %v, the connection ends: %t", path, resp.StatusCode, err, resp.Close)
+			}
+			_ = resp.Body.Close()
+		}
+	}
+}
+
 // A client that says the same again has what was made of its header used again, whatever becomes of its requests. Shopify gets the same as of a
 // client that comes anew each time.
 func TestWhatIsMadeOfAHeaderIsOfEachRequest(t *testing.T) {
