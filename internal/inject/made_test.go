@@ -78,7 +78,7 @@ func TestNothingOfAnAnswerIsHeldBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			read := make(chan int)
+			read := make(chan int, 1<<12)
 			process.Accept(t, l, func(conn net.Conn) {
 				defer conn.Close()
 				if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
@@ -90,7 +90,11 @@ func TestNothingOfAnAnswerIsHeldBack(t *testing.T) {
 					if _, err := conn.Write(make([]byte, n)); err != nil {
 						return
 					}
-					for sent += n; <-read < sent; {
+					sent += n
+					for has := range read {
+						if has >= sent {
+							break
+						}
 					}
 				}
 			})
@@ -112,6 +116,7 @@ func TestNothingOfAnAnswerIsHeldBack(t *testing.T) {
 					read <- got
 				}
 			}
+			close(read)
 			if _ = resp.Body.Close(); got != whole {
 				t.Fatalf("behind a head of %d bytes, from piece %d on: %d of %d bytes came, %v", head, from, got, whole, err)
 			}

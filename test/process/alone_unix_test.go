@@ -3,9 +3,11 @@
 package process
 
 import (
+	"bufio"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -33,5 +35,32 @@ func TestOneHasTheMachineAlone(t *testing.T) {
 	release()
 	if err := asks(); err != nil {
 		t.Errorf("when it was released, another one gets %v", err)
+	}
+	told, stderr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer told.Close()
+	defer func(was *os.File) { os.Stderr = was; _ = stderr.Close() }(os.Stderr)
+	os.Stderr = stderr
+	waited := make(chan func(), 1)
+	go func() {
+		second, err := Alone()
+		if err != nil {
+			t.Error(err)
+		}
+		waited <- second
+	}()
+	if line, err := bufio.NewReader(told).ReadString('\n'); !strings.Contains(line, names[0]) {
+		t.Errorf("who waits says %q, %v", line, err)
+	}
+	select {
+	case <-waited:
+		t.Error("another one has it at the same time")
+	default:
+	}
+	_ = f.Close()
+	if second := <-waited; second != nil {
+		second()
 	}
 }
