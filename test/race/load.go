@@ -124,7 +124,9 @@ func (r *race) knows(p *replica, now *alive, name string) knowledge {
 	k := knowledge{settle: r.Lease, hears: r.Hears, away: slices.Concat(r.away.list(), p.still.list(), p.cut.list()), served: now.servedAt(name)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	k.minted = slices.Clone(r.minted[name+".myshopify.com"])
+	for _, m := range r.minted[name+".myshopify.com"] {
+		k.minted = append(k.minted, m.at)
+	}
 	return k
 }
 

@@ -16,6 +16,7 @@ type replica struct {
 	r      *race
 	number int
 	way    *way
+	url    string // of Shopify, as it reaches it
 	mu     sync.Mutex
 	now    *alive
 	busy   bool // something is being done to it
@@ -48,11 +49,10 @@ func (a *alive) servedAt(name string) time.Time {
 }
 
 func (r *race) newReplica(n int) *replica {
-	p := &replica{r: r, number: n}
+	p := &replica{r: r, number: n, url: r.wayToShopify(n)}
 	if r.Address != "" {
 		p.way = newWay(r.t, r.Address)
 	}
-	p.start()
 	return p
 }
 
@@ -61,7 +61,7 @@ func (p *replica) start() {
 	if p.way != nil {
 		address = p.way.address
 	}
-	c := process.Launch(p.r.t, process.Command(p.r.t, p.r.Binary, slices.Concat([]string{"EVERGATE_STORE=" + p.r.Store(address)}, p.r.Environ(address), p.r.environ), "serve"))
+	c := process.Launch(p.r.t, process.Command(p.r.t, p.r.Binary, slices.Concat([]string{"EVERGATE_STORE=" + p.r.Store(address), "EVERGATE_UPSTREAM_URL=" + p.url}, p.r.Environ(address), p.r.environ), "serve"))
 	p.r.t.Cleanup(c.Kill)
 	a := &alive{Process: c, url: "http://" + c.AwaitLog(p.r.t, "listening for tools").Address, served: map[string]time.Time{}}
 	p.mu.Lock()

@@ -42,11 +42,14 @@ func (s *spans) list() []span {
 // touches reports whether it was away at some time between two moments.
 func (s *spans) touches(from, to time.Time) bool { return s.between(from, to) >= 0 }
 
-// between is the number of a time at which it was away between two moments; negative: there is none.
+// between is the number of the last time at which it was away between two moments; negative: there is none.
 func (s *spans) between(from, to time.Time) int {
-	return slices.IndexFunc(s.list(), func(one span) bool {
-		return !one.from.After(to) && (one.to.IsZero() || !one.to.Before(from))
-	})
+	for i, one := range slices.Backward(s.list()) {
+		if !one.from.After(to) && (one.to.IsZero() || !one.to.Before(from)) {
+			return i
+		}
+	}
+	return -1
 }
 
 // theStore is why a span is when nobody could reach the store.

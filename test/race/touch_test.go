@@ -67,19 +67,40 @@ func TestARefusalIsExcusedOnlyByWhatExplainsIt(t *testing.T) {
 
 func TestAnAbsenceOfTheStoreExcusesTwoPairsOfAShop(t *testing.T) {
 	t.Parallel()
-	r := &race{Options: Options{Loses: true}, again: map[loss]int{}, away: spans{all: []span{away(10, 13), away(20, 23)}}}
+	r := &race{Options: Options{Loses: true, Hears: 2 * time.Second}, again: map[loss]int{}, away: spans{all: []span{away(10, 13), away(20, 23)}}}
 	for i, c := range []struct {
 		shop        string
 		made, again float64
 		lost        bool
 	}{
-		{"a", 8, 9, false}, {"a", 9, 11, true}, {"b", 9, 11, true}, {"a", 11, 12, true}, {"a", 12, 14, false}, {"a", 14, 15, false}, {"a", 19, 21, true},
+		{"a", 8, 9, false}, {"a", 9, 11, true}, {"b", 9, 11, true}, {"a", 11, 12, true}, {"a", 12, 14, false}, {"a", 16, 17, false}, {"a", 19, 21, true},
+		{"c", 14.5, 15, true}, {"c", 15.5, 16, false}, {"c", 14.5, 21, true},
 	} {
-		if got := r.mayBeLost(c.shop, at(c.made), at(c.again)); got != c.lost {
+		if got := r.mayBeLost(c.shop, mint{at: at(c.made)}, mint{at: at(c.again)}); got != c.lost {
 			t.Errorf("%d: %t", i, got)
 		}
 	}
-	if r.Loses = false; r.mayBeLost("c", at(9), at(11)) {
+	if r.Loses = false; r.mayBeLost("d", mint{at: at(9)}, mint{at: at(11)}) {
 		t.Error("a store that loses nothing has lost it")
+	}
+}
+
+func TestAReplicaThatWasNotThereExcusesOnePairOfAShop(t *testing.T) {
+	t.Parallel()
+	r := &race{Options: Options{Lease: time.Second}, again: map[loss]int{}}
+	p := &replica{still: spans{all: []span{away(10, 13), away(20, 23)}}, cut: spans{all: []span{away(13, 16)}}}
+	other := &replica{}
+	for i, c := range []struct {
+		last, now   *replica
+		made, again float64
+		gone        bool
+	}{
+		{nil, other, 9, 11, false}, {other, other, 9, 11, false},
+		{p, other, 8, 9, false}, {p, other, 9, 11, true}, {p, other, 9, 11, false}, {p, other, 15, 17, true}, {p, other, 15, 17, false}, {p, other, 17, 19, false},
+		{other, p, 18, 19, false}, {other, p, 23.5, 24, true}, {other, p, 23.5, 24, false}, {other, p, 24.5, 25, false}, {p, other, 22, 24, false},
+	} {
+		if got := r.mayBeGone("a", mint{at: at(c.made), to: c.last}, mint{at: at(c.again), to: c.now}); got != c.gone {
+			t.Errorf("%d: %t", i, got)
+		}
 	}
 }
