@@ -75,7 +75,7 @@ func InsideTunnel(r *request.Request) bool {
 
 // openerOf is what is known of who opened the tunnel in which c runs; nil: it runs in none.
 func openerOf(c net.Conn) *connection {
-	for layer := range socket.Layers(c) {
+	for layer := c; layer != nil; layer = socket.Below(layer) {
 		if t, ok := layer.(*inTunnel); ok {
 			return t.opener
 		}

@@ -49,7 +49,7 @@ const overflowID = 65534
 // with an optional name= in front. Every mistake is reported.
 func parsePeers(list string) (rules []peerRule, _ error) {
 	var errs []error
-	for entry := range strings.SplitSeq(list, ",") {
+	for _, entry := range strings.Split(list, ",") {
 		if entry = strings.TrimSpace(entry); entry == "" {
 			continue // a comma too many
 		}

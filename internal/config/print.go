@@ -74,7 +74,7 @@ const widestValue = 24
 func wrapped(text, indent string, width int) string {
 	var b strings.Builder
 	room := 0
-	for word := range strings.FieldsSeq(text) {
+	for _, word := range strings.Fields(text) {
 		length := utf8.RuneCountInString(word)
 		if room < length+1 {
 			if b.Len() > 0 {

@@ -148,7 +148,7 @@ func (c *Conn) BeginUpload() {
 	c.mu.Lock()
 	c.window, c.came = time.Time{}, 0
 	if !c.uploading.Swap(true) {
-		c.progress.begin()
+		c.progress.begin(time.Now())
 	}
 	c.mu.Unlock()
 }
@@ -242,7 +242,7 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 // ConnOf returns the Conn that a server's connection is or wraps; nil: none.
 func ConnOf(served net.Conn) *Conn {
-	for layer := range socket.Layers(served) {
+	for layer := served; layer != nil; layer = socket.Below(layer) {
 		if c, ok := layer.(*Conn); ok {
 			return c
 		}

@@ -40,7 +40,7 @@ func Parse(spec string) ([]Address, error) {
 	var addresses []Address
 	var errs []error
 	seen := make(map[string]bool)
-	for entry := range strings.SplitSeq(spec, ",") {
+	for _, entry := range strings.Split(spec, ",") {
 		entry = strings.TrimSpace(entry)
 		a, err := parseAddress(entry)
 		key := a.Network + " " + a.Address

@@ -36,6 +36,9 @@ func (n *pending) state(c net.Conn, state http.ConnState) {
 		}
 		return
 	}
+	if n.count.Load() == 0 { // as nearly always, and a connection's own states are told one after the other
+		return
+	}
 	if _, was := n.conns.Load(c); was {
 		n.conns.Delete(c)
 		n.count.Add(-1)

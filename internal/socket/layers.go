@@ -1,27 +1,22 @@
 package socket
 
-import (
-	"iter"
-	"net"
-)
+import "net"
 
-// Layers are a connection and what it has been wrapped around, the outermost first. Whoever wraps one says so by a method NetConn, as tls.Conn does.
-func Layers(c net.Conn) iter.Seq[net.Conn] {
-	return func(yield func(net.Conn) bool) {
-		for yield(c) {
-			w, ok := c.(interface{ NetConn() net.Conn })
-			if !ok {
-				return
-			}
-			c = w.NetConn()
-		}
+// Below is the connection that another has been wrapped around; nil: none. Whoever wraps one says so by a method NetConn, as tls.Conn does.
+func Below(c net.Conn) net.Conn {
+	if w, ok := c.(interface{ NetConn() net.Conn }); ok {
+		return w.NetConn()
 	}
+	return nil
 }
 
-// Innermost is the last of a connection's Layers.
+// Innermost is the last connection that others have been wrapped around; c itself if it is none.
 func Innermost(c net.Conn) net.Conn {
-	for layer := range Layers(c) {
-		c = layer
+	for {
+		below := Below(c)
+		if below == nil {
+			return c
+		}
+		c = below
 	}
-	return c
 }

@@ -83,7 +83,7 @@ func endpoint(getenv func(string) string) (*url.URL, error) {
 func header(getenv func(string) string) (http.Header, error) {
 	name, text := setting(getenv, "HEADERS")
 	h := http.Header{}
-	for pair := range strings.SplitSeq(text, ",") {
+	for _, pair := range strings.Split(text, ",") {
 		if strings.TrimSpace(pair) == "" {
 			continue
 		}

@@ -217,7 +217,7 @@ func (p *pipe) step(dst, src net.Conn, buf []byte, within time.Duration) (n int,
 
 // closeWrite tells the other side that nothing more comes.
 func closeWrite(c net.Conn) error {
-	for layer := range socket.Layers(c) {
+	for layer := c; layer != nil; layer = socket.Below(layer) {
 		if w, ok := layer.(interface{ CloseWrite() error }); ok {
 			return w.CloseWrite()
 		}
