@@ -57,8 +57,9 @@ type conn struct {
 	own     *lasting  // likewise; nil: somebody may still look at it
 	resp    response
 
-	until  time.Time // its next request may begin; zero: for ever
-	failed error     // why no more of a head has come
+	until    time.Time // its next request may begin; zero: for ever
+	silentBy time.Time // the deadline of its reads that pause has set; zero: another one is in force, or none
+	failed   error     // why no more of a head has come
 
 	served int64 // requests
 	same   http.Header
@@ -114,7 +115,7 @@ func (c *conn) run(base context.Context) {
 		c.ctx = hook(c.ctx, c.net)
 	}
 	if d := c.server.http.ReadHeaderTimeout; d > 0 {
-		_ = c.net.SetReadDeadline(time.Now().Add(d))
+		_ = c.setReadDeadline(time.Now().Add(d))
 	}
 	c.wait()
 }
@@ -132,7 +133,7 @@ func (c *conn) wait() {
 			if c.isSilent() {
 				c.shed()
 				c.resp = response{}
-				_ = c.net.SetReadDeadline(c.until)
+				_ = c.setReadDeadline(c.until)
 				go c.wait() // the stack of this goroutine has grown
 				return
 			}
@@ -291,7 +292,7 @@ func (c *conn) limit() {
 	if d := c.server.http.ReadHeaderTimeout; d > 0 {
 		by = time.Now().Add(d)
 	}
-	_ = c.net.SetReadDeadline(by)
+	_ = c.setReadDeadline(by)
 }
 
 // take has in hold so many bytes at least.
@@ -349,13 +350,13 @@ func (c *conn) serve() bool {
 	if h.Length > 0 {
 		r.Body = &own.body
 		if int64(c.w-c.r) < h.Length {
-			_ = c.net.SetReadDeadline(time.Time{}) // that was for the head
+			_ = c.setReadDeadline(time.Time{}) // that was for the head
 		}
 	}
 	c.resp.begin(c, r)
 	c.gone.begin(c, &own.body, &own.ctx)
 	completed := c.call(r)
-	ahead, ok := c.gone.stop(c.net)
+	ahead, ok := c.gone.stop()
 	whole := own.body.end()
 	method := r.Method
 	keep := c.resp.finish(completed) && completed && ok && whole
@@ -448,12 +449,22 @@ func (c *conn) pause(now time.Time) bool {
 		c.part()
 		return false
 	}
-	by := now.Add(c.server.silence())
+	silence := c.server.silence()
+	by := now.Add(silence)
 	if !c.until.IsZero() && c.until.Before(by) {
 		by = c.until
 	}
-	_ = c.net.SetReadDeadline(by)
+	if by.Sub(c.silentBy) > silence/4 || by.Before(c.silentBy) { // else the one of the last request will do, and setting it is not free
+		_ = c.net.SetReadDeadline(by)
+		c.silentBy = by
+	}
 	return true
+}
+
+// setReadDeadline sets the deadline of the connection's reads for anything else.
+func (c *conn) setReadDeadline(t time.Time) error {
+	c.silentBy = time.Time{}
+	return c.net.SetReadDeadline(t)
 }
 
 // target reads the target, and makes the request that serve completes. What is Foreign about it net/http is to judge.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"time"
 
 	"evergate/internal/wire"
 )
@@ -66,6 +67,7 @@ func (c *conn) lend() bool {
 	case ended:
 		return false
 	}
+	c.silentBy = time.Time{} // the server has set others
 	come := g.rest()
 	if len(come) >= wire.MaxHead { // nobody reads so far ahead
 		c.linger()

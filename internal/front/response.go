@@ -106,7 +106,7 @@ func (w *response) EnableFullDuplex() error {
 }
 
 // SetReadDeadline is for http.ResponseController.
-func (w *response) SetReadDeadline(t time.Time) error { return w.conn.net.SetReadDeadline(t) }
+func (w *response) SetReadDeadline(t time.Time) error { return w.conn.setReadDeadline(t) }
 
 // SetWriteDeadline is for http.ResponseController.
 func (w *response) SetWriteDeadline(t time.Time) error { return w.conn.net.SetWriteDeadline(t) }

@@ -185,17 +185,75 @@ func TestABusyConnectionLetsGoOfNothing(t *testing.T) {
 	})
 }
 
-// TestWhereThereAreManyTheyLetGoSooner has one of them ask.
+// TestASilenceIsMeasuredWhateverCameBeforeIt has a request of some kind come right behind an ordinary one, which has set a deadline for the silence.
+func TestASilenceIsMeasuredWhateverCameBeforeIt(t *testing.T) {
+	t.Parallel()
+	for name, pieces := range map[string][]string{
+		"an ordinary one":             {getA},
+		"one in pieces":               {"GET", " /a HTTP/1.1\r\nHost: x\r\n\r\n"},
+		"one whose body comes late":   {postB[:len(postB)-2], "hi"},
+		"one with an empty line":      {postB + "\r\n"},
+		"one that is net/http's":      {chunks},
+		"one that sets a deadline":    {"GET /deadline HTTP/1.1\r\nHost: x\r\n\r\n"},
+		"one that takes long":         {"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"},
+		"two, of which one is behind": {getA + getA},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(t, time.Hour, nil)
+				answer := h.handler
+				h.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					switch r.URL.Path {
+					case "/deadline":
+						_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Minute))
+					case "/slow":
+						time.Sleep(2*unwatched + 1)
+					}
+					answer.ServeHTTP(w, r)
+				})
+				c := h.dial(t)
+				for range 3 {
+					_, _ = io.WriteString(c, getA)
+					c.mustHear("/a ")
+					go func() {
+						for _, piece := range pieces {
+							time.Sleep(time.Millisecond)
+							_, _ = io.WriteString(c, piece)
+						}
+					}()
+					for range max(1, strings.Count(pieces[0], getA)) {
+						if status, _ := c.hear(); status != http.StatusOK {
+							t.Fatal(status)
+						}
+					}
+					time.Sleep(silence*3/4 - 1)
+					if synctest.Wait(); h.asked.Load() == 1 {
+						t.Error("it has let go too soon")
+					}
+					time.Sleep(silence/4 + 1)
+					if synctest.Wait(); h.holding() != 0 {
+						t.Error("it is silent, and holds something")
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestWhereThereAreManyTheyLetGoSooner has one of them ask, before the others come and after.
 func TestWhereThereAreManyTheyLetGoSooner(t *testing.T) {
 	t.Parallel()
 	for others, asked := range map[int]int64{few - 1: usualHead, few: 1} {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHouse(t, time.Hour, nil)
+			c := h.dial(t)
+			_, _ = io.WriteString(c, getA)
+			c.mustHear("/a ")
 			for range others {
 				h.dial(t)
 			}
 			synctest.Wait() // they have asked for their first bytes
-			c := h.dial(t)
 			_, _ = io.WriteString(c, getA)
 			c.mustHear("/a ")
 			time.Sleep(silenceOfMany)

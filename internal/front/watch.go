@@ -3,7 +3,6 @@ package front
 import (
 	"errors"
 	"io"
-	"net"
 	"sync"
 	"time"
 
@@ -16,9 +15,10 @@ const unwatched = 200 * time.Millisecond
 
 // watch cancels a request whose client goes away.
 type watch struct {
-	timer *time.Timer
-
 	mu      sync.Mutex
+	timer   *time.Timer
+	armed   bool // it runs, whether or not there is a request
+	later   bool // a request has begun since it was started
 	conn    *conn
 	body    *body
 	request *request.Context // nil: there is none
@@ -35,6 +35,15 @@ func (w *watch) begin(c *conn, b *body, of *request.Context) {
 	defer w.mu.Unlock()
 	w.conn, w.body, w.request = c, b, of
 	w.half.begun, w.half.moved = false, false // nobody asks before the timer has run
+	if w.later = w.armed; !w.armed {
+		w.start()
+	}
+}
+
+// start has look called once a request may have taken long. The timer that runs for one request runs on for the next ones, because to stop and to start it is
+// not free. w.mu is held.
+func (w *watch) start() {
+	w.armed, w.later = true, false
 	if w.timer == nil {
 		w.timer = time.AfterFunc(unwatched, w.look)
 		return
@@ -45,12 +54,13 @@ func (w *watch) begin(c *conn, b *body, of *request.Context) {
 // look reads from the connection until the request is answered. Nothing comes of an honest client, which waits for its answer.
 func (w *watch) look() {
 	w.mu.Lock()
+	w.armed = false
 	switch {
 	case w.request == nil || w.reading != nil:
 		w.mu.Unlock()
 		return
-	case !w.body.done.Load():
-		w.timer.Reset(unwatched)
+	case w.later || !w.body.done.Load():
+		w.start()
 		w.mu.Unlock()
 		return
 	}
@@ -72,8 +82,7 @@ func (w *watch) look() {
 }
 
 // stop ends the watch over a request. It returns the byte of another request that has come, -1 for none, and whether the client is still there.
-func (w *watch) stop(c net.Conn) (ahead int, ok bool) {
-	w.timer.Stop()
+func (w *watch) stop() (ahead int, ok bool) {
 	w.mu.Lock()
 	reading := w.reading
 	gone := w.err
@@ -81,7 +90,7 @@ func (w *watch) stop(c net.Conn) (ahead int, ok bool) {
 	if reading != nil {
 		close(w.over)
 		if w.n == 0 && gone == nil {
-			_ = c.SetReadDeadline(time.Unix(1, 0))
+			_ = w.conn.net.SetReadDeadline(time.Unix(1, 0))
 		}
 	}
 	w.mu.Unlock()
@@ -89,9 +98,9 @@ func (w *watch) stop(c net.Conn) (ahead int, ok bool) {
 		return -1, true
 	}
 	<-reading
-	_ = c.SetReadDeadline(time.Time{}) // ours is not the next request's
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	_ = w.conn.setReadDeadline(time.Time{}) // ours is not the next request's
 	w.reading, w.over = nil, nil
 	if w.n > 0 {
 		return int(w.b[0]), true
@@ -106,5 +115,5 @@ func (w *watch) end() {
 	if w.timer != nil {
 		w.timer.Stop() // where it has run it finds no request
 	}
-	w.timer, w.conn, w.body = nil, nil, nil
+	w.timer, w.armed, w.conn, w.body = nil, false, nil, nil
 }
