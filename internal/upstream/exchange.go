@@ -344,15 +344,11 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 	if writeErr != nil && n == 0 && reused && !hasAsked(asker) {
 		return nil, &notCarriedOut{writeErr}
 	}
-	var by time.Time // the head has to be here; zero: it may take for ever
-	if d := c.writeTimeout; d > 0 {
-		if asker == nil {
-			now = time.Now() // the write may have taken long
-		}
-		by = now.Add(d)
-		if err := c.SetReadDeadline(by); err != nil {
-			return nil, err
-		}
+	if asker == nil {
+		now = time.Now() // the write may have taken long
+	}
+	if err := c.boundAnswer(now); err != nil {
+		return nil, err
 	}
 	for informational := 0; ; {
 		n, err := x.readHead()
@@ -383,9 +379,7 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 		}
 		switch {
 		case err == nil:
-			if c.fresh.Load() != nil { // it may have taken the other's place just now, and has no deadline
-				_ = c.SetReadDeadline(by)
-			}
+			_ = c.boundAnswer(now) // another connection may have taken the place of the one that had the deadline
 		case x.w == 0 && safe && reused && !errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, &notCarriedOut{err}
 		case writeErr != nil && x.w == 0:
@@ -440,9 +434,7 @@ func (x *exchange) answer(r *http.Request, whole bool) (*http.Response, error) {
 		x.end(keep)
 		return &a.Response, nil
 	}
-	if h.Chunked || int64(x.w-x.r) < h.Length {
-		_ = x.conn.SetReadDeadline(time.Time{}) // nothing bounds the body
-	}
+	x.conn.bound = false // nothing bounds the body
 	a.body = answerBody{x: x, resp: &a.Response, left: h.Length, keep: keep, chunked: h.Chunked}
 	if h.Chunked {
 		a.body.left = 0
@@ -533,9 +525,9 @@ func (c *conn) holdsNothing(b []byte) bool {
 		below.Hush(false)
 		return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 	}
-	_ = way.SetReadDeadline(time.Unix(1, 0)) // nothing is asked of the kernel
+	_ = c.SetReadDeadline(time.Unix(1, 0)) // nothing is asked of the kernel
 	n, err := way.Read(b)
-	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && way.SetReadDeadline(time.Time{}) == nil
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.SetReadDeadline(time.Time{}) == nil
 }
 
 // readCome is Read for what has come already. It returns nothing, and no error, where nothing has, or where that cannot be told.

@@ -289,7 +289,6 @@ func (l *lane) put(c *conn, by *dialling) bool {
 	if !c.used || l.count >= maxIdle {
 		return false
 	}
-	c.restedAt = time.Now()
 	if p == nil {
 		p = l.at(key)
 	}
@@ -324,7 +323,7 @@ func (l *lane) closeOld() {
 	now := time.Now()
 	next, aged := lookEvery, false
 	l.close(func(c *conn, behind int) bool {
-		rested, may := now.Sub(c.restedAt), idleTimeout
+		rested, may := now.Sub(c.watch.lastHeard()), idleTimeout
 		if behind < keptLong {
 			may = longIdle
 		}

@@ -273,6 +273,7 @@ func (c *conn) arrived(p []byte, n int, err error) (int, error) {
 	}
 	if r != nil && r.won {
 		c.fresh.Store(&r.conn)
+		c.readBy = time.Time{} // was the other one's
 		if w.closed {
 			_ = r.conn.Close()
 			return 0, net.ErrClosed
@@ -283,6 +284,13 @@ func (c *conn) arrived(p []byte, n int, err error) (int, error) {
 	}
 	w.forget()
 	return n, err
+}
+
+// lastHeard is when the other side was last known to be alive.
+func (w *watch) lastHeard() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.heard
 }
 
 // stop ends a hedge, for a connection that is being closed.

@@ -106,12 +106,13 @@ type conn struct {
 	endOnce sync.Once
 
 	// Of a connection of exchanges, whose goroutine reads as well as writes.
-	inLane   bool
-	key      laneKey
-	used     bool // it has carried a request
-	restedAt time.Time
-	probe    probe
-	abort    func() // closes it
+	inLane bool
+	key    laneKey
+	used   bool // it has carried a request
+	probe  probe
+	abort  func()    // closes it
+	readBy time.Time // the deadline that boundAnswer has set; zero: another one is in force, or none
+	bound  bool      // it is one for what is read now; else it stays for the next request's, and is taken away if it is over before
 }
 
 // way is where the bytes go.
@@ -154,13 +155,42 @@ func (c *conn) writeAt(p []byte, now time.Time) (int, error) {
 }
 
 // SetReadDeadline implements net.Conn.
-func (c *conn) SetReadDeadline(t time.Time) error { return c.way().SetReadDeadline(t) }
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.readBy = time.Time{}
+	return c.way().SetReadDeadline(t)
+}
+
+// boundAnswer has the head of an answer be here when the time for it is over that begins now, or an eighth of it later, but no more than a second: so the
+// deadline of one request is most often that of the next ones as well, and setting it is not free.
+func (c *conn) boundAnswer(now time.Time) error {
+	d := c.writeTimeout
+	c.bound = d > 0
+	if !c.bound || c.readBy.Sub(now) >= d {
+		return nil
+	}
+	by := now.Add(d + min(d/8, time.Second))
+	if err := c.SetReadDeadline(by); err != nil {
+		return err
+	}
+	c.readBy = by
+	return nil
+}
+
+// isUnbound reports whether the deadline is over that bounds nothing that is read now, and takes it away.
+func (c *conn) isUnbound() bool {
+	return !c.bound && !c.readBy.IsZero() && !time.Now().Before(c.readBy) && c.SetReadDeadline(time.Time{}) == nil
+}
 
 // Read implements io.Reader.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.way().Read(p)
-	if err != nil && errors.Is(err, syscall.ETIMEDOUT) {
-		c.hedges.giveUp()
+	if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) && c.isUnbound() {
+			n, err = c.way().Read(p)
+		}
+		if errors.Is(err, syscall.ETIMEDOUT) {
+			c.hedges.giveUp()
+		}
 	}
 	if c.watch.waiting.Load() {
 		n, err = c.arrived(p, n, err)
