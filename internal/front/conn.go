@@ -154,7 +154,7 @@ func (c *conn) end() {
 }
 
 const (
-	// silence is how long a connection waits for its next request before it lets go of what it serves with. To have it all again takes some
+	// silence is how long a connection waits for its next request at most, and three quarters of that at least, before it lets go of what it serves with. To have it all again takes some
 	// microseconds, so that who calls a few times in a second is spared it (docs/adr/0034-a-silent-connection-lets-go.md).
 	silence = 250 * time.Millisecond
 	// silenceOfMany is silence where there are more connections than few: what they hold is some 20 KiB for each.
@@ -350,7 +350,7 @@ func (c *conn) serve() bool {
 	if h.Length > 0 {
 		r.Body = &own.body
 		if int64(c.w-c.r) < h.Length {
-			_ = c.setReadDeadline(time.Time{}) // that was for the head
+			_ = c.setReadDeadline(time.Time{}) // that was for the head; what limit.Conn sets for a body, it sets when more of one is read
 		}
 	}
 	c.resp.begin(c, r)

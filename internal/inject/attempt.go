@@ -100,8 +100,7 @@ func (h *Handler) attempt(rec *record, tok token.Token) (*http.Response, error) 
 		_ = resp.Body.Close() // a switch of protocols nobody asked for, or no status at all
 		return nil, statusError(resp.StatusCode)
 	}
-	rec.answered = time.Now()
-	h.opt.Metrics.UpstreamAnsweredInTrace(rec.span.TraceID(), rec.route, rec.answered.Sub(began))
+	h.opt.Metrics.UpstreamAnsweredInTrace(rec.span.TraceID(), rec.route, time.Since(began))
 	h.opt.Metrics.APIAnswered(rec.passage.Target.Version, first(resp.Header[shopify.HeaderAPIVersion]))
 	h.deprecations.look(resp.Header, rec.passage.Target)
 	return resp, nil

@@ -30,14 +30,13 @@ type record struct {
 	// underway says that Shopify may have got the request and has not answered.
 	underway bool
 
-	began    time.Time
-	answered time.Time     // the head of Shopify's last answer was there
-	route    shopify.Route // other, while it is not admitted
-	status   int
-	code     string        // of an answer of Evergate's own
-	waited   time.Duration // for the rate limit
-	answer   http.Header   // Shopify's
-	span     *tracing.Request
+	began  time.Time
+	route  shopify.Route // other, while it is not admitted
+	status int
+	code   string        // of an answer of Evergate's own
+	waited time.Duration // for the rate limit
+	answer http.Header   // Shopify's
+	span   *tracing.Request
 }
 
 // caller tells callers apart for the sake of fairness.

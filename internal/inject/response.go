@@ -28,7 +28,7 @@ func (h *Handler) copyResponse(w http.ResponseWriter, rec *record, resp *http.Re
 		return
 	}
 	conn := limit.FromContext(r.Context())
-	conn.BeginAnswer(rec.answered)
+	conn.BeginAnswer()
 	defer conn.EndAnswer()
 	trailer := announceTrailer(w, r, resp)
 	w.WriteHeader(resp.StatusCode)

@@ -148,7 +148,7 @@ func (c *Conn) BeginUpload() {
 	c.mu.Lock()
 	c.window, c.came = time.Time{}, 0
 	if !c.uploading.Swap(true) {
-		c.progress.begin(time.Now())
+		c.progress.begin()
 	}
 	c.mu.Unlock()
 }

@@ -133,7 +133,7 @@ func answering(piece int) http.HandlerFunc {
 			<-r.Context().Done() // nothing has come of the answer
 			return
 		}
-		c.BeginAnswer(time.Now())
+		c.BeginAnswer()
 		defer c.EndAnswer()
 		for {
 			if _, err := w.Write(make([]byte, piece)); err != nil {
@@ -218,7 +218,7 @@ func TestAFastBeginningBuysNoTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var p progress
-		p.begin(time.Now())
+		p.begin()
 		p.add(64<<20, time.Now().UnixNano())
 		for i := range 10 {
 			time.Sleep(time.Second)
@@ -232,7 +232,7 @@ func TestAFastBeginningBuysNoTime(t *testing.T) {
 		if _, slow := p.crawls(0, time.Now().UnixNano()); slow {
 			t.Error("it crawls when it is over")
 		}
-		p.begin(time.Now())
+		p.begin()
 		if _, slow := p.crawls(2, time.Now().Add(time.Hour).UnixNano()); slow {
 			t.Error("it crawls though another request waits for something else")
 		}

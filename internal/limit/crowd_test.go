@@ -258,7 +258,7 @@ func TestThoseWhoHardlyMoveGoBeforeAFewWhoAreLate(t *testing.T) {
 				crawling = c
 			}
 		}
-		crawling.progress.begin(time.Now())
+		crawling.progress.begin()
 		time.Sleep(2 * crawlWindow)
 		for c := range set.open {
 			if !c.serving.Load() {

@@ -27,14 +27,14 @@ type progress struct {
 }
 
 // begin says that a body or an answer is under way from now on. What went on before says nothing of it.
-func (p *progress) begin(now time.Time) {
+func (p *progress) begin() {
 	if p.under.Add(1) > 1 {
 		return // it has to move beside others, whose time goes on
 	}
-	at := now.UnixNano()
+	now := time.Now().UnixNano()
 	p.mu.Lock()
-	p.from, p.fromMoved, p.atMoved = at, p.moved.Load(), p.moved.Load()
-	p.rolled.Store(at)
+	p.from, p.fromMoved, p.atMoved = now, p.moved.Load(), p.moved.Load()
+	p.rolled.Store(now)
 	p.mu.Unlock()
 }
 
@@ -76,9 +76,9 @@ func (p *progress) rate(now int64, least time.Duration) (since, perSecond int64,
 
 // BeginAnswer says that an answer is on its way to the client from now on, until EndAnswer. One that hardly moves loses its
 // place to a newcomer when there is no other. A nil Conn does nothing.
-func (c *Conn) BeginAnswer(now time.Time) {
+func (c *Conn) BeginAnswer() {
 	if c != nil {
-		c.progress.begin(now)
+		c.progress.begin()
 	}
 }
 

@@ -470,7 +470,7 @@ func TestConnectionsRestForAsLongAsTheyMay(t *testing.T) {
 		l := bareLane()
 		for range 2 * keptLong {
 			c := newConn(newScripted(nil, 1), time.Time{}, Options{}, &Transport{}, nil)
-			c.used, c.watch.heard = true, time.Now()
+			c.used = true
 			l.rest(c)
 			time.Sleep(time.Millisecond)
 		}

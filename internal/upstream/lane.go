@@ -289,6 +289,7 @@ func (l *lane) put(c *conn, by *dialling) bool {
 	if !c.used || l.count >= maxIdle {
 		return false
 	}
+	c.restedAt = time.Now()
 	if p == nil {
 		p = l.at(key)
 	}
@@ -323,7 +324,7 @@ func (l *lane) closeOld() {
 	now := time.Now()
 	next, aged := lookEvery, false
 	l.close(func(c *conn, behind int) bool {
-		rested, may := now.Sub(c.watch.lastHeard()), idleTimeout
+		rested, may := now.Sub(c.restedAt), idleTimeout
 		if behind < keptLong {
 			may = longIdle
 		}

@@ -286,13 +286,6 @@ func (c *conn) arrived(p []byte, n int, err error) (int, error) {
 	return n, err
 }
 
-// lastHeard is when the other side was last known to be alive.
-func (w *watch) lastHeard() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.heard
-}
-
 // stop ends a hedge, for a connection that is being closed.
 func (w *watch) stop() {
 	w.mu.Lock()

@@ -55,8 +55,8 @@ type Options struct {
 	Family bool
 	// Roots are the certificate authorities to trust; nil for the system's.
 	Roots *trust.Roots
-	// HeaderTimeout bounds the wait for a response's header once the request is written, and
-	// for any progress while it is written. Zero: no bound.
+	// HeaderTimeout bounds the wait for a response's header once the request is written, which may be up to a second longer,
+	// and for any progress while it is written. Zero: no bound.
 	HeaderTimeout time.Duration
 	// Warm is how many connections are dialled ahead and kept ready by KeepWarm.
 	Warm int
@@ -106,13 +106,14 @@ type conn struct {
 	endOnce sync.Once
 
 	// Of a connection of exchanges, whose goroutine reads as well as writes.
-	inLane bool
-	key    laneKey
-	used   bool // it has carried a request
-	probe  probe
-	abort  func()    // closes it
-	readBy time.Time // the deadline that boundAnswer has set; zero: another one is in force, or none
-	bound  bool      // it is one for what is read now; else it stays for the next request's, and is taken away if it is over before
+	inLane   bool
+	key      laneKey
+	used     bool // it has carried a request
+	restedAt time.Time
+	probe    probe
+	abort    func()    // closes it
+	readBy   time.Time // the deadline that boundAnswer has set; zero: another one is in force, or none
+	bound    bool      // it is one for what is read now; else it stays for the next request's, and is taken away if it is over before
 }
 
 // way is where the bytes go.
