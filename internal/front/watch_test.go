@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// waiting has a house whose requests for /wait are answered when their clients are gone, and says when; and those for /late after a while.
+// waiting has a house whose requests for /wait are answered when their clients are gone, and says when that was noticed.
 func waiting(t *testing.T) (h *house, gone chan time.Time) {
 	t.Helper()
 	h, gone = newHouse(t, time.Hour, nil), make(chan time.Time, 1)
