@@ -67,14 +67,14 @@ func TestARefusalIsExcusedOnlyByWhatExplainsIt(t *testing.T) {
 
 func TestAnAbsenceOfTheStoreExcusesTwoPairsOfAShop(t *testing.T) {
 	t.Parallel()
-	r := &race{Options: Options{Loses: true, Hears: 2 * time.Second}, again: map[loss]int{}, away: spans{all: []span{away(10, 13), away(20, 23)}}}
+	r := &race{Options: Options{Loses: true, Lease: time.Second, Hears: 2 * time.Second}, again: map[loss]int{}, away: spans{all: []span{away(10, 13), away(20, 23)}}}
 	for i, c := range []struct {
 		shop        string
 		made, again float64
 		lost        bool
 	}{
 		{"a", 8, 9, false}, {"a", 9, 11, true}, {"b", 9, 11, true}, {"a", 11, 12, true}, {"a", 12, 14, false}, {"a", 16, 17, false}, {"a", 19, 21, true},
-		{"c", 14.5, 15, true}, {"c", 15.5, 16, false}, {"c", 14.5, 21, true},
+		{"c", 14.5, 15, true}, {"c", 14.5, 14.75, false}, {"c", 15.5, 16, false}, {"c", 14.5, 21, true},
 	} {
 		if got := r.mayBeLost(c.shop, mint{at: at(c.made)}, mint{at: at(c.again)}); got != c.lost {
 			t.Errorf("%d: %t", i, got)
