@@ -128,7 +128,7 @@ func allocated(run *running, c *client, length time.Duration) (objects, bytes fl
 		}
 		return (n[asks] - n[asks-1] - ask) / float64(done)
 	}
-	return max(0, each(of[0])), max(0, each(of[1])), nil // a collection amid the asking makes them less
+	return each(of[0]), each(of[1]), nil
 }
 
 func allocationsRow(call string) string { return "allocations per " + call + ", 16 connections" }

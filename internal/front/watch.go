@@ -9,7 +9,7 @@ import (
 	"evergate/internal/request"
 )
 
-// unwatched is how long a request is served before anybody looks whether its client goes away. Most are answered by then, and cost no read
+// unwatched is how long a request is served before anybody looks whether its client goes away, and half of the longest that it may be. Most are answered by then, and cost no read
 // beside their own.
 const unwatched = 200 * time.Millisecond
 

@@ -71,7 +71,7 @@ func (h *Handler) deny(w http.ResponseWriter, rec *record, d *denial.Error) {
 	}
 	drain := worthDraining(rec.in)
 	if drain {
-		_ = http.NewResponseController(w).EnableFullDuplex() // else the server ends a connection on which much is left when it is answered
+		readsOn(w)
 	} else {
 		w.Header().Set("Connection", "close")
 	}
@@ -140,6 +140,5 @@ func drainBody(w http.ResponseWriter, r *http.Request) bool {
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTimeout)) // the server sets its own for the next request
 	n, err := io.CopyN(io.Discard, r.Body, largestDrained)                          // nobody is left to tell
-	// The server may have read a short body to its end by itself, and closed it.
-	return errors.Is(err, io.EOF) || errors.Is(err, http.ErrBodyReadAfterClose) || err == nil && n == r.ContentLength
+	return errors.Is(err, io.EOF) || err == nil && n == r.ContentLength
 }

@@ -207,7 +207,14 @@ func (b *requestBody) rewind(ctx context.Context) bool {
 // without those bytes, and nobody would notice. It is for streamed bodies only, because it
 // also takes away what net/http does about a body that nobody reads.
 func (b *requestBody) allowEarlyAnswer(w http.ResponseWriter) {
-	if d, ok := w.(interface{ EnableFullDuplex() error }); ok && b.stream != nil {
+	if b.stream != nil {
+		readsOn(w)
+	}
+}
+
+// readsOn says that the body is read on when the answer has begun: that the server is to read nothing of it, nor to end the connection because much is left.
+func readsOn(w http.ResponseWriter) {
+	if d, ok := w.(interface{ EnableFullDuplex() error }); ok {
 		_ = d.EnableFullDuplex() // HTTP/1 servers of net/http know it; what does not has no such habit
 	}
 }

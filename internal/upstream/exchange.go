@@ -344,7 +344,7 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 	if writeErr != nil && n == 0 && reused && !hasAsked(asker) {
 		return nil, &notCarriedOut{writeErr}
 	}
-	if asker == nil {
+	if asker == nil && c.writeTimeout > 0 {
 		now = time.Now() // the write may have taken long
 	}
 	if err := c.boundAnswer(now); err != nil {
@@ -537,7 +537,9 @@ func (c *conn) readCome(p []byte) (int, error) {
 		return 0, nil
 	}
 	briefly.Brief(true)
+	c.bound = true // what has come has no deadline to outlive
 	n, err := c.Read(p)
+	c.bound = false
 	briefly.Brief(false)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = nil
