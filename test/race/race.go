@@ -10,8 +10,8 @@ import (
 	"io"
 	"log"
 	"math/rand/v2"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,6 +42,8 @@ const (
 	// fewAtOnce and mostAtOnce are how many of the POSTs, and which share of them, may be made at once, which nothing but a lease prevents: for a replica that
 	// waits for a processor between its look at the lease and its POST. Without leases the share was 0.12.
 	fewAtOnce, mostAtOnce = 2, 0.005
+	// mostExcused is the greatest share of the POSTs that may come early because the store, or a replica, was not there.
+	mostExcused = 0.1
 	// mostLost is how many pairs of a shop go with one absence of the store: what it had not passed on, and what could not be written until its successor
 	// was found.
 	mostLost = 2
@@ -66,7 +68,8 @@ type Options struct {
 	Loses bool
 	// Lease is the term of a lease where tokens live as long as they do here. Zero: a second.
 	Lease time.Duration
-	// Hears is the longest pause before a replica that could not reach the store tries again to be told of changes. Zero: two seconds.
+	// Hears is the longest pause before a replica that could not reach the store tries again to be told of changes, and before it finds the successor of one
+	// that Loses. Zero: two seconds.
 	Hears time.Duration
 	// Environ is what a replica that reaches the store at an address needs beside that; nil: nothing.
 	Environ func(address string) []string
@@ -230,19 +233,15 @@ const replicaHeader = "Race-Replica"
 // wayToShopify is where a replica reaches Shopify, and no other does.
 func (r *race) wayToShopify(number int) (url string) {
 	r.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		r.t.Fatal(err)
-	}
 	shopify := r.sim.Handler()
-	server := &http.Server{TLSConfig: r.tls.Clone(), ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		req.Header.Set(replicaHeader, strconv.Itoa(number))
 		shopify.ServeHTTP(w, req)
-	})}
-	var served sync.WaitGroup
-	served.Go(func() { _ = server.ServeTLS(l, "", "") })
-	r.t.Cleanup(func() { _ = server.Close(); served.Wait() })
-	return "https://" + l.Addr().String()
+	}))
+	server.TLS, server.Config.ErrorLog = r.tls.Clone(), log.New(io.Discard, "", 0)
+	server.StartTLS()
+	r.t.Cleanup(server.Close)
+	return server.URL
 }
 
 // getenv is the environment of who reaches the store directly.
@@ -334,15 +333,25 @@ func (r *race) mayBeLost(shop string, last, now mint) bool {
 // atOnceWith reports whether a POST came while the lease of the one before had to have time left: half of it, or that one had not begun.
 func (r *race) atOnceWith(last, now mint) bool { return now.at.Sub(last.at) < r.Lease/2 }
 
-// mayBeGone reports whether the pair before, which only who made it knew, is not in the store because that replica was not there in between, or whether who
-// made this one stood still when it had the right to, and used it when it had lost it. It is so once at most each time. The lock is held.
+// mayBeGone reports whether the pair before, which only who made it knew, is not in the store because that replica was not there when it was to store it; its
+// lease lasted on. Or whether one of the two stood still when it had the right to POST, and used it when it had lost it. It is so once at most each time. The
+// lock is held.
 func (r *race) mayBeGone(shop string, last, now mint) bool {
-	if p := last.to; p != nil &&
-		(r.excuses(loss{shop, &p.still, p.still.between(last.at, now.at)}, 1) || r.excuses(loss{shop, &p.cut, p.cut.between(last.at, now.at)}, 1)) {
-		return true
+	if p := last.to; p != nil {
+		if r.excuses(loss{shop, &p.still, p.still.pause(last.at.Add(-r.Lease), last.at)}, 1) {
+			return true
+		}
+		stored := last.at.Add(r.Lease)
+		if stored.After(now.at) {
+			stored = now.at
+		}
+		if !r.atOnceWith(last, now) &&
+			(r.excuses(loss{shop, &p.still, p.still.between(last.at, stored)}, 1) || r.excuses(loss{shop, &p.cut, p.cut.between(last.at, stored)}, 1)) {
+			return true
+		}
 	}
 	p := now.to
-	return r.excuses(loss{shop, &p.still, p.still.between(last.at.Add(-r.Lease), now.at)}, 1)
+	return r.excuses(loss{shop, &p.still, p.still.pause(now.at.Add(-r.Lease), now.at)}, 1)
 }
 
 // excuses counts what an absence, if there was one, explains, and reports whether it was no more than so many times. The lock is held.
@@ -468,6 +477,9 @@ func (r *race) mustBeWhole() {
 	t.Logf("a token was owed to %.1f %% of the calls that were due; the longest of those took %s", 100*r.tally.share(), r.tally.longest)
 	if share > dearest {
 		t.Errorf("%.3f token POSTs for each that was needed", share)
+	}
+	if share := float64(r.lost+r.gone) / float64(max(1, r.posts)); share > mostExcused {
+		t.Errorf("%.1f %% of the token POSTs came early because something was not there", 100*share)
 	}
 	if share := float64(r.atOnce) / float64(max(1, r.posts)); r.atOnce > fewAtOnce && share > mostAtOnce {
 		t.Errorf("%.1f %% of the token POSTs were made at once: a lease did not keep them apart", 100*share)

@@ -112,7 +112,7 @@ func (p *replica) pause(d time.Duration) {
 		return
 	}
 	defer p.leave()
-	defer p.still.begin("paused")()
+	defer p.still.begin(paused)()
 	process := p.current().Cmd.Process
 	_ = process.Signal(syscall.SIGSTOP)
 	time.Sleep(d)

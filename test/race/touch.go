@@ -43,9 +43,18 @@ func (s *spans) list() []span {
 func (s *spans) touches(from, to time.Time) bool { return s.between(from, to) >= 0 }
 
 // between is the number of the last time at which it was away between two moments; negative: there is none.
-func (s *spans) between(from, to time.Time) int {
+func (s *spans) between(from, to time.Time) int { return s.last(from, to, "") }
+
+// pause is between for times at which it stood still, and went on as what it had been.
+func (s *spans) pause(from, to time.Time) int { return s.last(from, to, paused) }
+
+// paused is why a span is when a replica was stopped and continued.
+const paused = "paused"
+
+// last is the number of the last span of some kind, "" for any, that touches the time between two moments.
+func (s *spans) last(from, to time.Time, why string) int {
 	for i, one := range slices.Backward(s.list()) {
-		if !one.from.After(to) && (one.to.IsZero() || !one.to.Before(from)) {
+		if (why == "" || why == one.why) && !one.from.After(to) && (one.to.IsZero() || !one.to.Before(from)) {
 			return i
 		}
 	}

@@ -87,20 +87,36 @@ func TestAnAbsenceOfTheStoreExcusesTwoPairsOfAShop(t *testing.T) {
 
 func TestAReplicaThatWasNotThereExcusesOnePairOfAShop(t *testing.T) {
 	t.Parallel()
+	because := func(why string, s span) span { s.why = why; return s }
 	r := &race{Options: Options{Lease: time.Second}, again: map[loss]int{}}
-	p := &replica{still: spans{all: []span{away(10, 13), away(20, 23)}}, cut: spans{all: []span{away(13, 16)}}}
+	p := &replica{
+		still: spans{all: []span{because("killed", away(10, 13)), because(paused, away(20, 23)), because("killed", away(30, 31))}},
+		cut:   spans{all: []span{because("cut off", away(40, 43))}},
+	}
 	other := &replica{}
 	for i, c := range []struct {
 		last, now   *replica
 		made, again float64
 		gone        bool
 	}{
-		{nil, other, 9, 11, false}, {other, other, 9, 11, false},
-		{p, other, 8, 9, false}, {p, other, 9, 11, true}, {p, other, 9, 11, false}, {p, other, 15, 17, true}, {p, other, 15, 17, false}, {p, other, 17, 19, false},
-		{other, p, 18, 19, false}, {other, p, 23.5, 24, true}, {other, p, 23.5, 24, false}, {other, p, 24.5, 25, false}, {p, other, 22, 24, false},
+		{nil, other, 9.5, 11, false}, {other, other, 9.5, 11, false},
+		{p, other, 8, 9, false}, {p, other, 9.5, 11, true}, {p, other, 9.5, 11, false}, // once
+		{p, other, 8.5, 11, false},                                   // it had the time to store it
+		{p, other, 29.8, 30.2, false}, {p, other, 39.8, 40.2, false}, // its lease lasted
+		{p, other, 39.5, 41, true}, {p, other, 42.9, 44, false},
+		{p, other, 23.5, 23.6, true}, {p, other, 23.5, 24, false}, // it POSTed when it had no lease any more
+		{other, p, 13.2, 13.5, false}, {other, p, 31.2, 31.9, false}, // who was killed had none
 	} {
 		if got := r.mayBeGone("a", mint{at: at(c.made), to: c.last}, mint{at: at(c.again), to: c.now}); got != c.gone {
 			t.Errorf("%d: %t", i, got)
 		}
+	}
+	for i, want := range []bool{true, false} { // of another shop, who POSTs is the one that stood still
+		if got := r.mayBeGone("b", mint{at: at(22), to: other}, mint{at: at(23.5), to: p}); got != want {
+			t.Errorf("%d: %t", i, got)
+		}
+	}
+	if r.mayBeGone("c", mint{at: at(22), to: other}, mint{at: at(24.5), to: p}) {
+		t.Error("a pause excuses what comes long after it")
 	}
 }
