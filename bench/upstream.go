@@ -24,6 +24,7 @@ const (
 	bulkPath  = apiPath + "orders.json"
 	graphPath = apiPath + "graphql.json"
 	tokenPath = "/admin/oauth/access_token"
+	lifePath  = "/life/" // and how many seconds the tokens live that are handed out from then on
 	bulkSize  = 256 << 20
 )
 
@@ -75,6 +76,7 @@ func accept(l net.Listener, serve func(net.Conn)) {
 type upstream struct {
 	small, page, graph, bulk []byte
 	pairs                    atomic.Int64
+	life                     atomic.Int64 // of a token, in seconds
 }
 
 // edgeFields are the fields of an answer of the Admin API as its edge sends them, with values of the usual length.
@@ -100,12 +102,14 @@ func newUpstream() *upstream {
 	nodes := strings.Repeat(`{"id":"gid://shopify/Product/1234567890","title":"A shirt"},`, 12)
 	graph := `{"data":{"products":{"nodes":[` + nodes[:len(nodes)-1] + `]}},"extensions":{"cost":{"requestedQueryCost":14,"actualQueryCost":12,` +
 		`"throttleStatus":{"maximumAvailable":100000000.0,"currentlyAvailable":99999988,"restoreRate":50000000.0}}}}`
-	return &upstream{
+	u := &upstream{
 		small: answer(edgeFields+callLimitField, `{"shop":{"id":12345678901,"name":"bench"}}`),
 		page:  answer(edgeFields+callLimitField, page),
 		graph: answer(edgeFields, graph),
 		bulk:  fmt.Appendf(nil, "HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n", edgeFields+callLimitField, bulkSize),
 	}
+	u.life.Store(longLife)
+	return u
 }
 
 func answer(fields, body string) []byte {
@@ -198,8 +202,14 @@ func (u *upstream) answer(c net.Conn, r request) (err error) {
 	case r.path == tokenPath:
 		time.Sleep(renewalTakes)
 		n := u.pairs.Add(1)
-		_, err = c.Write(answer(edgeFields, fmt.Sprintf(`{"access_token":"shpat_%032x","expires_in":3600,"scope":"read_products",`+
-			`"refresh_token":"shprt_%032x","refresh_token_expires_in":7776000}`, n, n)))
+		_, err = c.Write(answer(edgeFields, fmt.Sprintf(`{"access_token":"shpat_%032x","expires_in":%d,"scope":"read_products",`+
+			`"refresh_token":"shprt_%032x","refresh_token_expires_in":7776000}`, n, u.life.Load(), n)))
+	case strings.HasPrefix(r.path, lifePath):
+		var life int64
+		if life, err = strconv.ParseInt(strings.TrimPrefix(r.path, lifePath), 10, 64); err == nil {
+			u.life.Store(life)
+			_, err = c.Write(u.small)
+		}
 	default:
 		_, err = c.Write([]byte("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"))
 		err = errors.Join(err, errUnknown)
