@@ -6,6 +6,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,7 +39,10 @@ type Options struct {
 	// Shops are those of a process with many; nil: it has one.
 	Shops     Shops
 	Admission *guard.Admission
-	Gatherer  prometheus.Gatherer
+	// Gatherer is what pages and reports are made from.
+	Gatherer prometheus.Gatherer
+	// Scraped is what /metrics has, with all of that; nil: the same.
+	Scraped prometheus.Gatherer
 	// History is what the page's charts show; nil: nothing.
 	History *History
 	// Quit begins a clean shutdown.
@@ -82,7 +86,7 @@ func New(o Options) http.Handler {
 	mux := http.NewServeMux()
 	// OpenMetrics carries exemplars, protobuf native histograms too; who asks for neither gets
 	// Prometheus' text. Prometheus asks for what it can store.
-	mux.Handle("GET /metrics", h.named(scraped(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))))
+	mux.Handle("GET /metrics", h.named(scraped(promhttp.HandlerFor(cmp.Or(o.Scraped, o.Gatherer), promhttp.HandlerOpts{EnableOpenMetrics: true}))))
 	mux.Handle("GET /livez", h.named(h.livez))
 	mux.Handle("GET /readyz", h.named(h.forShop(h.readyz)))
 	mux.Handle("GET /startupz", h.named(h.forShop(h.startupz)))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"evergate/internal/admin"
 	"evergate/internal/config"
@@ -55,11 +56,19 @@ func (s *Sidecar) serverForTools(met *metrics.Metrics, errorLog *log.Logger) *fr
 	return f
 }
 
+// withRuntime is a registry and what there is to say of the process and of Go. What is only read to be scraped is kept apart: the system
+// is asked for it with a dozen of calls, and pages and histories are made from the rest.
+func withRuntime(ours *prometheus.Registry) *prometheus.Registry {
+	all := prometheus.NewRegistry()
+	all.MustRegister(ours, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return all
+}
+
 // serverForOperators answers people, probes and Prometheus.
 func (s *Sidecar) serverForOperators(registry *prometheus.Registry, met *metrics.Metrics, build Build, getenv func(string) string, errorLog *log.Logger) *http.Server {
 	return &http.Server{
 		Handler: limit.LingerUnread(admin.New(admin.Options{
-			Tokens: s.tokens(), Shops: s.shownShops(), Admission: s.admission, Gatherer: registry, History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: build.Version,
+			Tokens: s.tokens(), Shops: s.shownShops(), Admission: s.admission, Gatherer: registry, Scraped: withRuntime(registry), History: s.history, Quit: s.beginQuit, Stopping: s.stopping.Load, Version: build.Version,
 			Notices: s.notices, Failures: failuresOf(met), Waits: waitsOf(met), Unpaced: s.cfg.Pace == config.PaceOff,
 			Entrances: s.entrances, Policy: s.access.Summary, Setup: s.setup(build, getenv), LogLevel: s.log.setLevel, MayCommand: s.access.MayCommand, Exchange: s.exchange(), Roots: s.ca.Roots,
 		})),

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"evergate/internal/access"
 	"evergate/internal/admin"
@@ -163,7 +162,6 @@ func wire(app *App, settings Settings, log Logger, getenv func(string) string, s
 	who := settings.Access
 	s := &Sidecar{cfg: app.Config, app: app, access: who, ca: settings.CA, log: log, quit: make(chan struct{}), reread: make(chan struct{}, 1)}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.ca.WarnTo(log.Logger)
 	met := metrics.New(registry, app.Build.Version, app.Build.Commit, runtime.Version())
 
