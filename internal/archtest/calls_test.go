@@ -308,6 +308,45 @@ func nameOf(fn *ast.FuncDecl) string {
 	return fn.Name.Name
 }
 
+// dated are the functions that have the wall clock's nanoseconds as a number, and why.
+var dated = map[string]string{
+	"internal/durable/os_unix.go: VersionOf": "tells versions of a file apart by them",
+	"internal/localca/leaves.go: leaf.fresh": "certificates begin and end by that clock",
+	"internal/localca/leaves.go: Leaves.get": "likewise",
+	"internal/login/state.go: states.issue":  "another process may read it",
+	"internal/tracing/message.go: unixNano":  "the protocol has it so",
+}
+
+// Whoever corrects the machine's clock would have what has just happened be of next year, or of last: what is only compared is a number of clock.Mono.
+func TestTheWallClockMeasuresNothing(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, f := range files(t) {
+		if !inHouse(f) || strings.HasPrefix(f.name, "internal/shopsim/") {
+			continue
+		}
+		for _, decl := range f.ast.Decls {
+			where := f.name
+			if fn, ok := decl.(*ast.FuncDecl); ok {
+				where += ": " + nameOf(fn)
+			}
+			ast.Inspect(decl, func(n ast.Node) bool {
+				if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "UnixNano" {
+					if seen[where] = true; dated[where] == "" {
+						t.Errorf("%s: %s reads the wall clock, which can be moved: take clock.Mono, or say in dated why not", f.at(sel.Pos()), where)
+					}
+				}
+				return true
+			})
+		}
+	}
+	for where := range dated {
+		if !seen[where] {
+			t.Errorf("dated: %s does not read the wall clock", where)
+		}
+	}
+}
+
 // What a package-level variable is made of is made at every start of every command, also of
 // those that never look at it. Inside a function, sync.OnceValue's for example, it waits
 // until it is needed.

@@ -62,3 +62,29 @@ func TestSleepOrWakeTellsWhatEndedIt(t *testing.T) {
 		}
 	})
 }
+
+func TestMonoCountsWhatPasses(t *testing.T) {
+	t.Parallel()
+	if now := Mono(); now <= 0 {
+		t.Errorf("%d, which could stand for no moment", now)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		before, at := Mono(), time.Now()
+		if before <= 0 || MonoOf(at) != before {
+			t.Errorf("%d and %d of the same moment", before, MonoOf(at))
+		}
+		if in := time.Until(Deadline(before + int64(time.Hour))); in != time.Hour {
+			t.Errorf("a deadline of an hour ends in %s", in)
+		}
+		if at := Deadline(0); !at.IsZero() {
+			t.Errorf("no deadline is %s", at)
+		}
+		time.Sleep(time.Minute)
+		if passed := time.Duration(Mono() - before); passed != time.Minute {
+			t.Errorf("%s of a minute", passed)
+		}
+		if passed := time.Duration(MonoOf(time.Now()) - MonoOf(at)); passed != time.Minute {
+			t.Errorf("%s of a minute", passed)
+		}
+	})
+}

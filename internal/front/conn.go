@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/request"
 	"evergate/internal/wire"
 )
@@ -57,9 +58,9 @@ type conn struct {
 	own     *lasting  // likewise; nil: somebody may still look at it
 	resp    response
 
-	until    time.Time // its next request may begin; zero: for ever
-	silentBy time.Time // the deadline of its reads that pause has set; zero: another one is in force, or none
-	failed   error     // why no more of a head has come
+	until    int64 // its next request may begin, of clock.Mono; 0: for ever
+	silentBy int64 // the deadline of its reads that pause has set, of clock.Mono; 0: another one is in force, or none
+	failed   error // why no more of a head has come
 
 	served int64 // requests
 	same   http.Header
@@ -133,7 +134,7 @@ func (c *conn) wait() {
 			if c.isSilent() {
 				c.shed()
 				c.resp = response{}
-				_ = c.setReadDeadline(c.until)
+				_ = c.setReadDeadline(clock.Deadline(c.until))
 				go c.wait() // the stack of this goroutine has grown
 				return
 			}
@@ -164,7 +165,7 @@ const (
 
 // isSilent reports whether nothing has come for so long, and may still come.
 func (c *conn) isSilent() bool {
-	return c.state.Load() == waits && errors.Is(c.failed, os.ErrDeadlineExceeded) && (c.until.IsZero() || time.Now().Before(c.until))
+	return c.state.Load() == waits && errors.Is(c.failed, os.ErrDeadlineExceeded) && (c.until == 0 || clock.Mono() < c.until)
 }
 
 // shed lets go of everything that only serves requests.
@@ -274,7 +275,7 @@ func (c *conn) skipBlanks() {
 	}
 	if n > 0 {
 		if c.w = copy(c.in, c.in[n:c.w]); c.w == 0 {
-			c.pause(time.Now()) // that was nothing of a request
+			c.pause(clock.Mono()) // that was nothing of a request
 		}
 	}
 	if c.w > 0 {
@@ -428,9 +429,9 @@ func (c *conn) rest(method string) bool {
 	if method == http.MethodPost {
 		c.blanks = mostBlanks
 	}
-	now := time.Now()
+	now := clock.Mono()
 	if d := c.server.http.IdleTimeout; d > 0 {
-		c.until = now.Add(d)
+		c.until = now + int64(d)
 	}
 	c.tell(http.StateIdle)
 	if c.w > 0 {
@@ -443,19 +444,19 @@ func (c *conn) rest(method string) bool {
 }
 
 // pause begins to wait for the next request. It reports false when there will be none.
-func (c *conn) pause(now time.Time) bool {
+func (c *conn) pause(now int64) bool {
 	c.state.Store(waits)
 	if c.server.ended.Load() {
 		c.part()
 		return false
 	}
-	silence := c.server.silence()
-	by := now.Add(silence)
-	if !c.until.IsZero() && c.until.Before(by) {
+	silence := int64(c.server.silence())
+	by := now + silence
+	if c.until != 0 && c.until < by {
 		by = c.until
 	}
-	if by.Sub(c.silentBy) > silence/4 || by.Before(c.silentBy) { // else the one of the last request will do, and setting it is not free
-		_ = c.net.SetReadDeadline(by)
+	if c.silentBy == 0 || by-c.silentBy > silence/4 || by < c.silentBy { // else the one of the last request will do, and setting it is not free
+		_ = c.net.SetReadDeadline(clock.Deadline(by))
 		c.silentBy = by
 	}
 	return true
@@ -463,7 +464,7 @@ func (c *conn) pause(now time.Time) bool {
 
 // setReadDeadline sets the deadline of the connection's reads for anything else.
 func (c *conn) setReadDeadline(t time.Time) error {
-	c.silentBy = time.Time{}
+	c.silentBy = 0
 	return c.net.SetReadDeadline(t)
 }
 

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"time"
 
 	"evergate/internal/wire"
 )
@@ -67,7 +66,7 @@ func (c *conn) lend() bool {
 	case ended:
 		return false
 	}
-	c.silentBy = time.Time{} // the server has set others
+	c.silentBy = 0 // the server has set others
 	come := g.rest()
 	if len(come) >= wire.MaxHead { // nobody reads so far ahead
 		c.linger()

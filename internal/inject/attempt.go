@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/pace"
 	"evergate/internal/prefixed"
 	"evergate/internal/shopify"
@@ -84,7 +85,7 @@ func (h *Handler) attempt(rec *record, tok token.Token) (*http.Response, error) 
 	rec.body.lent = rec.body.lent || rec.out != nil // to an attempt of which nobody asks
 	span := rec.span.Send(out.Method, out.Header)
 	out.setToken(tok)
-	began := time.Now()
+	began := clock.Mono()
 	rec.underway = true
 	resp, err := h.opt.Transport.RoundTrip(&out.Request)
 	rec.underway, rec.out = err != nil && wasSent(err), out
@@ -100,7 +101,7 @@ func (h *Handler) attempt(rec *record, tok token.Token) (*http.Response, error) 
 		_ = resp.Body.Close() // a switch of protocols nobody asked for, or no status at all
 		return nil, statusError(resp.StatusCode)
 	}
-	h.opt.Metrics.UpstreamAnsweredInTrace(rec.span.TraceID(), rec.route, time.Since(began))
+	h.opt.Metrics.UpstreamAnsweredInTrace(rec.span.TraceID(), rec.route, time.Duration(clock.Mono()-began))
 	h.opt.Metrics.APIAnswered(rec.passage.Target.Version, first(resp.Header[shopify.HeaderAPIVersion]))
 	h.deprecations.look(resp.Header, rec.passage.Target)
 	return resp, nil

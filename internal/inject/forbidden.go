@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/shopify"
 	"evergate/internal/token"
 )
@@ -30,7 +31,7 @@ type Unexplained struct {
 	last [1 << 8]atomic.Int64 // by route: when it was refused; 0 after a success
 }
 
-func (u *Unexplained) refused(route shopify.Route) { u.last[route].Store(time.Now().UnixNano()) }
+func (u *Unexplained) refused(route shopify.Route) { u.last[route].Store(clock.Mono()) }
 
 // succeeded is called for every request, so it writes only if there is something to forget.
 func (u *Unexplained) succeeded(route shopify.Route) {
@@ -61,7 +62,7 @@ func (u *Unexplained) Notice() string {
 func (u *Unexplained) routes() string {
 	const most = 5
 	var routes []string
-	more, now := 0, time.Now().UnixNano()
+	more, now := 0, clock.Mono()
 	for route := range u.last {
 		switch last := u.last[route].Load(); {
 		case last == 0 || now-last >= int64(noticeTime):

@@ -8,8 +8,8 @@ import (
 	"net/url"
 	"sync"
 	"sync/atomic"
-	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/denial"
 	"evergate/internal/guard"
 	"evergate/internal/limit"
@@ -108,7 +108,7 @@ func New(opt Options) *Handler {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rec := record{in: r, began: time.Now(), route: shopify.RouteOther, status: http.StatusInternalServerError}
+	rec := record{in: r, began: clock.Mono(), route: shopify.RouteOther, status: http.StatusInternalServerError}
 	rec.passer, _ = w.(passer)
 	h.opt.Metrics.RequestStarted()
 	defer h.observe(&rec)

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/shopify"
 )
 
@@ -23,7 +24,7 @@ const logInterval = time.Hour
 // allow reports whether a denial of this kind is to be logged now.
 func (l *logLimiter) allow(caller, code string, route shopify.Route) bool {
 	v, _ := l.last.LoadOrStore(denialKind{caller, code, route}, new(atomic.Int64))
-	last, now := v.(*atomic.Int64), time.Now().UnixNano()
+	last, now := v.(*atomic.Int64), clock.Mono()
 	before := last.Load()
 	return (before == 0 || now-before >= int64(logInterval)) && last.CompareAndSwap(before, now)
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/guard"
 	"evergate/internal/limit"
 	"evergate/internal/pace"
@@ -30,7 +31,7 @@ type record struct {
 	// underway says that Shopify may have got the request and has not answered.
 	underway bool
 
-	began  time.Time
+	began  int64         // of clock.Mono
 	route  shopify.Route // other, while it is not admitted
 	status int
 	code   string        // of an answer of Evergate's own
@@ -79,14 +80,14 @@ func (r *record) refuse(tok token.Token) bool {
 
 // observe tells everybody who keeps account of a request that has been answered.
 func (h *Handler) observe(rec *record) {
-	took := time.Since(rec.began)
+	took := time.Duration(clock.Mono() - rec.began)
 	rec.stream.end(rec.in.Context())
 	h.opt.Metrics.RequestDoneInTrace(rec.span.TraceID(), rec.route, rec.in.Method, rec.status, took)
 	if rec.code != "" || rec.status >= http.StatusBadRequest {
-		h.opt.Metrics.Unsuccessful(rec.named(), rec.status, rec.code, rec.began.Add(took))
+		h.opt.Metrics.Unsuccessful(rec.named(), rec.status, rec.code, time.Now())
 	}
 	if rec.waited > 0 {
-		h.opt.Metrics.CallerWaited(rec.passage.Caller.Name, rec.waited, rec.began.Add(took))
+		h.opt.Metrics.CallerWaited(rec.passage.Caller.Name, rec.waited, time.Now())
 	}
 	rec.span.Waited(rec.waited)
 	rec.span.Done(rec.status, rec.code)

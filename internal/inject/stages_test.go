@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/pace"
 	"evergate/internal/refresh"
 	"evergate/internal/request"
@@ -74,7 +75,7 @@ func (o onlyToken) Grant(context.Context) (token.Token, error) {
 // begin is a new request of the same kind.
 func (s *staged) begin() {
 	s.w.begin()
-	s.rec = record{in: s.in.again(), began: time.Now(), route: shopify.RouteOther, status: http.StatusOK}
+	s.rec = record{in: s.in.again(), began: clock.Mono(), route: shopify.RouteOther, status: http.StatusOK}
 }
 
 func (s *staged) admit() {

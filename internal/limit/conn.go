@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/socket"
 )
 
@@ -20,8 +21,9 @@ type Conn struct {
 	net.Conn
 	set *Connections
 
-	serving    atomic.Bool  // a request's head has been read
-	asked      atomic.Bool  // a request has been answered
+	serving atomic.Bool // a request's head has been read
+	asked   atomic.Bool // a request has been answered
+	// Moments are clock.Mono's.
 	since      atomic.Int64 // when it came, or began to wait for its next request
 	stuckSince atomic.Int64 // when a read or write began for which a request waits; 0: none does
 	charged    atomic.Int64 // what its head has taken from the budget
@@ -40,9 +42,9 @@ type Conn struct {
 	uploading   atomic.Bool
 	mu          sync.Mutex // keeps the end of an upload from meeting a read that sets its deadline
 	armed       bool
-	window      time.Time // when the deadline was moved
-	came        int64     // bytes since then
-	readSince   int64     // when the upload's last read began; what it put into stuckSince
+	window      int64 // when the deadline was moved; 0: it was not
+	came        int64 // bytes since then
+	readSince   int64 // when the upload's last read began; what it put into stuckSince
 
 	holder holder       // see Hold; kept by mu
 	began  atomic.Int64 // when the request under way began; 0: nobody has said whose it is
@@ -65,11 +67,11 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(p)
 	if n > 0 && c.progress.under.Load() > 0 {
-		c.progress.add(n, time.Now().UnixNano())
+		c.progress.add(n, clock.Mono())
 	}
 	if n > 0 && !c.serving.Load() && !c.many.Load() {
 		if c.head == 0 && !c.asked.Load() {
-			c.since.Store(time.Now().UnixNano()) // it is no longer silent
+			c.since.Store(clock.Mono()) // it is no longer silent
 		}
 		if c.head += int64(n); c.head > freeHead && !c.charge(c.head*headCost) {
 			return 0, errHeadRefused
@@ -116,7 +118,7 @@ func (c *Conn) BeginTunnel() {
 		return
 	}
 	c.headEnded()
-	c.since.Store(time.Now().UnixNano())
+	c.since.Store(clock.Mono())
 	c.asked.Store(false)
 	c.serving.Store(false)
 }
@@ -136,7 +138,7 @@ func (c *Conn) Moved() {
 		return
 	}
 	c.asked.Store(true)
-	c.since.Store(time.Now().UnixNano())
+	c.since.Store(clock.Mono())
 }
 
 // BeginUpload says that the request waits for its body from now on. Each further kibibyte of it may take as long as
@@ -146,7 +148,7 @@ func (c *Conn) BeginUpload() {
 		return
 	}
 	c.mu.Lock()
-	c.window, c.came = time.Time{}, 0
+	c.window, c.came = 0, 0
 	if !c.uploading.Swap(true) {
 		c.progress.begin()
 	}
@@ -172,23 +174,23 @@ func (c *Conn) EndUpload() {
 }
 
 func (c *Conn) readBody(p []byte) (int, error) {
-	now := time.Now()
+	now := clock.Mono()
 	c.mu.Lock()
 	// A read of the server's own may have been begun before the upload ended.
-	if c.uploading.Load() && (c.window.IsZero() || c.came >= Slowest && now.Sub(c.window) > c.set.stall/8) {
-		if err := c.Conn.SetReadDeadline(now.Add(c.set.stall)); err != nil {
+	if c.uploading.Load() && (c.window == 0 || c.came >= Slowest && now-c.window > int64(c.set.stall/8)) {
+		if err := c.Conn.SetReadDeadline(clock.Deadline(now + int64(c.set.stall))); err != nil {
 			c.mu.Unlock()
 			return 0, err
 		}
 		c.armed, c.window, c.came = true, now, 0
 	}
 	if c.uploading.Load() {
-		c.readSince = now.UnixNano()
+		c.readSince = now
 		c.stuckSince.Store(c.readSince)
 	}
 	c.mu.Unlock()
 	n, err := c.Conn.Read(p)
-	c.progress.add(n, time.Now().UnixNano())
+	c.progress.add(n, clock.Mono())
 	c.mu.Lock()
 	c.stuckSince.CompareAndSwap(c.readSince, 0)
 	c.came += int64(n)
@@ -199,16 +201,13 @@ func (c *Conn) readBody(p []byte) (int, error) {
 // Write implements io.Writer. A write that makes no progress ends: whoever does not read his answer does not hold
 // a connection to Shopify for ever.
 func (c *Conn) Write(p []byte) (int, error) {
-	now := time.Now().UnixNano()
-	if c.set.stall > 0 && now-c.extended.Load() > int64(c.set.stall/8) {
-		by := now + int64(c.set.stall)
-		if others := c.writeBy.Load(); others != 0 {
-			by = min(by, others)
+	now := clock.Mono()
+	if c.set.stall > 0 {
+		if at := c.extended.Load(); at == 0 || now-at > int64(c.set.stall/8) {
+			if err := c.extend(now); err != nil {
+				return 0, err
+			}
 		}
-		if err := c.Conn.SetWriteDeadline(time.Unix(0, by)); err != nil {
-			return 0, err
-		}
-		c.extended.Store(now)
 	}
 	c.stuckSince.Store(now)
 	n, err := c.Conn.Write(p)
@@ -217,12 +216,25 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// extend moves the deadline of writes.
+func (c *Conn) extend(now int64) error {
+	by := now + int64(c.set.stall)
+	if others := c.writeBy.Load(); others != 0 {
+		by = min(by, others)
+	}
+	if err := c.Conn.SetWriteDeadline(clock.Deadline(by)); err != nil {
+		return err
+	}
+	c.extended.Store(now)
+	return nil
+}
+
 // SetWriteDeadline implements net.Conn. What a server sets for a handshake, or takes away behind it, leaves the bound of the next
 // write in force.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	by := int64(0)
 	if !t.IsZero() {
-		by = t.UnixNano()
+		by = max(1, clock.Mono()+int64(time.Until(t))) // which may be of the wall clock alone
 	}
 	c.writeBy.Store(by)
 	c.extended.Store(0)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/socket"
 )
 
@@ -126,7 +127,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 	c := &Conn{Conn: socket.Wrap(inner), set: l.set}
 	came := time.Now()
-	c.since.Store(came.UnixNano())
+	c.since.Store(clock.MonoOf(came))
 	queued := came.Sub(began) < atOnce
 	for next := (time.Time{}); !l.set.admit(c); {
 		now := time.Now()
@@ -219,7 +220,7 @@ func (s *Connections) wait(c *Conn) {
 }
 
 func (s *Connections) arrive(c *Conn) {
-	c.since.Store(time.Now().UnixNano()) // the time in the queue was not its own
+	c.since.Store(clock.Mono()) // the time in the queue was not its own
 	if i := slices.Index(s.newcomers, c); i >= 0 {
 		s.newcomers = slices.Delete(s.newcomers, i, i+1)
 		s.crowd.Store(int32(len(s.newcomers)))
@@ -328,7 +329,7 @@ func (c *Conn) rank(now time.Time) (rank int, since int64) {
 	}
 	if c.serving.Load() {
 		if at := c.told.Load(); at != 0 {
-			if now.UnixNano()-at > int64(comply) {
+			if clock.MonoOf(now)-at > int64(comply) {
 				return stuck, at
 			}
 			return never, 0
@@ -337,15 +338,15 @@ func (c *Conn) rank(now time.Time) (rank int, since int64) {
 		if at == 0 && c.many.Load() {
 			at = c.streams.stuckSince()
 		}
-		if at != 0 && now.UnixNano()-at > int64(c.set.stuckFor) {
+		if at != 0 && clock.MonoOf(now)-at > int64(c.set.stuckFor) {
 			return stuck, at
 		}
-		if at, slow := c.progress.crawls(c.streams.under.Load(), now.UnixNano()); slow {
+		if at, slow := c.progress.crawls(c.streams.under.Load(), clock.MonoOf(now)); slow {
 			return crawls, at
 		}
 		return never, 0
 	}
-	age := now.UnixNano() - since
+	age := clock.MonoOf(now) - since
 	old := age > int64(young)
 	switch asked := c.asked.Load(); {
 	case !old && c.kept.Load():
@@ -411,7 +412,7 @@ func State(served net.Conn, state http.ConnState) {
 	}
 	switch state {
 	case http.StateNew:
-		c.since.Store(time.Now().UnixNano())
+		c.since.Store(clock.Mono())
 	case http.StateActive:
 		if c.many.Load() {
 			c.streams.since.Store(0)
@@ -424,7 +425,7 @@ func State(served net.Conn, state http.ConnState) {
 		}
 	case http.StateIdle:
 		c.asked.Store(true)
-		c.since.Store(time.Now().UnixNano())
+		c.since.Store(clock.Mono())
 		c.headEnded()
 		c.serving.Store(false)
 		switch crowded := c.set.crowd.Load() > 0; {

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/pipetest"
 )
 
@@ -219,21 +220,21 @@ func TestAFastBeginningBuysNoTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p progress
 		p.begin()
-		p.add(64<<20, time.Now().UnixNano())
+		p.add(64<<20, clock.Mono())
 		for i := range 10 {
 			time.Sleep(time.Second)
-			p.add(1, time.Now().UnixNano())
-			_, slow := p.crawls(0, time.Now().UnixNano())
+			p.add(1, clock.Mono())
+			_, slow := p.crawls(0, clock.Mono())
 			if want := time.Duration(i+1)*time.Second >= 2*crawlWindow; slow != want {
 				t.Errorf("after %d s: %v", i+1, slow)
 			}
 		}
 		p.end()
-		if _, slow := p.crawls(0, time.Now().UnixNano()); slow {
+		if _, slow := p.crawls(0, clock.Mono()); slow {
 			t.Error("it crawls when it is over")
 		}
 		p.begin()
-		if _, slow := p.crawls(2, time.Now().Add(time.Hour).UnixNano()); slow {
+		if _, slow := p.crawls(2, clock.Mono()+int64(time.Hour)); slow {
 			t.Error("it crawls though another request waits for something else")
 		}
 	})

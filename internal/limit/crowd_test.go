@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/pipetest"
 )
 
@@ -229,7 +230,7 @@ func TestWhoIsLateKeepsThePlaceWhileOthersEnd(t *testing.T) {
 				set.mu.Lock()
 				for o := range set.open {
 					if !o.serving.Load() {
-						o.since.Store(time.Now().Add(-2 * justCome).UnixNano())
+						o.since.Store(clock.Mono() + int64(-2*justCome))
 					}
 				}
 				if c.othersEnd {
@@ -262,7 +263,7 @@ func TestThoseWhoHardlyMoveGoBeforeAFewWhoAreLate(t *testing.T) {
 		time.Sleep(2 * crawlWindow)
 		for c := range set.open {
 			if !c.serving.Load() {
-				c.since.Store(time.Now().Add(-2 * justCome).UnixNano())
+				c.since.Store(clock.Mono() + int64(-2*justCome))
 			}
 		}
 		set.mu.Lock()
@@ -278,7 +279,7 @@ func TestTheTimeInTheQueueIsNotANewcomersOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set := full(t, 1, 0)
 		newcomer := &Conn{Conn: pipe(t), set: set}
-		newcomer.since.Store(time.Now().UnixNano())
+		newcomer.since.Store(clock.Mono())
 		if set.admit(newcomer) {
 			t.Fatal("there is room for more")
 		}

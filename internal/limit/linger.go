@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"evergate/internal/clock"
 )
 
 // A connection lingers when it is to end while its client may still be sending: a request's body
@@ -72,7 +74,7 @@ type watchedBody struct {
 // Read implements io.Reader.
 func (b *watchedBody) Read(p []byte) (int, error) {
 	if b.conn != nil {
-		b.conn.stuckSince.Store(time.Now().UnixNano())
+		b.conn.stuckSince.Store(clock.Mono())
 		defer b.conn.stuckSince.Store(0)
 	}
 	n, err := b.ReadCloser.Read(p)

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/clock"
 )
 
 // halves is a pipe whose sending side can end alone.
@@ -123,7 +125,7 @@ func TestWhoLingersLeavesFirstForANewcomer(t *testing.T) {
 		set := NewConnections(2, nil, stall)
 		waits := &Conn{Conn: halves{nil, nil}, set: set}
 		set.admit(waits)
-		waits.since.Store(time.Now().UnixNano())
+		waits.since.Store(clock.Mono())
 		client, _ := lingeringConn(t, set)
 		time.Sleep(2 * time.Second)
 		_, there := net.Pipe()

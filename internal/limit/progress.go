@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"evergate/internal/clock"
 )
 
 const (
@@ -31,7 +33,7 @@ func (p *progress) begin() {
 	if p.under.Add(1) > 1 {
 		return // it has to move beside others, whose time goes on
 	}
-	now := time.Now().UnixNano()
+	now := clock.Mono()
 	p.mu.Lock()
 	p.from, p.fromMoved, p.atMoved = now, p.moved.Load(), p.moved.Load()
 	p.rolled.Store(now)

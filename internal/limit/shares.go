@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"evergate/internal/clock"
 )
 
 const (
@@ -26,14 +28,14 @@ type holder struct {
 
 // Hold says whose the request is that is under way, and since when. Each caller that is known has a part of the places for
 // itself, and all others have one together, of which each peer gets its part. A nil Conn does nothing.
-func (c *Conn) Hold(key any, known bool, began time.Time) {
+func (c *Conn) Hold(key any, known bool, began int64) {
 	if c == nil {
 		return
 	}
 	c.mu.Lock()
 	c.holder = holder{key, known}
 	c.mu.Unlock()
-	c.began.Store(began.UnixNano())
+	c.began.Store(began)
 }
 
 // MustLeave reports whether the request under way has been told to make room for a newcomer: its context has ended, and so has its body.
@@ -77,7 +79,7 @@ func (s *Connections) makeRoom(now time.Time) time.Duration {
 		s.leave(leaves.conn)
 		return 0
 	}
-	leaves.conn.told.Store(now.UnixNano())
+	leaves.conn.told.Store(clock.MonoOf(now))
 	leaves.conn.Linger()
 	return lookAgain
 }
@@ -120,7 +122,7 @@ func (s *Connections) pickByShare(now time.Time) candidate {
 		if !h.known {
 			unknown += places
 		}
-		if r, at := c.turnOf(now.UnixNano()); r != keepsTurn {
+		if r, at := c.turnOf(clock.MonoOf(now)); r != keepsTurn {
 			if one := (candidate{c, r, at}); one.before(p.first) {
 				p.first = one
 			}

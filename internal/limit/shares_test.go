@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/clock"
 )
 
 // fromAddr is a connection that comes from somewhere.
@@ -86,14 +88,14 @@ func TestWhoHasMoreThanItsPartMakesRoom(t *testing.T) {
 				}
 				conn := &Conn{Conn: fromAddr{addr: addr}, set: set}
 				conn.serving.Store(true)
-				conn.Hold(p.caller, p.caller != "", now.Add(-p.since))
+				conn.Hold(p.caller, p.caller != "", clock.MonoOf(now.Add(-p.since)))
 				if p.rate > 0 {
 					conn.progress.under.Store(1)
-					conn.progress.from = now.Add(-p.since).UnixNano()
+					conn.progress.from = clock.MonoOf(now) - int64(p.since)
 					conn.progress.moved.Store(int64(p.rate) * int64(p.since/time.Second))
 				}
 				if p.told {
-					conn.told.Store(now.UnixNano())
+					conn.told.Store(clock.MonoOf(now))
 				}
 				set.open[conn] = struct{}{}
 			}
@@ -104,7 +106,7 @@ func TestWhoHasMoreThanItsPartMakesRoom(t *testing.T) {
 				}
 				return
 			}
-			since := time.Duration(now.UnixNano() - leaves.conn.began.Load())
+			since := time.Duration(clock.MonoOf(now) - leaves.conn.began.Load())
 			key, from := leaves.conn.holder.key, leaves.conn.RemoteAddr().String()
 			if since != c.want.since || key != c.want.caller || c.want.from != "" && from != c.want.from {
 				t.Errorf("%v from %s makes room, under way for %s; want %+v", key, from, since, c.want)
@@ -119,7 +121,7 @@ func held(t *testing.T, limit int) *house {
 	var came atomic.Int64
 	h := newHouse(t, limit, nil, func(w http.ResponseWriter, r *http.Request) {
 		conn := FromContext(r.Context())
-		began := time.Now().Add(time.Duration(came.Add(1))) // no two at the same time
+		began := clock.Mono() + came.Add(1) // no two at the same time
 		conn.Hold(r.Header.Get("Caller"), r.Header.Get("Caller") != "", began)
 		<-r.Context().Done()
 		if conn.MustLeave() {
@@ -218,7 +220,7 @@ func TestNobodyMakesRoomWherePlacesBecomeFree(t *testing.T) {
 		var made, calls atomic.Int32
 		h := newHouse(t, limit, nil, func(w http.ResponseWriter, r *http.Request) {
 			conn := FromContext(r.Context())
-			conn.Hold("many", true, time.Now())
+			conn.Hold("many", true, clock.Mono())
 			w.Header().Set("Connection", "close")
 			took := time.Second
 			if calls.Add(1)%limit == 0 {
@@ -266,7 +268,7 @@ func TestWhoIsKnownAndHasFewPlacesKeepsThemBetweenItsCalls(t *testing.T) {
 				conn := &Conn{Conn: fromAddr{Conn: pipe(t), addr: &net.TCPAddr{}}, set: set}
 				set.add(conn)
 				State(conn, http.StateActive)
-				conn.Hold(caller, caller != "", time.Now())
+				conn.Hold(caller, caller != "", clock.Mono())
 				return conn
 			}
 			var own []*Conn
@@ -292,7 +294,7 @@ func TestWhoIsKnownAndHasFewPlacesKeepsThemBetweenItsCalls(t *testing.T) {
 				return
 			}
 			newcomer := &Conn{Conn: fromAddr{Conn: pipe(t), addr: &net.TCPAddr{}}, set: set}
-			time.Sleep(young - time.Since(time.Unix(0, own[0].since.Load())))
+			time.Sleep(young - time.Duration(clock.Mono()-own[0].since.Load()))
 			if set.admit(newcomer) {
 				t.Errorf("%s: a newcomer takes its place in the first second", c.name)
 			}
@@ -313,7 +315,7 @@ func TestWhoMayStayHidesNobodyWhoMayNot(t *testing.T) {
 			conn := &Conn{Conn: fromAddr{Conn: pipe(t), addr: &net.TCPAddr{}}, set: set}
 			set.add(conn)
 			State(conn, http.StateActive)
-			conn.Hold(caller, known, time.Now())
+			conn.Hold(caller, known, clock.Mono())
 			State(conn, http.StateIdle)
 			return conn
 		}

@@ -2,7 +2,8 @@ package limit
 
 import (
 	"sync/atomic"
-	"time"
+
+	"evergate/internal/clock"
 )
 
 // streams are the requests that a connection carries at a time. All of them may wait for their client at once, and then it is
@@ -33,7 +34,7 @@ func (c *Conn) EndStream() {
 		c.set.streams.Add(-1)
 		c.set.hint()
 	}
-	c.streams.since.Store(time.Now().UnixNano())
+	c.streams.since.Store(clock.Mono())
 }
 
 // moreStreams takes in another request of c's, if need be in the place of another connection. At most half of the room is theirs.
@@ -55,7 +56,7 @@ func (s *Connections) closeForStream(newcomer *Conn) bool {
 func (c *Conn) BeginWait() {
 	if c != nil {
 		c.streams.waiting.Add(1)
-		c.streams.since.Store(time.Now().UnixNano())
+		c.streams.since.Store(clock.Mono())
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"evergate/internal/clock"
 )
 
 // TestWhatHasArrivedAndIsNotReadKeepsThePlace has clients that have sent their requests to a server that has had no time yet.
@@ -36,7 +38,7 @@ func TestWhatHasArrivedAndIsNotReadKeepsThePlace(t *testing.T) {
 				if !set.admit(c) {
 					t.Fatal("there is no room")
 				}
-				c.since.Store(time.Now().Add(-time.Duration(10-i) * time.Second).UnixNano())
+				c.since.Store(clock.Mono() + int64(-time.Duration(10-i)*time.Second))
 				conns[i] = c
 				if i < 2 {
 					if _, err := io.WriteString(client, get); err != nil {

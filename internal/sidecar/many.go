@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"evergate/internal/admin"
+	"evergate/internal/clock"
 	"evergate/internal/config"
 	"evergate/internal/denial"
 	"evergate/internal/fleet"
@@ -44,7 +45,7 @@ type many struct {
 	again       chan struct{} // the shops file is to be read now
 	logins      *login.Shops  // nil: no shop's grant is kept
 	failed      backOffs
-	refused     atomic.Int64 // when it was last logged that a shop cannot be served; nanoseconds of Unix time
+	refused     atomic.Int64 // when it was last logged that a shop cannot be served; of clock.Mono; 0: never
 	// edited is told of another state of the shops file, after all else; nil: nobody has to know.
 	edited func()
 
@@ -233,8 +234,8 @@ const refusedEvery = time.Minute
 
 // sayRefused logs that a shop cannot be served. Its source, which would say why it has no token, could not be made.
 func (m *many) sayRefused(name token.Shop, err error) {
-	now, before := time.Now().UnixNano(), m.refused.Load()
-	if now-before >= int64(refusedEvery) && m.refused.CompareAndSwap(before, now) {
+	now, before := clock.Mono(), m.refused.Load()
+	if (before == 0 || now-before >= int64(refusedEvery)) && m.refused.CompareAndSwap(before, now) {
 		m.log.Error("a shop cannot be served; this is said once a minute, whichever shops it is", "shop", name.Domain(), "err", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/denial"
 	"evergate/internal/limit"
 	"evergate/internal/netfail"
@@ -46,7 +47,7 @@ func (s *Server) connectOther(w http.ResponseWriter, r *http.Request, host strin
 	}
 	p := &pipe{in: in, out: out, server: s, conn: limit.ConnOf(in)}
 	p.conn.CarriesOthers()
-	p.moved.Store(time.Now().UnixNano())
+	p.moved.Store(clock.Mono())
 	if !s.begin(p) {
 		p.end()
 		return nil
@@ -143,7 +144,7 @@ type pipe struct {
 	once    sync.Once
 }
 
-func (p *pipe) silent() time.Duration { return time.Since(time.Unix(0, p.moved.Load())) }
+func (p *pipe) silent() time.Duration { return time.Duration(clock.Mono() - p.moved.Load()) }
 
 // end closes both ends.
 func (p *pipe) end() {
@@ -194,7 +195,7 @@ func (p *pipe) step(dst, src net.Conn, buf []byte, within time.Duration) (n int,
 	_ = src.SetReadDeadline(time.Now().Add(within))
 	n, err := src.Read(buf)
 	if n > 0 {
-		p.moved.Store(time.Now().UnixNano())
+		p.moved.Store(clock.Mono())
 		p.conn.Moved()
 		_ = dst.SetWriteDeadline(time.Now().Add(silence))
 		if _, err := dst.Write(buf[:n]); err != nil {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/clock"
 )
 
 // noting is a connection that remembers the deadlines of its reads.
@@ -25,40 +27,45 @@ func (n *noting) SetReadDeadline(t time.Time) error {
 
 func TestADeadlineIsSetAgainWhereTheOneInForceWillNotDo(t *testing.T) {
 	t.Parallel()
-	const d = 8 * time.Minute
-	on := &noting{}
-	c := newConn(on, time.Time{}, Options{HeaderTimeout: d}, &Transport{}, nil)
-	now := time.Now()
-	mustSet := func(what string, want ...time.Time) {
-		t.Helper()
-		if len(on.set) != len(want) {
-			t.Fatalf("%s: set %d times, want %d", what, len(on.set), len(want))
+	synctest.Test(t, func(t *testing.T) {
+		const d = 8 * time.Minute
+		on := &noting{}
+		c := newConn(on, time.Time{}, Options{HeaderTimeout: d}, &Transport{}, nil)
+		begin := time.Now()
+		mustSet := func(what string, want ...time.Time) {
+			t.Helper()
+			if len(on.set) != len(want) {
+				t.Fatalf("%s: set %d times, want %d", what, len(on.set), len(want))
+			}
+			for i, at := range want {
+				if !on.set[i].Equal(at) {
+					t.Errorf("%s: it ends %s later, want %s", what, on.set[i].Sub(begin), at.Sub(begin))
+				}
+			}
+			on.set = nil
 		}
-		for i, at := range want {
-			if !on.set[i].Equal(at) {
-				t.Errorf("%s: it ends %s later, want %s", what, on.set[i].Sub(now), at.Sub(now))
+		bound := func() {
+			t.Helper()
+			if err := c.boundAnswer(clock.Mono()); err != nil {
+				t.Fatal(err)
 			}
 		}
-		on.set = nil
-	}
-	bound := func(at time.Time) {
-		t.Helper()
-		if err := c.boundAnswer(at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	bound(now)
-	mustSet("the first", now.Add(d+time.Second))
-	bound(now.Add(time.Second))
-	mustSet("one that leaves enough")
-	bound(now.Add(time.Second + 1))
-	mustSet("one that leaves too little", now.Add(d+2*time.Second+1))
-	_ = c.SetReadDeadline(time.Time{})
-	bound(now.Add(time.Second + 1))
-	mustSet("another one's", time.Time{}, now.Add(d+2*time.Second+1))
-	c.writeTimeout = 0
-	bound(now.Add(time.Hour))
-	mustSet("none where nothing bounds it")
+		bound()
+		mustSet("the first", begin.Add(d+time.Second))
+		time.Sleep(time.Second)
+		bound()
+		mustSet("one that leaves enough")
+		time.Sleep(1)
+		bound()
+		mustSet("one that leaves too little", begin.Add(d+2*time.Second+1))
+		_ = c.SetReadDeadline(time.Time{})
+		bound()
+		mustSet("another one's", time.Time{}, begin.Add(d+2*time.Second+1))
+		c.writeTimeout = 0
+		time.Sleep(time.Hour)
+		bound()
+		mustSet("none where nothing bounds it")
+	})
 }
 
 // TestTheTimeForAHeadBoundsNoBody has pauses in an answer's body that are longer than its head may take, and then a head that does not come.

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/socket"
 	"evergate/internal/wire"
 )
@@ -338,14 +339,14 @@ func (x *exchange) roundTrip(r *http.Request, reused bool) (*http.Response, erro
 	if asker != nil {
 		asker.Ask()
 	}
-	now := time.Now()
+	now := clock.Mono()
 	n, writeErr := c.writeAt(x.out, now)
 	x.written() // an asker has what it has not sent yet
 	if writeErr != nil && n == 0 && reused && !hasAsked(asker) {
 		return nil, &notCarriedOut{writeErr}
 	}
 	if asker == nil && c.writeTimeout > 0 {
-		now = time.Now() // the write may have taken long
+		now = clock.Mono() // the write may have taken long
 	}
 	if err := c.boundAnswer(now); err != nil {
 		return nil, err

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"evergate/internal/clock"
 )
 
 // lane keeps the connections of exchanges. Its lock is held for a few instructions when one is taken or put back.
@@ -289,7 +291,7 @@ func (l *lane) put(c *conn, by *dialling) bool {
 	if !c.used || l.count >= maxIdle {
 		return false
 	}
-	c.restedAt = time.Now()
+	c.restedAt = clock.Mono()
 	if p == nil {
 		p = l.at(key)
 	}
@@ -321,10 +323,10 @@ func (l *lane) sweepIn(d time.Duration) {
 
 // closeOld closes the connections that have rested for too long.
 func (l *lane) closeOld() {
-	now := time.Now()
+	now := clock.Mono()
 	next, aged := lookEvery, false
 	l.close(func(c *conn, behind int) bool {
-		rested, may := now.Sub(c.restedAt), idleTimeout
+		rested, may := time.Duration(now-c.restedAt), idleTimeout
 		if behind < keptLong {
 			may = longIdle
 		}

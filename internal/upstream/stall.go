@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/wire"
 )
 
@@ -77,9 +78,9 @@ type watch struct {
 	waiting atomic.Bool // something was written since the last read
 
 	mu      sync.Mutex
-	heard   time.Time     // when it was last known to be alive; zero: it is new
+	heard   int64         // when it was last known to be alive, of clock.Mono; 0: it is new
 	sent    *bytes.Buffer // what was written; nil: no request is watched
-	since   time.Time     // when its first byte was written
+	since   int64         // when its first byte was written
 	suspect bool          // the connection had been quiet for long by then
 	late    bool          // a look found no answer after silentSuspect
 	armed   bool          // the timer runs
@@ -101,7 +102,7 @@ type hedge struct {
 }
 
 // wrote notes what is about to be written.
-func (c *conn) wrote(p []byte, now time.Time) {
+func (c *conn) wrote(p []byte, now int64) {
 	w := &c.watch
 	w.waiting.Store(true)
 	begins := w.begins.Load() && w.begins.Swap(false)
@@ -110,11 +111,11 @@ func (c *conn) wrote(p []byte, now time.Time) {
 	switch {
 	case begins:
 		w.forget()
-		if w.heard.IsZero() || !isSafeLine(p) {
+		if w.heard == 0 || !isSafeLine(p) {
 			return // only a connection that was at rest may have died meanwhile
 		}
 		w.sent, w.since, w.late = remembered.Get().(*bytes.Buffer), now, false
-		w.suspect = now.Sub(w.heard) >= suspectAge
+		w.suspect = now-w.heard >= int64(suspectAge)
 		if !w.armed {
 			w.armed = true
 			w.start(c, unheard)
@@ -168,7 +169,7 @@ func (c *conn) look() {
 		w.armed = false
 		return
 	}
-	silent := time.Since(w.since)
+	silent := time.Duration(clock.Mono() - w.since)
 	if silent < unheard { // an earlier request started the timer
 		w.start(c, unheard-silent)
 		return
@@ -253,7 +254,7 @@ func (c *conn) arrived(p []byte, n int, err error) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.waiting.Store(false)
-	w.heard = time.Now()
+	w.heard = clock.Mono()
 	if w.sent == nil {
 		return n, err
 	}
@@ -273,7 +274,7 @@ func (c *conn) arrived(p []byte, n int, err error) (int, error) {
 	}
 	if r != nil && r.won {
 		c.fresh.Store(&r.conn)
-		c.readBy = time.Time{} // was the other one's
+		c.readBy = 0 // was the other one's
 		if w.closed {
 			_ = r.conn.Close()
 			return 0, net.ErrClosed
@@ -309,7 +310,7 @@ type hedges struct {
 	resent func() // counts
 
 	running   atomic.Int32
-	slowUntil atomic.Int64 // in Unix nanoseconds
+	slowUntil atomic.Int64 // of clock.Mono
 }
 
 func (h *hedges) enter() bool {
@@ -321,5 +322,5 @@ func (h *hedges) enter() bool {
 }
 
 func (h *hedges) leave()       { h.running.Add(-1) }
-func (h *hedges) wasSlow()     { h.slowUntil.Store(time.Now().Add(slowFor).UnixNano()) }
-func (h *hedges) isSlow() bool { return time.Now().UnixNano() < h.slowUntil.Load() }
+func (h *hedges) wasSlow()     { h.slowUntil.Store(clock.Mono() + int64(slowFor)) }
+func (h *hedges) isSlow() bool { return clock.Mono() < h.slowUntil.Load() }

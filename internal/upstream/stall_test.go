@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"evergate/internal/clock"
 )
 
 // network is an upstream behind a way that can go silent for the connections there are: they take
@@ -230,7 +232,7 @@ func TestPieceOfABodyIsNoRequest(t *testing.T) {
 	here, there := net.Pipe()
 	defer there.Close()
 	tr := New(Options{Base: parse(t, "http://shop.example")})
-	c := &conn{Conn: here, hedges: &tr.hedges, watch: watch{heard: time.Now()}, ended: make(chan struct{})}
+	c := &conn{Conn: here, hedges: &tr.hedges, watch: watch{heard: clock.Mono()}, ended: make(chan struct{})}
 	defer c.Close()
 	const get = "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n"
 	go func() {
@@ -393,7 +395,7 @@ func TestLiveConnectionCostsNoAllocation(t *testing.T) {
 	defer there.Close()
 	go func() { _, _ = io.Copy(there, there) }()
 	tr := New(Options{Base: parse(t, "http://shop.example")})
-	c := &conn{Conn: here, hedges: &tr.hedges, writeTimeout: time.Minute, watch: watch{heard: time.Now()}, ended: make(chan struct{})}
+	c := &conn{Conn: here, hedges: &tr.hedges, writeTimeout: time.Minute, watch: watch{heard: clock.Mono()}, ended: make(chan struct{})}
 	defer c.Close()
 	line, answer := []byte("GET / HTTP/1.1\r\n\r\n"), make([]byte, 100)
 	if got := testing.AllocsPerRun(1000, func() {

@@ -26,6 +26,7 @@ import (
 	"syscall"
 	"time"
 
+	"evergate/internal/clock"
 	"evergate/internal/netfail"
 	"evergate/internal/trust"
 )
@@ -92,9 +93,9 @@ type Transport struct {
 type conn struct {
 	net.Conn
 	writeTimeout time.Duration
-	extended     time.Time // the write deadline's last extension; writes come one at a time
-	warm         bool      // it was dialled ahead
-	answered     bool      // a byte has come back; reads come one at a time
+	extended     int64 // when the deadline of writes was moved, of clock.Mono; 0: it was not
+	warm         bool  // it was dialled ahead
+	answered     bool  // a byte has come back; reads come one at a time
 	dial         func(context.Context) (net.Conn, error)
 	closed       func()  // nil: nobody is told
 	hedges       *hedges // is told that the peer acknowledges nothing any more
@@ -108,12 +109,12 @@ type conn struct {
 	// Of a connection of exchanges, whose goroutine reads as well as writes.
 	inLane   bool
 	key      laneKey
-	used     bool // it has carried a request
-	restedAt time.Time
+	used     bool  // it has carried a request
+	restedAt int64 // of clock.Mono
 	probe    probe
-	abort    func()    // closes it
-	readBy   time.Time // the deadline that boundAnswer has set; zero: another one is in force, or none
-	bound    bool      // it is one for what is read now; else it stays for the next request's, and is taken away if it is over before
+	abort    func() // closes it
+	readBy   int64  // the deadline that boundAnswer has set; 0: another one is in force, or none
+	bound    bool   // it is one for what is read now; else it stays for the next request's, and is taken away if it is over before
 }
 
 // way is where the bytes go.
@@ -137,12 +138,12 @@ func (c *conn) Close() error {
 }
 
 // Write implements io.Writer.
-func (c *conn) Write(p []byte) (int, error) { return c.writeAt(p, time.Now()) }
+func (c *conn) Write(p []byte) (int, error) { return c.writeAt(p, clock.Mono()) }
 
 // writeAt is Write for who has just read the clock.
-func (c *conn) writeAt(p []byte, now time.Time) (int, error) {
-	if c.writeTimeout > 0 && now.Sub(c.extended) > c.writeTimeout/8 {
-		if err := c.way().SetWriteDeadline(now.Add(c.writeTimeout)); err != nil {
+func (c *conn) writeAt(p []byte, now int64) (int, error) {
+	if c.writeTimeout > 0 && (c.extended == 0 || now-c.extended > int64(c.writeTimeout/8)) {
+		if err := c.way().SetWriteDeadline(clock.Deadline(now + int64(c.writeTimeout))); err != nil {
 			return 0, err
 		}
 		c.extended = now
@@ -157,20 +158,20 @@ func (c *conn) writeAt(p []byte, now time.Time) (int, error) {
 
 // SetReadDeadline implements net.Conn.
 func (c *conn) SetReadDeadline(t time.Time) error {
-	c.readBy = time.Time{}
+	c.readBy = 0
 	return c.way().SetReadDeadline(t)
 }
 
 // boundAnswer has the head of an answer be here when the time for it is over that begins now, or an eighth of it later, but no more than a second: so the
 // deadline of one request is most often that of the next ones as well, and setting it is not free.
-func (c *conn) boundAnswer(now time.Time) error {
+func (c *conn) boundAnswer(now int64) error {
 	d := c.writeTimeout
 	c.bound = d > 0
-	if !c.bound || c.readBy.Sub(now) >= d {
+	if !c.bound || c.readBy-now >= int64(d) {
 		return nil
 	}
-	by := now.Add(d + min(d/8, time.Second))
-	if err := c.SetReadDeadline(by); err != nil {
+	by := now + int64(d+min(d/8, time.Second))
+	if err := c.SetReadDeadline(clock.Deadline(by)); err != nil {
 		return err
 	}
 	c.readBy = by
@@ -179,7 +180,7 @@ func (c *conn) boundAnswer(now time.Time) error {
 
 // isUnbound reports whether the deadline is over that bounds nothing that is read now, and takes it away.
 func (c *conn) isUnbound() bool {
-	return !c.bound && !c.readBy.IsZero() && !time.Now().Before(c.readBy) && c.SetReadDeadline(time.Time{}) == nil
+	return !c.bound && c.readBy != 0 && clock.Mono() >= c.readBy && c.SetReadDeadline(time.Time{}) == nil
 }
 
 // Read implements io.Reader.
@@ -245,7 +246,11 @@ func newTransport(o Options, d *dialer, dial func(context.Context) (net.Conn, er
 
 // newConn makes a connection of one that has been dialled, or was ahead; then made says when.
 func newConn(c net.Conn, made time.Time, o Options, t *Transport, dial func(context.Context) (net.Conn, error)) *conn {
-	return &conn{Conn: c, writeTimeout: o.HeaderTimeout, warm: !made.IsZero(), dial: dial, hedges: &t.hedges, watch: watch{heard: made}, ended: make(chan struct{})}
+	n := &conn{Conn: c, writeTimeout: o.HeaderTimeout, warm: !made.IsZero(), dial: dial, hedges: &t.hedges, ended: make(chan struct{})}
+	if n.warm {
+		n.watch.heard = clock.MonoOf(made)
+	}
+	return n
 }
 
 // connector makes a connection to an address, host:port.
