@@ -298,8 +298,10 @@ func TestLinesThatArePassedAreFieldsOfTheirAnswer(t *testing.T) {
 		if r.URL.RawQuery == "" {
 			return
 		}
-		if p, ok := w.(interface{ PassFields(lines []byte) }); ok {
-			p.PassFields([]byte("Z-A: 1\r\nZ-A: 2\r\nZ-B: \r\n"))
+		if p, ok := w.(interface {
+			PassFields(lines []byte, dated bool)
+		}); ok {
+			p.PassFields([]byte("Z-A: 1\r\nZ-A: 2\r\nZ-B: \r\n"), false)
 		} else {
 			w.Header()["Z-A"], w.Header()["Z-B"] = []string{"1", "2"}, []string{""}
 		}
@@ -311,6 +313,34 @@ func TestLinesThatArePassedAreFieldsOfTheirAnswer(t *testing.T) {
 			got, want := one(t, both.front, first, second), one(t, both.plain, first, second)
 			if got != want || strings.Count(got, "Z-A") != 2 {
 				t.Errorf("%s %s:\n%.300q\nnet/http:\n%.300q", method, path, got, want)
+			}
+		}
+	}
+}
+
+func TestAnAnswerHasOneDate(t *testing.T) {
+	t.Parallel()
+	const date = "Sun, 29 Nov 2026 00:00:00 GMT"
+	both := serveBoth(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, ok := w.(interface{ PassFields(lines []byte, dated bool) })
+		switch r.URL.Path {
+		case "/passed":
+			if ok {
+				p.PassFields([]byte("Date: "+date+"\r\n"), true)
+			} else {
+				w.Header().Set("Date", date)
+			}
+		case "/none":
+			if ok {
+				p.PassFields([]byte("Z-A: 1\r\n"), false)
+			}
+		}
+	}))
+	for path, want := range map[string]string{"/passed": "Date: " + date + "\r\n", "/none": "Date: "} {
+		request := "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n"
+		for _, addr := range []net.Addr{both.front, both.plain} {
+			if got := one(t, addr, request, request); strings.Count(got, "Date: ") != 2 || strings.Count(got, want) != 2 {
+				t.Errorf("%s: %q", path, got)
 			}
 		}
 	}

@@ -60,6 +60,7 @@ type response struct {
 	open     bool   // the head lacks its framing: it is not known how long the body will be
 	pending  []byte // what is written of it until then
 	passed   []byte // lines of the head beside the header
+	dated    bool   // they have a Date
 	chunked  bool
 	bodyless bool
 	last     bool // the connection ends with this answer
@@ -83,8 +84,8 @@ func (w *response) begin(c *conn, r *http.Request) {
 func (w *response) Header() http.Header { return w.header.fields }
 
 // PassFields has the head say lines of fields as they are, each with its end, behind what the header says. They are read until the request is
-// over, and may not concern the message itself.
-func (w *response) PassFields(lines []byte) { w.passed = lines }
+// over, and may not concern the message itself. dated says that Date is among them.
+func (w *response) PassFields(lines []byte, dated bool) { w.passed, w.dated = lines, dated }
 
 // Unused has the handler say that nobody looks at the request any more when it returns, nor at its context and its body, which are used again. Where it says
 // nothing of the kind somebody may, for as long as he likes.
@@ -180,7 +181,7 @@ func (w *response) appendFields(b []byte) []byte {
 
 // appendInOrder reports whether the header has all the names that the order has.
 func (w *response) appendInOrder(b []byte) (all []byte, same bool) {
-	dated := false
+	dated := w.dated
 	for _, name := range w.header.order {
 		values, ok := w.header.fields[name]
 		if !ok {

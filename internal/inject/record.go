@@ -56,6 +56,14 @@ func (r *record) ownConn() *limit.Conn {
 	return limit.FromContext(r.in.Context())
 }
 
+// passedLines are the lines of Shopify's answer that the client's side takes as they are; none where it takes none.
+func (r *record) passedLines() []byte {
+	if r.passer == nil {
+		return nil
+	}
+	return r.out.ctx.Passed()
+}
+
 // named is the route that the request named, whether or not it was admitted.
 func (r *record) named() shopify.Route {
 	if r.route != shopify.RouteOther {

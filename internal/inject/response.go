@@ -19,9 +19,11 @@ import (
 // middle it breaks the client's, because an answer that merely ended would look whole.
 func (h *Handler) copyResponse(w http.ResponseWriter, rec *record, resp *http.Response) {
 	r, l := rec.in, linksFor(&rec.passage)
-	copyHeader(w.Header(), resp.Header, l)
-	if rec.passer != nil {
-		rec.passer.PassFields(rec.out.ctx.Passed())
+	if lines := rec.passedLines(); len(lines) > 0 {
+		rec.passer.PassFields(lines, len(resp.Header["Date"]) > 0)
+		copyReplaced(w.Header(), resp.Header, l)
+	} else {
+		copyHeader(w.Header(), resp.Header, l)
 	}
 	if resp.Body == http.NoBody || r.Method == http.MethodHead {
 		w.WriteHeader(resp.StatusCode)
@@ -154,6 +156,18 @@ func copyHeader(out, in http.Header, l links) {
 	}
 }
 
+// copyReplaced is copyHeader where the lines of all other fields are passed.
+func copyReplaced(out, in http.Header, l links) {
+	for _, name := range replacedInAnswers {
+		if values, ok := in[name]; ok {
+			out[name] = l.rewrite(name, values)
+		}
+	}
+	if _, sent := in["Content-Type"]; !sent {
+		out["Content-Type"] = nil
+	}
+}
+
 func droppedDownstream(name string) bool {
 	return neverDownstream.has(name) || strings.HasPrefix(name, aboutOrigins)
 }
@@ -165,39 +179,50 @@ const aboutOrigins = "Access-Control-"
 // request is over. Most fields of Shopify's answers concern nobody here, and need not become a map for it to write. It is told when the request with its
 // context and its body is used by nobody, so that they can be another one's.
 type passer interface {
-	PassFields(lines []byte)
+	// dated says that Date is one of them.
+	PassFields(lines []byte, dated bool)
 	Unused()
 	// Made is a place for what is made of the request's header, if the client's next requests may have the same; nil: there is none.
 	Made() *any
 }
 
-// readOfAnswers are the fields of an answer that something here reads, or replaces. Who reads another one adds it.
-var readOfAnswers = []string{
-	"Content-Type", "Content-Length", "Content-Encoding", "Date", "Link", "Location", "Retry-After", "X-Request-Id",
+// replacedInAnswers are the fields of an answer that are not always passed on as they are: those with addresses, and what the client's side may leave out.
+var replacedInAnswers = []string{"Content-Type", "Content-Length", "Link", "Location"}
+
+// shownOfAnswers are the other fields of an answer that something here reads. Who reads another one adds it.
+var shownOfAnswers = []string{
+	"Content-Encoding", "Date", "Retry-After", "X-Request-Id",
 	shopify.HeaderAPIVersion, shopify.HeaderVersionWarning, shopify.HeaderDeprecatedReason, shopify.HeaderCallLimit,
 }
 
-// answerNames are the names that sortAnswer knows: those that are read, and no text for those that are dropped.
-var answerNames = func() map[string]string {
-	names := make(map[string]string, len(readOfAnswers)+len(neverDownstream.names))
+// answerNames are the names that sortAnswer knows, and what becomes of them.
+var answerNames = func() map[string]answerName {
+	names := make(map[string]answerName, len(replacedInAnswers)+len(shownOfAnswers)+len(neverDownstream.names))
 	for name := range neverDownstream.names {
-		names[name] = ""
+		names[name] = answerName{"", wire.Dropped}
 	}
-	for _, name := range readOfAnswers {
-		names[name] = name
+	for _, name := range replacedInAnswers {
+		names[name] = answerName{name, wire.Read}
+	}
+	for _, name := range shownOfAnswers {
+		names[name] = answerName{name, wire.Shown}
 	}
 	return names
 }()
+
+type answerName struct {
+	known string
+	use   wire.Use
+}
 
 // answers are sorted like this: what copyHeader drops is dropped.
 var answers = wire.Sort{Of: sortAnswer}
 
 func sortAnswer(name []byte) (known string, use wire.Use) {
-	known, special := answerNames[string(name)]
-	switch {
-	case known != "":
-		return known, wire.Read
-	case special || bytes.HasPrefix(name, []byte(aboutOrigins)):
+	if n, ok := answerNames[string(name)]; ok {
+		return n.known, n.use
+	}
+	if bytes.HasPrefix(name, []byte(aboutOrigins)) {
 		return "", wire.Dropped
 	}
 	return "", wire.Passed

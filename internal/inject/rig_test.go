@@ -147,7 +147,7 @@ type lineWriter struct {
 	lines []byte
 }
 
-func (w *lineWriter) PassFields(lines []byte) { w.lines = lines }
+func (w *lineWriter) PassFields(lines []byte, _ bool) { w.lines = lines }
 
 func (w *lineWriter) Unused() {}
 

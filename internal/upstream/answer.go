@@ -33,7 +33,7 @@ func newAnswer(h *wire.Response, sort *wire.Sort) *answered {
 // usualNames is how many names most answers have.
 const usualNames = 8
 
-// Passed are the lines of the answer's fields that Sort passes on, as they are sent, each with its end. The Response's header lacks them. It is
+// Passed are the lines of the answer's fields that Sort passes on, as they are sent, each with its end. The Response's header has those of them that are Shown. It is
 // valid until Release. Where somebody else than an exchange carried the request, there is none, and all fields are in the header.
 func (c *Context) Passed() []byte {
 	if c.answer == nil {

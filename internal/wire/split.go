@@ -11,17 +11,23 @@ type Use uint8
 // The uses.
 const (
 	Passed  Use = iota // as it is, to whom the answer is for
-	Read               // by a rule, which finds it in the header
+	Read               // by a rule, which finds it in the header, and says what becomes of it
+	Shown              // to a rule, which finds it in the header, and passed as it is
 	Dropped            // it ends here
 )
 
+func (u Use) passes() bool { return u == Passed || u == Shown }
+func (u Use) isRead() bool { return u == Read || u == Shown }
+
 // Sort says what becomes of fields. It is used by many goroutines at once.
 type Sort struct {
-	// Of says it of those with a name, which is written as net/http does, and returns the name if it is Read. It says the same of a name each time.
+	// Of says it of those with a name, which is written as net/http does, and returns the name if a rule finds it in the header. It says the same of a name each
+	// time.
 	Of func(name []byte) (known string, use Use)
 }
 
-// Sorted is what Split makes of an answer: what is Read, and the lines of what is Passed, each with its end, in their order. Its zero value is ready.
+// Sorted is what Split makes of an answer: what is Read or Shown, and the lines of what is Passed or Shown, each with its end, in their order. Its zero value is
+// ready.
 type Sorted struct {
 	Header map[string][]string
 	Passed []byte
@@ -56,7 +62,7 @@ func (r *Response) Split(into *Sorted, sort *Sort) bool {
 	return true
 }
 
-// part appends the lines of what is Passed. What is Read are the first n fields then, by the names that are known of it.
+// part appends the lines of what passes. What is read are the first n fields then, by the names that are known of it.
 func (r *Response) part(into *Sorted, sort *Sort) (n int) {
 	learns := r.seen.forgets(sort)
 	if learns {
@@ -69,13 +75,17 @@ func (r *Response) part(into *Sorted, sort *Sort) (n int) {
 		var known string
 		var use Use
 		if s := r.seen.at(at.seen); s != nil && !learns {
-			if known, use = s.known, s.use; use == Passed {
+			if known, use = s.known, s.use; use.passes() {
 				if s.verbatim && at.value.from == at.name.to+2 && head[at.name.to+1] == ' ' && head[at.value.to] == '\r' {
 					if whole.to != at.name.from {
 						lines = append(lines, whole.of(head)...)
 						whole.from = at.name.from
 					}
 					whole.to = at.value.to + 2
+					if use == Shown {
+						f.at[n], r.known[n] = at, known
+						n++
+					}
 					continue
 				}
 				lines = append(append(lines, whole.of(head)...), s.begins...)
@@ -94,7 +104,7 @@ func (r *Response) part(into *Sorted, sort *Sort) (n int) {
 				known, use = sort.Of(name)
 			}
 			begin := len(lines)
-			if use == Passed {
+			if use.passes() {
 				lines = append(append(lines, name...), ": "...)
 			}
 			if learns {
@@ -103,13 +113,12 @@ func (r *Response) part(into *Sorted, sort *Sort) (n int) {
 				r.seen.misses++
 			}
 		}
-		switch use {
-		case Passed:
+		if use.passes() {
 			lines = append(append(lines, at.value.of(head)...), "\r\n"...)
-		case Read:
+		}
+		if use.isRead() {
 			f.at[n], r.known[n] = at, known
 			n++
-		case Dropped:
 		}
 	}
 	lines = append(lines, whole.of(head)...)
@@ -157,12 +166,12 @@ type seenNames struct {
 
 type seenName struct {
 	raw      string // as it came
-	begins   string // the line of a field that is Passed
+	begins   string // the line of a field that passes
 	known    string
 	use      Use
 	verbatim bool   // it came as begins has it
 	noted    bool   // it may say something of the message itself
-	last     string // what the last one said that was Read
+	last     string // what the last one said that was read
 }
 
 const (

@@ -32,3 +32,18 @@ func TestLinksLeadBackToTheProxyInFront(t *testing.T) {
 		}
 	}
 }
+
+// What a rule reads of an answer and what only passes take two ways to the client.
+func TestAnAnswersFieldsComeOnce(t *testing.T) {
+	t.Parallel()
+	shop := newShopify(t, shopOptions{Settings: wide(time.Hour), products: 5})
+	s := shop.readySidecar(t)
+	for _, path := range []string{"/products.json?limit=2", "/products.json?limit=2", "/shop.json"} { // also of a connection that has seen one
+		a := s.raw(t, "GET "+api+path+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+		for _, name := range []string{"Date", "Content-Type", "Content-Length", "X-Request-Id", "X-Shopify-API-Version", "X-Shopify-Shop-Api-Call-Limit"} {
+			if values := a.header.Values(name); len(values) != 1 || values[0] == "" {
+				t.Errorf("%s: %s is %q", path, name, values)
+			}
+		}
+	}
+}
