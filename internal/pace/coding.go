@@ -81,6 +81,9 @@ type codings struct {
 // parse reads a Content-Encoding in lower case. It reports false if one of the codings is
 // unknown, or if there are too many.
 func (by *decoders) parse(encoding string) (c codings, known bool) {
+	if encoding == "" {
+		return codings{}, true // of nearly every answer
+	}
 	for name := range strings.SplitSeq(encoding, ",") {
 		if name = strings.Trim(name, " \t"); name == "" || name == "identity" {
 			continue
