@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// start is the moment from which the monotonic clock is counted: a century ago, so that the clock of testing/synctest, which begins in the year 2000,
-// is ahead of it as well.
-var start = time.Now().Add(-100 * 365 * 24 * time.Hour)
+// start is the moment from which the monotonic clock is counted: sixty years ago, so that the clock of testing/synctest, which begins in the year 2000, is ahead of
+// it as well. On a machine whose clock begins in 1970 it is after 1885, before which a Time has no monotonic clock.
+var start = time.Now().Add(-60 * 365 * 24 * time.Hour)
 
 // Mono is what the monotonic clock says: nanoseconds since some moment, always more than zero, so that zero can stand for no moment. Who
 // corrects the machine's clock does not move it, and it stands still while the machine sleeps. To read it costs half of what time.Now does,

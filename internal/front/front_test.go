@@ -322,7 +322,9 @@ func TestAnAnswerHasOneDate(t *testing.T) {
 	t.Parallel()
 	const date = "Sun, 29 Nov 2026 00:00:00 GMT"
 	both := serveBoth(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p, ok := w.(interface{ PassFields(lines []byte, dated bool) })
+		p, ok := w.(interface {
+			PassFields(lines []byte, dated bool)
+		})
 		switch r.URL.Path {
 		case "/passed":
 			if ok {
