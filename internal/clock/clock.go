@@ -13,7 +13,7 @@ import (
 var start = time.Now().Add(-60 * 365 * 24 * time.Hour)
 
 // Mono is what the monotonic clock says: nanoseconds since some moment, always more than zero, so that zero can stand for no moment. Who
-// corrects the machine's clock does not move it, and it stands still while the machine sleeps. To read it costs half of what time.Now does,
+// corrects the machine's clock does not move it, and it may stand still while the machine sleeps. To read it costs half of what time.Now does,
 // which reads both clocks.
 func Mono() int64 { return int64(time.Since(start)) }
 

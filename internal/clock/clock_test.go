@@ -3,6 +3,7 @@ package clock
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,6 +68,15 @@ func TestMonoCountsWhatPasses(t *testing.T) {
 	t.Parallel()
 	if now := Mono(); now <= 0 {
 		t.Errorf("%d, which could stand for no moment", now)
+	}
+	// Nobody can set the machine's clock here. A Time says in its text whether it has the other one.
+	now := time.Now()
+	for name, at := range map[string]time.Time{
+		"of this process": start, "of a deadline": Deadline(Mono()), "of a machine that takes itself to be in 1970": now.Add(time.Unix(0, 0).Sub(now)).Add(start.Sub(now)),
+	} {
+		if !strings.Contains(at.String(), " m=") {
+			t.Errorf("the clock %s is the wall's: %s", name, at)
+		}
 	}
 	synctest.Test(t, func(t *testing.T) {
 		before, at := Mono(), time.Now()

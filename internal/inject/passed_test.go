@@ -28,11 +28,12 @@ import (
 type passing struct {
 	*httptest.ResponseRecorder
 	lines  []byte
+	dated  bool
 	unused bool
 	made   *any
 }
 
-func (p *passing) PassFields(lines []byte, _ bool) { p.lines = slices.Clone(lines) }
+func (p *passing) PassFields(lines []byte, dated bool) { p.lines, p.dated = slices.Clone(lines), dated }
 func (p *passing) Unused()                         { p.unused = true }
 func (p *passing) Made() *any                      { return p.made }
 
@@ -41,6 +42,9 @@ func (p *passing) all(t *testing.T) http.Header {
 	t.Helper()
 	got := maps.Clone(p.Result().Header)
 	addLines(t, got, p.lines)
+	if has := bytes.HasPrefix(p.lines, []byte("Date: ")) || bytes.Contains(p.lines, []byte("\r\nDate: ")); has != p.dated {
+		t.Errorf("that there is a Date among the lines is said to be %v: %q", p.dated, p.lines)
+	}
 	return got
 }
 
