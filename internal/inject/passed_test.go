@@ -34,8 +34,8 @@ type passing struct {
 }
 
 func (p *passing) PassFields(lines []byte, dated bool) { p.lines, p.dated = slices.Clone(lines), dated }
-func (p *passing) Unused()                         { p.unused = true }
-func (p *passing) Made() *any                      { return p.made }
+func (p *passing) Unused()                             { p.unused = true }
+func (p *passing) Made() *any                          { return p.made }
 
 // all is what the client gets.
 func (p *passing) all(t *testing.T) http.Header {
