@@ -64,7 +64,8 @@ func launchWith(core int, environ []string, out io.Writer, program string, args 
 	if out == nil {
 		p.cmd.Stdout = &p.output
 	}
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	// Who is killed with this process leaves its own children behind, and what they share is counted half in the memory of the next one's.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
 	started := make(chan error)
 	go func() {
 		// The child is killed when the thread ends that started it, so this one is kept.
