@@ -308,18 +308,25 @@ func nameOf(fn *ast.FuncDecl) string {
 	return fn.Name.Name
 }
 
-// dated are the functions that have the wall clock's nanoseconds as a number, and why.
+// dated are the places that have the wall clock's time as a number, and why.
 var dated = map[string]string{
-	"internal/durable/os_unix.go: VersionOf": "tells versions of a file apart by them",
-	"internal/localca/leaves.go: leaf.fresh": "certificates begin and end by that clock",
-	"internal/localca/leaves.go: Leaves.get": "likewise",
-	"internal/login/state.go: states.issue":  "another process may read it",
-	"internal/tracing/message.go: unixNano":  "the protocol has it so",
+	"internal/durable/os_unix.go: VersionOf":                 "tells versions of a file apart by them",
+	"internal/localca/leaves.go: leaf.fresh":                 "certificates begin and end by that clock",
+	"internal/localca/leaves.go: Leaves.get":                 "likewise",
+	"internal/localca/localca.go: Authority.generations":     "likewise",
+	"internal/login/state.go: states.issue":                  "another process may read it",
+	"internal/metrics/localca.go: localCACollector.Collect":  "Prometheus has times so",
+	"internal/metrics/tokens.go: unix":                       "likewise",
+	"internal/metrics/unsuccessful.go: Metrics.Unsuccessful": "it is shown to people",
+	"internal/pgstore/query.go":                              "PostgreSQL has times so",
+	"internal/pgstore/query.go: micros":                      "likewise",
+	"internal/tracing/message.go: unixNano":                  "the protocol has it so",
 }
 
 // Whoever corrects the machine's clock would have what has just happened be of next year, or of last: what is only compared is a number of clock.Mono.
 func TestTheWallClockMeasuresNothing(t *testing.T) {
 	t.Parallel()
+	numbers := []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano"}
 	seen := map[string]bool{}
 	for _, f := range files(t) {
 		if !inHouse(f) || strings.HasPrefix(f.name, "internal/shopsim/") {
@@ -331,7 +338,11 @@ func TestTheWallClockMeasuresNothing(t *testing.T) {
 				where += ": " + nameOf(fn)
 			}
 			ast.Inspect(decl, func(n ast.Node) bool {
-				if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "UnixNano" {
+				call, ok := n.(*ast.CallExpr)
+				if !ok || len(call.Args) > 0 { // time.Unix and the like make a Time of a number
+					return true
+				}
+				if sel, ok := call.Fun.(*ast.SelectorExpr); ok && slices.Contains(numbers, sel.Sel.Name) {
 					if seen[where] = true; dated[where] == "" {
 						t.Errorf("%s: %s reads the wall clock, which can be moved: take clock.Mono, or say in dated why not", f.at(sel.Pos()), where)
 					}
