@@ -12,7 +12,7 @@ import (
 // it as well. On a machine whose clock begins in 1970 it is after 1885, before which a Time has no monotonic clock.
 var start = time.Now().Add(-60 * 365 * 24 * time.Hour)
 
-// Mono is what the monotonic clock says: nanoseconds since some moment, always more than zero, so that zero can stand for no moment. Who
+// Mono is what the monotonic clock says: nanoseconds since some moment, decades at least, so that zero can stand for no moment, and is longer ago than any wait. Who
 // corrects the machine's clock does not move it, and it may stand still while the machine sleeps. To read it costs half of what time.Now does,
 // which reads both clocks.
 func Mono() int64 { return int64(time.Since(start)) }

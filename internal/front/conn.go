@@ -455,7 +455,7 @@ func (c *conn) pause(now int64) bool {
 	if c.until != 0 && c.until < by {
 		by = c.until
 	}
-	if c.silentBy == 0 || by-c.silentBy > silence/4 || by < c.silentBy { // else the one of the last request will do, and setting it is not free
+	if by-c.silentBy > silence/4 || by < c.silentBy { // else the one of the last request will do, and setting it is not free
 		_ = c.net.SetReadDeadline(clock.Deadline(by))
 		c.silentBy = by
 	}

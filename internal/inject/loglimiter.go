@@ -26,5 +26,5 @@ func (l *logLimiter) allow(caller, code string, route shopify.Route) bool {
 	v, _ := l.last.LoadOrStore(denialKind{caller, code, route}, new(atomic.Int64))
 	last, now := v.(*atomic.Int64), clock.Mono()
 	before := last.Load()
-	return (before == 0 || now-before >= int64(logInterval)) && last.CompareAndSwap(before, now)
+	return now-before >= int64(logInterval) && last.CompareAndSwap(before, now)
 }

@@ -202,31 +202,21 @@ func (c *Conn) readBody(p []byte) (int, error) {
 // a connection to Shopify for ever.
 func (c *Conn) Write(p []byte) (int, error) {
 	now := clock.Mono()
-	if c.set.stall > 0 {
-		if at := c.extended.Load(); at == 0 || now-at > int64(c.set.stall/8) {
-			if err := c.extend(now); err != nil {
-				return 0, err
-			}
+	if c.set.stall > 0 && now-c.extended.Load() > int64(c.set.stall/8) {
+		by := now + int64(c.set.stall)
+		if others := c.writeBy.Load(); others != 0 {
+			by = min(by, others)
 		}
+		if err := c.Conn.SetWriteDeadline(clock.Deadline(by)); err != nil {
+			return 0, err
+		}
+		c.extended.Store(now)
 	}
 	c.stuckSince.Store(now)
 	n, err := c.Conn.Write(p)
 	c.stuckSince.Store(0)
 	c.progress.add(n, now)
 	return n, err
-}
-
-// extend moves the deadline of writes.
-func (c *Conn) extend(now int64) error {
-	by := now + int64(c.set.stall)
-	if others := c.writeBy.Load(); others != 0 {
-		by = min(by, others)
-	}
-	if err := c.Conn.SetWriteDeadline(clock.Deadline(by)); err != nil {
-		return err
-	}
-	c.extended.Store(now)
-	return nil
 }
 
 // SetWriteDeadline implements net.Conn. What a server sets for a handshake, or takes away behind it, leaves the bound of the next

@@ -235,7 +235,7 @@ const refusedEvery = time.Minute
 // sayRefused logs that a shop cannot be served. Its source, which would say why it has no token, could not be made.
 func (m *many) sayRefused(name token.Shop, err error) {
 	now, before := clock.Mono(), m.refused.Load()
-	if (before == 0 || now-before >= int64(refusedEvery)) && m.refused.CompareAndSwap(before, now) {
+	if now-before >= int64(refusedEvery) && m.refused.CompareAndSwap(before, now) {
 		m.log.Error("a shop cannot be served; this is said once a minute, whichever shops it is", "shop", name.Domain(), "err", err)
 	}
 }

@@ -142,7 +142,7 @@ func (c *conn) Write(p []byte) (int, error) { return c.writeAt(p, clock.Mono()) 
 
 // writeAt is Write for who has just read the clock.
 func (c *conn) writeAt(p []byte, now int64) (int, error) {
-	if c.writeTimeout > 0 && (c.extended == 0 || now-c.extended > int64(c.writeTimeout/8)) {
+	if c.writeTimeout > 0 && now-c.extended > int64(c.writeTimeout/8) {
 		if err := c.way().SetWriteDeadline(clock.Deadline(now + int64(c.writeTimeout))); err != nil {
 			return 0, err
 		}
