@@ -174,7 +174,7 @@ func TestServeFromStartToQuit(t *testing.T) {
 	}
 	if _, metrics := get(t, "http://"+operators+"/metrics"); !strings.Contains(metrics, `evergate_token_usable{shop="`+shopsim.DefaultShop+`"} 1`) ||
 		!strings.Contains(metrics, `evergate_refreshes_total{grant="client_credentials",result="ok",shop="`+shopsim.DefaultShop+`"} 1`) ||
-		!strings.Contains(metrics, "go_goroutines") || !strings.Contains(metrics, "evergate_build_info{") {
+		!strings.Contains(metrics, "go_goroutines") || !strings.Contains(metrics, "process_start_time_seconds") || !strings.Contains(metrics, "evergate_build_info{") {
 		t.Errorf("%s", metrics)
 	}
 	if o := execute(probe, "quit"); o.code != exitOK {

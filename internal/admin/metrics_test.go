@@ -83,3 +83,20 @@ func TestProtobufCarriesNativeHistograms(t *testing.T) {
 		}
 	}
 }
+
+func TestMoreIsScrapedThanPagesAreMadeFrom(t *testing.T) {
+	t.Parallel()
+	registry := func(name string) *prometheus.Registry {
+		reg := prometheus.NewRegistry()
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: "Something."}, func() float64 { return 1 }))
+		return reg
+	}
+	pages, all := registry("evergate_something"), registry("process_something")
+	all.MustRegister(pages)
+	h := New(Options{Tokens: &sidecar{}, Admission: newAdmission(t), Gatherer: pages, Scraped: all, Quit: func() {}, Stopping: func() bool { return false }})
+	for _, name := range []string{"process_something 1", "evergate_something 1"} {
+		if text := call(h, "GET", "/metrics").Body.String(); !strings.Contains(text, name) {
+			t.Errorf("no %s in %s", name, text)
+		}
+	}
+}
