@@ -88,7 +88,7 @@ type Config struct {
 	UpstreamProxy   token.Secret  `env:"EVERGATE_UPSTREAM_PROXY" help:"A forward proxy to reach Shopify through, API and token endpoint alike: http://, https:// or socks5://, with user:password@ if it asks for them. Without it HTTPS_PROXY and NO_PROXY of the environment count."`
 	Resolver        string        `env:"EVERGATE_RESOLVER" help:"The name server that knows Shopify's address, where this machine's own files lead the shop's name to Evergate (hostAliases, extra_hosts): an IP address with or without a port, or resolv.conf for those of /etc/resolv.conf. Without it names are looked up as this system does."`
 	UpstreamCAFile  string        `env:"EVERGATE_UPSTREAM_CA_FILE" help:"A PEM file with more certificate authorities to trust, beside the system's."`
-	UpstreamTimeout time.Duration `env:"EVERGATE_UPSTREAM_TIMEOUT" envDefault:"125s" help:"The longest wait for the header of Shopify's answer, a second more at most; then 504. Shopify's edge gives up after 120 s."`
+	UpstreamTimeout time.Duration `env:"EVERGATE_UPSTREAM_TIMEOUT" envDefault:"125s" help:"The longest wait for the header of Shopify's answer, a second more at most; then 504. A GET or HEAD that stays unanswered may be sent a second time some seconds after the first, and is waited for as long from then on. Shopify's edge gives up after 120 s."`
 
 	// What follows is derived from the fields above when all of them are right.
 
