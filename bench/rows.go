@@ -32,7 +32,7 @@ var (
 	full = plan{rounds: 25, window: 180 * time.Millisecond, warm: 60 * time.Millisecond, latency: 7, listen: 2 * time.Second, starts: 21, rests: 1,
 		settle: 117 * time.Second, bulks: 5, pause: 390 * time.Second, curls: 25, straced: true, renewals: 9, farRounds: 1}
 	quick = plan{rounds: 2, window: 120 * time.Millisecond, warm: 40 * time.Millisecond, latency: 1, listen: time.Second, starts: 5, rests: 1,
-		settle: 500 * time.Millisecond, bulks: 1, pause: 2 * time.Second, curls: 3, renewals: 2, farRounds: 1}
+		settle: 500 * time.Millisecond, bulks: 1, pause: 2 * time.Second, curls: 3, renewals: 1, farRounds: 1}
 )
 
 // part is a plan with fewer rounds.
